@@ -1,0 +1,110 @@
+//! The types of the contract, with the few constructors that plugins need.
+
+pub use crate::bindings::guard_world::fusebox::plugin::types::{
+    Action, Effect, Failure, Finding, Origin, OtherEffect, Payload, Plan, PlanStep, PromptEffect, ReadEffect,
+    RemoveEffect, Ruling, RunEffect, RunLimits, Scope, Severity, Verdict, WriteEffect,
+};
+
+impl Verdict {
+    fn new(ruling: Ruling, findings: Vec<Finding>) -> Self {
+        Self { ruling, findings, rewrite: None, limits: None }
+    }
+
+    /// No opinion.
+    #[must_use]
+    pub fn abstain() -> Self {
+        Self::new(Ruling::Abstain, Vec::new())
+    }
+
+    /// Speaks for the action; counts only where all other guards abstain.
+    #[must_use]
+    pub fn allow() -> Self {
+        Self::new(Ruling::Allow, Vec::new())
+    }
+
+    /// Asks for a person's decision, for this reason.
+    #[must_use]
+    pub fn review(reason: Finding) -> Self {
+        Self::new(Ruling::Review, vec![reason])
+    }
+
+    /// Refuses, for this reason.
+    #[must_use]
+    pub fn deny(reason: Finding) -> Self {
+        Self::new(Ruling::Deny, vec![reason])
+    }
+
+    /// Adds a finding.
+    #[must_use]
+    pub fn with(mut self, finding: Finding) -> Self {
+        self.findings.push(finding);
+        self
+    }
+}
+
+impl Finding {
+    fn new(severity: Severity, code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), severity, message: message.into(), effect: None }
+    }
+
+    /// A finding that only informs.
+    pub fn info(code: &str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Info, code, message)
+    }
+
+    /// A finding that a person should look at.
+    pub fn warning(code: &str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, message)
+    }
+
+    /// A finding that speaks against what was judged.
+    pub fn error(code: &str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message)
+    }
+
+    /// Says which effect the finding is about, by its index.
+    #[must_use]
+    pub fn on(mut self, effect: usize) -> Self {
+        self.effect = u32::try_from(effect).ok();
+        self
+    }
+}
+
+impl Effect {
+    /// Reads `path`.
+    pub fn read(path: impl Into<String>) -> Self {
+        Self::Read(ReadEffect { path: path.into() })
+    }
+
+    /// Replaces the file at `path` with a sealed payload; the host fills in the digests.
+    pub fn write(path: impl Into<String>, content: Payload) -> Self {
+        Self::Write(WriteEffect {
+            path: path.into(),
+            before: None,
+            after: content.sha256.clone(),
+            size: content.size,
+            content,
+        })
+    }
+
+    /// Removes the file at `path`.
+    pub fn remove(path: impl Into<String>) -> Self {
+        Self::Remove(RemoveEffect { path: path.into(), before: None })
+    }
+
+    /// Runs `argv` in `cwd`; the host resolves the program and fills in the environment.
+    pub fn run(argv: Vec<String>, cwd: impl Into<String>, shell_text: Option<String>) -> Self {
+        Self::Run(RunEffect { argv, program: String::new(), cwd: cwd.into(), env_names: Vec::new(), shell_text })
+    }
+
+    /// The path that is read, written or removed, if this effect is about a path of the workspace.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Read(effect) => Some(&effect.path),
+            Self::Write(effect) => Some(&effect.path),
+            Self::Remove(effect) => Some(&effect.path),
+            Self::Run(_) | Self::Prompt(_) | Self::Net(_) | Self::Tool(_) | Self::Other(_) => None,
+        }
+    }
+}

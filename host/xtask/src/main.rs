@@ -1,0 +1,48 @@
+//! Builds the guests and checks what CI checks. Run as `cargo xtask`.
+
+mod contract;
+mod guests;
+mod lock;
+mod toolchain;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Builds the guests and checks what CI checks")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds the bundled plugins to components under plugins/dist/ and writes their lock.
+    Guests {
+        /// Changes nothing that is right; fails when sources, lock and components disagree.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Checks that plugins/dist/ belongs to the sources, without building.
+    Lock,
+    /// Checks that the WIT package parses and, once it is frozen, that no released file changed.
+    Contract,
+}
+
+fn main() -> anyhow::Result<()> {
+    let root = root()?;
+    match Args::parse().task {
+        Task::Guests { check: false } => guests::build(&root),
+        Task::Guests { check: true } => guests::check(&root),
+        Task::Lock => lock::check(&root),
+        Task::Contract => contract::check(&root),
+    }
+}
+
+/// The folder of the workspace.
+fn root() -> anyhow::Result<PathBuf> {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).map(PathBuf::from).context("xtask lies two folders below the root of the workspace")
+}

@@ -1,0 +1,217 @@
+//! Guard `protected-paths`: files that may not be read or written.
+
+use fast_glob::glob_match;
+use fusebox_sdk::prelude::*;
+
+/// What nobody's agent needs: version control internals, secrets, keys.
+const DEFAULT_PROTECTED: [&str; 16] = [
+    ".git",
+    ".hg",
+    ".svn",
+    ".env",
+    ".env.*",
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    "id_rsa*",
+    "id_ed25519*",
+    "*.pem",
+    "*.key",
+    "*.{p12,pfx}",
+];
+
+struct ProtectedPaths;
+
+/// Which paths are protected. Globs know `*`, `**`, `?`, `[a-z]` and `{a,b}` and match without regard to case. One
+/// without `/` matches any part of a path; one with `/` matches from the workspace down, and all that lies below.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// May be neither read nor written nor removed.
+    protect: Vec<String>,
+    /// May be read, but neither written nor removed.
+    read_only: Vec<String>,
+    /// Exceptions from both, such as `.env.example`.
+    except: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            protect: DEFAULT_PROTECTED.map(str::to_owned).to_vec(),
+            read_only: Vec::new(),
+            except: vec![".env.example".into()],
+        }
+    }
+}
+
+impl Guard for ProtectedPaths {
+    type Settings = Settings;
+
+    fn about() -> About {
+        About::new("protected-paths", "0.1.0", "Keeps version control internals, secrets and keys from being touched.")
+    }
+
+    fn check_settings(settings: &Settings) -> Vec<Finding> {
+        let globs = [&settings.protect, &settings.read_only, &settings.except];
+        globs
+            .into_iter()
+            .flatten()
+            .filter(|glob| glob.is_empty() || glob.starts_with('/') || glob.split('/').any(|part| part == ".."))
+            .map(|glob| {
+                let message = format!("{glob:?} cannot match: globs are relative to the workspace and hold no `..`");
+                Finding::error("glob-invalid", message)
+            })
+            .collect()
+    }
+
+    fn check(_: &Action, effects: &[Effect], settings: &Settings) -> Verdict {
+        let mut verdict = Verdict::abstain();
+        for (index, effect) in effects.iter().enumerate() {
+            if let Some((ruling, finding)) = judge(effect, settings) {
+                verdict.ruling = stricter(verdict.ruling, ruling);
+                if verdict.findings.len() < 64 {
+                    verdict.findings.push(finding.on(index));
+                }
+            }
+        }
+        verdict
+    }
+}
+
+fn judge(effect: &Effect, settings: &Settings) -> Option<(Ruling, Finding)> {
+    match effect {
+        Effect::Read(read) => {
+            let glob = matching(&settings.protect, &read.path, settings)?;
+            Some((Ruling::Deny, refused("read", &read.path, glob)))
+        }
+        Effect::Write(write) => refuse_change("written", &write.path, settings),
+        Effect::Remove(remove) => refuse_change("removed", &remove.path, settings),
+        Effect::Run(run) => {
+            let words =
+                run.argv.iter().flat_map(|word| word.split(|c: char| c.is_whitespace() || "'\"=;|&<>()`".contains(c)));
+            let (word, glob) = words
+                .map(|word| word.trim_start_matches("./"))
+                .filter(|word| !word.is_empty())
+                .find_map(|word| Some((word, matching(&settings.protect, word, settings)?)))?;
+            let message = format!("the command names {word}, which is protected by {glob}");
+            Some((Ruling::Review, Finding::warning("protected-path-in-command", message)))
+        }
+        Effect::Prompt(_) | Effect::Net(_) | Effect::Tool(_) | Effect::Other(_) => None,
+    }
+}
+
+fn refuse_change(verb: &str, path: &str, settings: &Settings) -> Option<(Ruling, Finding)> {
+    let glob = matching(&settings.protect, path, settings).or_else(|| matching(&settings.read_only, path, settings))?;
+    Some((Ruling::Deny, refused(verb, path, glob)))
+}
+
+fn refused(verb: &str, path: &str, glob: &str) -> Finding {
+    Finding::error("protected-path", format!("{path} may not be {verb}: it is protected by {glob}"))
+}
+
+/// The first of `globs` that matches, unless an exception does.
+fn matching<'a>(globs: &'a [String], path: &str, settings: &Settings) -> Option<&'a str> {
+    let path = path.to_lowercase();
+    let glob = globs.iter().find(|glob| matches(glob, &path))?;
+    (!settings.except.iter().any(|except| matches(except, &path))).then_some(glob)
+}
+
+/// Whether a glob matches a path in lower case, or something that the path lies below.
+fn matches(glob: &str, path: &str) -> bool {
+    let glob = glob.to_lowercase();
+    if glob.contains('/') {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        ends.filter_map(|end| path.get(..end)).any(|above| glob_match(&glob, above))
+    } else {
+        path.split('/').any(|part| glob_match(&glob, part))
+    }
+}
+
+fn stricter(one: Ruling, other: Ruling) -> Ruling {
+    match (one, other) {
+        (Ruling::Deny, _) | (_, Ruling::Deny) => Ruling::Deny,
+        (Ruling::Review, _) | (_, Ruling::Review) => Ruling::Review,
+        _ => Ruling::Abstain,
+    }
+}
+
+fusebox_sdk::export_guard!(ProtectedPaths);
+
+#[cfg(test)]
+mod tests {
+    use fusebox_sdk::{Origin, Payload};
+
+    use super::*;
+
+    fn check(effect: Effect, settings: &Settings) -> Ruling {
+        let action = Action {
+            step_type: "test".into(),
+            input: "{}".into(),
+            description: String::new(),
+            scope: Scope::Workspace,
+            origin: Origin::Plan,
+        };
+        ProtectedPaths::check(&action, &[effect], settings).ruling
+    }
+
+    fn write(path: &str) -> Effect {
+        Effect::write(path, Payload { handle: 1, size: 0, sha256: String::new() })
+    }
+
+    #[test]
+    fn secrets_and_internals_are_protected_by_default() {
+        let settings = Settings::default();
+        for path in [
+            ".git/config",
+            "sub/.git/hooks/pre-commit",
+            ".env",
+            "a/.env.production",
+            "keys/server.PEM",
+            ".GIT/config",
+            "home/.ssh/id_rsa",
+            "id_ed25519.pub",
+            "cert.pfx",
+        ] {
+            assert_eq!(check(Effect::read(path), &settings), Ruling::Deny, "{path}");
+            assert_eq!(check(write(path), &settings), Ruling::Deny, "{path}");
+            assert_eq!(check(Effect::remove(path), &settings), Ruling::Deny, "{path}");
+        }
+    }
+
+    #[test]
+    fn ordinary_files_and_exceptions_are_not() {
+        let settings = Settings::default();
+        for path in ["src/main.rs", "gitignore", ".gitignore", ".env.example", "environment", "keys.md"] {
+            assert_eq!(check(write(path), &settings), Ruling::Abstain, "{path}");
+        }
+    }
+
+    #[test]
+    fn globs_with_a_slash_match_from_the_top_and_below() {
+        let settings = Settings { read_only: vec!["migrations/*".into()], ..Settings::default() };
+        assert_eq!(check(write("migrations/1.sql"), &settings), Ruling::Deny);
+        assert_eq!(check(write("migrations/2/up.sql"), &settings), Ruling::Deny);
+        assert_eq!(check(Effect::read("migrations/1.sql"), &settings), Ruling::Abstain);
+        assert_eq!(check(write("src/migrations/1.sql"), &settings), Ruling::Abstain);
+    }
+
+    #[test]
+    fn a_command_that_names_a_protected_path_is_for_a_person() {
+        let settings = Settings::default();
+        let run = |words: &[&str]| Effect::run(words.iter().map(|word| (*word).to_owned()).collect(), "", None);
+        assert_eq!(check(run(&["cat", "./.env"]), &settings), Ruling::Review);
+        assert_eq!(check(run(&["/bin/sh", "-c", "cat <.env"]), &settings), Ruling::Review);
+        assert_eq!(check(run(&["python3", "-m", "unittest"]), &settings), Ruling::Abstain);
+    }
+
+    #[test]
+    fn globs_that_cannot_match_are_refused() {
+        let settings = Settings { protect: vec!["/etc".into(), "a/../b".into(), String::new()], ..Settings::default() };
+        assert_eq!(ProtectedPaths::check_settings(&settings).len(), 3);
+        assert!(ProtectedPaths::check_settings(&Settings::default()).is_empty());
+    }
+}
