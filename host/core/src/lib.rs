@@ -1,1 +1,68 @@
-//! Placeholder.
+//! The rules of Fusebox, without any I/O: plans, actions, effects, verdicts, limits, policies, the ledger, events, and
+//! the two state machines that join them, the [`gate`](crate::gate) and the [`run`](crate::run).
+//!
+//! ```
+//! use fusebox_core::{Plan, Ruling};
+//!
+//! let plan = Plan::parse(br#"{
+//!     "goal": "see what is there",
+//!     "agent": {"id": "demo"},
+//!     "steps": [{"step_type": "read_file", "input": {"path": "README.md"}}]
+//! }"#)?;
+//! assert_eq!(plan.steps.len(), 1);
+//! assert_eq!(Ruling::Deny.max(Ruling::Allow), Ruling::Deny);
+//! # Ok::<(), fusebox_core::Error>(())
+//! ```
+//!
+//! Why it is built so: nothing here reads a clock, a file or a random number. A state machine *asks* (preview this,
+//! judge with that guard, ask a person, execute) and is *told*; what it is told becomes events, and events are all that
+//! its state is made of. So a run can be rebuilt from its log, tested without a sandbox, and reasoned about.
+
+pub mod action;
+pub mod agent;
+pub mod approval;
+pub mod builtin;
+mod codes;
+pub mod content;
+pub mod describe;
+pub mod digest;
+pub mod effect;
+pub mod error;
+pub mod event;
+pub mod failure;
+pub mod gate;
+pub mod id;
+pub mod impact;
+pub mod json;
+pub mod ledger;
+pub mod limits;
+pub mod path;
+pub mod plan;
+pub mod policy;
+pub mod run;
+pub mod show;
+pub mod situation;
+pub mod verdict;
+
+pub use action::{Action, Origin, Scope};
+pub use agent::Agent;
+pub use approval::{ApprovalAnswer, Binding};
+pub use content::Contents;
+pub use describe::{Annotations, Description, Kind, StepType};
+pub use digest::{Digest, DigestBuilder};
+pub use effect::Effect;
+pub use error::Error;
+pub use event::{Event, SealedEvent};
+pub use failure::Failure;
+pub use gate::{Decision, Gate, GateAsk, GateSetup};
+pub use id::{RunId, StepId};
+pub use impact::{Estimate, Impact, ImpactClass};
+pub use json::Json;
+pub use ledger::{Amounts, BudgetKind, Ledger};
+pub use limits::RunLimits;
+pub use path::WorkspacePath;
+pub use plan::{Plan, Step};
+pub use policy::Policy;
+pub use run::{Ask, Command, RunState};
+pub use situation::Situation;
+pub use verdict::{Finding, Ruling, Severity, Verdict};

@@ -1,0 +1,167 @@
+//! What an action does to the world.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Json, WorkspacePath};
+
+/// One thing an action does to the world, as the host derived it. Contents are kept by digest in
+/// [`Contents`](crate::Contents).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// Reads a file, or lists or inspects a folder.
+    Read {
+        /// What is read.
+        path: WorkspacePath,
+    },
+    /// Creates or replaces a file.
+    Write {
+        /// What is written.
+        path: WorkspacePath,
+        /// Digest of the file as it is now; `None` when there is none.
+        before: Option<Digest>,
+        /// Digest of the whole file afterwards.
+        after: Digest,
+        /// Size of the file afterwards, in bytes.
+        size: u64,
+    },
+    /// Removes a file.
+    Remove {
+        /// What is removed.
+        path: WorkspacePath,
+        /// Digest of the file as it is now.
+        before: Option<Digest>,
+    },
+    /// Starts a process.
+    Run {
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// The executable that `argv[0]` resolves to.
+        program: String,
+        /// Folder to run in.
+        cwd: WorkspacePath,
+        /// Names of the environment variables that the process sees, sorted.
+        env_names: Vec<String>,
+        /// The shell line, when `argv` hands one to a shell.
+        shell_text: Option<String>,
+    },
+    /// Sends a prompt to a language model.
+    Prompt {
+        /// Model name or alias.
+        model: String,
+        /// Digest of the prompt.
+        content: Digest,
+        /// Size of the prompt, in bytes.
+        size: u64,
+        /// Most tokens of the answer.
+        max_output_tokens: u64,
+    },
+    /// Makes a network request.
+    Net {
+        /// Method or verb.
+        method: String,
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Path.
+        path: String,
+    },
+    /// Calls a tool of a tool server.
+    Tool {
+        /// The tool server.
+        server: String,
+        /// The tool.
+        name: String,
+        /// The tool's input.
+        input: Json,
+    },
+    /// Anything else.
+    Other {
+        /// What it is called.
+        kind: String,
+        /// What is known of it.
+        data: Json,
+    },
+}
+
+impl Effect {
+    /// The effect's name in messages.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "read",
+            Self::Write { .. } => "write",
+            Self::Remove { .. } => "remove",
+            Self::Run { .. } => "run",
+            Self::Prompt { .. } => "prompt",
+            Self::Net { .. } => "net",
+            Self::Tool { .. } => "tool",
+            Self::Other { .. } => "other",
+        }
+    }
+
+    /// Whether it leaves the world as it is.
+    #[must_use]
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Self::Read { .. })
+    }
+
+    /// Whether this effect, once approved, covers `needed`. Only equal effects do, except that whoever may write or
+    /// remove a file may look at it.
+    #[must_use]
+    pub fn covers(&self, needed: &Self) -> bool {
+        match (self, needed) {
+            (Self::Write { path, .. } | Self::Remove { path, .. }, Self::Read { path: read }) => path == read,
+            _ => self == needed,
+        }
+    }
+}
+
+/// The place, in a list of approved effects, of the one that covers `needed`.
+#[must_use]
+pub fn covering(approved: &[Effect], needed: &Effect) -> Option<usize> {
+    approved.iter().position(|effect| effect.covers(needed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> WorkspacePath {
+        text.parse().unwrap()
+    }
+
+    fn write(to: &str, before: Option<&[u8]>, after: &[u8]) -> Effect {
+        let size = after.len() as u64;
+        Effect::Write { path: path(to), before: before.map(Digest::of), after: Digest::of(after), size }
+    }
+
+    #[test]
+    fn a_write_covers_itself_and_looking_at_its_file() {
+        let approved = write("a", None, b"x");
+        assert!(approved.covers(&approved));
+        assert!(approved.covers(&Effect::Read { path: path("a") }));
+        for needed in [write("b", None, b"x"), write("a", Some(b""), b"x"), write("a", None, b"y")] {
+            assert!(!approved.covers(&needed), "{needed:?}");
+        }
+        assert!(!approved.covers(&Effect::Read { path: path("b") }));
+        assert!(!Effect::Read { path: path("a") }.covers(&approved));
+    }
+
+    #[test]
+    fn a_run_covers_only_the_same_program_arguments_and_folder() {
+        let run = |argv: &[&str], program: &str, cwd: &str| Effect::Run {
+            argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+            program: program.to_owned(),
+            cwd: path(cwd),
+            env_names: vec![],
+            shell_text: None,
+        };
+        let approved = run(&["ls"], "/bin/ls", "");
+        assert!(approved.covers(&approved));
+        for needed in [run(&["ls", "-l"], "/bin/ls", ""), run(&["ls"], "/tmp/ls", ""), run(&["ls"], "/bin/ls", "a")] {
+            assert!(!approved.covers(&needed));
+        }
+    }
+}

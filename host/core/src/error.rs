@@ -1,0 +1,164 @@
+//! What can be wrong with what the core is given.
+
+/// An input that the rules refuse. The message says what was expected and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text is not JSON.
+    #[error("not JSON: {message} at line {line}, column {column}")]
+    NotJson {
+        /// What the parser expected.
+        message: String,
+        /// Line, counted from 1.
+        line: usize,
+        /// Column, counted from 1.
+        column: usize,
+    },
+    /// An object has the same key twice.
+    #[error("the key {key:?} stands twice in one object (line {line}, column {column}); remove one of them")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+        /// Line, counted from 1.
+        line: usize,
+        /// Column, counted from 1.
+        column: usize,
+    },
+    /// A number that JavaScript and canonical JSON cannot hold exactly.
+    #[error("the number {number} is beyond 2^53 - 1 (line {line}, column {column}); write it as a string")]
+    NumberTooLarge {
+        /// The number as read.
+        number: String,
+        /// Line, counted from 1.
+        line: usize,
+        /// Column, counted from 1.
+        column: usize,
+    },
+    /// Arrays and objects inside one another, too deep.
+    #[error("JSON is nested deeper than {limit} levels (line {line}, column {column})")]
+    TooDeep {
+        /// The most levels.
+        limit: usize,
+        /// Line, counted from 1.
+        line: usize,
+        /// Column, counted from 1.
+        column: usize,
+    },
+    /// A text that is too long to be parsed.
+    #[error("{what} has {size} bytes; the most is {limit}")]
+    TooLarge {
+        /// What it is.
+        what: &'static str,
+        /// Its size in bytes.
+        size: usize,
+        /// The largest size in bytes.
+        limit: usize,
+    },
+    /// JSON of the wrong shape.
+    #[error("{what} is wrong at {at}: {message}")]
+    Shape {
+        /// What was parsed.
+        what: &'static str,
+        /// Where, such as `steps[2].input`.
+        at: String,
+        /// What was expected.
+        message: String,
+    },
+    /// A plan without steps.
+    #[error("the plan has no steps; give at least one")]
+    PlanEmpty,
+    /// A plan with too many steps.
+    #[error("the plan has more than {limit} steps; split it into several plans")]
+    PlanTooLong {
+        /// The most steps.
+        limit: usize,
+    },
+    /// Groups inside one another, too deep.
+    #[error("groups are nested deeper than {limit} at {at}; use fewer levels")]
+    GroupsTooDeep {
+        /// The most levels.
+        limit: usize,
+        /// Where.
+        at: String,
+    },
+    /// Two steps with one id.
+    #[error("two steps have the id {id:?}; ids must differ")]
+    DuplicateStepId {
+        /// The id.
+        id: String,
+    },
+    /// An id that cannot be used.
+    #[error("{id:?} is not an id: use 1 to 64 letters, digits, `.`, `_` or `-`")]
+    BadId {
+        /// The id as given.
+        id: String,
+    },
+    /// A path that is not of the workspace.
+    #[error("the path {path:?} is refused: {reason}")]
+    BadPath {
+        /// The path as given.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A digest that is not 64 hexadecimal digits.
+    #[error("{text:?} is not a SHA-256 digest of 64 lower-case hexadecimal digits")]
+    BadDigest {
+        /// The text as given.
+        text: String,
+    },
+    /// A budget of zero.
+    #[error("the budget {budget} is zero, so nothing could run; give a positive number or leave it out")]
+    BudgetZero {
+        /// Which budget.
+        budget: &'static str,
+    },
+    /// A budget that cannot cover what is asked.
+    #[error("the budget {budget} cannot cover this: {spent} of {limit} spent, {asked} more asked")]
+    BudgetExceeded {
+        /// Which budget.
+        budget: &'static str,
+        /// Spent and reserved so far.
+        spent: u64,
+        /// The hard limit.
+        limit: u64,
+        /// What was asked for.
+        asked: u64,
+    },
+    /// A command that makes no sense in the state that the run is in.
+    #[error("the run is {state}, so {command} is refused")]
+    NotNow {
+        /// State of the run or step.
+        state: String,
+        /// What was told.
+        command: &'static str,
+    },
+    /// An approval for something else than what would now be done.
+    #[error("the approval is for {approved}, but what would be done is {current}; ask again")]
+    BindingChanged {
+        /// The digest that was approved.
+        approved: String,
+        /// The digest of what would be done now.
+        current: String,
+    },
+}
+
+crate::error_codes!(Error {
+    NotJson => "FBX-1001",
+    DuplicateKey => "FBX-1002",
+    NumberTooLarge => "FBX-1003",
+    TooDeep => "FBX-1004",
+    TooLarge => "FBX-1005",
+    Shape => "FBX-1006",
+    PlanEmpty => "FBX-1007",
+    PlanTooLong => "FBX-1008",
+    GroupsTooDeep => "FBX-1009",
+    DuplicateStepId => "FBX-1010",
+    BadId => "FBX-1011",
+    BadPath => "FBX-1012",
+    BadDigest => "FBX-1013",
+    BudgetZero => "FBX-1014",
+    BudgetExceeded => "FBX-1015",
+    NotNow => "FBX-1016",
+    BindingChanged => "FBX-1017",
+});

@@ -1,0 +1,77 @@
+//! Ids of runs and steps.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::Error;
+
+/// Longest id, in characters.
+const MAX_CHARS: usize = 64;
+
+fn check(id: &str) -> Result<(), Error> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let good = !id.is_empty() && id.len() <= MAX_CHARS && id.chars().all(allowed);
+    if good { Ok(()) } else { Err(Error::BadId { id: id.chars().take(80).collect() }) }
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self, Error> {
+                check(text).map(|()| Self(text.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+id! {
+    /// Id of a run: a UUIDv7 that the shell makes.
+    RunId
+}
+
+id! {
+    /// Id of a step within its run: the plan's, or `step-N` counted from 1.
+    StepId
+}
+
+impl StepId {
+    /// The id of a step that has none in its plan; `index` is counted from 0.
+    #[must_use]
+    pub fn numbered(index: usize) -> Self {
+        Self(format!("step-{}", index + 1))
+    }
+}

@@ -1,0 +1,215 @@
+//! The ledger: the one place where budgets are reserved and settled.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, RunLimits};
+
+/// What is budgeted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetKind {
+    /// Model tokens.
+    Tokens,
+    /// Money, in micro-USD.
+    MicroUsd,
+    /// Instructions of plugins.
+    Fuel,
+    /// Wall time, in microseconds.
+    TimeUs,
+    /// Steps carried out.
+    Steps,
+}
+
+impl BudgetKind {
+    /// All kinds.
+    pub const ALL: [Self; 5] = [Self::Tokens, Self::MicroUsd, Self::Fuel, Self::TimeUs, Self::Steps];
+
+    /// Its name in messages and files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::MicroUsd => "micro_usd",
+            Self::Fuel => "fuel",
+            Self::TimeUs => "time_us",
+            Self::Steps => "steps",
+        }
+    }
+
+    fn limit(self, limits: &RunLimits) -> Option<u64> {
+        match self {
+            Self::Tokens => limits.tokens,
+            Self::MicroUsd => limits.micro_usd,
+            Self::Fuel => limits.fuel,
+            Self::TimeUs => limits.time_us,
+            Self::Steps => limits.steps,
+        }
+    }
+}
+
+impl fmt::Display for BudgetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Amounts by budget; what is not named is zero.
+pub type Amounts = BTreeMap<BudgetKind, u64>;
+
+/// One budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The hard limit, if there is one.
+    pub limit: Option<u64>,
+    /// Set aside for what is under way.
+    pub reserved: u64,
+    /// Used for good.
+    pub spent: u64,
+}
+
+impl Line {
+    /// What can still be reserved; `u64::MAX` without a limit.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        let used = self.spent.saturating_add(self.reserved);
+        self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(used))
+    }
+}
+
+/// All budgets of a run. What is spent is recorded even when it turns out to be more than was reserved; then nothing
+/// more can be reserved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    lines: BTreeMap<BudgetKind, Line>,
+}
+
+impl Ledger {
+    /// A ledger under these limits, nothing spent.
+    #[must_use]
+    pub fn new(limits: &RunLimits) -> Self {
+        let line = |kind: BudgetKind| Line { limit: kind.limit(limits), ..Line::default() };
+        Self { lines: BudgetKind::ALL.into_iter().map(|kind| (kind, line(kind))).collect() }
+    }
+
+    /// One budget.
+    #[must_use]
+    pub fn line(&self, kind: BudgetKind) -> Line {
+        self.lines.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// All budgets.
+    pub fn lines(&self) -> impl Iterator<Item = (BudgetKind, Line)> {
+        self.lines.iter().map(|(kind, line)| (*kind, *line))
+    }
+
+    /// Makes limits tighter; never looser.
+    pub fn tighten(&mut self, limits: &RunLimits) {
+        for (kind, line) in &mut self.lines {
+            line.limit = match (line.limit, kind.limit(limits)) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+    }
+
+    /// Sets amounts aside: all of them or, when one does not fit, none.
+    ///
+    /// # Errors
+    /// [`Error::BudgetExceeded`] with the first budget that cannot cover its amount.
+    pub fn reserve(&mut self, amounts: &Amounts) -> Result<(), Error> {
+        self.can_reserve(amounts)?;
+        for (kind, amount) in amounts {
+            if let Some(line) = self.lines.get_mut(kind) {
+                line.reserved = line.reserved.saturating_add(*amount);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether [`reserve`](Self::reserve) would succeed.
+    ///
+    /// # Errors
+    /// As `reserve`.
+    pub fn can_reserve(&self, amounts: &Amounts) -> Result<(), Error> {
+        for (kind, asked) in amounts {
+            let line = self.line(*kind);
+            if let Some(limit) = line.limit.filter(|_| *asked > line.remaining()) {
+                let spent = line.spent.saturating_add(line.reserved);
+                return Err(Error::BudgetExceeded { budget: kind.name(), spent, limit, asked: *asked });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what was reserved and records what was spent.
+    pub fn settle(&mut self, reserved: &Amounts, spent: &Amounts) {
+        for (kind, line) in &mut self.lines {
+            line.reserved = line.reserved.saturating_sub(amount(reserved, *kind));
+            line.spent = line.spent.saturating_add(amount(spent, *kind));
+        }
+    }
+
+    /// The first budget of which nothing is left.
+    #[must_use]
+    pub fn exhausted(&self) -> Option<BudgetKind> {
+        self.lines.iter().find(|(_, line)| line.limit.is_some() && line.remaining() == 0).map(|(kind, _)| *kind)
+    }
+}
+
+fn amount(amounts: &Amounts, kind: BudgetKind) -> u64 {
+    amounts.get(&kind).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fuel(amount: u64) -> Amounts {
+        [(BudgetKind::Fuel, amount)].into()
+    }
+
+    #[test]
+    fn what_cannot_be_covered_is_refused_whole() {
+        let mut ledger = Ledger::new(&RunLimits { fuel: Some(10), steps: Some(1), ..RunLimits::default() });
+        let both: Amounts = [(BudgetKind::Fuel, 5), (BudgetKind::Steps, 2)].into();
+        let error = ledger.reserve(&both).unwrap_err();
+        assert_eq!(error, Error::BudgetExceeded { budget: "steps", spent: 0, limit: 1, asked: 2 });
+        assert_eq!(ledger.line(BudgetKind::Fuel).reserved, 0);
+    }
+
+    proptest! {
+        /// Whoever spends at most what was reserved never goes over a limit, in whatever order things happen.
+        #[test]
+        fn never_negative_never_over(limit in 0..1000u64, asks in prop::collection::vec((0..400u64, 0..400u64), 0..40)) {
+            let mut ledger = Ledger::new(&RunLimits { fuel: Some(limit), ..RunLimits::default() });
+            let mut open = Vec::new();
+            for (ask, spend) in asks {
+                if ledger.reserve(&fuel(ask)).is_ok() {
+                    open.push((ask, spend.min(ask)));
+                }
+                if open.len() > 2 {
+                    let (reserved, spent) = open.remove(0);
+                    ledger.settle(&fuel(reserved), &fuel(spent));
+                }
+                let line = ledger.line(BudgetKind::Fuel);
+                prop_assert!(line.spent + line.reserved <= limit);
+                prop_assert_eq!(line.remaining(), limit - line.spent - line.reserved);
+            }
+            let due: u64 = open.iter().map(|(reserved, _)| reserved).sum();
+            prop_assert_eq!(ledger.line(BudgetKind::Fuel).reserved, due);
+        }
+
+        #[test]
+        fn overspending_stops_everything_after(limit in 1..100u64, spent in 0..300u64) {
+            let mut ledger = Ledger::new(&RunLimits { fuel: Some(limit), ..RunLimits::default() });
+            ledger.reserve(&fuel(1)).unwrap();
+            ledger.settle(&fuel(1), &fuel(spent));
+            prop_assert_eq!(ledger.reserve(&fuel(1)).is_ok(), spent < limit);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Limits of a run.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Limits of a run. They come from the operator, the policy, the plan and guards, and combine field by field to the
+/// tighter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunLimits {
+    /// Model tokens, input and output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Money, in integer micro-USD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_usd: Option<u64>,
+    /// Instructions of plugins, in wasmtime's fuel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// Wall time of the whole run, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_us: Option<u64>,
+    /// Steps that are carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Most retries of one step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// The only step types that may run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_types: Option<BTreeSet<String>>,
+    /// Asks for an approval of every step.
+    pub require_approval: bool,
+}
+
+impl RunLimits {
+    /// The tighter of two, field by field.
+    #[must_use]
+    pub fn tighten(&self, other: &Self) -> Self {
+        Self {
+            tokens: tighter(self.tokens, other.tokens),
+            micro_usd: tighter(self.micro_usd, other.micro_usd),
+            fuel: tighter(self.fuel, other.fuel),
+            time_us: tighter(self.time_us, other.time_us),
+            steps: tighter(self.steps, other.steps),
+            retries: tighter(self.retries, other.retries),
+            step_types: match (&self.step_types, &other.step_types) {
+                (Some(one), Some(two)) => Some(one.intersection(two).cloned().collect()),
+                (one, two) => one.clone().or_else(|| two.clone()),
+            },
+            require_approval: self.require_approval || other.require_approval,
+        }
+    }
+
+    /// Whether a step type may run.
+    #[must_use]
+    pub fn permits(&self, step_type: &str) -> bool {
+        self.step_types.as_ref().is_none_or(|permitted| permitted.contains(step_type))
+    }
+
+    /// Refuses budgets of zero: nothing could run under them.
+    ///
+    /// # Errors
+    /// [`Error::BudgetZero`] with the first such budget.
+    pub fn check(&self) -> Result<(), Error> {
+        let budgets = [
+            ("tokens", self.tokens),
+            ("micro_usd", self.micro_usd),
+            ("fuel", self.fuel),
+            ("time_us", self.time_us),
+            ("steps", self.steps),
+        ];
+        match budgets.into_iter().find(|(_, limit)| *limit == Some(0)) {
+            Some((budget, _)) => Err(Error::BudgetZero { budget }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn tighter<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_limits() -> impl Strategy<Value = RunLimits> {
+        let amount = || prop::option::of(0..5u64);
+        let types = prop::option::of(prop::collection::btree_set("[abc]", 0..3));
+        (amount(), amount(), amount(), amount(), types, any::<bool>()).prop_map(
+            |(tokens, micro_usd, fuel, steps, step_types, require_approval)| RunLimits {
+                tokens,
+                micro_usd,
+                fuel,
+                steps,
+                step_types,
+                require_approval,
+                ..RunLimits::default()
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn tightening_is_a_meet(a in any_limits(), b in any_limits(), c in any_limits()) {
+            prop_assert_eq!(a.tighten(&b), b.tighten(&a));
+            prop_assert_eq!(a.tighten(&b).tighten(&c), a.tighten(&b.tighten(&c)));
+            prop_assert_eq!(a.tighten(&a), a.clone());
+            prop_assert_eq!(a.tighten(&RunLimits::default()), a.clone());
+            let both = a.tighten(&b);
+            for step_type in ["a", "b", "c"] {
+                prop_assert_eq!(both.permits(step_type), a.permits(step_type) && b.permits(step_type));
+            }
+        }
+    }
+}

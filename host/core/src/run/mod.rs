@@ -1,0 +1,15 @@
+//! A run as a state machine: it asks, is told, and every answer becomes events.
+//!
+//! [`RunState::ask`] says what is needed next, [`decide`] turns an answer (a [`Command`]) into events or refuses it, and
+//! [`RunState::apply`] is the only thing that changes the state. So the state is a fold over the run's events, and what
+//! the rules of `decide` refuse cannot get into the log.
+
+mod apply;
+mod decide;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+pub use decide::decide;
+pub use state::{Ask, Command, HostCallJudgement, Phase, RunSetup, RunState, StepDone, StepProgress, StepState};

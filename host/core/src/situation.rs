@@ -1,0 +1,110 @@
+//! The situation that a plugin may ask about: a pure function of the log up to now and the policy.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::Line;
+use crate::run::StepState;
+use crate::{Agent, BudgetKind, Contents, Json, Origin, Plan, RunId, StepId};
+
+/// A step that ended earlier in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// Position of the event that ended it.
+    pub seq: u64,
+    /// The step.
+    pub step: StepId,
+    /// Its type.
+    pub step_type: String,
+    /// How it ended.
+    pub state: StepState,
+    /// What happened, in one line.
+    pub summary: String,
+}
+
+/// Where an action stands in its run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The step.
+    pub step: StepId,
+    /// Counted from 0.
+    pub index: u32,
+    /// Steps of the plan.
+    pub total: u32,
+    /// 1 for the first try.
+    pub attempt: u32,
+}
+
+/// Outputs of the steps that completed so far.
+pub trait StepOutputs: Send + Sync {
+    /// The output of a step, if it completed.
+    fn output(&self, step: &str) -> Option<Json>;
+}
+
+/// No step has completed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoOutputs;
+
+impl StepOutputs for NoOutputs {
+    fn output(&self, _: &str) -> Option<Json> {
+        None
+    }
+}
+
+/// What `context` answers. Built once per judged action, shared by all who judge it.
+#[derive(Clone)]
+pub struct Situation {
+    /// The run, if there is one.
+    pub run: Option<RunId>,
+    /// Who acts.
+    pub agent: Agent,
+    /// On whose account.
+    pub tenant: String,
+    /// The plan, if there is one.
+    pub plan: Option<Arc<Plan>>,
+    /// Who proposed the action.
+    pub origin: Origin,
+    /// When the action was proposed, in microseconds since 1970.
+    pub proposed_at: u64,
+    /// Where the action stands.
+    pub position: Option<Position>,
+    /// All budgets.
+    pub budgets: Vec<(BudgetKind, Line)>,
+    /// Steps that ended.
+    pub history: Arc<Vec<HistoryEntry>>,
+    /// Outputs of steps that completed.
+    pub outputs: Arc<dyn StepOutputs>,
+    /// Bytes that the judged effects refer to.
+    pub contents: Contents,
+}
+
+impl Situation {
+    /// The situation of one action outside of any run.
+    #[must_use]
+    pub fn outside_of_a_run(agent: Agent, origin: Origin, proposed_at: u64) -> Self {
+        Self {
+            run: None,
+            agent,
+            tenant: DEFAULT_TENANT.to_owned(),
+            plan: None,
+            origin,
+            proposed_at,
+            position: None,
+            budgets: Vec::new(),
+            history: Arc::default(),
+            outputs: Arc::new(NoOutputs),
+            contents: Contents::default(),
+        }
+    }
+}
+
+/// The tenant of whoever names none.
+pub const DEFAULT_TENANT: &str = "default";
+
+impl fmt::Debug for Situation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Situation").field("run", &self.run).field("position", &self.position).finish_non_exhaustive()
+    }
+}
