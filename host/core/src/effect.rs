@@ -1,5 +1,6 @@
 //! What an action does to the world.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Json, WorkspacePath};
@@ -116,6 +117,48 @@ impl Effect {
             _ => self == needed,
         }
     }
+}
+
+/// An effect as its proposer states it, before the host derives the facts: digests, programs, environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProposedEffect {
+    /// Reads `path`.
+    Read {
+        /// As stated, not normalised.
+        path: String,
+    },
+    /// Replaces the file at `path`.
+    Write {
+        /// As stated, not normalised.
+        path: String,
+        /// Its whole content afterwards.
+        content: Bytes,
+    },
+    /// Removes the file at `path`.
+    Remove {
+        /// As stated, not normalised.
+        path: String,
+    },
+    /// Starts a process.
+    Run {
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// As stated, not normalised.
+        cwd: String,
+        /// The shell line, when `argv` hands one to a shell.
+        shell_text: Option<String>,
+    },
+    /// Sends a prompt.
+    Prompt {
+        /// Model name or alias.
+        model: String,
+        /// The prompt.
+        content: Bytes,
+        /// Most tokens of the answer.
+        max_output_tokens: u64,
+    },
+    /// An effect that needs no facts from the host: `Net`, `Tool` or `Other`.
+    Plain(Effect),
 }
 
 /// The place, in a list of approved effects, of the one that covers `needed`.

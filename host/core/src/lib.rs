@@ -50,7 +50,7 @@ pub use approval::{ApprovalAnswer, Binding};
 pub use content::Contents;
 pub use describe::{Annotations, Description, Kind, StepType};
 pub use digest::{Digest, DigestBuilder};
-pub use effect::Effect;
+pub use effect::{Effect, ProposedEffect};
 pub use error::Error;
 pub use event::{Event, SealedEvent};
 pub use failure::Failure;

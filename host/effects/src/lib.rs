@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Performs effects: files of a workspace, and processes. What may happen was decided before; here it happens, exactly
+//! so or not at all.
+//!
+//! ```
+//! use fusebox_effects::Workspace;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! let workspace = Workspace::open(folder.path())?;
+//! let path = "notes/today.txt".parse()?;
+//! workspace.write(&path, None, b"hello")?;
+//! assert_eq!(workspace.read(&path, 0, 100)?, b"hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Why it is built so: every path is walked part by part from an open handle of the workspace, never following a link,
+//! so that neither `..` nor a link swapped in at the wrong moment leads outside. A process is started with an empty
+//! environment and a group of its own, and the whole group is killed when it ends, times out or is no longer waited for.
+
+mod copy;
+mod error;
+mod process;
+mod program;
+mod workspace;
+
+pub use copy::copy_folder;
+pub use error::Error;
+pub use process::{Output, ProcessExit, ProcessSpec, run_process};
+pub use program::{Environment, resolve_program};
+pub use workspace::{Entry, EntryKind, FileState, MAX_FILE_BYTES, MAX_SLICE_BYTES, Metadata, Workspace};

@@ -1,1 +1,52 @@
-//! Placeholder.
+//! Loads, limits, calls and meters one plugin invocation. Nothing here knows of runs, stores or terminals.
+//!
+//! ```
+//! use fusebox_sandbox::Sandbox;
+//!
+//! let sandbox = Sandbox::new(None)?;
+//! let error = sandbox.load(b"\0asm but not really").unwrap_err();
+//! assert_eq!(error.code(), "FBX-2003");
+//! # Ok::<(), fusebox_sandbox::Error>(())
+//! ```
+//!
+//! Why it is built so: a plugin is somebody else's code. Each invocation gets a fresh store and instance, its own fuel
+//! for setting up and for the call, a memory limit over all its memories together, a wall-clock deadline and a kill
+//! flag, and ends in one typed [`End`] with a [`Report`]. Guards and impact models run on the caller's thread, in pools
+//! that keep their memory mapped, because they are called for every action; executors run asynchronously in an engine
+//! of their own, because they wait. What an executor wants from the world goes through an [`EffectHandler`], so that an
+//! invocation can be recorded and run again from its [`Tape`].
+
+mod bindings;
+mod cache;
+mod call;
+mod config;
+mod convert;
+mod effect_handler;
+mod end;
+mod engines;
+mod error;
+mod imports;
+mod inspect;
+mod judged;
+mod kill;
+mod limiter;
+mod limits;
+mod plugin;
+mod sandbox;
+mod state;
+mod tape;
+
+pub use config::WASMTIME_VERSION;
+pub use effect_handler::{
+    EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, ModelCompletion, PathMetadata,
+    ProcessEnd, Reply, Stop,
+};
+pub use end::{End, Invocation, LogLevel, LogLine, Report};
+pub use error::Error;
+pub use inspect::MAX_COMPONENT_BYTES;
+pub use judged::Judged;
+pub use kill::Kill;
+pub use limits::Limits;
+pub use plugin::{CallOptions, Outcome, Plugin};
+pub use sandbox::Sandbox;
+pub use tape::{RecordedTape, Recording, Replaying, Tape, TapeEntry};

@@ -1,1 +1,28 @@
-//! Placeholder.
+//! Keeps the event log and its blobs, durably: a run without its log does not exist.
+//!
+//! ```
+//! use fusebox_core::event::{Chain, Event};
+//! use fusebox_store::{Batch, EventLog, SqliteStore};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! let store = SqliteStore::open(&folder.path().join("log.sqlite"))?;
+//! let run: fusebox_core::RunId = "018f".parse()?;
+//! let event = Chain::new(run.clone()).seal(&Event::RunStarted, 0);
+//! store.append(Batch { events: vec![event], blobs: vec![] }).wait()?;
+//! assert_eq!(store.events(&run, 0, 10)?.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Why it is built so: all writes go through one thread that commits whatever has gathered as one transaction
+//! (`synchronous=FULL`), so that many runs share the price of a disk flush. Events cannot be updated or deleted, not
+//! even by this program: triggers refuse it. Another engine can take SQLite's place behind [`EventLog`].
+
+mod error;
+mod log;
+mod schema;
+mod sqlite;
+mod writer;
+
+pub use error::Error;
+pub use log::{Batch, EventLog, Pending, RunRow};
+pub use sqlite::SqliteStore;

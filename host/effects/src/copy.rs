@@ -1,0 +1,65 @@
+//! Copying a folder, so that a run can work on the copy.
+
+use std::fs;
+use std::path::Path;
+
+use crate::Error;
+
+/// Most files and folders of a copy.
+const MAX_ENTRIES: u64 = 100_000;
+/// Most bytes of a copy.
+const MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Copies the regular files and folders of `from` into the new folder `to`. Links, devices, FIFOs and sockets are left
+/// out; their number is given back.
+///
+/// # Errors
+/// When `from` is not a folder, something cannot be read or written, or it is larger than a copy may be.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<u64, Error> {
+    if !from.exists() {
+        return Err(Error::WorkspaceMissing { path: from.to_owned() });
+    }
+    if !from.is_dir() {
+        return Err(Error::WorkspaceNotAFolder { path: from.to_owned() });
+    }
+    let mut copy = Copy { entries: 0, bytes: 0, left_out: 0 };
+    copy.folder(from, to)?;
+    Ok(copy.left_out)
+}
+
+struct Copy {
+    entries: u64,
+    bytes: u64,
+    left_out: u64,
+}
+
+impl Copy {
+    fn folder(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
+        let failed = |source| Error::Io { what: format!("copying {}", from.display()), source };
+        fs::create_dir(to).map_err(failed)?;
+        for entry in fs::read_dir(from).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let kind = entry.file_type().map_err(failed)?;
+            let target = to.join(entry.file_name());
+            self.entries += 1;
+            if kind.is_dir() {
+                self.folder(&entry.path(), &target)?;
+            } else if kind.is_file() {
+                self.bytes += fs::copy(entry.path(), &target).map_err(failed)?;
+            } else {
+                self.left_out += 1;
+            }
+            let too_large = |what: &str, limit| Error::TooLarge {
+                what: format!("the number of {what} to copy for this run (work in place, or on a smaller folder)"),
+                limit,
+            };
+            if self.entries > MAX_ENTRIES {
+                return Err(too_large("files", MAX_ENTRIES));
+            }
+            if self.bytes > MAX_BYTES {
+                return Err(too_large("bytes", MAX_BYTES));
+            }
+        }
+        Ok(())
+    }
+}

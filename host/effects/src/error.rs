@@ -1,0 +1,88 @@
+//! What can go wrong with an effect.
+
+use std::path::PathBuf;
+
+use fusebox_core::Failure;
+
+/// An effect did not happen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The workspace is not there.
+    #[error("the workspace {path} does not exist")]
+    WorkspaceMissing {
+        /// The folder as given.
+        path: PathBuf,
+    },
+    /// The workspace is not a folder.
+    #[error("the workspace {path} is not a folder")]
+    WorkspaceNotAFolder {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// Nothing is there.
+    #[error("{path} does not exist")]
+    NotFound {
+        /// The path in the workspace.
+        path: String,
+    },
+    /// The path leads through a link, or is one, or is no regular file.
+    #[error("{path} is or leads through something that is neither a regular file nor a folder, such as a link")]
+    NotRegular {
+        /// The path in the workspace.
+        path: String,
+    },
+    /// The file is not as it was when the effect was approved.
+    #[error("{path} has changed since the effect was previewed")]
+    Conflict {
+        /// The path in the workspace.
+        path: String,
+    },
+    /// Something is larger than is allowed.
+    #[error("{what} is over the limit of {limit}")]
+    TooLarge {
+        /// What it is.
+        what: String,
+        /// The limit, in bytes or entries.
+        limit: u64,
+    },
+    /// The program to run is not there, or not executable.
+    #[error("the program {program:?} was not found, or is not executable")]
+    ProgramNotFound {
+        /// As given.
+        program: String,
+    },
+    /// The operating system refused.
+    #[error("{what} failed: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Its answer.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+fusebox_core::error_codes!(Error {
+    WorkspaceMissing => "FBX-3001",
+    WorkspaceNotAFolder => "FBX-3002",
+    NotFound => "FBX-3003",
+    NotRegular => "FBX-3004",
+    Conflict => "FBX-3005",
+    TooLarge => "FBX-3006",
+    ProgramNotFound => "FBX-3007",
+    Io => "FBX-3008",
+});
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        match error {
+            Error::NotFound { .. } | Error::ProgramNotFound { .. } => Self::NotFound(text),
+            Error::NotRegular { .. } => Self::Denied(text),
+            Error::Conflict { .. } => Self::Conflict(text),
+            Error::TooLarge { .. } => Self::Limit(text),
+            Error::WorkspaceMissing { .. } | Error::WorkspaceNotAFolder { .. } | Error::Io { .. } => Self::Io(text),
+        }
+    }
+}

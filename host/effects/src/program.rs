@@ -1,0 +1,90 @@
+//! Which executable a command names, and what environment it gets.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// Variables that a process may see: what programs need to find one another and to speak the right language. No keys,
+/// no tokens, nothing of Fusebox.
+const ALLOWED: [&str; 11] =
+    ["HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+
+/// The environment of processes: those of the host's own variables that are allowed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+impl Environment {
+    /// The allowed ones of these variables.
+    pub fn allowed(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let allowed = |name: &OsString| name.to_str().filter(|name| ALLOWED.contains(name)).map(str::to_owned);
+        Self(variables.into_iter().filter_map(|(name, value)| Some((allowed(&name)?, value))).collect())
+    }
+
+    /// Names, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// Names with values.
+    pub fn variables(&self) -> impl Iterator<Item = (&String, &OsString)> {
+        self.0.iter()
+    }
+
+    fn search_path(&self) -> Vec<PathBuf> {
+        self.0.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default()
+    }
+}
+
+/// The executable that `name` stands for in the folder `cwd`: itself when it holds a `/`, else the first one on the
+/// search path. Relative entries of the search path are left out: they would depend on the workspace.
+///
+/// # Errors
+/// [`Error::ProgramNotFound`].
+pub fn resolve_program(name: &str, cwd: &Path, environment: &Environment) -> Result<PathBuf, Error> {
+    let found = if name.contains('/') {
+        Some(cwd.join(name)).filter(|path| is_executable(path))
+    } else {
+        let mut folders = environment.search_path().into_iter().filter(|folder| folder.is_absolute());
+        folders.find_map(|folder| Some(folder.join(name)).filter(|path| !name.is_empty() && is_executable(path)))
+    };
+    found.ok_or_else(|| Error::ProgramNotFound { program: name.chars().take(200).collect() })
+}
+
+#[cfg(unix)]
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(path: &Path) -> bool {
+    path.is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::allowed(variables.iter().map(|(name, value)| ((*name).into(), (*value).into())))
+    }
+
+    #[test]
+    fn only_allowed_variables_are_passed_on() {
+        let environment = environment(&[("PATH", "/bin"), ("API_KEY", "x"), ("FUSEBOX_HOME", "/x"), ("LANG", "C")]);
+        assert_eq!(environment.names(), ["LANG", "PATH"]);
+    }
+
+    #[test]
+    fn programs_are_found_on_the_search_path_only() {
+        let environment = environment(&[("PATH", "rel:/nowhere:/bin:/usr/bin")]);
+        let found = resolve_program("sh", Path::new("/"), &environment).unwrap();
+        assert!(found.is_absolute() && found.ends_with("sh"), "{found:?}");
+        for missing in ["no-such-program", "", "./sh", "etc/passwd"] {
+            assert!(resolve_program(missing, Path::new("/"), &environment).is_err(), "{missing}");
+        }
+    }
+}

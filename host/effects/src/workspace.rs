@@ -1,0 +1,344 @@
+//! Files of a workspace.
+
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, File, OpenOptions};
+use fusebox_core::{Digest, WorkspacePath};
+
+use crate::Error;
+
+/// Largest slice of one read, in bytes.
+pub const MAX_SLICE_BYTES: u32 = 1024 * 1024;
+/// Largest file that is read, written or digested, in bytes.
+pub const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
+/// Most names of one folder.
+pub const MAX_ENTRIES: u64 = 10_000;
+
+/// A folder in which effects happen. All paths start at a handle that was opened once: renaming or replacing the folder
+/// afterwards leads nowhere else.
+#[derive(Debug)]
+pub struct Workspace {
+    root: PathBuf,
+    dir: Dir,
+}
+
+/// What a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A link, device, FIFO or socket.
+    Other,
+}
+
+/// Kind and size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metadata {
+    /// What it is.
+    pub kind: EntryKind,
+    /// Size in bytes; 0 for what is no file.
+    pub size: u64,
+}
+
+/// One name in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// Digest and size of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileState {
+    /// Digest of its content.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+impl Workspace {
+    /// Opens a folder as workspace.
+    ///
+    /// # Errors
+    /// When it is not there or not a folder.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let root = path.canonicalize().map_err(|source| match source.kind() {
+            ErrorKind::NotFound => Error::WorkspaceMissing { path: path.to_owned() },
+            _ => Error::Io { what: format!("opening the workspace {}", path.display()), source },
+        })?;
+        if !root.is_dir() {
+            return Err(Error::WorkspaceNotAFolder { path: path.to_owned() });
+        }
+        let dir = Dir::open_ambient_dir(&root, ambient_authority())
+            .map_err(|source| Error::Io { what: format!("opening the workspace {}", root.display()), source })?;
+        Ok(Self { root, dir })
+    }
+
+    /// The folder, as an absolute path without links.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Kind and size; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When the path leads through a link.
+    pub fn stat(&self, path: &WorkspacePath) -> Result<Option<Metadata>, Error> {
+        let found = match self.parent(path) {
+            Ok(Some((parent, name))) => parent.symlink_metadata(name).map(|metadata| kind_and_size(&metadata)),
+            Ok(None) => Ok(Metadata { kind: EntryKind::Folder, size: 0 }),
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match found {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io(path, "looking at", error)),
+        }
+    }
+
+    /// At most `len` bytes of a file from `offset`.
+    ///
+    /// # Errors
+    /// When it is not there, no regular file, reached through a link, or `len` is over [`MAX_SLICE_BYTES`].
+    pub fn read(&self, path: &WorkspacePath, offset: u64, len: u32) -> Result<Vec<u8>, Error> {
+        if len > MAX_SLICE_BYTES {
+            return Err(Error::TooLarge { what: format!("a slice of {len} bytes"), limit: MAX_SLICE_BYTES.into() });
+        }
+        let mut file = self.open_file(path)?;
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(offset))
+            .and_then(|_| file.take(len.into()).read_to_end(&mut bytes))
+            .map_err(|error| io(path, "reading", error))?;
+        Ok(bytes)
+    }
+
+    /// A whole file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and when it is larger than `max` bytes.
+    pub fn read_all(&self, path: &WorkspacePath, max: u64) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        let file = self.open_file(path)?;
+        file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| io(path, "reading", error))?;
+        let is_larger = bytes.len() as u64 > max;
+        if is_larger { Err(Error::TooLarge { what: path.to_string(), limit: max }) } else { Ok(bytes) }
+    }
+
+    /// Digest and size of a file; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When it is no regular file, reached through a link, or over [`MAX_FILE_BYTES`].
+    pub fn state(&self, path: &WorkspacePath) -> Result<Option<FileState>, Error> {
+        match self.read_all(path, MAX_FILE_BYTES) {
+            Ok(bytes) => Ok(Some(FileState { digest: Digest::of(&bytes), size: bytes.len() as u64 })),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Names in a folder, sorted by bytes. Names that are not UTF-8 cannot be named in a plan and are left out.
+    ///
+    /// # Errors
+    /// When it is not there, no folder, or holds more than [`MAX_ENTRIES`] names.
+    pub fn list(&self, path: &WorkspacePath) -> Result<Vec<Entry>, Error> {
+        let dir = self.folder(path.parts(), path)?;
+        let mut entries = Vec::new();
+        for entry in dir.entries().map_err(|error| io(path, "listing", error))? {
+            let entry = entry.map_err(|error| io(path, "listing", error))?;
+            let kind = entry.file_type().map_err(|error| io(path, "listing", error))?;
+            if let Ok(name) = entry.file_name().into_string() {
+                entries.push(Entry { name, kind: kind_of(kind.is_file(), kind.is_dir()) });
+            }
+            if entries.len() as u64 > MAX_ENTRIES {
+                return Err(Error::TooLarge { what: format!("the number of names in {path}"), limit: MAX_ENTRIES });
+            }
+        }
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    /// Replaces or creates a file, if it is still as `before` says: atomically, durably, keeping its mode. Missing
+    /// parent folders are created.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the file is not as it was; otherwise as [`read`](Self::read).
+    pub fn write(&self, path: &WorkspacePath, before: Option<&Digest>, content: &[u8]) -> Result<(), Error> {
+        if content.len() as u64 > MAX_FILE_BYTES {
+            return Err(Error::TooLarge { what: path.to_string(), limit: MAX_FILE_BYTES });
+        }
+        self.create_parents(path)?;
+        let Some((parent, name)) = self.parent(path)? else {
+            return Err(Error::NotRegular { path: path.to_string() });
+        };
+        let temporary = Temporary::create(&parent, path)?;
+        temporary.fill(content, mode_of(&parent, name), path)?;
+        self.expect(path, before)?;
+        parent.rename(&temporary.name, &parent, name).map_err(|error| io(path, "replacing", error))?;
+        temporary.keep();
+        sync_folder(&parent);
+        Ok(())
+    }
+
+    /// Removes a file, if it is still as `before` says.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the file is not as it was; otherwise as [`read`](Self::read).
+    pub fn remove(&self, path: &WorkspacePath, before: Option<&Digest>) -> Result<(), Error> {
+        self.expect(path, before)?;
+        let Some((parent, name)) = self.parent(path)? else {
+            return Err(Error::NotRegular { path: path.to_string() });
+        };
+        parent.remove_file(name).map_err(|error| io(path, "removing", error))?;
+        sync_folder(&parent);
+        Ok(())
+    }
+
+    /// A handle of a folder, for a process to start in.
+    ///
+    /// # Errors
+    /// When it is not there, no folder, or reached through a link.
+    pub fn open_folder(&self, path: &WorkspacePath) -> Result<Dir, Error> {
+        self.folder(path.parts(), path)
+    }
+
+    fn expect(&self, path: &WorkspacePath, before: Option<&Digest>) -> Result<(), Error> {
+        let now = self.state(path)?.map(|state| state.digest);
+        if now.as_ref() == before { Ok(()) } else { Err(Error::Conflict { path: path.to_string() }) }
+    }
+
+    /// The folder that holds a path's last part, and that part; `None` for the workspace itself.
+    fn parent<'a>(&self, path: &'a WorkspacePath) -> Result<Option<(Dir, &'a str)>, Error> {
+        let parts: Vec<&str> = path.parts().collect();
+        match parts.split_last() {
+            None => Ok(None),
+            Some((name, above)) => Ok(Some((self.folder(above.iter().copied(), path)?, name))),
+        }
+    }
+
+    /// Walks down from the workspace, part by part, through folders only.
+    fn folder<'a>(&self, parts: impl Iterator<Item = &'a str>, path: &WorkspacePath) -> Result<Dir, Error> {
+        let mut dir = self.dir.try_clone().map_err(|error| io(path, "opening", error))?;
+        for part in parts {
+            dir = dir.open_dir_nofollow(part).map_err(|error| io(path, "opening", error))?;
+        }
+        Ok(dir)
+    }
+
+    fn create_parents(&self, path: &WorkspacePath) -> Result<(), Error> {
+        let parts: Vec<&str> = path.parts().collect();
+        let mut dir = self.dir.try_clone().map_err(|error| io(path, "opening", error))?;
+        for part in parts.split_last().map_or(&[][..], |(_, above)| above) {
+            match dir.create_dir(part) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(io(path, "creating", error)),
+                _ => dir = dir.open_dir_nofollow(part).map_err(|error| io(path, "opening", error))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn open_file(&self, path: &WorkspacePath) -> Result<File, Error> {
+        let Some((parent, name)) = self.parent(path)? else {
+            return Err(Error::NotRegular { path: path.to_string() });
+        };
+        let mut options = OpenOptions::new();
+        options.read(true).follow(FollowSymlinks::No);
+        // A FIFO would otherwise block until somebody writes to it.
+        #[cfg(unix)]
+        cap_std::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        let file = parent.open_with(name, &options).map_err(|error| io(path, "opening", error))?;
+        let metadata = file.metadata().map_err(|error| io(path, "opening", error))?;
+        if metadata.is_file() { Ok(file) } else { Err(Error::NotRegular { path: path.to_string() }) }
+    }
+}
+
+/// A file beside the one to be replaced; removed unless it took its place.
+struct Temporary<'a> {
+    parent: &'a Dir,
+    name: String,
+    kept: std::cell::Cell<bool>,
+}
+
+impl<'a> Temporary<'a> {
+    fn create(parent: &'a Dir, path: &WorkspacePath) -> Result<Self, Error> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!(".fusebox-{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let options = OpenOptions::new().write(true).create_new(true).clone();
+        parent.open_with(&name, &options).map_err(|error| io(path, "writing beside", error))?;
+        Ok(Self { parent, name, kept: std::cell::Cell::new(false) })
+    }
+
+    fn fill(&self, content: &[u8], mode: Option<cap_std::fs::Permissions>, path: &WorkspacePath) -> Result<(), Error> {
+        let fill = || -> std::io::Result<()> {
+            let mut options = OpenOptions::new();
+            options.write(true).follow(FollowSymlinks::No);
+            let mut file = self.parent.open_with(&self.name, &options)?;
+            file.write_all(content)?;
+            if let Some(mode) = mode {
+                file.set_permissions(mode)?;
+            }
+            file.sync_all()
+        };
+        fill().map_err(|error| io(path, "writing", error))
+    }
+
+    fn keep(self) {
+        self.kept.set(true);
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if !self.kept.get() {
+            // Nothing more can be done about a file that cannot be removed; it is named as ours.
+            let _ = self.parent.remove_file(&self.name);
+        }
+    }
+}
+
+fn mode_of(parent: &Dir, name: &str) -> Option<cap_std::fs::Permissions> {
+    parent.symlink_metadata(name).ok().filter(cap_std::fs::Metadata::is_file).map(|metadata| metadata.permissions())
+}
+
+/// Makes a rename in a folder durable, as far as the platform can.
+fn sync_folder(dir: &Dir) {
+    if let Ok(folder) = dir.open(".") {
+        let _ = folder.sync_all();
+    }
+}
+
+fn kind_and_size(metadata: &cap_std::fs::Metadata) -> Metadata {
+    let kind = kind_of(metadata.is_file(), metadata.is_dir());
+    Metadata { kind, size: if kind == EntryKind::File { metadata.len() } else { 0 } }
+}
+
+fn kind_of(is_file: bool, is_folder: bool) -> EntryKind {
+    match (is_file, is_folder) {
+        (true, _) => EntryKind::File,
+        (_, true) => EntryKind::Folder,
+        _ => EntryKind::Other,
+    }
+}
+
+fn io(path: &WorkspacePath, what: &str, error: std::io::Error) -> Error {
+    let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+    match error.kind() {
+        ErrorKind::NotFound => Error::NotFound { path: path.to_string() },
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory => Error::NotRegular { path: path.to_string() },
+        _ if is_link => Error::NotRegular { path: path.to_string() },
+        // What opening a socket answers, and a FIFO without a reader.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
+            Error::NotRegular { path: path.to_string() }
+        }
+        _ => Error::Io { what: format!("{what} {path}"), source: error },
+    }
+}

@@ -1,0 +1,107 @@
+//! One engine configuration for all plugins.
+
+use std::hash::{Hash as _, Hasher as _};
+
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+/// The exact engine version: fuel is comparable only within it. A test holds it against the lock file.
+pub const WASMTIME_VERSION: &str = "48.0.8";
+
+/// Invocations at once in one pool. Guards run on their caller's thread, so this many threads can judge at once.
+pub const POOL_SLOTS: u32 = 64;
+/// Largest memory of a pooled guest, in bytes.
+pub const MAX_POOLED_MEMORY_BYTES: usize = 256 * 1024 * 1024;
+/// Core instances of one component: Python guests need 38.
+const CORE_INSTANCES: u32 = 200;
+/// Memory that a pool slot keeps mapped between invocations; what was not touched is not reset.
+const KEEP_RESIDENT_BYTES: usize = 2 * 1024 * 1024;
+/// Table bytes that a pool slot keeps; without them each invocation costs 4 µs more.
+const KEEP_TABLE_BYTES: usize = 64 * 1024;
+/// Elements of one table: Python guests need 5,682, JavaScript ones 7,688.
+const TABLE_ELEMENTS: usize = 50_000;
+/// Largest bookkeeping of one instance, in bytes.
+const INSTANCE_BYTES: usize = 8 * 1024 * 1024;
+
+/// How instances are allocated. Compiled code is the same for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allocation {
+    /// From a pool of mapped memory, for short calls.
+    Pooled,
+    /// When needed, for calls that wait.
+    OnDemand,
+}
+
+/// An engine. Deterministic as far as an engine can be: NaN bits are canonical, no threads, no relaxed SIMD.
+pub fn engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .cranelift_nan_canonicalization(true)
+        .cranelift_opt_level(OptLevel::Speed)
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .wasm_stack_switching(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_component_model_map(false)
+        .wasm_component_model_fixed_length_lists(false)
+        .wasm_component_model_implements(false)
+        .wasm_component_model_memory64(false)
+        .wasm_component_model_error_context(false)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    if allocation == Allocation::Pooled {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    }
+    Engine::new(&config)
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(POOL_SLOTS)
+        .total_core_instances(POOL_SLOTS * 40)
+        .total_memories(POOL_SLOTS * 3)
+        .total_tables(POOL_SLOTS * 4)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(8)
+        .max_tables_per_component(40)
+        .max_tables_per_module(4)
+        .table_elements(TABLE_ELEMENTS)
+        .max_component_instance_size(INSTANCE_BYTES)
+        .max_core_instance_size(INSTANCE_BYTES)
+        .max_memory_size(MAX_POOLED_MEMORY_BYTES)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_TABLE_BYTES)
+        .max_unused_warm_slots(POOL_SLOTS)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// What compiled code depends on, besides the component: engine version, flags and CPU features.
+pub fn compatibility(engine: &Engine) -> String {
+    // The default hasher has fixed keys, so the same settings give the same text in another process.
+    let mut hasher = std::hash::DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_allocations_share_compiled_code() {
+        let engines = [Allocation::Pooled, Allocation::OnDemand].map(|allocation| engine(allocation).unwrap());
+        let [pooled, on_demand] = engines.map(|engine| compatibility(&engine));
+        assert_eq!(pooled, on_demand);
+    }
+
+    #[test]
+    fn the_version_is_the_locked_one() {
+        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
+        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"")));
+    }
+}

@@ -1,0 +1,171 @@
+//! How invocations end.
+
+use std::fmt;
+
+use fusebox_core::event::Usage;
+
+/// An invocation that did not complete. Each end says whether trying again can help.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// It used up its fuel.
+    OutOfFuel,
+    /// It used up its wall time.
+    Deadline,
+    /// It wanted more memory or table elements than it may have.
+    MemoryLimit,
+    /// A result or argument is larger than may be transferred.
+    OutputTooLarge,
+    /// It called the host more often than it may.
+    HostCallLimit,
+    /// It failed because an effect was refused.
+    Denied {
+        /// The effect that was refused.
+        effect: String,
+    },
+    /// It trapped.
+    Trapped {
+        /// What the engine says.
+        message: String,
+        /// What the guest said just before; its word only.
+        panic: Option<String>,
+        /// The last function of the host that it called.
+        last_host_call: Option<&'static str>,
+    },
+    /// Its answer makes no sense.
+    BadAnswer {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// It does not fit this host.
+    Incompatible {
+        /// What it imports or exports.
+        import: String,
+        /// What this host serves.
+        served: String,
+        /// What to do.
+        needed: String,
+    },
+    /// It asked for something else than its tape says.
+    Diverged {
+        /// What the tape says.
+        expected: String,
+        /// What it asked for.
+        asked: String,
+    },
+    /// It was killed.
+    Killed,
+    /// The host could not go on, for instance because the log cannot be written.
+    HostFailed {
+        /// Why.
+        message: String,
+    },
+}
+
+impl End {
+    /// The end's name in events.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::OutOfFuel => "out_of_fuel",
+            Self::Deadline => "deadline",
+            Self::MemoryLimit => "memory_limit",
+            Self::OutputTooLarge => "output_too_large",
+            Self::HostCallLimit => "host_call_limit",
+            Self::Denied { .. } => "denied",
+            Self::Trapped { .. } => "trapped",
+            Self::BadAnswer { .. } => "bad_answer",
+            Self::Incompatible { .. } => "incompatible",
+            Self::Diverged { .. } => "diverged",
+            Self::Killed => "killed",
+            Self::HostFailed { .. } => "host_failed",
+        }
+    }
+
+    /// Whether trying the same again can help. A plugin is deterministic, so most ends come again; what depends on
+    /// time or on the host may not.
+    #[must_use]
+    pub fn retry_can_help(&self) -> bool {
+        matches!(self, Self::Deadline | Self::HostFailed { .. })
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfFuel => f.write_str("it used up its fuel"),
+            Self::Deadline => f.write_str("it used up its time"),
+            Self::MemoryLimit => f.write_str("it wanted more memory than it may have"),
+            Self::OutputTooLarge => f.write_str("it passed more bytes to the host than it may"),
+            Self::HostCallLimit => f.write_str("it called the host more often than it may"),
+            Self::Denied { effect } => write!(f, "it was refused an effect: {effect}"),
+            Self::Trapped { message, panic, last_host_call } => {
+                write!(f, "it trapped: {message}")?;
+                if let Some(panic) = panic {
+                    write!(f, "; it said: {panic}")?;
+                }
+                last_host_call.map_or(Ok(()), |call| write!(f, "; its last call to the host was {call}"))
+            }
+            Self::BadAnswer { message } => write!(f, "its answer makes no sense: {message}"),
+            Self::Incompatible { import, served, needed } => {
+                write!(f, "it needs {import}; this host serves {served}; {needed}")
+            }
+            Self::Diverged { expected, asked } => {
+                write!(f, "it asked for something else than its tape: {asked} instead of {expected}")
+            }
+            Self::Killed => f.write_str("it was killed"),
+            Self::HostFailed { message } => write!(f, "the host could not go on: {message}"),
+        }
+    }
+}
+
+/// How much a line of a plugin's log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// For whoever follows every move.
+    Trace,
+    /// For the plugin's author.
+    Debug,
+    /// Good to know.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// Something went wrong.
+    Error,
+}
+
+/// One line that a plugin logged. Its word only; escape it where it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: LogLevel,
+    /// The text.
+    pub message: String,
+}
+
+/// What one invocation used and said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What it used.
+    pub usage: Usage,
+    /// What it logged.
+    pub log: Vec<LogLine>,
+    /// Lines that were dropped because there was too much.
+    pub log_dropped: u64,
+}
+
+/// An invocation that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation<T> {
+    /// What it answered, or how it ended instead.
+    pub result: Result<T, End>,
+    /// What it used and said.
+    pub report: Report,
+}
+
+impl<T> Invocation<T> {
+    /// Turns the answer into another one, or into an end.
+    pub fn and_then<U>(self, turn: impl FnOnce(T) -> Result<U, End>) -> Invocation<U> {
+        Invocation { result: self.result.and_then(turn), report: self.report }
+    }
+}

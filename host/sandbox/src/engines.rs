@@ -1,0 +1,139 @@
+//! The engines of a sandbox and the thread that makes guests look at their deadlines.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Thread;
+use std::time::Duration;
+
+use wasmtime::Engine;
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::Error;
+use crate::bindings::{executor_world, guard_world, impact_world};
+use crate::config::{self, Allocation, POOL_SLOTS};
+use crate::kill::Engines;
+use crate::state::State;
+
+/// How often guests look at their kill flag and deadline.
+const TICK: Duration = Duration::from_millis(1);
+/// How often the ticker looks whether anybody still needs it.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// An engine with its pool. Each thread keeps to one, so that threads do not wait for each other.
+pub struct Shard {
+    pub engine: Engine,
+    pub guards: Linker<State>,
+    pub impacts: Linker<State>,
+    pub slots: Slots,
+}
+
+/// The engine of executors.
+pub struct Executors {
+    pub engine: Engine,
+    pub linker: Linker<State>,
+}
+
+fn failed(error: wasmtime::Error) -> Error {
+    Error::Engine { message: format!("{error:#}") }
+}
+
+impl Shard {
+    pub fn new(engines: &Engines) -> Result<Self, Error> {
+        let engine = config::engine(Allocation::Pooled).map_err(failed)?;
+        engines.add(&engine);
+        let mut guards = Linker::new(&engine);
+        guard_world::GuardPlugin::add_to_linker::<_, HasSelf<State>>(&mut guards, |state| state).map_err(failed)?;
+        let mut impacts = Linker::new(&engine);
+        impact_world::ImpactPlugin::add_to_linker::<_, HasSelf<State>>(&mut impacts, |state| state).map_err(failed)?;
+        Ok(Self { engine, guards, impacts, slots: Slots::new(POOL_SLOTS as usize) })
+    }
+}
+
+impl Executors {
+    pub fn new(engines: &Engines) -> Result<Self, Error> {
+        let engine = config::engine(Allocation::OnDemand).map_err(failed)?;
+        engines.add(&engine);
+        let mut linker = Linker::new(&engine);
+        executor_world::ExecutorPlugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)
+            .map_err(failed)?;
+        Ok(Self { engine, linker })
+    }
+}
+
+/// Places in a pool. Whoever finds none waits: a pool that is full would refuse.
+#[derive(Debug)]
+pub struct Slots {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// One place, given back when dropped.
+#[derive(Debug)]
+pub struct Slot<'a>(&'a Slots);
+
+impl Slots {
+    fn new(free: usize) -> Self {
+        Self { free: Mutex::new(free), freed: Condvar::new() }
+    }
+
+    pub fn take(&self) -> Slot<'_> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Slot(self)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+/// Bumps all engines every millisecond while an invocation is under way, from an ordinary thread: no guest and no
+/// runtime can hold it up. It ends with the last engine.
+#[derive(Debug, Clone)]
+pub struct Ticker {
+    active: Arc<AtomicUsize>,
+    thread: Thread,
+}
+
+/// An invocation that is under way.
+#[derive(Debug)]
+pub struct Active<'a>(&'a AtomicUsize);
+
+impl Ticker {
+    pub fn start(engines: Engines) -> Result<Self, Error> {
+        let active = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&active);
+        let tick = move || {
+            let mut anybody = true;
+            while anybody {
+                if count.load(Ordering::Acquire) == 0 {
+                    std::thread::park_timeout(IDLE);
+                    anybody = engines.any();
+                } else {
+                    std::thread::sleep(TICK);
+                    anybody = engines.bump();
+                }
+            }
+        };
+        let handle = std::thread::Builder::new().name("fusebox-ticker".to_owned()).spawn(tick);
+        let handle = handle.map_err(|error| Error::Engine { message: format!("no thread for deadlines: {error}") })?;
+        Ok(Self { active, thread: handle.thread().clone() })
+    }
+
+    pub fn watch(&self) -> Active<'_> {
+        if self.active.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.thread.unpark();
+        }
+        Active(&self.active)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,106 @@
+//! What can be wrong with a component.
+
+use crate::End;
+
+/// A component was not loaded. The message says what to change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The engine cannot be set up on this machine.
+    #[error("the WebAssembly engine cannot be set up on this machine: {message}")]
+    Engine {
+        /// What the engine says.
+        message: String,
+    },
+    /// The component is too large.
+    #[error("the component has {size} bytes; the most is {limit}. Strip debug information, or use a smaller runtime")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The largest size in bytes.
+        limit: usize,
+    },
+    /// The bytes are not valid WebAssembly, or use a feature that is not allowed.
+    #[error("not a component that this host accepts: {message}")]
+    Invalid {
+        /// What the validator says.
+        message: String,
+    },
+    /// A core module without the contract's component type.
+    #[error(
+        "this is a core module that carries no component type: {message}. Build it with the SDK's export macro, or \
+         turn it into a component first"
+    )]
+    PlainModule {
+        /// What the encoder says.
+        message: String,
+    },
+    /// The component exports no kind of plugin.
+    #[error(
+        "the component is no plugin: it exports none of fusebox:plugin/guard, impact and executor (it exports \
+         {exports}). Target one of the worlds guard-plugin, impact-plugin and executor-plugin"
+    )]
+    NoKind {
+        /// What it exports.
+        exports: String,
+    },
+    /// The component exports several kinds.
+    #[error("the component claims to be several kinds of plugin at once ({kinds}); make one component of each")]
+    SeveralKinds {
+        /// The kinds.
+        kinds: String,
+    },
+    /// The component imports or exports something that does not fit.
+    #[error("the {kind} needs {import}, but this host serves {served}; {needed}")]
+    Incompatible {
+        /// The kind of plugin.
+        kind: &'static str,
+        /// What it imports or exports.
+        import: String,
+        /// What this host serves.
+        served: String,
+        /// What to do.
+        needed: String,
+    },
+    /// Compiling failed.
+    #[error("the component does not compile: {message}")]
+    Compile {
+        /// What the compiler says.
+        message: String,
+    },
+    /// `describe()` did not complete.
+    #[error("the plugin could not be asked what it is: {end}")]
+    Describe {
+        /// How it ended.
+        end: End,
+    },
+    /// The answer of `describe()` is not of the published shape.
+    #[error("the plugin describes itself wrongly: {message}")]
+    BadDescription {
+        /// What is wrong.
+        message: String,
+    },
+    /// The folder of compiled code cannot be used.
+    #[error("the cache folder {folder} cannot be used: {source}")]
+    Cache {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+fusebox_core::error_codes!(Error {
+    Engine => "FBX-2001",
+    TooLarge => "FBX-2002",
+    Invalid => "FBX-2003",
+    PlainModule => "FBX-2004",
+    NoKind => "FBX-2005",
+    SeveralKinds => "FBX-2006",
+    Incompatible => "FBX-2007",
+    Compile => "FBX-2008",
+    Describe => "FBX-2009",
+    BadDescription => "FBX-2010",
+    Cache => "FBX-2011",
+});

@@ -1,0 +1,75 @@
+//! What can go wrong with the log.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The log could not be read or written. Nothing that was acknowledged is lost by it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database cannot be opened.
+    #[error("cannot open the log {path}: is its folder there, and may you write to it?")]
+    Open {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: Arc<rusqlite::Error>,
+    },
+    /// The database was written by a newer version.
+    #[error("the log {path} has format {found}, this version knows formats up to {known}; use a newer version")]
+    TooNew {
+        /// The database file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest known format.
+        known: i64,
+    },
+    /// SQLite failed.
+    #[error("the log could not be read or written")]
+    Sqlite(#[source] Arc<rusqlite::Error>),
+    /// The disk is full.
+    #[error("the disk is full, so nothing can be recorded and nothing is done; free some space")]
+    Full,
+    /// An event does not continue its run's chain: somebody else wrote to the run.
+    #[error("event {seq} of run {run} does not continue the log; another process has written to this run")]
+    Conflict {
+        /// The run.
+        run: String,
+        /// The event's place.
+        seq: u64,
+    },
+    /// What is stored is not what was written.
+    #[error("the log is damaged at event {seq} of run {run}: {what}")]
+    Damaged {
+        /// The run.
+        run: String,
+        /// The event's place.
+        seq: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The writer has ended.
+    #[error("the log is closed")]
+    Closed,
+}
+
+fusebox_core::error_codes!(Error {
+    Open => "FBX-4001",
+    TooNew => "FBX-4002",
+    Sqlite => "FBX-4003",
+    Full => "FBX-4004",
+    Conflict => "FBX-4005",
+    Damaged => "FBX-4006",
+    Closed => "FBX-4007",
+});
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            _ => Self::Sqlite(Arc::new(error)),
+        }
+    }
+}
