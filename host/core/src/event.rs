@@ -190,6 +190,15 @@ pub enum Event {
     StepSkipped { step: StepId, reason: SkipReason, message: String },
     /// The run has ended, for good.
     RunEnded { end: RunEnd, message: String },
+    /// One action was judged that somebody else carries out; not part of a run.
+    ActionChecked {
+        schema: u32,
+        agent: Agent,
+        step_type: String,
+        input: Digest,
+        effects: Vec<Effect>,
+        decision: Decision,
+    },
 }
 
 impl Event {
@@ -215,6 +224,7 @@ impl Event {
             Self::StepInDoubt { .. } => "step_in_doubt",
             Self::StepSkipped { .. } => "step_skipped",
             Self::RunEnded { .. } => "run_ended",
+            Self::ActionChecked { .. } => "action_checked",
         }
     }
 
@@ -222,7 +232,7 @@ impl Event {
     #[must_use]
     pub fn step(&self) -> Option<&StepId> {
         match self {
-            Self::RunCreated { .. } | Self::RunStarted | Self::RunEnded { .. } => None,
+            Self::RunCreated { .. } | Self::RunStarted | Self::RunEnded { .. } | Self::ActionChecked { .. } => None,
             Self::StepProposed { step, .. }
             | Self::EffectsPreviewed { step, .. }
             | Self::GuardJudged { step, .. }

@@ -1,1 +1,66 @@
-//! Placeholder.
+//! Governs what AI agents do: every action passes sandboxed guards before it happens, and the log keeps why.
+//!
+//! ```
+//! use fusebox::{Host, Plan, RunOptions, RunUpdate};
+//!
+//! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (home, workspace) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! # std::fs::write(workspace.path().join("notes.txt"), "hello")?;
+//! let host = Host::builder().home(home.path()).build()?;
+//! let plan = Plan::parse(br#"{"goal": "look", "agent": {"id": "demo"},
+//!     "steps": [{"step_type": "read_file", "input": {"path": "notes.txt"}}]}"#)?;
+//! let mut run = host.run(plan, RunOptions::new().workspace(workspace.path()))?;
+//! while let Some(update) = run.next().await {
+//!     if let RunUpdate::Event(event) = update {
+//!         println!("{}", event.to_json());
+//!     }
+//! }
+//! assert_eq!(run.finish().await?.state, "COMPLETED");
+//! # Ok(()) }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(demo()).unwrap();
+//! ```
+//!
+//! The main flow, one call a stage: [`Host::run`] checks the plan and opens the workspace; its driver asks the run's
+//! state what comes next and does it: `preview` lets the executor say its effects, `judge` and `estimate` let guards and
+//! impact model judge them, `ask_a_person` gets an approval, `execute` carries the step out, and every answer goes
+//! through the journal into the log before anything follows from it. [`Host::check`] takes one action through the same
+//! gate.
+//!
+//! Why it is built so: the rules live in `fusebox-core`, which only asks and is told. This crate is the imperative shell
+//! that does what is asked, and it never decides.
+
+mod approver;
+mod bundled;
+mod check;
+mod driver;
+mod error;
+mod facts;
+mod handler;
+mod harness;
+mod home;
+mod host;
+mod journal;
+mod judge;
+mod now;
+mod policy_file;
+mod registry;
+mod run;
+mod summary;
+mod updates;
+
+pub use approver::{Answer, AnswerFuture, ApprovalRequest, ApproveAll, ApproveNothing, Approver};
+pub use check::{CheckEffects, Proposal};
+pub use error::Error;
+pub use fusebox_core::event::{Event, RunEnd};
+pub use fusebox_core::{self as core, Decision, Effect, Plan, Policy, Ruling, RunLimits};
+pub use fusebox_effects::Workspace;
+pub use fusebox_sandbox as sandbox;
+pub use harness::Harness;
+pub use home::Home;
+pub use host::{Host, HostBuilder, RecordChecks};
+pub use now::rfc3339;
+pub use policy_file::LoadedPolicy;
+pub use registry::Loaded;
+pub use run::{Killer, Run, RunOptions};
+pub use summary::{StepSummary, Summary};
+pub use updates::{OutputStream, RunEvent, RunUpdate};

@@ -60,7 +60,7 @@ pub struct State {
 
 enum Staged {
     Open(Vec<u8>),
-    Sealed(Digest, Bytes),
+    Sealed(Bytes),
 }
 
 /// What a new state is made of.
@@ -200,7 +200,7 @@ impl State {
         let Staged::Open(open) = staged else { return None };
         let bytes = Bytes::from(std::mem::take(open));
         let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
-        *staged = Staged::Sealed(digest, bytes);
+        *staged = Staged::Sealed(bytes);
         Some((digest, size))
     }
 
@@ -208,7 +208,7 @@ impl State {
     pub fn payload_bytes(&self, handle: u64) -> Option<Bytes> {
         if let Some(index) = staged_index(handle) {
             return match self.staged.get(index)? {
-                Staged::Sealed(_, bytes) => Some(bytes.clone()),
+                Staged::Sealed(bytes) => Some(bytes.clone()),
                 Staged::Open(_) => None,
             };
         }

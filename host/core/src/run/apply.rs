@@ -14,7 +14,7 @@ impl RunState {
     pub fn apply(&mut self, event: &Event, time_us: u64) {
         self.seq += 1;
         match event {
-            Event::RunCreated { .. } => {}
+            Event::RunCreated { .. } | Event::ActionChecked { .. } => {}
             Event::RunStarted => {
                 self.phase = Phase::Running;
                 self.started_us = Some(time_us);

@@ -175,6 +175,11 @@ fn refused(state: &RunState, answer: &ApprovalAnswer) -> Vec<Event> {
 
 fn skip(state: &RunState, reason: SkipReason, message: String) -> Vec<Event> {
     let mut events = with_step(state, |step| vec![Event::StepSkipped { step, reason, message: message.clone() }]);
+    // A guard that had too little fuel left to judge fails, and so denies; the reason is the budget.
+    if let Some(kind @ BudgetKind::Fuel) = state.ledger.exhausted() {
+        events.push(end(RunEnd::Budget, format!("the budget {kind} is used up: {message}")));
+        return events;
+    }
     if state.setup.policy.run.on_denied == OnDenied::Stop {
         events.push(end(RunEnd::Denied, message));
     }

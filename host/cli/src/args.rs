@@ -1,0 +1,192 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Governs what AI agents do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "fusebox",
+    version,
+    about = "Governs what AI agents do: every action passes sandboxed guards before it happens",
+    after_help = "Exit codes: 0 completed or allowed, 1 failed, 2 bad input, 3 denied or rejected, 4 killed, \
+                  5 over budget, 6 waiting for approval.\n\
+                  State lives in $FUSEBOX_HOME, by default in your data folder; plugins are compiled into its cache \
+                  on first use."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Carry out a plan, each step judged, metered and recorded
+    #[command(after_help = "Examples:\n  \
+        fusebox run plan.json --workspace .            ask on this terminal before anything changes\n  \
+        fusebox run plan.json --copy --approve all     try it on a copy, approving everything that guards leave open\n  \
+        fusebox run plan.json --budget-steps 20 --json one event a line, for machines\n\n\
+        A plan is JSON: {\"goal\", \"agent\": {\"id\"}, \"steps\": [{\"step_type\", \"input\"}]}. \
+        See `fusebox plugins` for the step types.\n\
+        Ctrl-C kills the run and everything that it started.")]
+    Run(RunArgs),
+    /// Judge one action that somebody else will carry out
+    #[command(after_help = "An action is JSON: {\"step_type\", \"input\", \"description\"?, \"scope\"?, \"agent\"?, \
+        \"effects\"?}.\nEffects are previewed by the step type's executor; for other step types, state them:\n  \
+        {\"step_type\": \"deploy\", \"input\": {}, \"effects\": [{\"effect\": \"run\", \"argv\": [\"make\", \"deploy\"]}]}\n\n\
+        Exit codes: 0 allowed, 3 denied, 6 a person must approve.")]
+    Check(CheckArgs),
+    /// List the plugins in use, or show one
+    Plugins(PluginsArgs),
+}
+
+impl Task {
+    /// Whether output is for machines.
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Run(args) => args.json,
+            Self::Check(args) => args.json,
+            Self::Plugins(args) => args.json,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RunArgs {
+    /// Plan file; `-` reads it from standard input
+    pub plan: PathBuf,
+    /// Folder to work in [default: the one that the plan names, else the current folder]
+    #[arg(long, value_name = "DIR")]
+    pub workspace: Option<PathBuf>,
+    /// Work on a copy of the workspace, even if the plan does not ask for one
+    #[arg(long)]
+    pub copy: bool,
+    /// Policy file [default: $FUSEBOX_POLICY, else fusebox.toml in $FUSEBOX_HOME, else the strict built-in policy]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Who approves what guards and policy leave to a person
+    #[arg(long, value_enum, default_value_t = Approve::Ask)]
+    pub approve: Approve,
+    #[command(flatten)]
+    pub budgets: Budgets,
+    /// Print one JSON object a line: every event, then the summary
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Approve {
+    /// Ask on this terminal; without one, nothing is approved
+    Ask,
+    /// Approve everything that no guard denies
+    All,
+    /// Approve nothing
+    None,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Budgets (hard limits of the run)")]
+pub struct Budgets {
+    /// Model tokens
+    #[arg(long, value_name = "N")]
+    pub budget_tokens: Option<u64>,
+    /// Money in US dollars, such as 0.50
+    #[arg(long, value_name = "USD", value_parser = micro_usd)]
+    pub budget_usd: Option<u64>,
+    /// Instructions of plugins
+    #[arg(long, value_name = "N")]
+    pub budget_fuel: Option<u64>,
+    /// Wall time, such as 90s, 5m or 1h
+    #[arg(long, value_name = "TIME", value_parser = time_us)]
+    pub budget_time: Option<u64>,
+    /// Steps that are carried out
+    #[arg(long, value_name = "N")]
+    pub budget_steps: Option<u64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CheckArgs {
+    /// File with the action; `-` reads it from standard input
+    pub action: PathBuf,
+    /// Folder that the action is about
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub workspace: PathBuf,
+    /// Policy file [default: as for `run`]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Print the decision as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct PluginsArgs {
+    #[command(subcommand)]
+    pub task: Option<PluginsTask>,
+    /// Policy file [default: as for `run`]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub policy: Option<PathBuf>,
+    /// Print JSON, one object a plugin
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PluginsTask {
+    /// Show one plugin: a name of the list, or a component file
+    Show {
+        /// Name of a plugin in use, or path of a component or core module
+        plugin: String,
+    },
+}
+
+/// Dollars to micro-dollars, exactly.
+fn micro_usd(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no amount of dollars; write it like 0.50, with at most six decimals");
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.chars().all(|c| c.is_ascii_digit());
+    if whole.is_empty() || decimals.len() > 6 || !digits(whole) || !digits(decimals) {
+        return Err(wrong());
+    }
+    format!("{whole}{decimals:0<6}").parse().map_err(|_| wrong())
+}
+
+/// Seconds, minutes or hours to microseconds.
+fn time_us(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no time; write it like 90s, 5m or 1h");
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 's')) => (text.get(..at), 1_000_000),
+        Some((at, 'm')) => (text.get(..at), 60_000_000),
+        Some((at, 'h')) => (text.get(..at), 3_600_000_000),
+        _ => (Some(text), 1_000_000),
+    };
+    let number: u64 = number.and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn amounts_are_exact() {
+        assert_eq!(micro_usd("0.50"), Ok(500_000));
+        assert_eq!(micro_usd("12"), Ok(12_000_000));
+        assert_eq!(micro_usd("0.000001"), Ok(1));
+        for bad in ["", ".5", "1.0000001", "-1", "1e3", "$1", "99999999999999999999"] {
+            assert!(micro_usd(bad).is_err(), "{bad}");
+        }
+        assert_eq!(time_us("90"), Ok(90_000_000));
+        assert_eq!(time_us("5m"), Ok(300_000_000));
+        for bad in ["", "s", "-1s", "1d", "99999999999999h"] {
+            assert!(time_us(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `fusebox check`.
+
+use anstyle::{AnsiColor, Style};
+use fusebox::core::show::safe_line;
+use fusebox::{Decision, Error, Proposal, Ruling};
+use serde_json::Value;
+
+use crate::args::CheckArgs;
+use crate::exit::Exit;
+use crate::run::{host, read_input};
+
+pub fn check(args: CheckArgs) -> Result<Exit, Error> {
+    let proposal = Proposal::parse(&read_input("the action", &args.action)?, Some(args.workspace))?;
+    let host = host(args.policy)?;
+    let decision = host.check(&proposal)?;
+    if args.json {
+        print_json(&decision)
+    } else {
+        print(&decision)
+    }
+    Ok(Exit::of_ruling(decision.ruling))
+}
+
+fn print_json(decision: &Decision) {
+    let mut value = serde_json::to_value(decision).unwrap_or(Value::Null);
+    if let Some(map) = value.as_object_mut() {
+        map.insert("event".to_owned(), "decision".into());
+    }
+    println!("{value}");
+}
+
+fn print(decision: &Decision) {
+    let (word, color) = match decision.ruling {
+        Ruling::Allow => ("ALLOW", AnsiColor::Green),
+        Ruling::Review => ("REVIEW", AnsiColor::Yellow),
+        Ruling::Deny | Ruling::Abstain => ("DENY", AnsiColor::Red),
+    };
+    let (style, dim) = (color.on_default().bold(), Style::new().dimmed());
+    let impact = decision.impact.map(|class| format!("  {dim}impact {class}{dim:#}")).unwrap_or_default();
+    anstream::println!("{style}{word}{style:#}{impact}");
+    for reason in &decision.reasons {
+        for finding in &reason.findings {
+            let (by, code) = (safe_line(&reason.by, 80), safe_line(&finding.code, 80));
+            anstream::println!("  {by}: {} {dim}[{code}]{dim:#}", safe_line(&finding.message, 1000));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Showing effects: facts of the host, with everything that others wrote escaped.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use fusebox::Effect;
+use fusebox::core::show::{safe_line, safe_text};
+use fusebox::core::{Contents, Digest};
+use similar::{ChangeTag, TextDiff};
+
+/// Longest line that is shown, in characters.
+const MAX_LINE: usize = 400;
+/// Most lines of one diff.
+const MAX_DIFF_LINES: usize = 400;
+/// Unchanged lines around each change.
+const CONTEXT_LINES: usize = 3;
+
+const ADDED: Style = AnsiColor::Green.on_default();
+const REMOVED: Style = AnsiColor::Red.on_default();
+const DIM: Style = Style::new().dimmed();
+const BOLD: Style = Style::new().bold();
+
+/// All effects of a step.
+pub fn effects(effects: &[Effect], contents: &Contents) -> String {
+    let mut shown = String::new();
+    for effect in effects {
+        shown.push_str(&one(effect, contents));
+    }
+    if effects.is_empty() {
+        shown.push_str("no effects\n");
+    }
+    shown
+}
+
+/// What an effect does, in one line.
+pub fn headline(effect: &Effect) -> String {
+    let line = |text: &str| safe_line(text, MAX_LINE);
+    match effect {
+        Effect::Read { path } => format!("reads {}", line(&path.to_string())),
+        Effect::Write { path, before: None, size, .. } => {
+            format!("creates {} ({size} bytes)", line(&path.to_string()))
+        }
+        Effect::Write { path, size, .. } => format!("changes {} ({size} bytes afterwards)", line(&path.to_string())),
+        Effect::Remove { path, .. } => format!("removes {}", line(&path.to_string())),
+        Effect::Run { argv, shell_text: None, .. } => format!("runs {}", line(&quoted(argv))),
+        Effect::Run { shell_text: Some(text), .. } => format!("runs the shell line {}", line(text)),
+        Effect::Prompt { model, size, .. } => format!("sends {size} bytes to the model {}", line(model)),
+        Effect::Net { method, host, port, path } => {
+            format!("requests {} {}:{port}{}", line(method), line(host), line(path))
+        }
+        Effect::Tool { server, name, .. } => format!("calls the tool {} of {}", line(name), line(server)),
+        Effect::Other { kind, .. } => format!("does something unknown: {}", line(kind)),
+    }
+}
+
+fn one(effect: &Effect, contents: &Contents) -> String {
+    let mut shown = format!("{BOLD}{}{BOLD:#}\n", headline(effect));
+    // Writing to a string cannot fail.
+    let _ = match effect {
+        Effect::Write { before, after, .. } => {
+            shown.push_str(&diff(before.as_ref(), after, contents));
+            Ok(())
+        }
+        Effect::Run { argv, program, cwd, env_names, .. } => {
+            let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();
+            let line = |text: &str| safe_line(text, MAX_LINE);
+            writeln!(shown, "  arguments   {}", line(&words.join(" ")))
+                .and_then(|()| writeln!(shown, "  program     {}", line(program)))
+                .and_then(|()| writeln!(shown, "  folder      {}", line(&cwd.to_string())))
+                .and_then(|()| writeln!(shown, "  environment {}", line(&env_names.join(" "))))
+                .and_then(|()| {
+                    writeln!(shown, "  confinement none: it can do what you can, beyond the workspace as well")
+                })
+        }
+        Effect::Prompt { content, max_output_tokens, .. } => {
+            let text = contents.get(content).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+            let text = safe_text(&text.unwrap_or_default(), 4000);
+            writeln!(shown, "  at most {max_output_tokens} tokens come back\n{text}")
+        }
+        Effect::Tool { input, .. } => writeln!(shown, "  input {}", safe_line(input.as_str(), 4000)),
+        Effect::Other { data, .. } => writeln!(shown, "  data {}", safe_line(data.as_str(), 4000)),
+        Effect::Read { .. } | Effect::Remove { .. } | Effect::Net { .. } => Ok(()),
+    };
+    shown
+}
+
+/// Arguments as one could type them.
+fn quoted(argv: &[String]) -> String {
+    argv.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// The difference that a write makes, line by line.
+fn diff(before: Option<&Digest>, after: &Digest, contents: &Contents) -> String {
+    let text = |digest: &Digest| contents.get(digest).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let old = before.map_or(Some(""), text);
+    let (Some(old), Some(new)) = (old, text(after)) else {
+        return format!("  {DIM}not text; its SHA-256 afterwards is {after}{DIM:#}\n");
+    };
+    let mut shown = String::new();
+    let mut lines = 0_usize;
+    let diff = TextDiff::from_lines(old, new);
+    for (index, group) in diff.grouped_ops(CONTEXT_LINES).iter().enumerate() {
+        if index > 0 {
+            let _ = writeln!(shown, "  {DIM}⋯{DIM:#}");
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            lines += 1;
+            if lines > MAX_DIFF_LINES {
+                continue;
+            }
+            let (sign, style, number) = match change.tag() {
+                ChangeTag::Delete => ('-', REMOVED, change.old_index()),
+                ChangeTag::Insert => ('+', ADDED, change.new_index()),
+                ChangeTag::Equal => (' ', DIM, change.new_index()),
+            };
+            let line = safe_line(change.value().trim_end_matches('\n'), MAX_LINE);
+            let number = number.map(|number| (number + 1).to_string()).unwrap_or_default();
+            let _ = writeln!(shown, "  {DIM}{number:>5}{DIM:#} {style}{sign} {line}{style:#}");
+        }
+    }
+    if lines > MAX_DIFF_LINES {
+        let _ = writeln!(shown, "  {BOLD}… {} more lines are not shown{BOLD:#}", lines - MAX_DIFF_LINES);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    #[test]
+    fn a_change_is_shown_as_a_diff_and_cannot_hide() {
+        let mut contents = Contents::default();
+        let before = contents.insert("one\ntwo\nthree\n".into());
+        let after = contents.insert("one\nt\u{1b}[8mwo\u{202e}\nthree\n".into());
+        let path = "a\u{1b}]0;x.txt".parse().unwrap();
+        let shown = plain(&one(&Effect::Write { path, before: Some(before), after, size: 20 }, &contents));
+        insta::assert_snapshot!(shown, @r"
+        changes a\u{1b}]0;x.txt (20 bytes afterwards)
+              1   one
+              2 - two
+              2 + t\u{1b}[8mwo\u{202e}
+              3   three
+        ");
+    }
+
+    #[test]
+    fn a_command_is_shown_word_by_word() {
+        let argv = ["rm", "-rf", "a b", "it's"].map(str::to_owned).to_vec();
+        let effect = Effect::Run {
+            argv,
+            program: "/bin/rm".into(),
+            cwd: "".parse().unwrap(),
+            env_names: vec!["PATH".into()],
+            shell_text: None,
+        };
+        let shown = plain(&one(&effect, &Contents::default()));
+        insta::assert_snapshot!(shown, @r"
+        runs rm -rf 'a b' 'it'\''s'
+          arguments   rm -rf 'a b' 'it'\''s'
+          program     /bin/rm
+          folder      .
+          environment PATH
+          confinement none: it can do what you can, beyond the workspace as well
+        ");
+    }
+
+    #[test]
+    fn a_long_diff_says_that_it_is_cut() {
+        let mut contents = Contents::default();
+        let after = contents.insert("x\n".repeat(1000).into());
+        let shown = plain(&diff(None, &after, &contents));
+        assert!(shown.ends_with("… 600 more lines are not shown\n"));
+    }
+}

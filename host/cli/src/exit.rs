@@ -1,0 +1,83 @@
+//! Exit codes and error messages.
+
+use fusebox::core::show::safe_text;
+use fusebox::{Error, Ruling, RunEnd};
+use serde_json::json;
+
+/// How the command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Completed,
+    Failed,
+    BadInput,
+    Denied,
+    Killed,
+    Budget,
+    WaitingForApproval,
+}
+
+impl Exit {
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Completed => 0,
+            Self::Failed => 1,
+            Self::BadInput => 2,
+            Self::Denied => 3,
+            Self::Killed => 4,
+            Self::Budget => 5,
+            Self::WaitingForApproval => 6,
+        }
+    }
+
+    /// The log, the home and the engine fail by themselves; everything else is what we were given.
+    pub fn of(error: &Error) -> Self {
+        match error {
+            Error::Store(_) | Error::Home { .. } | Error::Sandbox(fusebox::sandbox::Error::Engine { .. }) => {
+                Self::Failed
+            }
+            _ => Self::BadInput,
+        }
+    }
+
+    pub fn of_run(end: RunEnd) -> Self {
+        match end {
+            RunEnd::Completed => Self::Completed,
+            RunEnd::StepFailed => Self::Failed,
+            RunEnd::Denied => Self::Denied,
+            RunEnd::Killed => Self::Killed,
+            RunEnd::Budget => Self::Budget,
+        }
+    }
+
+    pub fn of_ruling(ruling: Ruling) -> Self {
+        match ruling {
+            Ruling::Allow => Self::Completed,
+            Ruling::Review => Self::WaitingForApproval,
+            Ruling::Deny | Ruling::Abstain => Self::Denied,
+        }
+    }
+}
+
+/// Longest error text that is shown, in characters.
+const MAX_CHARS: usize = 4000;
+
+/// Prints an error with its causes. What it quotes may come from anybody, so it is escaped.
+pub fn report(error: &Error, json: bool) {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        let text = source.to_string();
+        // Transparent errors repeat their source.
+        if !message.ends_with(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = source.source();
+    }
+    let (code, message) = (error.root_code(), safe_text(&message, MAX_CHARS));
+    if json {
+        println!("{}", json!({ "event": "error", "code": code, "message": message }));
+    } else {
+        let style = anstyle::AnsiColor::Red.on_default().bold();
+        anstream::eprintln!("{style}error[{code}]{style:#}: {message}");
+    }
+}

@@ -1,0 +1,121 @@
+//! `fusebox plugins`.
+
+use std::path::Path;
+
+use anstyle::Style;
+use fusebox::core::show::safe_line;
+use fusebox::sandbox::{Plugin, Sandbox};
+use fusebox::{Error, Harness};
+use serde_json::{Value, json};
+
+use crate::args::{PluginsArgs, PluginsTask};
+use crate::exit::Exit;
+use crate::run::{host, read_input};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+pub fn plugins(args: PluginsArgs) -> Result<Exit, Error> {
+    match args.task {
+        Some(PluginsTask::Show { plugin }) if is_file(&plugin) => {
+            let bytes = read_input("the plugin", Path::new(&plugin))?;
+            let harness = Harness::load(&Sandbox::new(None)?, &bytes)?;
+            show(harness.plugin(), &plugin, args.json);
+        }
+        Some(PluginsTask::Show { plugin }) => {
+            let host = host(args.policy)?;
+            let plugins = host.plugins();
+            let Some((_, loaded)) = plugins.iter().find(|(name, _)| *name == plugin) else {
+                let known: Vec<&str> = plugins.iter().map(|(name, _)| *name).collect();
+                return Err(Error::UnknownPlugin {
+                    name: plugin,
+                    bundled: known.join(", "),
+                    suggestion: String::new(),
+                });
+            };
+            show(&loaded.plugin, &loaded.source, args.json);
+        }
+        None => {
+            let host = host(args.policy)?;
+            for (_, loaded) in host.plugins() {
+                if args.json {
+                    println!("{}", facts(&loaded.plugin, &loaded.source));
+                } else {
+                    row(&loaded.plugin, &loaded.source);
+                }
+            }
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+fn is_file(plugin: &str) -> bool {
+    plugin.contains(['/', '\\']) || plugin.ends_with(".wasm") || plugin == "-"
+}
+
+fn facts(plugin: &Plugin, source: &str) -> Value {
+    let description = plugin.description();
+    json!({
+        "event": "plugin",
+        "name": description.name,
+        "kind": plugin.kind().name(),
+        "version": description.version,
+        "source": source,
+        "size": plugin.size(),
+        "sha256": plugin.digest(),
+        "warnings": plugin.warnings(),
+        "description": description,
+    })
+}
+
+fn row(plugin: &Plugin, source: &str) {
+    let description = plugin.description();
+    let (name, kind) = (safe_line(&description.name, 64), plugin.kind().name());
+    let (version, summary) = (safe_line(&description.version, 32), safe_line(&description.summary, 200));
+    anstream::println!("{BOLD}{name:<18}{BOLD:#} {kind:<9} {version:<8} {DIM}{source:<9}{DIM:#} {summary}");
+}
+
+fn show(plugin: &Plugin, source: &str, json: bool) {
+    if json {
+        println!("{}", facts(plugin, source));
+        return;
+    }
+    row(plugin, source);
+    anstream::println!("  {DIM}size{DIM:#}    {} bytes", plugin.size());
+    anstream::println!("  {DIM}sha256{DIM:#}  {}", plugin.digest());
+    for warning in plugin.warnings() {
+        anstream::println!("  warning: {}", safe_line(warning, 400));
+    }
+    let description = plugin.description();
+    if description.rewrites {
+        anstream::println!("  may rewrite actions, where policy grants it");
+    }
+    for step_type in &description.step_types {
+        let annotations = &step_type.annotations;
+        let words: Vec<&str> = [
+            (annotations.read_only, "read-only"),
+            (annotations.destructive, "destructive"),
+            (annotations.idempotent, "idempotent"),
+            (annotations.open_world, "open-world"),
+            (step_type.reversible, "reversible"),
+            (step_type.needs_approval, "needs approval"),
+        ]
+        .into_iter()
+        .filter_map(|(holds, word)| holds.then_some(word))
+        .collect();
+        anstream::println!("\n  {BOLD}step type {}{BOLD:#}: {}", safe_line(&step_type.name, 64), words.join(", "));
+        print_schema("input", &step_type.input_schema);
+        print_schema("output", &step_type.output_schema);
+    }
+    if let Some(schema) = &description.settings_schema {
+        print_schema("settings", schema);
+    }
+}
+
+fn print_schema(what: &str, schema: &Value) {
+    let text = serde_json::to_string_pretty(schema).unwrap_or_default();
+    anstream::println!("  {DIM}{what}{DIM:#}");
+    for line in text.lines() {
+        anstream::println!("    {}", safe_line(line, 400));
+    }
+}

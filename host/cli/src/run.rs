@@ -1,0 +1,160 @@
+//! `fusebox run`.
+
+use std::path::{Path, PathBuf};
+
+use fusebox::{ApproveAll, ApproveNothing, Error, Host, Killer, Plan, RunLimits, RunOptions, RunUpdate, Summary};
+use serde_json::Value;
+
+use crate::args::{Approve, Budgets, RunArgs};
+use crate::exit::Exit;
+use crate::terminal_approver::{self, TerminalApprover};
+use crate::view::View;
+
+/// Reads a file, or standard input for `-`.
+pub fn read_input(what: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
+    let read = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    read.map_err(|source| Error::Unreadable { what, path: path.to_owned(), source })
+}
+
+/// A host under the policy that was given, if any.
+pub fn host(policy: Option<PathBuf>) -> Result<Host, Error> {
+    let builder = Host::builder();
+    policy.map_or(builder.clone(), |policy| builder.policy_file(policy)).build()
+}
+
+pub fn run(args: RunArgs) -> Result<Exit, Error> {
+    let plan = Plan::parse(&read_input("the plan", &args.plan)?)?;
+    let host = host(args.policy)?;
+    let mut options = options(&plan, &args.plan, args.workspace, args.approve, &args.budgets);
+    if args.copy {
+        options = options.on_a_copy();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|source| Error::Home {
+        path: PathBuf::new(),
+        message: format!("no threads could be started: {source}"),
+    })?;
+    let run = host.run(plan, options)?;
+    let watched = if args.json {
+        runtime.block_on(watch(run, print_json))
+    } else {
+        let mut view = View::new();
+        let policy = host.policy_source().to_owned();
+        runtime.block_on(watch(run, |told| match told {
+            Told::Update(update) => view.update(update),
+            Told::Killed => view.line("\nKilling the run…"),
+            Told::Ended(summary) => view.summary(summary, &policy),
+        }))
+    };
+    // A prompt may still be waiting for input.
+    runtime.shutdown_background();
+    Ok(Exit::of_run(watched?.end))
+}
+
+/// What whoever watches is told.
+enum Told<'a> {
+    Update(&'a RunUpdate),
+    Killed,
+    Ended(&'a Summary),
+}
+
+fn print_json(told: Told<'_>) {
+    match told {
+        Told::Update(RunUpdate::Event(event)) => println!("{}", event.to_json()),
+        Told::Update(RunUpdate::Output { .. } | RunUpdate::Progress { .. }) | Told::Killed => {}
+        Told::Ended(summary) => {
+            let mut value = serde_json::to_value(summary).unwrap_or(Value::Null);
+            if let Some(map) = value.as_object_mut() {
+                map.insert("event".to_owned(), "summary".into());
+            }
+            println!("{value}");
+        }
+    }
+}
+
+/// Carries a run out to its end. An interrupt kills it.
+async fn watch(mut run: fusebox::Run, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, Error> {
+    let killer = run.killer();
+    let mut interrupted = std::pin::pin!(interrupt());
+    let mut killed = false;
+    loop {
+        tokio::select! {
+            biased;
+            by = &mut interrupted, if !killed => {
+                killed = true;
+                kill(&killer, by);
+                tell(Told::Killed);
+            }
+            update = run.next() => match update {
+                Some(update) => tell(Told::Update(&update)),
+                None => break,
+            },
+        }
+    }
+    let summary = run.finish().await?;
+    tell(Told::Ended(&summary));
+    Ok(summary)
+}
+
+fn kill(killer: &Killer, by: &'static str) {
+    killer.kill(&format!("{} ({by})", terminal_approver::user()));
+}
+
+/// Waits for Ctrl-C or a request to terminate.
+async fn interrupt() -> &'static str {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (terminate, hangup) = (signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+        if let (Ok(mut terminate), Ok(mut hangup)) = (terminate, hangup) {
+            return tokio::select! {
+                _ = tokio::signal::ctrl_c() => "Ctrl-C",
+                _ = terminate.recv() => "SIGTERM",
+                _ = hangup.recv() => "SIGHUP",
+            };
+        }
+    }
+    // Without a handler there is nothing to wait for; the run then ends as the system ends the process.
+    let _ = tokio::signal::ctrl_c().await;
+    "Ctrl-C"
+}
+
+fn options(
+    plan: &Plan,
+    plan_file: &Path,
+    workspace: Option<PathBuf>,
+    approve: Approve,
+    budgets: &Budgets,
+) -> RunOptions {
+    let mut options = RunOptions::new().limits(RunLimits {
+        tokens: budgets.budget_tokens,
+        micro_usd: budgets.budget_usd,
+        fuel: budgets.budget_fuel,
+        time_us: budgets.budget_time,
+        steps: budgets.budget_steps,
+        ..RunLimits::default()
+    });
+    if plan_file != Path::new("-") {
+        let folder = plan_file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        options = options.plan_folder(folder.unwrap_or(Path::new(".")));
+    }
+    options = match workspace {
+        Some(folder) => options.workspace(folder),
+        None if plan.workspace.is_none() => options.workspace("."),
+        None => options,
+    };
+    match approve {
+        Approve::All => options.approver(ApproveAll { by: terminal_approver::user() }),
+        Approve::Ask if terminal_approver::is_possible() => options.approver(TerminalApprover),
+        Approve::Ask => options.approver(ApproveNothing {
+            reason: "there is no terminal to ask on; run it in a terminal, or approve beforehand with --approve all"
+                .to_owned(),
+        }),
+        Approve::None => options.approver(ApproveNothing { reason: "--approve none was given".to_owned() }),
+    }
+}

@@ -1,0 +1,95 @@
+//! Asking a person.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use fusebox_core::{Binding, Contents, Decision, Effect, RunId, Step};
+
+/// What a person is asked to approve. Show it truly: escape everything that plan or plugin wrote
+/// ([`fusebox_core::show`]), effects first, the agent's words marked as such.
+#[derive(Debug, Clone)]
+pub struct ApprovalRequest {
+    /// The run.
+    pub run: RunId,
+    /// Place of the step, counted from 0.
+    pub index: usize,
+    /// Steps of the plan.
+    pub total: usize,
+    /// The step, as the plan has it.
+    pub step: Step,
+    /// What will happen, as the host derived it.
+    pub effects: Vec<Effect>,
+    /// Bytes before and after, by digest.
+    pub contents: Contents,
+    /// Why a person is asked.
+    pub decision: Decision,
+    /// What the answer is for.
+    pub binding: Binding,
+}
+
+/// A person's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// May happen, exactly so.
+    Approve {
+        /// Who approves.
+        by: String,
+        /// How, such as `terminal`.
+        channel: String,
+    },
+    /// Must not happen.
+    Reject {
+        /// Who rejects.
+        by: String,
+        /// How.
+        channel: String,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// The whole run must stop.
+    Quit {
+        /// Who quits.
+        by: String,
+    },
+    /// Nobody can be asked; counts as rejected.
+    Nobody {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// The answer of an [`Approver`], when it comes.
+pub type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// Somebody who can be asked.
+pub trait Approver: Send + Sync {
+    /// Asks. The future is dropped when the run is killed meanwhile.
+    fn ask(&self, request: ApprovalRequest) -> AnswerFuture<'_>;
+}
+
+/// Approves everything that guards leave to a person: the operator has decided beforehand.
+#[derive(Debug, Clone)]
+pub struct ApproveAll {
+    /// Who decided so.
+    pub by: String,
+}
+
+impl Approver for ApproveAll {
+    fn ask(&self, _: ApprovalRequest) -> AnswerFuture<'_> {
+        let answer = Answer::Approve { by: self.by.clone(), channel: "all".to_owned() };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+/// Approves nothing.
+#[derive(Debug, Clone)]
+pub struct ApproveNothing {
+    /// Why nobody can be asked.
+    pub reason: String,
+}
+
+impl Approver for ApproveNothing {
+    fn ask(&self, _: ApprovalRequest) -> AnswerFuture<'_> {
+        Box::pin(std::future::ready(Answer::Nobody { reason: self.reason.clone() }))
+    }
+}

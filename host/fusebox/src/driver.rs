@@ -1,0 +1,396 @@
+//! Carrying out a run: whatever its state asks for is done, and the answer told.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_core::event::{Event, Usage};
+use fusebox_core::run::StepDone;
+use fusebox_core::situation::{DEFAULT_TENANT, StepOutputs};
+use fusebox_core::{ApprovalAnswer, Ask, Command, Contents, Digest, Failure, Json, Origin, Situation, StepId};
+use fusebox_effects::{Environment, Workspace};
+use fusebox_sandbox::{CallOptions, End, Judged, Kill, Limits, Recording, Report};
+use fusebox_store::EventLog;
+use tokio::sync::{Mutex, MutexGuard, mpsc};
+
+use crate::approver::{Answer, ApprovalRequest, Approver};
+use crate::handler::{Live, Reads, StopReason};
+use crate::journal::Journal;
+use crate::now::now_us;
+use crate::registry::{Loaded, Registry, Served};
+use crate::summary::Summary;
+use crate::updates::RunUpdate;
+use crate::{Error, facts, judge};
+
+/// Largest output of a step that can be read back, in bytes.
+const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Everything that carrying out one run needs.
+pub struct Driver {
+    pub registry: Arc<Registry>,
+    pub environment: Arc<Environment>,
+    pub workspace: Arc<Workspace>,
+    pub approver: Arc<dyn Approver>,
+    pub kill: Kill,
+    pub killed_by: Arc<StdMutex<Option<String>>>,
+    pub journal: Arc<Mutex<Journal>>,
+    pub updates: mpsc::UnboundedSender<RunUpdate>,
+    pub outputs: Arc<Outputs>,
+    /// The step that is judged, made ready once for all who judge it.
+    pub judged: Option<Arc<Judged>>,
+    pub contents: Contents,
+    pub proposed_at: u64,
+}
+
+/// Outputs of the steps that completed, read from the log when somebody asks.
+pub struct Outputs {
+    pub store: Arc<dyn EventLog>,
+    pub digests: RwLock<HashMap<String, Digest>>,
+}
+
+impl StepOutputs for Outputs {
+    fn output(&self, step: &str) -> Option<Json> {
+        let digest = *self.digests.read().unwrap_or_else(PoisonError::into_inner).get(step)?;
+        let bytes = self.store.blob(&digest).ok()??;
+        Json::parse("the output", &bytes, MAX_OUTPUT_BYTES).ok()
+    }
+}
+
+/// What is asked, without borrowing the state.
+enum Next {
+    Advance,
+    Preview,
+    Judge(usize),
+    Estimate,
+    Person(Box<ApprovalRequest>),
+    Execute,
+    Nothing,
+}
+
+impl Driver {
+    /// Carries the run out to its end.
+    pub async fn run(mut self, created: Event, blobs: Vec<Bytes>) -> Result<Summary, Error> {
+        {
+            let mut journal = self.journal.lock().await;
+            for blob in blobs {
+                journal.blob(blob);
+            }
+            journal.record(created, now_us());
+            journal.flush().await?;
+        }
+        loop {
+            if self.kill.is_killed() && self.stop().await? {
+                break;
+            }
+            match self.next().await {
+                Next::Advance => self.advance().await?,
+                Next::Preview => self.preview().await?,
+                Next::Judge(place) => self.judge(place).await?,
+                Next::Estimate => self.estimate().await?,
+                Next::Person(request) => self.ask_a_person(*request).await?,
+                Next::Execute => self.execute().await?,
+                Next::Nothing => break,
+            }
+        }
+        let mut journal = self.journal.lock().await;
+        journal.flush().await?;
+        let (end, reason, ended_us) = journal.ended.clone().unwrap_or_else(|| {
+            (fusebox_core::event::RunEnd::Killed, "the run did not reach an end".to_owned(), now_us())
+        });
+        let root = self.workspace.root().to_path_buf();
+        Ok(Summary::of(&journal.state, end, reason, ended_us, root, journal.events()))
+    }
+
+    async fn next(&self) -> Next {
+        let journal = self.journal.lock().await;
+        match journal.state.ask() {
+            Ask::Advance => Next::Advance,
+            Ask::Preview => Next::Preview,
+            Ask::Judge { guard } => Next::Judge(guard),
+            Ask::Estimate => Next::Estimate,
+            Ask::Person { binding, decision, effects } => match self.request(&journal, binding, decision, effects) {
+                Some(request) => Next::Person(Box::new(request)),
+                None => Next::Nothing,
+            },
+            Ask::Execute { .. } => Next::Execute,
+            Ask::Nothing => Next::Nothing,
+        }
+    }
+
+    fn request(
+        &self,
+        journal: &Journal,
+        binding: fusebox_core::Binding,
+        decision: &fusebox_core::Decision,
+        effects: &[fusebox_core::Effect],
+    ) -> Option<ApprovalRequest> {
+        let position = journal.state.position()?;
+        Some(ApprovalRequest {
+            run: journal.state.setup().run.clone(),
+            index: position.index as usize,
+            total: position.total as usize,
+            step: journal.state.current()?.clone(),
+            effects: effects.to_vec(),
+            contents: self.contents.clone(),
+            decision: decision.clone(),
+            binding,
+        })
+    }
+
+    /// Ends a run that was killed. Says whether there was anything to end.
+    async fn stop(&mut self) -> Result<bool, Error> {
+        let by = self.killed_by.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut journal = self.journal.lock().await;
+        if journal.ended.is_some() {
+            return Ok(false);
+        }
+        journal.tell(Command::Kill { by: by.unwrap_or_else(|| "the operator".to_owned()) })?;
+        journal.flush().await?;
+        Ok(true)
+    }
+
+    async fn advance(&mut self) -> Result<(), Error> {
+        let mut journal = self.journal.lock().await;
+        let events = journal.tell(Command::Advance)?;
+        if events.iter().any(|event| matches!(event, Event::StepProposed { .. })) {
+            self.judged = None;
+            self.contents = Contents::default();
+            self.proposed_at = now_us();
+        }
+        Ok(())
+    }
+
+    /// The situation of the current step.
+    fn situation(&self, journal: &MutexGuard<'_, Journal>) -> Arc<Situation> {
+        let state = &journal.state;
+        let setup = state.setup();
+        Arc::new(Situation {
+            run: Some(setup.run.clone()),
+            agent: setup.plan.agent.clone(),
+            tenant: DEFAULT_TENANT.to_owned(),
+            plan: Some(Arc::clone(&setup.plan)),
+            origin: Origin::Plan,
+            proposed_at: self.proposed_at,
+            position: state.position(),
+            budgets: state.ledger().lines().collect(),
+            history: Arc::clone(state.history()),
+            outputs: Arc::clone(&self.outputs) as Arc<dyn StepOutputs>,
+            contents: self.contents.clone(),
+        })
+    }
+
+    /// The executor of the current step. Plans are checked before they run, so there is one.
+    fn executor<'a>(&'a self, journal: &Journal) -> Result<(&'a Loaded, &'a Served), Error> {
+        let step = journal.state.current();
+        let (id, step_type) = step.map(|step| (step.id.to_string(), step.step_type.clone())).unwrap_or_default();
+        self.registry.executor(&step_type).ok_or_else(|| Error::UnknownStepType {
+            step: id,
+            step_type,
+            known: String::new(),
+            suggestion: String::new(),
+        })
+    }
+
+    async fn preview(&mut self) -> Result<(), Error> {
+        let journal = self.journal.lock().await;
+        let (loaded, served) = self.executor(&journal)?;
+        let Some(action) = journal.state.action() else { return Ok(()) };
+        let situation = self.situation(&journal);
+        let limits = Limits::preview();
+        let limits = Limits { call_fuel: journal.state.fuel_for_next(limits.call_fuel), ..limits };
+        let options = CallOptions { settings: loaded.settings.clone(), limits, kill: self.kill.clone() };
+        drop(journal);
+        let handler = Reads { workspace: Arc::clone(&self.workspace), grants: served.grants };
+        let previewed = loaded.plugin.preview(&action, situation, Box::new(handler), &options).await;
+        let usage = previewed.report.usage;
+        let derived = match previewed.result {
+            Ok(Ok(proposed)) => facts::derive(proposed, &self.workspace, &self.environment),
+            Ok(Err(failure)) => Err(failure),
+            Err(end) => return self.failed(&end, usage, None).await,
+        };
+        let mut journal = self.journal.lock().await;
+        match derived {
+            Ok(derived) => {
+                for (_, bytes) in derived.contents.iter() {
+                    journal.blob(bytes.clone());
+                }
+                self.contents = derived.contents;
+                journal.tell(Command::Previewed { effects: derived.effects, usage })?;
+            }
+            Err(failure) => {
+                journal.tell(failure_command(&failure, usage, None))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn judged(&mut self) -> Option<Arc<Judged>> {
+        if self.judged.is_none() {
+            let journal = self.journal.lock().await;
+            let action = journal.state.action()?;
+            let situation = self.situation(&journal);
+            self.judged = Some(Arc::new(Judged::new(&action, journal.state.effects(), situation)));
+        }
+        self.judged.clone()
+    }
+
+    async fn judge(&mut self, place: usize) -> Result<(), Error> {
+        let Some(judged) = self.judged().await else { return Ok(()) };
+        let fuel = self.journal.lock().await.state.fuel_for_next(u64::MAX);
+        let (answer, usage) = judge::guard(&self.registry, place, &judged, fuel, &self.kill);
+        if !self.kill.is_killed() {
+            self.journal.lock().await.tell(Command::Judged { answer, usage })?;
+        }
+        Ok(())
+    }
+
+    async fn estimate(&mut self) -> Result<(), Error> {
+        let Some(judged) = self.judged().await else { return Ok(()) };
+        let fuel = self.journal.lock().await.state.fuel_for_next(u64::MAX);
+        let (impact, usage) = judge::impact(&self.registry, &judged, fuel, &self.kill);
+        if !self.kill.is_killed() {
+            self.journal.lock().await.tell(Command::Estimated { impact, usage })?;
+        }
+        Ok(())
+    }
+
+    async fn ask_a_person(&mut self, request: ApprovalRequest) -> Result<(), Error> {
+        // What is asked is durable before anybody is asked.
+        self.journal.lock().await.flush().await?;
+        let_others_go_first().await;
+        let binding = request.binding;
+        let answer = tokio::select! {
+            biased;
+            () = self.kill.killed() => return Ok(()),
+            answer = self.approver.ask(request) => answer,
+        };
+        let answer = match answer {
+            Answer::Approve { by, channel } => ApprovalAnswer::Approved { by, channel },
+            Answer::Reject { by, channel, reason } => ApprovalAnswer::Rejected { by, channel, reason },
+            Answer::Nobody { reason } => ApprovalAnswer::Expired { reason },
+            Answer::Quit { by } => {
+                *self.killed_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(by);
+                self.kill.kill();
+                return Ok(());
+            }
+        };
+        self.journal.lock().await.tell(Command::Answered { binding, answer })?;
+        Ok(())
+    }
+
+    async fn execute(&mut self) -> Result<(), Error> {
+        let mut journal = self.journal.lock().await;
+        // The decision, and that the step starts, are durable before anything happens.
+        journal.flush().await?;
+        let (loaded, served) = self.executor(&journal)?;
+        let (Some(action), Some(step)) = (journal.state.action(), journal.state.current().cloned()) else {
+            return Ok(());
+        };
+        let situation = self.situation(&journal);
+        let limits = self.limits(&journal, step.time_limit_s);
+        drop(journal);
+        let_others_go_first().await;
+
+        let stop_reason = StopReason::default();
+        let live = Live {
+            reads: Reads { workspace: Arc::clone(&self.workspace), grants: served.grants },
+            registry: Arc::clone(&self.registry),
+            environment: Arc::clone(&self.environment),
+            journal: Arc::clone(&self.journal),
+            step: step.id.clone(),
+            action: action.clone(),
+            situation: Arc::clone(&situation),
+            kill: self.kill.clone(),
+            updates: self.updates.clone(),
+            stop_reason: Arc::clone(&stop_reason),
+            read: BTreeSet::new(),
+        };
+        let (recording, tape) = Recording::new(live);
+        let options = CallOptions { settings: loaded.settings.clone(), limits, kill: self.kill.clone() };
+        let executed = loaded.plugin.execute(&action, situation, Box::new(recording), &options).await;
+        if let Some(error) = stop_reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        if self.kill.is_killed() {
+            return Ok(());
+        }
+        let Report { usage, .. } = executed.report;
+        let mut journal = self.journal.lock().await;
+        let tape = journal.blob(Bytes::from(tape.take().to_json()));
+        match executed.result {
+            Ok(Ok(outcome)) => {
+                let output = journal.blob(Bytes::from(outcome.output.as_str().to_owned()));
+                let delta = outcome.delta.map(|delta| journal.blob(Bytes::from(delta.as_str().to_owned())));
+                let done = StepDone { output, summary: outcome.summary, delta, tape, usage };
+                journal.tell(Command::Completed(done))?;
+                // Later steps may read it, so it has to be there.
+                journal.flush().await?;
+                self.remember(&step.id, output);
+            }
+            Ok(Err(failure)) => {
+                journal.tell(failure_command(&failure, usage, Some(tape)))?;
+            }
+            Err(end) => {
+                drop(journal);
+                return self.failed(&end, usage, Some(tape)).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&self, step: &StepId, output: Digest) {
+        self.outputs.digests.write().unwrap_or_else(PoisonError::into_inner).insert(step.to_string(), output);
+    }
+
+    /// Limits of the current step: the executor's own, what is left of the budgets, and what the step says of itself.
+    fn limits(&self, journal: &Journal, time_limit_s: Option<u64>) -> Limits {
+        let limits = Limits::executor();
+        let mut wall_time = limits.wall_time;
+        if let Some(seconds) = time_limit_s {
+            wall_time = wall_time.min(Duration::from_secs(seconds));
+        }
+        if let Some(left) = journal.state.time_left_us(now_us()) {
+            wall_time = wall_time.min(Duration::from_micros(left));
+        }
+        Limits { call_fuel: journal.state.fuel_for_next(limits.call_fuel), wall_time, ..limits }
+    }
+
+    async fn failed(&self, end: &End, usage: Usage, tape: Option<Digest>) -> Result<(), Error> {
+        if self.kill.is_killed() {
+            return Ok(());
+        }
+        self.journal.lock().await.tell(Command::Failed {
+            end: end.name().to_owned(),
+            message: end.to_string(),
+            retry_can_help: end.retry_can_help(),
+            tape,
+            usage,
+        })?;
+        Ok(())
+    }
+}
+
+/// Gives whoever watches a turn: what was flushed is told before what comes next is begun.
+async fn let_others_go_first() {
+    let mut had_a_turn = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut had_a_turn, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>) -> Command {
+    Command::Failed {
+        end: "failure".to_owned(),
+        message: failure.to_string(),
+        retry_can_help: failure.retry_can_help(),
+        tape,
+        usage,
+    }
+}

@@ -1,0 +1,194 @@
+//! What can go wrong before or around a run.
+
+use std::path::PathBuf;
+
+/// An error of the embedding API. Its code is that of its cause where it has one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An input that the rules refuse.
+    #[error(transparent)]
+    Core(#[from] fusebox_core::Error),
+    /// The sandbox cannot be set up.
+    #[error(transparent)]
+    Sandbox(#[from] fusebox_sandbox::Error),
+    /// The workspace cannot be used.
+    #[error(transparent)]
+    Effects(#[from] fusebox_effects::Error),
+    /// The log cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] fusebox_store::Error),
+    /// A file cannot be read.
+    #[error("cannot read {what} {path}: {source}")]
+    Unreadable {
+        /// What the file is.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A policy file that is no policy.
+    #[error("the policy {path} is wrong: {message}")]
+    BadPolicy {
+        /// The file.
+        path: String,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// A plugin that nobody knows.
+    #[error(
+        "there is no bundled plugin {name:?}{suggestion}. Bundled are {bundled}; for another one, give its path in the policy"
+    )]
+    UnknownPlugin {
+        /// The name as given.
+        name: String,
+        /// The bundled plugins.
+        bundled: String,
+        /// A similar name, in words.
+        suggestion: String,
+    },
+    /// A plugin was not loaded.
+    #[error("the plugin {name:?} was not loaded")]
+    PluginRefused {
+        /// Its name in the policy.
+        name: String,
+        /// Why.
+        #[source]
+        source: fusebox_sandbox::Error,
+    },
+    /// A plugin stands where its kind does not belong, or under another name than its own.
+    #[error("the plugin {name:?} does not belong there: {message}")]
+    PluginMisplaced {
+        /// Its name in the policy.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A plugin refuses its settings.
+    #[error("the plugin {name:?} refuses its settings: {message}")]
+    SettingsRefused {
+        /// Its name in the policy.
+        name: String,
+        /// Why.
+        message: String,
+    },
+    /// Two executors serve one step type.
+    #[error("the step type {step_type:?} is served by both {one:?} and {other:?}; keep one of them in the policy")]
+    DuplicateStepType {
+        /// The step type.
+        step_type: String,
+        /// One executor.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// A step whose type nobody serves.
+    #[error("{step} has the unknown step type {step_type:?}{suggestion}. Known are {known}")]
+    UnknownStepType {
+        /// The step.
+        step: String,
+        /// Its type.
+        step_type: String,
+        /// All known types.
+        known: String,
+        /// A similar type, in words.
+        suggestion: String,
+    },
+    /// A step whose input does not fit its type.
+    #[error("the input of {step} ({step_type}) is wrong at {at}: {message}")]
+    BadInput {
+        /// The step.
+        step: String,
+        /// Its type.
+        step_type: String,
+        /// Where in the input.
+        at: String,
+        /// What was expected.
+        message: String,
+    },
+    /// A run without a workspace.
+    #[error("there is no workspace: {reason}. Give one with --workspace DIR, or name it in the plan")]
+    NoWorkspace {
+        /// Why not.
+        reason: String,
+    },
+    /// The host's own folder and the workspace overlap.
+    #[error(
+        "the workspace {workspace} and the home of Fusebox {home} lie in one another; an agent could reach its own log \
+         and approvals. Use another workspace, or set FUSEBOX_HOME elsewhere"
+    )]
+    HomeInWorkspace {
+        /// The workspace.
+        workspace: PathBuf,
+        /// The home.
+        home: PathBuf,
+    },
+    /// The home cannot be used.
+    #[error("the home of Fusebox {path} cannot be used: {message}")]
+    Home {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        message: String,
+    },
+    /// Effects were given for a step type that has an executor to say them.
+    #[error("the effects of {step_type} are what its executor previews; leave `effects` out")]
+    EffectsNotExpected {
+        /// The step type.
+        step_type: String,
+    },
+    /// An action could not be previewed.
+    #[error("the effects of this {step_type} cannot be told: {message}")]
+    NoPreview {
+        /// The step type.
+        step_type: String,
+        /// Why not.
+        message: String,
+    },
+}
+
+fusebox_core::error_codes!(Error {
+    Core => "FBX-5001",
+    Sandbox => "FBX-5002",
+    Effects => "FBX-5003",
+    Store => "FBX-5004",
+    Unreadable => "FBX-5005",
+    BadPolicy => "FBX-5006",
+    UnknownPlugin => "FBX-5007",
+    PluginRefused => "FBX-5008",
+    PluginMisplaced => "FBX-5009",
+    SettingsRefused => "FBX-5010",
+    DuplicateStepType => "FBX-5011",
+    UnknownStepType => "FBX-5012",
+    BadInput => "FBX-5013",
+    NoWorkspace => "FBX-5014",
+    HomeInWorkspace => "FBX-5015",
+    Home => "FBX-5016",
+    EffectsNotExpected => "FBX-5017",
+    NoPreview => "FBX-5018",
+});
+
+impl Error {
+    /// The code of the cause where there is one, else of this error.
+    #[must_use]
+    pub fn root_code(&self) -> &'static str {
+        match self {
+            Self::Core(error) => error.code(),
+            Self::Sandbox(error) | Self::PluginRefused { source: error, .. } => error.code(),
+            Self::Effects(error) => error.code(),
+            Self::Store(error) => error.code(),
+            other => other.code(),
+        }
+    }
+}
+
+/// `; did you mean "x"?` for the most similar known name, or nothing.
+pub(crate) fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let similar = known.map(|known| (strsim::jaro_winkler(name, known), known));
+    match similar.filter(|(score, _)| *score > 0.8).max_by(|one, other| one.0.total_cmp(&other.0)) {
+        Some((_, known)) => format!("; did you mean {known:?}?"),
+        None => String::new(),
+    }
+}

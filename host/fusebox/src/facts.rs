@@ -1,0 +1,82 @@
+//! Turning proposed effects into facts: digests, programs and environment as the host finds them.
+
+use bytes::Bytes;
+use fusebox_core::{Contents, Digest, Effect, Failure, ProposedEffect, WorkspacePath};
+use fusebox_effects::{Environment, MAX_FILE_BYTES, Workspace, resolve_program};
+
+/// Effects with the bytes that they refer to.
+#[derive(Debug, Clone, Default)]
+pub struct Derived {
+    /// The effects.
+    pub effects: Vec<Effect>,
+    /// Contents before and after.
+    pub contents: Contents,
+}
+
+/// Derives the facts of proposed effects in a workspace.
+pub fn derive(
+    proposed: Vec<ProposedEffect>,
+    workspace: &Workspace,
+    environment: &Environment,
+) -> Result<Derived, Failure> {
+    let mut derived = Derived::default();
+    for effect in proposed {
+        let effect = match effect {
+            ProposedEffect::Read { path } => Effect::Read { path: path_of(&path)? },
+            ProposedEffect::Write { path, content } => {
+                let path = path_of(&path)?;
+                let before = current(workspace, &path, &mut derived.contents)?;
+                let size = content.len() as u64;
+                Effect::Write { path, before, after: derived.contents.insert(content), size }
+            }
+            ProposedEffect::Remove { path } => {
+                let path = path_of(&path)?;
+                let before = current(workspace, &path, &mut derived.contents)?;
+                if before.is_none() {
+                    return Err(Failure::NotFound(format!("{path} does not exist")));
+                }
+                Effect::Remove { path, before }
+            }
+            ProposedEffect::Run { argv, cwd, shell_text } => run(argv, &cwd, shell_text, workspace, environment)?,
+            ProposedEffect::Prompt { model, content, max_output_tokens } => {
+                let size = content.len() as u64;
+                Effect::Prompt { model, content: derived.contents.insert(content), size, max_output_tokens }
+            }
+            ProposedEffect::Plain(effect) => effect,
+        };
+        derived.effects.push(effect);
+    }
+    Ok(derived)
+}
+
+/// A path as a guest gave it, normalised.
+pub fn path_of(path: &str) -> Result<WorkspacePath, Failure> {
+    WorkspacePath::parse(path).map_err(|error| Failure::Denied(error.to_string()))
+}
+
+/// Facts of starting a process.
+pub fn run(
+    argv: Vec<String>,
+    cwd: &str,
+    shell_text: Option<String>,
+    workspace: &Workspace,
+    environment: &Environment,
+) -> Result<Effect, Failure> {
+    let cwd = path_of(cwd)?;
+    workspace.open_folder(&cwd)?;
+    let Some(name) = argv.first() else { return Err(Failure::InvalidInput("the command is empty".to_owned())) };
+    if let Some(word) = argv.iter().find(|word| word.contains('\0')) {
+        return Err(Failure::InvalidInput(format!("the argument {word:?} holds a NUL character")));
+    }
+    let folder = workspace.root().join(cwd.as_str());
+    let program = resolve_program(name, &folder, environment)?.display().to_string();
+    Ok(Effect::Run { argv, program, cwd, env_names: environment.names(), shell_text })
+}
+
+/// Digest of a file as it is now; its bytes are kept, so that people can be shown what changes.
+fn current(workspace: &Workspace, path: &WorkspacePath, contents: &mut Contents) -> Result<Option<Digest>, Failure> {
+    match workspace.stat(path)? {
+        None => Ok(None),
+        Some(_) => Ok(Some(contents.insert(Bytes::from(workspace.read_all(path, MAX_FILE_BYTES)?)))),
+    }
+}

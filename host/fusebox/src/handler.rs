@@ -1,0 +1,304 @@
+//! Answering what executors ask of the world.
+//!
+//! During a preview, reads are answered and nothing else. During a step, each call is judged (an effect that was allowed
+//! or approved covers it, or guards allow it then and there), its intent is made durable, it is performed, and what came
+//! of it is recorded.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+
+use fusebox_core::effect::covering;
+use fusebox_core::event::Event;
+use fusebox_core::policy::Grants;
+use fusebox_core::run::HostCallJudgement;
+use fusebox_core::{Action, Command, Effect, Failure, Gate, Situation, StepId, WorkspacePath};
+use fusebox_effects::{Environment, Output, ProcessSpec, Workspace, run_process};
+use fusebox_sandbox::{
+    EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, Judged, Kill, PathMetadata, ProcessEnd,
+    Reply, Stop,
+};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::journal::Journal;
+use crate::registry::Registry;
+use crate::updates::{OutputStream, RunUpdate};
+use crate::{Error, facts, judge};
+
+/// Bytes of each output stream that a process leaves to its executor.
+const KEEP_OUTPUT_BYTES: usize = 256 * 1024;
+/// Most wall time of a process whose step names none.
+const DEFAULT_PROCESS_TIME: Duration = Duration::from_secs(600);
+/// What people should know of how a process is run.
+const UNCONFINED: &str = "not confined: the process can do what its user can, beyond the workspace as well";
+
+/// Answers reads from a workspace.
+pub struct Reads {
+    pub workspace: Arc<Workspace>,
+    pub grants: Grants,
+}
+
+impl Reads {
+    fn answer(&self, call: &HostCall) -> Reply {
+        if !self.grants.workspace {
+            return Err(Failure::Denied("this executor has no grant for the workspace".to_owned()));
+        }
+        match call {
+            HostCall::Stat { path } => {
+                let metadata = self.workspace.stat(&facts::path_of(path)?)?;
+                let turn = |found: fusebox_effects::Metadata| PathMetadata { kind: kind(found.kind), size: found.size };
+                Ok(HostAnswer::Metadata(metadata.map(turn)))
+            }
+            HostCall::Read { path, offset, len } => {
+                Ok(HostAnswer::Bytes(self.workspace.read(&facts::path_of(path)?, *offset, *len)?))
+            }
+            HostCall::List { path } => {
+                let entries = self.workspace.list(&facts::path_of(path)?)?;
+                let turn = |entry: fusebox_effects::Entry| FolderEntry { name: entry.name, kind: kind(entry.kind) };
+                Ok(HostAnswer::Entries(entries.into_iter().map(turn).collect()))
+            }
+            _ => Err(Failure::Denied("only reads are possible here".to_owned())),
+        }
+    }
+}
+
+fn kind(kind: fusebox_effects::EntryKind) -> EntryKind {
+    match kind {
+        fusebox_effects::EntryKind::File => EntryKind::File,
+        fusebox_effects::EntryKind::Folder => EntryKind::Folder,
+        fusebox_effects::EntryKind::Other => EntryKind::Other,
+    }
+}
+
+/// The handler of a preview.
+impl EffectHandler for Reads {
+    fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
+        let reply = match call {
+            HostCall::Cancelled => Ok(HostAnswer::Flag(false)),
+            call => self.answer(&call),
+        };
+        Box::pin(std::future::ready(Ok(reply)))
+    }
+}
+
+/// The error that made a handler stop, for whoever called the executor.
+pub type StopReason = Arc<StdMutex<Option<Error>>>;
+
+/// The handler of a step that is carried out.
+pub struct Live {
+    pub reads: Reads,
+    pub registry: Arc<Registry>,
+    pub environment: Arc<Environment>,
+    pub journal: Arc<Mutex<Journal>>,
+    pub step: StepId,
+    pub action: Action,
+    pub situation: Arc<Situation>,
+    pub kill: Kill,
+    pub updates: mpsc::UnboundedSender<RunUpdate>,
+    pub stop_reason: StopReason,
+    /// Paths whose reading is recorded already: slices of one file are one effect.
+    pub read: BTreeSet<WorkspacePath>,
+}
+
+impl EffectHandler for Live {
+    fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
+        Box::pin(async move {
+            if self.kill.is_killed() {
+                return Err(Stop::Killed);
+            }
+            match self.answer(call).await {
+                Ok(reply) => Ok(reply),
+                Err(error) => {
+                    let message = error.to_string();
+                    *self.stop_reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    Err(Stop::HostFailed { message })
+                }
+            }
+        })
+    }
+
+    fn progress(&mut self, message: &str, fraction: Option<f64>) {
+        let (step, message) = (self.step.clone(), message.to_owned());
+        // Nobody has to watch.
+        let _ = self.updates.send(RunUpdate::Progress { step, message, fraction });
+    }
+}
+
+impl Live {
+    /// Judges, journals and performs one call. An error means that the log cannot be written: the step must end.
+    async fn answer(&mut self, call: HostCall) -> Result<Reply, Error> {
+        if matches!(call, HostCall::Cancelled) {
+            return Ok(Ok(HostAnswer::Flag(self.kill.is_killed())));
+        }
+        let approved = self.journal.lock().await.state.effects().to_vec();
+        let needed = match self.needed(&call, &approved) {
+            Ok(needed) => needed,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if let Effect::Read { path } = &needed
+            && self.read.contains(path)
+        {
+            return Ok(self.reads.answer(&call));
+        }
+        let judgement = match covering(&approved, &needed) {
+            Some(_) => HostCallJudgement::NotNeeded,
+            None => self.judge(&needed).await,
+        };
+        let note = matches!(needed, Effect::Run { .. }).then(|| UNCONFINED.to_owned());
+        let place = match self.intend(needed.clone(), judgement, note).await? {
+            Ok(place) => place,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let reply = self.perform(call, &needed).await;
+        let mut journal = self.journal.lock().await;
+        journal.tell(Command::HostCallDone { call: place, failure: reply.as_ref().err().cloned() })?;
+        if let Effect::Read { path } = needed {
+            self.read.insert(path);
+        } else {
+            journal.flush().await?;
+        }
+        Ok(reply)
+    }
+
+    /// The effect that a call is, as the host finds the world now.
+    fn needed(&self, call: &HostCall, approved: &[Effect]) -> Result<Effect, Failure> {
+        let grants = self.reads.grants;
+        let granted = match call {
+            HostCall::Run { .. } => grants.process,
+            HostCall::Complete { .. } => grants.model,
+            _ => grants.workspace,
+        };
+        if !granted {
+            return Err(Failure::Denied(format!("this executor has no grant for {}", call.name())));
+        }
+        match call {
+            HostCall::Stat { path } | HostCall::Read { path, .. } | HostCall::List { path } => {
+                Ok(Effect::Read { path: facts::path_of(path)? })
+            }
+            HostCall::Write { path, sha256, size, .. } => {
+                let path = facts::path_of(path)?;
+                // Whether the file is still as it was when this was approved is checked at the moment of writing.
+                let same = |effect: &&Effect| matches!(effect, Effect::Write { path: to, after, .. } if *to == path && after == sha256);
+                if let Some(effect) = approved.iter().find(same) {
+                    return Ok(effect.clone());
+                }
+                let before = self.reads.workspace.state(&path)?.map(|state| state.digest);
+                Ok(Effect::Write { path, before, after: *sha256, size: *size })
+            }
+            HostCall::Remove { path } => {
+                let path = facts::path_of(path)?;
+                let same = |effect: &&Effect| matches!(effect, Effect::Remove { path: to, .. } if *to == path);
+                if let Some(effect) = approved.iter().find(same) {
+                    return Ok(effect.clone());
+                }
+                let before = self.reads.workspace.state(&path)?.map(|state| state.digest);
+                Ok(Effect::Remove { path, before })
+            }
+            HostCall::Run { argv, cwd, .. } => self.needed_run(argv, cwd, approved),
+            HostCall::Complete { .. } => {
+                Err(Failure::Unsupported("this host has no model gateway, so no prompt can be sent".to_owned()))
+            }
+            HostCall::Cancelled => Err(Failure::Unsupported("it is no effect".to_owned())),
+        }
+    }
+
+    fn needed_run(&self, argv: &[String], cwd: &str, approved: &[Effect]) -> Result<Effect, Failure> {
+        let now = facts::run(argv.to_vec(), cwd, None, &self.reads.workspace, &self.environment)?;
+        let Effect::Run { cwd: folder, program, .. } = &now else { return Ok(now) };
+        let same =
+            |effect: &&Effect| matches!(effect, Effect::Run { argv: words, cwd, .. } if words == argv && cwd == folder);
+        match approved.iter().find(same) {
+            Some(Effect::Run { program: then, .. }) if then != program => {
+                Err(Failure::Conflict(format!("{} is now {program}; it was {then}", argv.join(" "))))
+            }
+            Some(effect) => Ok(effect.clone()),
+            None => Ok(now),
+        }
+    }
+
+    /// Lets guards judge an effect that nothing covers, alone.
+    async fn judge(&self, effect: &Effect) -> HostCallJudgement {
+        let approval = self.journal.lock().await.state.approval_reasons();
+        let mut gate = Gate::new(Arc::clone(&self.registry.gate), approval);
+        gate.previewed(vec![effect.clone()]);
+        let judged = Judged::new(&self.action, std::slice::from_ref(effect), Arc::clone(&self.situation));
+        let (decision, _) = judge::through(&self.registry, &mut gate, &judged, &self.kill);
+        decision.map_or(HostCallJudgement::NotNeeded, HostCallJudgement::Decided)
+    }
+
+    /// Records that an effect is about to happen, durably unless it only reads; or that it is refused.
+    async fn intend(
+        &self,
+        effect: Effect,
+        judgement: HostCallJudgement,
+        note: Option<String>,
+    ) -> Result<Result<u32, Failure>, Error> {
+        let mut journal = self.journal.lock().await;
+        let only_reads = effect.only_reads();
+        let events = journal.tell(Command::HostCall { effect, judgement, note })?;
+        match events.first() {
+            Some(Event::EffectIntended { call, .. }) => {
+                if !only_reads {
+                    journal.flush().await?;
+                }
+                Ok(Ok(*call))
+            }
+            Some(Event::EffectRefused { reason, effect, .. }) => {
+                let refused = format!("{} was refused: {reason}", effect.name());
+                journal.flush().await?;
+                Ok(Err(Failure::Denied(refused)))
+            }
+            _ => Ok(Err(Failure::Denied("the step is over".to_owned()))),
+        }
+    }
+
+    async fn perform(&self, call: HostCall, effect: &Effect) -> Reply {
+        let workspace = &self.reads.workspace;
+        match (call, effect) {
+            (HostCall::Write { content, .. }, Effect::Write { path, before, .. }) => {
+                workspace.write(path, before.as_ref(), &content)?;
+                Ok(HostAnswer::Done)
+            }
+            (HostCall::Remove { .. }, Effect::Remove { path, before }) => {
+                workspace.remove(path, before.as_ref())?;
+                Ok(HostAnswer::Done)
+            }
+            (HostCall::Run { time_limit_us, .. }, Effect::Run { argv, program, cwd, .. }) => {
+                let limit = time_limit_us.map_or(DEFAULT_PROCESS_TIME, Duration::from_micros);
+                let spec = ProcessSpec {
+                    program: PathBuf::from(program),
+                    argv: argv.clone(),
+                    cwd: workspace.open_folder(cwd)?,
+                    cwd_path: workspace.root().join(cwd.as_str()),
+                    environment: (*self.environment).clone(),
+                    time_limit: Some(limit.min(DEFAULT_PROCESS_TIME)),
+                    keep_bytes: KEEP_OUTPUT_BYTES,
+                };
+                let exit = run_process(spec, |stream, bytes| self.output(stream, bytes)).await?;
+                Ok(HostAnswer::Process(ProcessEnd {
+                    code: exit.code,
+                    signal: exit.signal,
+                    timed_out: exit.timed_out,
+                    stdout: exit.stdout,
+                    stderr: exit.stderr,
+                    stdout_size: exit.stdout_size,
+                    stderr_size: exit.stderr_size,
+                }))
+            }
+            (call, Effect::Read { .. }) => self.reads.answer(&call),
+            (call, _) => Err(Failure::Unsupported(format!("{} cannot be done here", call.name()))),
+        }
+    }
+
+    fn output(&self, stream: Output, bytes: &[u8]) {
+        let stream = match stream {
+            Output::Stdout => OutputStream::Stdout,
+            Output::Stderr => OutputStream::Stderr,
+        };
+        if !bytes.is_empty() {
+            // Nobody has to watch.
+            let _ = self.updates.send(RunUpdate::Output { step: self.step.clone(), stream, bytes: bytes.to_vec() });
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The folder where Fusebox keeps its log, cache and policy.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// `$FUSEBOX_HOME`.
+#[derive(Debug, Clone)]
+pub struct Home {
+    path: PathBuf,
+}
+
+impl Home {
+    /// Uses a folder, creating it for this user alone.
+    ///
+    /// # Errors
+    /// When it cannot be created, or others could read it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |message: String| Error::Home { path: path.to_owned(), message };
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path).map_err(|error| failed(error.to_string()))?;
+        let path = path.canonicalize().map_err(|error| failed(error.to_string()))?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = path.metadata().map_err(|error| failed(error.to_string()))?.permissions().mode();
+            if mode & 0o077 != 0 {
+                return Err(failed(format!(
+                    "others can look into it (mode {:o}); use `chmod 700` on it",
+                    mode & 0o777
+                )));
+            }
+        }
+        Ok(Self { path })
+    }
+
+    /// The default folder: `$FUSEBOX_HOME`, else the platform's folder for data of programs.
+    ///
+    /// # Errors
+    /// When neither is known.
+    pub fn default_path() -> Result<PathBuf, Error> {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let platform = || {
+            if cfg!(target_os = "macos") {
+                variable("HOME").map(|home| home.join("Library/Application Support/fusebox"))
+            } else if cfg!(windows) {
+                variable("LOCALAPPDATA").map(|data| data.join("fusebox"))
+            } else {
+                let data = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+                data.map(|data| data.join("fusebox"))
+            }
+        };
+        variable("FUSEBOX_HOME").or_else(platform).ok_or_else(|| Error::Home {
+            path: PathBuf::new(),
+            message: "neither FUSEBOX_HOME nor HOME is set; set FUSEBOX_HOME".to_owned(),
+        })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The event log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log.sqlite")
+    }
+
+    /// Compiled plugins.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.path.join("cache")
+    }
+
+    /// Refuses a workspace that holds the home, or lies in it.
+    ///
+    /// # Errors
+    /// [`Error::HomeInWorkspace`].
+    pub fn keep_apart(&self, workspace: &Path) -> Result<(), Error> {
+        if workspace.starts_with(&self.path) || self.path.starts_with(workspace) {
+            return Err(Error::HomeInWorkspace { workspace: workspace.to_owned(), home: self.path.clone() });
+        }
+        Ok(())
+    }
+}

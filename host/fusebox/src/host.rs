@@ -1,0 +1,266 @@
+//! The host: plugins under a policy, a log, and the two main jobs.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex as StdMutex, RwLock};
+
+use bytes::Bytes;
+use fusebox_core::event::{Chain, Event, SCHEMA_VERSION};
+use fusebox_core::plan::WorkspaceMode;
+use fusebox_core::run::RunSetup;
+use fusebox_core::situation::DEFAULT_TENANT;
+use fusebox_core::{Contents, Digest, Plan, RunLimits, RunState, WorkspacePath, json};
+use fusebox_effects::{Environment, Workspace, copy_folder};
+use fusebox_sandbox::Sandbox;
+use fusebox_store::{EventLog, SqliteStore};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::Error;
+use crate::driver::{Driver, Outputs};
+use crate::home::Home;
+use crate::journal::Journal;
+use crate::now::new_run_id;
+use crate::policy_file::LoadedPolicy;
+use crate::registry::{Loaded, Registry};
+use crate::run::{Killer, Run, RunOptions};
+
+/// How to set up a [`Host`].
+#[derive(Debug, Clone, Default)]
+pub struct HostBuilder {
+    home: Option<PathBuf>,
+    policy_file: Option<PathBuf>,
+    policy: Option<LoadedPolicy>,
+    checks: RecordChecks,
+}
+
+/// Whether [`Host::check`] writes its decisions into the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RecordChecks {
+    /// Each decision is durable before it is given.
+    #[default]
+    Durable,
+    /// The caller keeps them.
+    Off,
+}
+
+impl HostBuilder {
+    /// Keeps log and cache in this folder instead of `$FUSEBOX_HOME` or the platform's.
+    #[must_use]
+    pub fn home(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.home = Some(folder.into());
+        self
+    }
+
+    /// Uses this policy file.
+    #[must_use]
+    pub fn policy_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.policy_file = Some(file.into());
+        self
+    }
+
+    /// Uses this policy, whatever lies in files.
+    #[must_use]
+    pub fn policy(mut self, policy: fusebox_core::Policy) -> Self {
+        self.policy = Some(LoadedPolicy { policy, source: "the embedder".to_owned(), folder: None });
+        self
+    }
+
+    /// Says whether [`Host::check`] writes its decisions into the log.
+    #[must_use]
+    pub fn record_checks(mut self, checks: RecordChecks) -> Self {
+        self.checks = checks;
+        self
+    }
+
+    /// Loads policy and plugins and opens the log.
+    ///
+    /// # Errors
+    /// When the home, the policy, a plugin or the log cannot be used.
+    pub fn build(self) -> Result<Host, Error> {
+        let home = Home::open(&self.home.map_or_else(Home::default_path, Ok)?)?;
+        let policy = match self.policy {
+            Some(policy) => policy,
+            None => {
+                let variable = std::env::var_os("FUSEBOX_POLICY").filter(|value| !value.is_empty()).map(PathBuf::from);
+                LoadedPolicy::discover(self.policy_file.as_deref(), variable.as_deref(), home.path())?
+            }
+        };
+        let sandbox = Sandbox::new(Some(&home.cache()))?;
+        let registry = Registry::load(&sandbox, &policy)?;
+        let store: Arc<dyn EventLog> = Arc::new(SqliteStore::open(&home.log())?);
+        Ok(Host {
+            policy_digest: policy.policy.digest(),
+            policy: Arc::new(policy.policy),
+            policy_source: policy.source,
+            environment: Arc::new(Environment::allowed(std::env::vars_os())),
+            registry: Arc::new(registry),
+            checks: self.checks,
+            check_chain: StdMutex::new(Chain::new(new_run_id()?)),
+            sandbox,
+            store,
+            home,
+        })
+    }
+}
+
+/// Plugins under a policy, with a log. It has two threads of its own: one writes the log, one ends guests in time.
+pub struct Host {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) policy: Arc<fusebox_core::Policy>,
+    policy_digest: Digest,
+    policy_source: String,
+    pub(crate) store: Arc<dyn EventLog>,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) home: Home,
+    pub(crate) checks: RecordChecks,
+    /// Checks of this host are one chain of the log.
+    pub(crate) check_chain: StdMutex<Chain>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host")
+            .field("home", &self.home.path())
+            .field("policy", &self.policy_source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// Starts setting up a host.
+    #[must_use]
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// All plugins by name.
+    #[must_use]
+    pub fn plugins(&self) -> Vec<(&str, &Loaded)> {
+        self.registry.all()
+    }
+
+    /// Where the policy came from: a file, or `built-in`.
+    #[must_use]
+    pub fn policy_source(&self) -> &str {
+        &self.policy_source
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> &dyn EventLog {
+        &*self.store
+    }
+
+    /// Checks a plan against policy and plugins, without running it.
+    ///
+    /// # Errors
+    /// When a step has an unknown type or an input that does not fit it.
+    pub fn check_plan(&self, plan: &Plan) -> Result<(), Error> {
+        plan.steps.iter().try_for_each(|step| self.registry.check_input(step.id.as_str(), &step.step_type, &step.input))
+    }
+
+    /// Starts carrying out a plan. Nothing happens until the run is awaited.
+    ///
+    /// # Errors
+    /// When the plan does not fit policy and plugins, a budget is zero, or the workspace cannot be used.
+    pub fn run(&self, plan: Plan, options: RunOptions) -> Result<Run, Error> {
+        self.check_plan(&plan)?;
+        options.limits.check()?;
+        let limits = options.limits.tighten(&self.policy.limits).tighten(&plan.limits);
+        let (workspace, mode) = self.open_workspace(&plan, &options)?;
+        let (plan, workspace) = (Arc::new(plan), Arc::new(workspace));
+        let id = new_run_id()?;
+        let setup = Arc::new(RunSetup {
+            run: id.clone(),
+            plan: Arc::clone(&plan),
+            policy: Arc::clone(&self.policy),
+            policy_digest: self.policy_digest,
+            plugins: self.registry.digests.clone(),
+            gate: Arc::clone(&self.registry.gate),
+            claimed_approval: self.registry.claimed_approval(),
+            limits: limits.clone(),
+        });
+        let plan_bytes = Bytes::from(plan.canonical());
+        let policy_bytes = Bytes::from(json::canonical(&*self.policy));
+        let created = self.created(&plan, limits, mode, &plan_bytes);
+        let (sender, updates) = mpsc::unbounded_channel();
+        let killer = Killer { kill: self.sandbox.kill_flag(), by: Arc::default() };
+        let driver = Driver {
+            registry: Arc::clone(&self.registry),
+            environment: Arc::clone(&self.environment),
+            workspace: Arc::clone(&workspace),
+            approver: Arc::clone(&options.approver),
+            kill: killer.kill.clone(),
+            killed_by: Arc::clone(&killer.by),
+            journal: Arc::new(Mutex::new(Journal::new(RunState::new(setup), Arc::clone(&self.store), sender.clone()))),
+            updates: sender,
+            outputs: Arc::new(Outputs { store: Arc::clone(&self.store), digests: RwLock::new(HashMap::new()) }),
+            judged: None,
+            contents: Contents::default(),
+            proposed_at: 0,
+        };
+        Ok(Run {
+            id,
+            workspace: workspace.root().to_path_buf(),
+            driving: Some(Box::pin(driver.run(created, vec![plan_bytes, policy_bytes]))),
+            updates,
+            summary: None,
+            killer,
+        })
+    }
+
+    fn created(&self, plan: &Plan, limits: RunLimits, workspace: WorkspaceMode, plan_bytes: &Bytes) -> Event {
+        Event::RunCreated {
+            schema: SCHEMA_VERSION,
+            goal: plan.goal.clone(),
+            agent: plan.agent.clone(),
+            tenant: DEFAULT_TENANT.to_owned(),
+            plan: Digest::of(plan_bytes),
+            policy: self.policy_digest,
+            plugins: self.registry.digests.clone(),
+            limits,
+            steps: u32::try_from(plan.steps.len()).unwrap_or(u32::MAX),
+            workspace,
+            host: format!("fusebox {}", env!("CARGO_PKG_VERSION")),
+            engine: self.sandbox.engine(),
+        }
+    }
+
+    /// Opens the workspace that operator and plan come to. A plan may only name a folder beside or below itself, and a
+    /// copy is made as soon as one of them asks for it.
+    fn open_workspace(&self, plan: &Plan, options: &RunOptions) -> Result<(Workspace, WorkspaceMode), Error> {
+        let none = |reason: &str| Error::NoWorkspace { reason: reason.to_owned() };
+        let folder = match (&options.workspace, &plan.workspace) {
+            (Some(folder), _) => folder.clone(),
+            (None, None) => return Err(none("neither the operator nor the plan names one")),
+            (None, Some(named)) => {
+                let path = WorkspacePath::parse(&named.path)?;
+                let base = options.plan_folder.as_ref();
+                base.ok_or_else(|| none("the plan names one, but it is not known where the plan lies"))?
+                    .join(path.as_str())
+            }
+        };
+        let asks_for_copy = plan.workspace.as_ref().is_some_and(|named| named.mode == WorkspaceMode::Copy);
+        let original = Workspace::open(&folder)?;
+        self.home.keep_apart(original.root())?;
+        if options.mode == WorkspaceMode::InPlace && !asks_for_copy {
+            return Ok((original, WorkspaceMode::InPlace));
+        }
+        let copy = copy_of(original.root())?;
+        self.home.keep_apart(copy.root())?;
+        Ok((copy, WorkspaceMode::Copy))
+    }
+}
+
+/// A copy of a folder, in the system's folder for temporary files. It stays after the run: it holds what came of it.
+fn copy_of(folder: &Path) -> Result<Workspace, Error> {
+    let failed =
+        |source| Error::Effects(fusebox_effects::Error::Io { what: "making a folder for the copy".to_owned(), source });
+    let parent = tempfile::Builder::new().prefix("fusebox-").tempdir().map_err(failed)?;
+    let target = parent.path().join(folder.file_name().unwrap_or("workspace".as_ref()));
+    copy_folder(folder, &target)?;
+    let copy = Workspace::open(&target)?;
+    let _ = parent.keep();
+    Ok(copy)
+}

@@ -1,0 +1,216 @@
+//! The plugins of a policy, loaded.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use fusebox_core::gate::{GateSetup, GuardSlot};
+use fusebox_core::policy::Grants;
+use fusebox_core::{Digest, Json, Kind, Severity, StepType};
+use fusebox_sandbox::{Kill, Plugin, Sandbox};
+use serde_json::Value;
+
+use crate::error::suggestion;
+use crate::policy_file::LoadedPolicy;
+use crate::{Error, bundled};
+
+/// A plugin with its settings.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The plugin.
+    pub plugin: Plugin,
+    /// Its settings from the policy.
+    pub settings: Json,
+    /// Where it came from: `bundled` or its path.
+    pub source: String,
+}
+
+/// A step type that an executor serves.
+pub struct Served {
+    /// Name of the executor in the policy.
+    pub executor: String,
+    /// What the executor says of it.
+    pub step_type: StepType,
+    /// What it may ask of the host.
+    pub grants: Grants,
+    validator: jsonschema::Validator,
+}
+
+/// All plugins of a policy.
+pub struct Registry {
+    /// Guards in the order in which they judge.
+    pub guards: Vec<Loaded>,
+    /// The impact model.
+    pub impact: Option<Loaded>,
+    executors: BTreeMap<String, Loaded>,
+    step_types: BTreeMap<String, Served>,
+    /// Who judges.
+    pub gate: Arc<GateSetup>,
+    /// Digests of all plugins, by name.
+    pub digests: BTreeMap<String, Digest>,
+}
+
+impl Registry {
+    pub fn load(sandbox: &Sandbox, loaded: &LoadedPolicy) -> Result<Self, Error> {
+        let policy = &loaded.policy;
+        let folder = loaded.folder.as_deref();
+        let kill = sandbox.kill_flag();
+        let load = |name: &str, path: Option<&String>, kind: Kind, settings: &Value| {
+            load_plugin(sandbox, &kill, folder, name, path, kind, settings)
+        };
+        let mut digests = BTreeMap::new();
+        let mut guards = Vec::new();
+        let mut slots = Vec::new();
+        for (name, guard) in &policy.guards {
+            let plugin = load(name, guard.path.as_ref(), Kind::Guard, &guard.settings)?;
+            digests.insert(name.clone(), plugin.plugin.digest());
+            slots.push(GuardSlot { name: name.clone(), on_error: guard.on_error, mode: guard.mode });
+            guards.push(plugin);
+        }
+        let impact = match &policy.impact {
+            None => None,
+            Some(model) => {
+                let plugin = load(&model.name, model.path.as_ref(), Kind::Impact, &model.settings)?;
+                digests.insert(model.name.clone(), plugin.plugin.digest());
+                Some(plugin)
+            }
+        };
+        let mut executors = BTreeMap::new();
+        let mut step_types: BTreeMap<String, Served> = BTreeMap::new();
+        for (name, executor) in &policy.executors {
+            let plugin = load(name, executor.path.as_ref(), Kind::Executor, &executor.settings)?;
+            digests.insert(name.clone(), plugin.plugin.digest());
+            for step_type in &plugin.plugin.description().step_types {
+                let served = Served::new(name, step_type, executor.grants)?;
+                if let Some(other) = step_types.insert(step_type.name.clone(), served) {
+                    let (step_type, one) = (step_type.name.clone(), other.executor);
+                    return Err(Error::DuplicateStepType { step_type, one, other: name.clone() });
+                }
+            }
+            executors.insert(name.clone(), plugin);
+        }
+        let gate = GateSetup {
+            guards: slots,
+            impact: policy.impact.as_ref().map(|model| model.name.clone()),
+            when_all_abstain: policy.decision.when_all_abstain.ruling(),
+        };
+        Ok(Self { guards, impact, executors, step_types, gate: Arc::new(gate), digests })
+    }
+
+    /// The executor of a step type, with what it says of the type.
+    pub fn executor(&self, step_type: &str) -> Option<(&Loaded, &Served)> {
+        let served = self.step_types.get(step_type)?;
+        Some((self.executors.get(&served.executor)?, served))
+    }
+
+    /// Checks that a step type is served and an input fits it. `step` names the step in errors.
+    pub fn check_input(&self, step: &str, step_type: &str, input: &Json) -> Result<(), Error> {
+        let Some(served) = self.step_types.get(step_type) else {
+            let known: Vec<&str> = self.step_types.keys().map(String::as_str).collect();
+            return Err(Error::UnknownStepType {
+                step: step.to_owned(),
+                step_type: step_type.chars().take(80).collect(),
+                suggestion: suggestion(step_type, known.iter().copied()),
+                known: known.join(", "),
+            });
+        };
+        served.check(step, input)
+    }
+
+    /// What executors claim about approvals, by step type.
+    pub fn claimed_approval(&self) -> BTreeMap<String, bool> {
+        self.step_types.iter().map(|(name, served)| (name.clone(), served.step_type.needs_approval)).collect()
+    }
+
+    /// All plugins by name, each once.
+    pub fn all(&self) -> Vec<(&str, &Loaded)> {
+        let guards = self.gate.guards.iter().map(|slot| slot.name.as_str()).zip(&self.guards);
+        let impact = self.gate.impact.as_deref().zip(self.impact.as_ref());
+        let executors = self.executors.iter().map(|(name, loaded)| (name.as_str(), loaded));
+        executors.chain(guards).chain(impact).collect()
+    }
+}
+
+impl Served {
+    fn new(executor: &str, step_type: &StepType, grants: Grants) -> Result<Self, Error> {
+        let validator = jsonschema::validator_for(&step_type.input_schema).map_err(|error| Error::PluginMisplaced {
+            name: executor.to_owned(),
+            message: format!("the input schema of {} is no JSON Schema: {error}", step_type.name),
+        })?;
+        Ok(Self { executor: executor.to_owned(), step_type: step_type.clone(), grants, validator })
+    }
+
+    fn check(&self, step: &str, input: &Json) -> Result<(), Error> {
+        let Some(error) = self.validator.iter_errors(input.value()).next() else { return Ok(()) };
+        let path = error.instance_path().to_string();
+        Err(Error::BadInput {
+            step: step.to_owned(),
+            step_type: self.step_type.name.clone(),
+            at: if path.is_empty() { "its top".to_owned() } else { path },
+            message: fusebox_core::show::safe_line(&explain(&error), 300),
+        })
+    }
+}
+
+/// The error's own words or, where alternatives were tried, why the closest one did not fit.
+fn explain(error: &jsonschema::ValidationError<'_>) -> String {
+    match error.kind() {
+        jsonschema::error::ValidationErrorKind::AnyOf { context }
+        | jsonschema::error::ValidationErrorKind::OneOfNotValid { context } => {
+            let reasons: Vec<String> =
+                context.iter().filter_map(|errors| errors.first()).map(ToString::to_string).collect();
+            format!("it has none of the forms that are allowed: {}", reasons.join("; or "))
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn load_plugin(
+    sandbox: &Sandbox,
+    kill: &Kill,
+    folder: Option<&Path>,
+    name: &str,
+    path: Option<&String>,
+    kind: Kind,
+    settings: &Value,
+) -> Result<Loaded, Error> {
+    let misplaced = |message: String| Error::PluginMisplaced { name: name.to_owned(), message };
+    let (bytes, source) = match path {
+        Some(_) if bundled::component(name).is_some() => {
+            return Err(misplaced("its name is that of a bundled plugin; give it another one".to_owned()));
+        }
+        Some(path) => {
+            let path = folder.map_or_else(|| path.into(), |folder| folder.join(path));
+            let bytes = std::fs::read(&path).map_err(|source| Error::Unreadable {
+                what: "the plugin",
+                path: path.clone(),
+                source,
+            })?;
+            (std::borrow::Cow::Owned(bytes), path.display().to_string())
+        }
+        None => {
+            let unknown = || Error::UnknownPlugin {
+                name: name.to_owned(),
+                bundled: bundled::names().collect::<Vec<_>>().join(", "),
+                suggestion: suggestion(name, bundled::names()),
+            };
+            (std::borrow::Cow::Borrowed(bundled::component(name).ok_or_else(unknown)?), "bundled".to_owned())
+        }
+    };
+    let plugin = sandbox.load(&bytes).map_err(|source| Error::PluginRefused { name: name.to_owned(), source })?;
+    if plugin.kind() != kind {
+        return Err(misplaced(format!("it is a {}, but the policy names it as {}", plugin.kind().name(), kind.name())));
+    }
+    let own_name = &plugin.description().name;
+    if own_name != name {
+        return Err(misplaced(format!("it calls itself {own_name:?}; use that name in the policy")));
+    }
+    let settings = Json::from_checked(settings.clone());
+    let found = plugin.check_settings(&settings, kill);
+    let refused = |message: String| Error::SettingsRefused { name: name.to_owned(), message };
+    let findings = found.result.map_err(|end| refused(end.to_string()))?;
+    match findings.into_iter().find(|finding| finding.severity == Severity::Error) {
+        Some(finding) => Err(refused(finding.message)),
+        None => Ok(Loaded { plugin, settings, source }),
+    }
+}

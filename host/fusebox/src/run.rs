@@ -1,0 +1,166 @@
+//! A run as its caller sees it: a stream of updates and a summary.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use fusebox_core::plan::WorkspaceMode;
+use fusebox_core::{RunId, RunLimits};
+use fusebox_sandbox::Kill;
+use tokio::sync::mpsc;
+
+use crate::Error;
+use crate::approver::{ApproveNothing, Approver};
+use crate::summary::Summary;
+use crate::updates::RunUpdate;
+
+/// How to carry out a plan.
+#[derive(Clone)]
+pub struct RunOptions {
+    pub(crate) workspace: Option<PathBuf>,
+    pub(crate) mode: WorkspaceMode,
+    pub(crate) plan_folder: Option<PathBuf>,
+    pub(crate) limits: RunLimits,
+    pub(crate) approver: Arc<dyn Approver>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        let nobody = ApproveNothing { reason: "this run has nobody to ask".to_owned() };
+        Self {
+            workspace: None,
+            mode: WorkspaceMode::InPlace,
+            plan_folder: None,
+            limits: RunLimits::default(),
+            approver: Arc::new(nobody),
+        }
+    }
+}
+
+impl RunOptions {
+    /// No workspace but the plan's, no budget but policy's and plan's, nobody to ask.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Works in this folder, whatever the plan names. A plan that asks for a copy gets a copy of it.
+    #[must_use]
+    pub fn workspace(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.workspace = Some(folder.into());
+        self
+    }
+
+    /// Works on a copy of the workspace.
+    #[must_use]
+    pub fn on_a_copy(mut self) -> Self {
+        self.mode = WorkspaceMode::Copy;
+        self
+    }
+
+    /// The folder that the plan lies in: where the workspace that it names is looked for.
+    #[must_use]
+    pub fn plan_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.plan_folder = Some(folder.into());
+        self
+    }
+
+    /// Budgets and limits of the operator.
+    #[must_use]
+    pub fn limits(mut self, limits: RunLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Whom to ask.
+    #[must_use]
+    pub fn approver(mut self, approver: impl Approver + 'static) -> Self {
+        self.approver = Arc::new(approver);
+        self
+    }
+}
+
+type Driving = Pin<Box<dyn Future<Output = Result<Summary, Error>> + Send>>;
+
+/// A run that is under way. It goes on while [`next`](Self::next) or [`finish`](Self::finish) is awaited, in a tokio
+/// runtime with timers and I/O; it starts no task or thread of its own.
+pub struct Run {
+    pub(crate) id: RunId,
+    pub(crate) workspace: PathBuf,
+    pub(crate) driving: Option<Driving>,
+    pub(crate) updates: mpsc::UnboundedReceiver<RunUpdate>,
+    pub(crate) summary: Option<Result<Summary, Error>>,
+    pub(crate) killer: Killer,
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("id", &self.id).field("workspace", &self.workspace).finish_non_exhaustive()
+    }
+}
+
+/// Stops a run, for good. Cheap to clone; works from any thread.
+#[derive(Debug, Clone)]
+pub struct Killer {
+    pub(crate) kill: Kill,
+    pub(crate) by: Arc<Mutex<Option<String>>>,
+}
+
+impl Killer {
+    /// Kills the run: what is under way stops, and nothing more happens.
+    pub fn kill(&self, by: &str) {
+        *self.by.lock().unwrap_or_else(PoisonError::into_inner) = Some(by.to_owned());
+        self.kill.kill();
+    }
+}
+
+impl Run {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// Where it works.
+    #[must_use]
+    pub fn workspace(&self) -> &std::path::Path {
+        &self.workspace
+    }
+
+    /// What stops it.
+    #[must_use]
+    pub fn killer(&self) -> Killer {
+        self.killer.clone()
+    }
+
+    /// Goes on until there is something to tell; `None` when the run is over.
+    pub async fn next(&mut self) -> Option<RunUpdate> {
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(Some(update)) = self.updates.poll_recv(context) {
+                return Poll::Ready(Some(update));
+            }
+            if let Some(driving) = &mut self.driving
+                && let Poll::Ready(summary) = driving.as_mut().poll(context)
+            {
+                self.summary = Some(summary);
+                self.driving = None;
+            }
+            match self.updates.poll_recv(context) {
+                Poll::Pending if self.driving.is_none() => Poll::Ready(None),
+                told => told,
+            }
+        })
+        .await
+    }
+
+    /// Goes on to the end and gives the summary.
+    ///
+    /// # Errors
+    /// When the log cannot be written; then nothing more was done.
+    pub async fn finish(mut self) -> Result<Summary, Error> {
+        while self.next().await.is_some() {}
+        self.summary.unwrap_or(Err(Error::Store(fusebox_store::Error::Closed)))
+    }
+}
