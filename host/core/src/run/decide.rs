@@ -57,7 +57,7 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
             let failed = with_step(state, |step| {
                 vec![Event::StepFailed { step, end, message: message.clone(), retry_can_help, tape, usage }]
             });
-            Ok(failed.into_iter().chain([after_failure(state, usage, message)]).collect())
+            Ok(failed.into_iter().chain([after_failure(state, usage, message, now_us)]).collect())
         }
         (command, _) => Err(not_now(state, &command)),
     }
@@ -169,7 +169,7 @@ fn refused(state: &RunState, answer: &ApprovalAnswer) -> Vec<Event> {
         ApprovalAnswer::Rejected { by, reason, .. } => {
             skip(state, SkipReason::Rejected, format!("rejected by {by}: {reason}"))
         }
-        ApprovalAnswer::Expired { reason } => skip(state, SkipReason::Expired, format!("not approved: {reason}")),
+        ApprovalAnswer::Expired { reason } => skip(state, SkipReason::Expired, reason.clone()),
     }
 }
 
@@ -222,7 +222,10 @@ fn completed(state: &RunState, done: StepDone) -> Vec<Event> {
     with_step(state, |step| vec![Event::StepCompleted { step, output, summary, delta, tape, usage }])
 }
 
-fn after_failure(state: &RunState, usage: Usage, message: String) -> Event {
+fn after_failure(state: &RunState, usage: Usage, message: String, now_us: u64) -> Event {
+    if state.time_left_us(now_us) == Some(0) {
+        return end(RunEnd::Budget, format!("the budget {} is used up: {message}", BudgetKind::TimeUs));
+    }
     let mut ledger: Ledger = state.ledger.clone();
     ledger.settle(&Amounts::new(), &[(BudgetKind::Fuel, usage.fuel())].into());
     match ledger.exhausted() {

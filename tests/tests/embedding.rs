@@ -1,0 +1,276 @@
+//! The embedding API: the log is the run, a run replays from its tapes, and the same inputs give the same events.
+
+use std::path::{Path, PathBuf};
+
+use fusebox::core::event::Chain;
+use fusebox::sandbox::{Sandbox, Tape};
+use fusebox::{ApproveAll, Event, Harness, Host, Plan, Run, RunOptions, RunUpdate, Summary};
+use fusebox_core::{Json, Ruling};
+use fusebox_store::{EventLog as _, SqliteStore};
+use fusebox_tests::root;
+use serde_json::{Value, json};
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("workspace")).unwrap();
+        std::fs::write(folder.path().join("workspace/a.txt"), "one\ntwo\n").unwrap();
+        Self { folder }
+    }
+
+    fn workspace(&self) -> PathBuf {
+        self.folder.path().join("workspace")
+    }
+
+    fn host(&self) -> Host {
+        Host::builder().home(self.folder.path().join("home")).policy_file(self.policy()).build().unwrap()
+    }
+
+    fn policy(&self) -> PathBuf {
+        let path = self.folder.path().join("policy.toml");
+        std::fs::write(&path, "").unwrap();
+        path
+    }
+}
+
+fn plan(steps: &Value) -> Plan {
+    Plan::parse(json!({ "goal": "g", "agent": { "id": "a" }, "steps": steps }).to_string().as_bytes()).unwrap()
+}
+
+fn steps() -> Value {
+    json!([
+        { "step_type": "read_file", "input": { "path": "a.txt" } },
+        { "step_type": "edit_file", "input": { "path": "a.txt", "find": "two", "replace": "three" } },
+        { "step_type": "run_command", "input": { "argv": ["cat", "a.txt"] } },
+    ])
+}
+
+fn start(host: &Host, place: &Place) -> Run {
+    let options = RunOptions::new().workspace(place.workspace()).approver(ApproveAll { by: "test".into() });
+    host.run(plan(&steps()), options).unwrap()
+}
+
+async fn finish(mut run: Run) -> (Summary, Vec<Event>) {
+    let mut events = Vec::new();
+    while let Some(update) = run.next().await {
+        if let RunUpdate::Event(event) = update {
+            events.push(event.event);
+        }
+    }
+    (run.finish().await.unwrap(), events)
+}
+
+#[tokio::test]
+async fn what_is_told_is_what_the_log_holds() {
+    let place = Place::new();
+    let host = place.host();
+    let (summary, told) = finish(start(&host, &place)).await;
+    assert_eq!(summary.state, "COMPLETED");
+    drop(host);
+    let store = SqliteStore::open(&place.folder.path().join("home/log.sqlite")).unwrap();
+    let stored = store.events(&summary.run_id, 0, 1000).unwrap();
+    let read: Vec<Event> = stored.iter().map(|sealed| sealed.event().unwrap()).collect();
+    assert_eq!(read, told);
+    // Sealing the same events again gives the same chain.
+    let mut chain = Chain::new(summary.run_id.clone());
+    for sealed in &stored {
+        assert_eq!(chain.seal(&sealed.event().unwrap(), sealed.time_us), *sealed);
+    }
+    // Everything that an event names is there.
+    for event in &read {
+        if let Event::StepCompleted { output, tape, .. } = event {
+            assert!(store.blob(output).unwrap().is_some() && store.blob(tape).unwrap().is_some());
+        }
+        if let Event::RunCreated { plan, policy, .. } = event {
+            assert!(store.blob(plan).unwrap().is_some() && store.blob(policy).unwrap().is_some());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_intent_comes_before_its_effect_and_both_are_recorded() {
+    let place = Place::new();
+    let (_, events) = finish(start(&place.host(), &place)).await;
+    let mut open = 0;
+    for event in &events {
+        match event {
+            Event::EffectIntended { .. } => open += 1,
+            Event::EffectPerformed { failure, .. } => {
+                assert_eq!(*failure, None);
+                open -= 1;
+            }
+            _ => {}
+        }
+        assert!(open == 0 || open == 1);
+    }
+    assert_eq!(open, 0);
+}
+
+/// Events without what differs from run to run: durations. Fuel for setting up is comparable on one machine only.
+fn comparable(events: &[Event]) -> Vec<Value> {
+    let mut values: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    for value in &mut values {
+        if let Some(usage) = value["usage"].as_object_mut() {
+            usage.remove("duration_us");
+        }
+        // The binding covers the run's id.
+        value.as_object_mut().unwrap().remove("binding");
+    }
+    values
+}
+
+#[tokio::test]
+async fn the_same_inputs_give_the_same_events_and_fuel() {
+    let (one, other) = (Place::new(), Place::new());
+    let (first, first_events) = finish(start(&one.host(), &one)).await;
+    let (second, second_events) = finish(start(&other.host(), &other)).await;
+    assert_eq!(comparable(&first_events), comparable(&second_events));
+    assert_eq!(first.fuel, second.fuel);
+}
+
+#[tokio::test]
+async fn every_step_runs_again_from_its_tape() {
+    let place = Place::new();
+    let host = place.host();
+    let (_, events) = finish(start(&host, &place)).await;
+    let sandbox = Sandbox::new(None).unwrap();
+    let plan = plan(&steps());
+    let mut replayed = 0;
+    for event in &events {
+        let Event::StepCompleted { step, output, tape, usage, .. } = event else { continue };
+        let planned = plan.steps.iter().find(|planned| planned.id == *step).unwrap();
+        let bytes = std::fs::read(root().join(format!("plugins/dist/{}.wasm", planned.step_type))).unwrap();
+        let tape = host.log().blob(tape).unwrap().unwrap();
+        let tape = Tape::from_json(std::str::from_utf8(&tape).unwrap()).unwrap();
+        let harness = Harness::load(&sandbox, &bytes).unwrap().input(planned.input.clone());
+        let again = harness.replay(tape).await;
+        let outcome = again.result.unwrap().unwrap();
+        assert_eq!(outcome.output.as_str().as_bytes(), &host.log().blob(output).unwrap().unwrap()[..]);
+        assert_eq!(again.report.usage.call_fuel, usage.call_fuel);
+        replayed += 1;
+    }
+    assert_eq!(replayed, 3);
+}
+
+#[tokio::test]
+async fn a_file_that_changes_after_its_approval_is_a_conflict() {
+    struct Meddler(PathBuf);
+    impl fusebox::Approver for Meddler {
+        fn ask(&self, _: fusebox::ApprovalRequest) -> fusebox::AnswerFuture<'_> {
+            std::fs::write(&self.0, "one\ntwo\nmeddled\n").unwrap();
+            Box::pin(std::future::ready(fusebox::Answer::Approve { by: "m".into(), channel: "test".into() }))
+        }
+    }
+    let place = Place::new();
+    let file = place.workspace().join("a.txt");
+    let plan = plan(&json!([{ "step_type": "edit_file", "input": { "path": "a.txt", "new_content": "mine" } }]));
+    let options = RunOptions::new().workspace(place.workspace()).approver(Meddler(file.clone()));
+    let (summary, events) = finish(place.host().run(plan, options).unwrap()).await;
+    assert_eq!(summary.state, "FAILED");
+    assert!(summary.reason.contains("changed since"), "{}", summary.reason);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\nmeddled\n");
+    assert!(events.iter().any(|event| matches!(event, Event::EffectPerformed { failure: Some(_), .. })));
+}
+
+#[tokio::test]
+async fn a_kill_from_another_thread_is_final() {
+    let place = Place::new();
+    let host = place.host();
+    let plan = plan(&json!([{ "step_type": "run_command", "input": { "shell": "sleep 1000" } }]));
+    let options = RunOptions::new().workspace(place.workspace()).approver(ApproveAll { by: "test".into() });
+    let mut run = host.run(plan, options).unwrap();
+    let killer = run.killer();
+    while let Some(update) = run.next().await {
+        if matches!(&update, RunUpdate::Event(event) if matches!(event.event, Event::EffectIntended { .. })) {
+            let killer = killer.clone();
+            std::thread::spawn(move || killer.kill("a test"));
+        }
+    }
+    let summary = run.finish().await.unwrap();
+    assert_eq!((summary.state.as_str(), summary.reason.as_str()), ("KILLED", "killed by a test"));
+}
+
+#[tokio::test]
+async fn later_steps_see_outputs_and_history() {
+    // Through the guard's own eyes this is tested in the SDK; here: the output is stored before the next step starts.
+    let place = Place::new();
+    let (_, events) = finish(start(&place.host(), &place)).await;
+    let kinds: Vec<&str> = events.iter().map(Event::kind).collect();
+    let completed = kinds.iter().position(|kind| *kind == "step_completed").unwrap();
+    let next = kinds.iter().rposition(|kind| *kind == "step_proposed").unwrap();
+    assert!(completed < next);
+}
+
+#[test]
+fn a_check_needs_no_runtime_and_is_recorded() {
+    let place = Place::new();
+    let host = place.host();
+    let action = br#"{"step_type": "read_file", "input": {"path": "a.txt"}}"#;
+    let proposal = fusebox::Proposal::parse(action, Some(place.workspace())).unwrap();
+    assert_eq!(host.check(&proposal).unwrap().ruling, Ruling::Allow);
+    assert_eq!(host.check(&proposal).unwrap().ruling, Ruling::Allow);
+    let rows = host.log().runs(10).unwrap();
+    assert_eq!((rows[0].events, rows[0].last_event.as_str()), (2, "action_checked"));
+}
+
+#[test]
+fn homes_are_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    let home = place.folder.path().join("open");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(matches!(Host::builder().home(&home).build(), Err(fusebox::Error::Home { .. })));
+    let host = place.host();
+    drop(host);
+    let mode = place.folder.path().join("home").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_plan_cannot_name_a_workspace_outside_of_its_folder() {
+    let place = Place::new();
+    for path in ["..", "/", "../workspace"] {
+        let mut plan = plan(&steps());
+        plan.workspace = Some(fusebox_core::plan::PlanWorkspace {
+            path: path.into(),
+            mode: fusebox_core::plan::WorkspaceMode::InPlace,
+        });
+        let options = RunOptions::new().plan_folder(place.workspace());
+        assert!(matches!(place.host().run(plan, options), Err(fusebox::Error::Core(_))), "{path}");
+    }
+}
+
+/// Every code stands in `docs/errors.md`, and nothing else does.
+#[test]
+fn the_list_of_errors_is_whole() {
+    let text = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let codes = [
+        fusebox_core::Error::CODES,
+        fusebox_sandbox::Error::CODES,
+        fusebox_effects::Error::CODES,
+        fusebox_store::Error::CODES,
+        fusebox::Error::CODES,
+    ]
+    .concat();
+    let listed: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("| FBX-")).map(|line| &line[..4]).collect();
+    let codes: Vec<&str> = codes.iter().map(|code| code.strip_prefix("FBX-").unwrap()).collect();
+    assert_eq!(listed, codes);
+}
+
+#[test]
+fn the_harness_serves_each_kind() {
+    let workspace = |path: &Path| fusebox::Workspace::open(path).unwrap();
+    let place = Place::new();
+    let input = Json::parse("input", br#"{"path":"a.txt"}"#, 100).unwrap();
+    let reader = Harness::bundled("read_file").unwrap().input(input);
+    assert_eq!(reader.preview(workspace(&place.workspace())).result.unwrap().unwrap().len(), 1);
+    let impact = Harness::bundled("workspace-impact").unwrap();
+    assert_eq!(impact.impact(&[]).result.unwrap().net(), 0.0);
+    assert!(impact.check(&[]).result.is_err(), "an impact model is no guard");
+}

@@ -1,0 +1,287 @@
+//! Hostile guests: each ends in its typed end, within its limit, and the next call is unaffected.
+
+use std::time::{Duration, Instant};
+
+use fusebox::Harness;
+use fusebox::sandbox::{End, Error, Limits, Sandbox};
+use fusebox_core::Ruling;
+use fusebox_tests::{description, executor, guard, guard_that_says, guard_with, impact, module};
+
+const LOOP: &str = "(loop (br 0)) unreachable";
+
+fn harness(bytes: &[u8]) -> Harness {
+    Harness::load(&Sandbox::new(None).unwrap(), bytes).unwrap()
+}
+
+fn end_of(bytes: &[u8]) -> (End, fusebox::sandbox::Report) {
+    let harness = harness(bytes);
+    let called = harness.check(&[]);
+    // The same sandbox and plugin still answer in time.
+    assert!(harness.check(&[]).result.is_err());
+    (called.result.unwrap_err(), called.report)
+}
+
+#[test]
+fn an_honest_guest_in_wat_is_called() {
+    let called = harness(&guard("(i32.const 16)")).check(&[]);
+    assert_eq!(called.result.unwrap().ruling, Ruling::Abstain);
+    let denying = harness(&guard("(i32.store8 (i32.const 16) (i32.const 3)) (i32.const 16)")).check(&[]);
+    assert_eq!(denying.result.unwrap().ruling, Ruling::Deny);
+    assert!(called.report.usage.call_fuel > 0 && called.report.usage.call_fuel < 1000);
+}
+
+#[test]
+fn a_loop_runs_out_of_fuel() {
+    let (end, report) = end_of(&guard(LOOP));
+    assert_eq!(end, End::OutOfFuel);
+    assert_eq!(report.usage.call_fuel, Limits::guard().call_fuel);
+}
+
+#[test]
+fn a_loop_with_all_the_fuel_in_the_world_meets_its_deadline() {
+    let limits = Limits { call_fuel: u64::MAX / 2, wall_time: Duration::from_millis(30), ..Limits::guard() };
+    let started = Instant::now();
+    let called = harness(&guard(LOOP)).limits(limits).check(&[]);
+    assert_eq!(called.result, Err(End::Deadline));
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(called.report.usage.call_fuel, limits.call_fuel, "fuel that cannot be known is billed whole");
+}
+
+#[test]
+fn a_kill_stops_a_running_guest() {
+    let limits = Limits { call_fuel: u64::MAX / 2, wall_time: Duration::from_secs(600), ..Limits::guard() };
+    let harness = harness(&guard(LOOP)).limits(limits);
+    let kill = harness.kill().clone();
+    std::thread::scope(|scope| {
+        let called = scope.spawn(|| harness.check(&[]));
+        kill.kill();
+        assert_eq!(called.join().unwrap().result, Err(End::Killed));
+    });
+}
+
+#[test]
+fn a_memory_bomb_meets_its_limit() {
+    let (end, report) = end_of(&guard("(loop (drop (memory.grow (i32.const 64))) (br 0)) unreachable"));
+    assert_eq!(end, End::MemoryLimit);
+    assert!(report.usage.peak_memory <= Limits::guard().memory_bytes as u64);
+}
+
+#[test]
+fn endless_recursion_and_traps_are_told() {
+    let recursion = "(local.get 0)".repeat(12);
+    let (end, _) = end_of(&guard(&format!("(call $check {recursion})")));
+    assert!(matches!(&end, End::Trapped { message, .. } if message.contains("stack")), "{end:?}");
+    let (end, report) = end_of(&guard("(i32.load (i32.const -8))"));
+    assert!(matches!(&end, End::Trapped { message, .. } if message.contains("out of bounds")), "{end:?}");
+    assert_eq!(report.usage.call_fuel, Limits::guard().call_fuel, "fuel that cannot be known is billed whole");
+}
+
+#[test]
+fn nonsense_verdicts_are_no_verdicts() {
+    // A ruling that does not exist, a list longer than memory, text that is not UTF-8.
+    for body in [
+        "(i32.store8 (i32.const 16) (i32.const 9)) (i32.const 16)",
+        "(i32.store (i32.const 20) (i32.const 16)) (i32.store (i32.const 24) (i32.const 1000000)) (i32.const 16)",
+        "(i32.const -4)",
+        "(i32.const 17)",
+    ] {
+        let (end, _) = end_of(&guard(body));
+        assert!(matches!(end, End::Trapped { .. } | End::OutputTooLarge), "{body}: {end:?}");
+    }
+    // A rewritten input that is no JSON.
+    let rewrite = "(i32.store8 (i32.const 28) (i32.const 1)) (i32.store (i32.const 32) (i32.const 4097))
+                   (i32.store (i32.const 36) (i32.const 3)) (i32.const 16)";
+    let (end, _) = end_of(&guard(rewrite));
+    assert!(matches!(end, End::BadAnswer { .. }), "{end:?}");
+}
+
+const LOG: &str = r#"(import "fusebox:plugin/log@0.1.0" "emit" (func $emit (param i32 i32 i32)))
+    (import "fusebox:plugin/log@0.1.0" "panic" (func $panic (param i32 i32)))"#;
+
+#[test]
+fn a_million_host_calls_meet_their_limit() {
+    let body = "(loop (call $emit (i32.const 0) (i32.const 0) (i32.const 0)) (br 0)) unreachable";
+    let (end, report) = end_of(&guard_with(LOG, body));
+    assert_eq!(end, End::HostCallLimit);
+    assert!(report.log.len() as u64 + report.log_dropped <= Limits::guard().host_calls);
+    assert!(report.log_dropped > 0, "empty lines are bounded, too");
+}
+
+#[test]
+fn a_huge_log_line_is_dropped_and_counted_and_a_larger_one_is_refused() {
+    let logged = "(call $emit (i32.const 2) (i32.const 0) (i32.const 131072)) (i32.const 16)";
+    let called = harness(&guard_with(LOG, logged)).check(&[]);
+    assert!(called.result.is_ok());
+    assert_eq!((called.report.log.len(), called.report.log_dropped), (0, 1));
+    let grown = "(drop (memory.grow (i32.const 100)))
+        (call $emit (i32.const 2) (i32.const 0) (i32.const 4000000)) (i32.const 16)";
+    let (end, _) = end_of(&guard_with(LOG, grown));
+    assert_eq!(end, End::OutputTooLarge);
+}
+
+#[test]
+fn a_panic_text_is_part_of_the_trap() {
+    let body = "(call $panic (i32.const 4097) (i32.const 6)) unreachable";
+    let (end, _) = end_of(&guard_with(LOG, body));
+    let End::Trapped { panic, last_host_call, .. } = end else { panic!("{end:?}") };
+    assert_eq!(panic.as_deref(), Some("\"name\""));
+    assert_eq!(last_host_call, None);
+}
+
+#[test]
+fn an_impact_that_is_no_number_does_not_pass() {
+    for number in ["nan", "inf", "-0.1", "1.5"] {
+        let called = harness(&impact(number)).impact(&[]);
+        assert!(called.result.unwrap().act.fault().is_some(), "{number}");
+    }
+    assert_eq!(harness(&impact("0.25")).impact(&[]).result.unwrap().act.fault(), None);
+}
+
+#[test]
+fn executors_end_like_guards() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let limits = Limits { wall_time: Duration::from_millis(50), call_fuel: u64::MAX / 2, ..Limits::executor() };
+    let looping = harness(&executor("", "(loop (br 0))")).limits(limits);
+    let called = runtime.block_on(looping.replay(fusebox::sandbox::Tape::default()));
+    assert_eq!(called.result, Err(End::Deadline));
+    let dry = harness(&executor("", "(loop (br 0))")).limits(Limits { call_fuel: 10_000, ..Limits::executor() });
+    let called = runtime.block_on(dry.replay(fusebox::sandbox::Tape::default()));
+    assert_eq!(called.result, Err(End::OutOfFuel));
+}
+
+#[test]
+fn asking_for_what_is_not_on_the_tape_diverges() {
+    let import = r#"(import "fusebox:plugin/workspace@0.1.0" "remove" (func $remove (param i32 i32 i32)))"#;
+    let harness = harness(&executor(import, "(call $remove (i32.const 2048) (i32.const 2) (i32.const 3000))"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let called = runtime.block_on(harness.replay(fusebox::sandbox::Tape::default()));
+    let End::Diverged { expected, asked } = called.result.unwrap_err() else { panic!("it must diverge") };
+    assert!(expected.contains("end of the tape") && asked.contains("remove"), "{expected} {asked}");
+}
+
+fn refusal(bytes: &[u8]) -> Error {
+    Sandbox::new(None).unwrap().load(bytes).unwrap_err()
+}
+
+#[test]
+fn what_is_no_plugin_is_refused_with_a_reason() {
+    let good = guard("(i32.const 16)");
+    for len in [0, 4, 7, 9, good.len() / 2, good.len() - 1] {
+        assert!(matches!(refusal(&good[..len]), Error::Invalid { .. }), "{len}");
+    }
+    assert!(matches!(refusal(b"(module)"), Error::Invalid { .. }), "text is not taken");
+    assert!(matches!(refusal(&vec![0; 100_000_000]), Error::TooLarge { .. }));
+    let empty = wat::parse_str("(module)").unwrap();
+    assert!(matches!(refusal(&empty), Error::NoKind { .. } | Error::PlainModule { .. }));
+    let nothing = wat::parse_str("(component)").unwrap();
+    assert!(matches!(refusal(&nothing), Error::NoKind { .. }));
+}
+
+#[test]
+fn features_that_are_not_allowed_are_refused_before_compiling() {
+    for module in [
+        r"(module (memory 1) (memory 1))",
+        r"(module (memory i64 1))",
+        r"(module (memory 1 1 shared))",
+        r"(module (tag))",
+        r"(module (type (struct)))",
+    ] {
+        let bytes = wat::parse_str(module).unwrap();
+        assert!(matches!(refusal(&bytes), Error::Invalid { .. }), "{module}");
+    }
+}
+
+#[test]
+fn imports_that_it_may_not_have_are_named() {
+    let imports = |name: &str| {
+        wat::parse_str(format!(
+            r#"(component
+                (import "{name}" (instance))
+                (instance $guard)
+                (export "fusebox:plugin/guard@0.1.0" (instance $guard)))"#
+        ))
+        .unwrap()
+    };
+    for (name, said) in [
+        ("wasi:cli/environment@0.2.0", "wasm32-unknown-unknown"),
+        ("fusebox:plugin/process@0.1.0", "only executors"),
+        ("fusebox:plugin/context@0.2.0", "update the host"),
+        ("fusebox:plugin/context@1.0.0", "update the host"),
+        ("fusebox:plugin/dreams@0.1.0", "SDK"),
+        ("other:package/thing@0.1.0", "nothing but fusebox:plugin"),
+    ] {
+        let error = refusal(&imports(name));
+        let text = error.to_string();
+        assert!(matches!(error, Error::Incompatible { .. }), "{name}: {text}");
+        assert!(text.contains(name) && text.contains(said), "{name}: {text}");
+    }
+    // The right imports, but nothing behind the export.
+    assert!(matches!(refusal(&imports("fusebox:plugin/log@0.1.0")), Error::Incompatible { .. }));
+}
+
+#[test]
+fn claiming_two_kinds_or_another_version_is_refused() {
+    let exports = |names: &[&str]| {
+        let exports: String = names.iter().map(|name| format!(r#"(export "{name}" (instance $empty))"#)).collect();
+        wat::parse_str(format!("(component (instance $empty) {exports})")).unwrap()
+    };
+    let two = exports(&["fusebox:plugin/guard@0.1.0", "fusebox:plugin/executor@0.1.0"]);
+    assert!(matches!(refusal(&two), Error::SeveralKinds { .. }));
+    let new = exports(&["fusebox:plugin/guard@0.2.0"]);
+    assert!(matches!(refusal(&new), Error::Incompatible { .. }));
+}
+
+#[test]
+fn descriptions_that_loop_lie_or_never_end_are_refused() {
+    let says = |text: &str| refusal(&guard_that_says(text, "", "(i32.const 16)"));
+    assert!(matches!(says(&description("executor")), Error::BadDescription { .. }), "it lies about its kind");
+    assert!(matches!(says("{"), Error::BadDescription { .. }));
+    assert!(matches!(says(r#"{"name":"a","name":"b"}"#), Error::BadDescription { .. }));
+    let bad_name = description("guard").replace("hostile", "../../etc");
+    assert!(matches!(says(&bad_name), Error::BadDescription { .. }));
+    let trapping = guard("(i32.const 16)");
+    assert!(Sandbox::new(None).unwrap().load(&trapping).is_ok());
+    let looping = module(
+        "guard-plugin",
+        r#"(module (memory (export "memory") 1)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))
+            (func (export "fusebox:plugin/guard@0.1.0#describe") (result i32) (loop (br 0)) unreachable)
+            (func (export "fusebox:plugin/guard@0.1.0#check-settings") (param i32 i32) (result i32) unreachable)
+            (func (export "fusebox:plugin/guard@0.1.0#check-plan")
+                (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)
+            (func (export "fusebox:plugin/guard@0.1.0#check")
+                (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable))"#,
+    );
+    assert!(matches!(refusal(&looping), Error::Describe { end: End::OutOfFuel }));
+}
+
+#[test]
+fn a_guest_sees_nothing_of_another_call() {
+    // Counts its calls in memory; every call is the first.
+    let body = "(i32.store8 (i32.const 3000) (i32.add (i32.load8_u (i32.const 3000)) (i32.const 1)))
+                (if (i32.gt_u (i32.load8_u (i32.const 3000)) (i32.const 1)) (then unreachable)) (i32.const 16)";
+    let harness = harness(&guard(body));
+    for _ in 0..100 {
+        assert!(harness.check(&[]).result.is_ok());
+    }
+}
+
+#[test]
+fn compiled_code_is_kept_and_made_again_when_it_was_tampered_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let bytes = guard("(i32.const 16)");
+    let load = || Sandbox::new(Some(&cache)).unwrap().load(&bytes).unwrap();
+    load();
+    let file = std::fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&file).unwrap();
+    load();
+    let mut tampered = whole.clone();
+    let middle = tampered.len() / 2;
+    tampered[middle] ^= 1;
+    for broken in [&tampered[..], &whole[..100], b""] {
+        std::fs::write(&file, broken).unwrap();
+        load();
+        assert!(std::fs::read(&file).unwrap().len() == whole.len(), "it was made again");
+    }
+}
