@@ -1,4 +1,5 @@
 //! The embedding API: the log is the run, a run replays from its tapes, and the same inputs give the same events.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 
@@ -223,6 +224,7 @@ fn homes_are_private() {
     let place = Place::new();
     let home = place.folder.path().join("open");
     std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join("log.sqlite"), "").unwrap();
     std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755)).unwrap();
     assert!(matches!(Host::builder().home(&home).build(), Err(fusebox::Error::Home { .. })));
     let host = place.host();

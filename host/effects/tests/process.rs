@@ -1,4 +1,5 @@
 //! Processes see only what they may, and none outlives its step.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 #![cfg(unix)]
 
 use std::time::Duration;

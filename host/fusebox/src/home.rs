@@ -11,10 +11,10 @@ pub struct Home {
 }
 
 impl Home {
-    /// Uses a folder, creating it for this user alone.
+    /// Uses a folder, creating it for this user alone. An empty folder is closed to others.
     ///
     /// # Errors
-    /// When it cannot be created, or others could read it.
+    /// When it cannot be created, or has content that others could read.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let failed = |message: String| Error::Home { path: path.to_owned(), message };
         let mut builder = std::fs::DirBuilder::new();
@@ -26,8 +26,14 @@ impl Home {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            let mode = path.metadata().map_err(|error| failed(error.to_string()))?.permissions().mode();
-            if mode & 0o077 != 0 {
+            let mut permissions = path.metadata().map_err(|error| failed(error.to_string()))?.permissions();
+            let mode = permissions.mode();
+            let is_empty = path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+            if mode & 0o077 != 0 && is_empty {
+                // Nothing is in it that anybody could have seen or left there.
+                permissions.set_mode(0o700);
+                std::fs::set_permissions(&path, permissions).map_err(|error| failed(error.to_string()))?;
+            } else if mode & 0o077 != 0 {
                 return Err(failed(format!(
                     "others can look into it (mode {:o}); use `chmod 700` on it",
                     mode & 0o777

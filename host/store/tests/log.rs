@@ -1,4 +1,5 @@
 //! The log keeps what it acknowledged, and nothing changes it.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use bytes::Bytes;
 use fusebox_core::event::{Chain, Event};

@@ -1,5 +1,7 @@
 //! Guard `protected-paths`: files that may not be read or written.
 
+use std::borrow::Cow;
+
 use fast_glob::glob_match;
 use fusebox_sdk::prelude::*;
 
@@ -25,23 +27,26 @@ const DEFAULT_PROTECTED: [&str; 16] = [
 
 struct ProtectedPaths;
 
+/// Borrowed where it is a default: a guard is called for every action, and most policies change nothing.
+type Glob = Cow<'static, str>;
+
 /// Which paths are protected. Globs know `*`, `**`, `?`, `[a-z]` and `{a,b}` and match without regard to case. One
 /// without `/` matches any part of a path; one with `/` matches from the workspace down, and all that lies below.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
     /// May be neither read nor written nor removed.
-    protect: Vec<String>,
+    protect: Vec<Glob>,
     /// May be read, but neither written nor removed.
-    read_only: Vec<String>,
+    read_only: Vec<Glob>,
     /// Exceptions from both, such as `.env.example`.
-    except: Vec<String>,
+    except: Vec<Glob>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            protect: DEFAULT_PROTECTED.map(str::to_owned).to_vec(),
+            protect: DEFAULT_PROTECTED.map(Glob::Borrowed).to_vec(),
             read_only: Vec::new(),
             except: vec![".env.example".into()],
         }
@@ -114,21 +119,34 @@ fn refused(verb: &str, path: &str, glob: &str) -> Finding {
 }
 
 /// The first of `globs` that matches, unless an exception does.
-fn matching<'a>(globs: &'a [String], path: &str, settings: &Settings) -> Option<&'a str> {
-    let path = path.to_lowercase();
+fn matching<'a>(globs: &'a [Glob], path: &str, settings: &Settings) -> Option<&'a str> {
+    let path = lower(path);
     let glob = globs.iter().find(|glob| matches(glob, &path))?;
     (!settings.except.iter().any(|except| matches(except, &path))).then_some(glob)
 }
 
 /// Whether a glob matches a path in lower case, or something that the path lies below.
 fn matches(glob: &str, path: &str) -> bool {
-    let glob = glob.to_lowercase();
+    let glob = lower(glob);
     if glob.contains('/') {
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        ends.filter_map(|end| path.get(..end)).any(|above| glob_match(&glob, above))
+        ends.filter_map(|end| path.get(..end)).any(|above| glob_match(&*glob, above))
     } else {
-        path.split('/').any(|part| glob_match(&glob, part))
+        path.split('/').any(|part| may_match(&glob, part) && glob_match(&*glob, part))
     }
+}
+
+/// Whether the first characters allow a match: most parts of most paths are ruled out by them alone.
+fn may_match(glob: &str, part: &str) -> bool {
+    match (glob.as_bytes().first(), part.as_bytes().first()) {
+        (Some(b'*' | b'?' | b'[' | b'{' | b'!' | b'\\'), _) | (None, _) => true,
+        (Some(first), other) => Some(first) == other,
+    }
+}
+
+fn lower(text: &str) -> Cow<'_, str> {
+    let is_lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
 }
 
 fn stricter(one: Ruling, other: Ruling) -> Ruling {
@@ -210,7 +228,7 @@ mod tests {
 
     #[test]
     fn globs_that_cannot_match_are_refused() {
-        let settings = Settings { protect: vec!["/etc".into(), "a/../b".into(), String::new()], ..Settings::default() };
+        let settings = Settings { protect: vec!["/etc".into(), "a/../b".into(), "".into()], ..Settings::default() };
         assert_eq!(ProtectedPaths::check_settings(&settings).len(), 3);
         assert!(ProtectedPaths::check_settings(&Settings::default()).is_empty());
     }
