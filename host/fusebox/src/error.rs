@@ -184,11 +184,11 @@ impl Error {
     }
 }
 
-/// `; did you mean "x"?` for the most similar known name, or nothing.
+/// ` (did you mean "x"?)` for the most similar known name, or nothing.
 pub(crate) fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let similar = known.map(|known| (strsim::jaro_winkler(name, known), known));
     match similar.filter(|(score, _)| *score > 0.8).max_by(|one, other| one.0.total_cmp(&other.0)) {
-        Some((_, known)) => format!("; did you mean {known:?}?"),
+        Some((_, known)) => format!(" (did you mean {known:?}?)"),
         None => String::new(),
     }
 }
