@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::args::CheckArgs;
 use crate::exit::Exit;
+use crate::print;
 use crate::run::{host, read_input};
 
 pub fn check(args: CheckArgs) -> Result<Exit, Error> {
@@ -26,7 +27,7 @@ fn print_json(decision: &Decision) {
     if let Some(map) = value.as_object_mut() {
         map.insert("event".to_owned(), "decision".into());
     }
-    println!("{value}");
+    print::json(&value);
 }
 
 fn print(decision: &Decision) {
@@ -37,11 +38,12 @@ fn print(decision: &Decision) {
     };
     let (style, dim) = (color.on_default().bold(), Style::new().dimmed());
     let impact = decision.impact.map(|class| format!("  {dim}impact {class}{dim:#}")).unwrap_or_default();
-    anstream::println!("{style}{word}{style:#}{impact}");
+    print::out(&format!("{style}{word}{style:#}{impact}"));
     for reason in &decision.reasons {
         for finding in &reason.findings {
             let (by, code) = (safe_line(&reason.by, 80), safe_line(&finding.code, 80));
-            anstream::println!("  {by}: {} {dim}[{code}]{dim:#}", safe_line(&finding.message, 1000));
+            let message = safe_line(&finding.message, 1000);
+            print::out(&format!("  {by}: {message} {dim}[{code}]{dim:#}"));
         }
     }
 }

@@ -4,6 +4,8 @@ use fusebox::core::show::safe_text;
 use fusebox::{Error, Ruling, RunEnd};
 use serde_json::json;
 
+use crate::print;
+
 /// How the command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -75,9 +77,9 @@ pub fn report(error: &Error, json: bool) {
     }
     let (code, message) = (error.root_code(), safe_text(&message, MAX_CHARS));
     if json {
-        println!("{}", json!({ "event": "error", "code": code, "message": message }));
+        print::json(&json!({ "event": "error", "code": code, "message": message }));
     } else {
         let style = anstyle::AnsiColor::Red.on_default().bold();
-        anstream::eprintln!("{style}error[{code}]{style:#}: {message}");
+        print::err(&format!("{style}error[{code}]{style:#}: {message}\n"));
     }
 }

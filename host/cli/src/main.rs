@@ -5,6 +5,7 @@ mod check;
 mod effects_view;
 mod exit;
 mod plugins;
+mod print;
 mod run;
 mod terminal_approver;
 mod view;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::{PluginsArgs, PluginsTask};
 use crate::exit::Exit;
+use crate::print;
 use crate::run::{host, read_input};
 
 const BOLD: Style = Style::new().bold();
@@ -39,7 +40,7 @@ pub fn plugins(args: PluginsArgs) -> Result<Exit, Error> {
             let host = host(args.policy)?;
             for (_, loaded) in host.plugins() {
                 if args.json {
-                    println!("{}", facts(&loaded.plugin, &loaded.source));
+                    print::json(&facts(&loaded.plugin, &loaded.source));
                 } else {
                     row(&loaded.plugin, &loaded.source);
                 }
@@ -72,23 +73,23 @@ fn row(plugin: &Plugin, source: &str) {
     let description = plugin.description();
     let (name, kind) = (safe_line(&description.name, 64), plugin.kind().name());
     let (version, summary) = (safe_line(&description.version, 32), safe_line(&description.summary, 200));
-    anstream::println!("{BOLD}{name:<18}{BOLD:#} {kind:<9} {version:<8} {DIM}{source:<9}{DIM:#} {summary}");
+    print::out(&format!("{BOLD}{name:<18}{BOLD:#} {kind:<9} {version:<8} {DIM}{source:<9}{DIM:#} {summary}"));
 }
 
 fn show(plugin: &Plugin, source: &str, json: bool) {
     if json {
-        println!("{}", facts(plugin, source));
+        print::json(&facts(plugin, source));
         return;
     }
     row(plugin, source);
-    anstream::println!("  {DIM}size{DIM:#}    {} bytes", plugin.size());
-    anstream::println!("  {DIM}sha256{DIM:#}  {}", plugin.digest());
+    print::out(&format!("  {DIM}size{DIM:#}    {} bytes", plugin.size()));
+    print::out(&format!("  {DIM}sha256{DIM:#}  {}", plugin.digest()));
     for warning in plugin.warnings() {
-        anstream::println!("  warning: {}", safe_line(warning, 400));
+        print::out(&format!("  warning: {}", safe_line(warning, 400)));
     }
     let description = plugin.description();
     if description.rewrites {
-        anstream::println!("  may rewrite actions, where policy grants it");
+        print::out("  may rewrite actions, where policy grants it");
     }
     for step_type in &description.step_types {
         let annotations = &step_type.annotations;
@@ -103,7 +104,7 @@ fn show(plugin: &Plugin, source: &str, json: bool) {
         .into_iter()
         .filter_map(|(holds, word)| holds.then_some(word))
         .collect();
-        anstream::println!("\n  {BOLD}step type {}{BOLD:#}: {}", safe_line(&step_type.name, 64), words.join(", "));
+        print::out(&format!("\n  {BOLD}step type {}{BOLD:#}: {}", safe_line(&step_type.name, 64), words.join(", ")));
         print_schema("input", &step_type.input_schema);
         print_schema("output", &step_type.output_schema);
     }
@@ -114,8 +115,8 @@ fn show(plugin: &Plugin, source: &str, json: bool) {
 
 fn print_schema(what: &str, schema: &Value) {
     let text = serde_json::to_string_pretty(schema).unwrap_or_default();
-    anstream::println!("  {DIM}{what}{DIM:#}");
+    print::out(&format!("  {DIM}{what}{DIM:#}"));
     for line in text.lines() {
-        anstream::println!("    {}", safe_line(line, 400));
+        print::out(&format!("    {}", safe_line(line, 400)));
     }
 }

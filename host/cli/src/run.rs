@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::args::{Approve, Budgets, RunArgs};
 use crate::exit::Exit;
+use crate::print;
 use crate::terminal_approver::{self, TerminalApprover};
 use crate::view::View;
 
@@ -65,14 +66,14 @@ enum Told<'a> {
 
 fn print_json(told: Told<'_>) {
     match told {
-        Told::Update(RunUpdate::Event(event)) => println!("{}", event.to_json()),
+        Told::Update(RunUpdate::Event(event)) => print::json(&event.to_json()),
         Told::Update(RunUpdate::Output { .. } | RunUpdate::Progress { .. }) | Told::Killed => {}
         Told::Ended(summary) => {
             let mut value = serde_json::to_value(summary).unwrap_or(Value::Null);
             if let Some(map) = value.as_object_mut() {
                 map.insert("event".to_owned(), "summary".into());
             }
-            println!("{value}");
+            print::json(&value);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Asking on the terminal.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::{safe_line, safe_text};
 use fusebox::{Answer, AnswerFuture, ApprovalRequest, Approver};
 
-use crate::effects_view;
+use crate::{effects_view, print};
 
 const ASK: Style = AnsiColor::Yellow.on_default().bold();
 const DIM: Style = Style::new().dimmed();
@@ -35,15 +35,13 @@ impl Approver for TerminalApprover {
 fn show(request: &ApprovalRequest) {
     let ApprovalRequest { index, total, step, effects, contents, decision, .. } = request;
     let number = index + 1;
-    anstream::eprintln!(
-        "\n{ASK}Approval needed{ASK:#} for step {number} of {total} ({})",
-        safe_line(&step.step_type, 80)
-    );
-    anstream::eprint!("{}", effects_view::effects(effects, contents));
-    anstream::eprintln!("{DIM}asked because:{DIM:#} {}", safe_line(&decision.why(), 1000));
+    let step_type = safe_line(&step.step_type, 80);
+    print::err(&format!("\n{ASK}Approval needed{ASK:#} for step {number} of {total} ({step_type})\n"));
+    print::err(&effects_view::effects(effects, contents));
+    print::err(&format!("{DIM}asked because:{DIM:#} {}\n", safe_line(&decision.why(), 1000)));
     let says = |what: &str, text: &str| {
         if !text.is_empty() {
-            anstream::eprintln!("{DIM}{what}:{DIM:#} {}", safe_text(text, 1000));
+            print::err(&format!("{DIM}{what}:{DIM:#} {}\n", safe_text(text, 1000)));
         }
     };
     says("the agent says", &step.description);
@@ -61,15 +59,14 @@ fn read_answer() -> Answer {
                 return Answer::Reject { by, channel, reason };
             }
             Some("q" | "quit") => return Answer::Quit { by },
-            Some(_) => anstream::eprintln!("Answer with a, d or q."),
+            Some(_) => print::err("Answer with a, d or q.\n"),
         }
     }
 }
 
 /// One line; `None` at the end of input.
 fn prompt(text: &str) -> Option<String> {
-    anstream::eprint!("{ASK}{text}{ASK:#}");
-    let _ = std::io::stderr().flush();
+    print::err(&format!("{ASK}{text}{ASK:#}"));
     let mut line = String::new();
     match std::io::stdin().lock().read_line(&mut line) {
         Ok(0) | Err(_) => None,

@@ -11,6 +11,7 @@ use fusebox::{Event, OutputStream, Ruling, RunEnd, RunUpdate, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::effects_view::headline;
+use crate::print;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -166,7 +167,7 @@ impl View {
     }
 
     pub fn line(&self, text: &str) {
-        let print = || anstream::println!("{text}");
+        let print = || print::out(text);
         match &self.spinner {
             Some(spinner) => spinner.suspend(print),
             None => print(),

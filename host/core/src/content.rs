@@ -24,6 +24,12 @@ impl Contents {
         self.0.get(digest)
     }
 
+    /// Bytes of all of them together.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.values().map(Bytes::len).sum()
+    }
+
     /// All of them, by digest.
     pub fn iter(&self) -> impl Iterator<Item = (&Digest, &Bytes)> {
         self.0.iter()

@@ -161,12 +161,6 @@ pub enum ProposedEffect {
     Plain(Effect),
 }
 
-/// The place, in a list of approved effects, of the one that covers `needed`.
-#[must_use]
-pub fn covering(approved: &[Effect], needed: &Effect) -> Option<usize> {
-    approved.iter().position(|effect| effect.covers(needed))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::json::MAX_INTEGER;
 
 /// Limits of a run. They come from the operator, the policy, the plan and guards, and combine field by field to the
 /// tighter.
@@ -60,6 +61,15 @@ impl RunLimits {
     #[must_use]
     pub fn permits(&self, step_type: &str) -> bool {
         self.step_types.as_ref().is_none_or(|permitted| permitted.contains(step_type))
+    }
+
+    /// The same limits, each at most 2^53 - 1: more cannot be written down exactly, and is no limit in practice.
+    #[must_use]
+    pub fn capped(mut self) -> Self {
+        for limit in [&mut self.tokens, &mut self.micro_usd, &mut self.fuel, &mut self.time_us, &mut self.steps] {
+            *limit = limit.map(|limit| limit.min(MAX_INTEGER));
+        }
+        self
     }
 
     /// Refuses budgets of zero: nothing could run under them.

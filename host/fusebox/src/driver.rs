@@ -306,6 +306,7 @@ impl Driver {
             updates: self.updates.clone(),
             stop_reason: Arc::clone(&stop_reason),
             read: BTreeSet::new(),
+            recorded: 0,
         };
         let (recording, tape) = Recording::new(live);
         let options = CallOptions { settings: loaded.settings.clone(), limits, kill: self.kill.clone() };

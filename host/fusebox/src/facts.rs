@@ -4,6 +4,9 @@ use bytes::Bytes;
 use fusebox_core::{Contents, Digest, Effect, Failure, ProposedEffect, WorkspacePath};
 use fusebox_effects::{Environment, MAX_FILE_BYTES, Workspace, resolve_program};
 
+/// Most bytes before and after, of all files of one step.
+const MAX_CONTENT_BYTES: usize = 256 * 1024 * 1024;
+
 /// Effects with the bytes that they refer to.
 #[derive(Debug, Clone, Default)]
 pub struct Derived {
@@ -21,6 +24,9 @@ pub fn derive(
 ) -> Result<Derived, Failure> {
     let mut derived = Derived::default();
     for effect in proposed {
+        if derived.contents.bytes() > MAX_CONTENT_BYTES {
+            return Err(Failure::Limit(format!("the files of one step may have {MAX_CONTENT_BYTES} bytes in all")));
+        }
         let effect = match effect {
             ProposedEffect::Read { path } => Effect::Read { path: path_of(&path)? },
             ProposedEffect::Write { path, content } => {

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
-use fusebox_core::effect::covering;
 use fusebox_core::event::Event;
 use fusebox_core::policy::Grants;
 use fusebox_core::run::HostCallJudgement;
@@ -30,6 +29,8 @@ use crate::{Error, facts, judge};
 const KEEP_OUTPUT_BYTES: usize = 256 * 1024;
 /// Most wall time of a process whose step names none.
 const DEFAULT_PROCESS_TIME: Duration = Duration::from_secs(600);
+/// Most effects of one step that are recorded, refused ones included: the log must have a bound.
+const MAX_RECORDED: u32 = 1000;
 /// What people should know of how a process is run.
 const UNCONFINED: &str = "not confined: the process can do what its user can, beyond the workspace as well";
 
@@ -99,6 +100,8 @@ pub struct Live {
     pub stop_reason: StopReason,
     /// Paths whose reading is recorded already: slices of one file are one effect.
     pub read: BTreeSet<WorkspacePath>,
+    /// Effects that were recorded, refused ones included.
+    pub recorded: u32,
 }
 
 impl EffectHandler for Live {
@@ -141,7 +144,12 @@ impl Live {
         {
             return Ok(self.reads.answer(&call));
         }
-        let judgement = match covering(&approved, &needed) {
+        if self.recorded == MAX_RECORDED {
+            return Ok(Err(Failure::Limit(format!("a step may have {MAX_RECORDED} effects"))));
+        }
+        self.recorded += 1;
+        let covering = self.journal.lock().await.state.covering(&needed);
+        let judgement = match covering {
             Some(_) => HostCallJudgement::NotNeeded,
             None => self.judge(&needed).await,
         };

@@ -167,7 +167,7 @@ impl Host {
     pub fn run(&self, plan: Plan, options: RunOptions) -> Result<Run, Error> {
         self.check_plan(&plan)?;
         options.limits.check()?;
-        let limits = options.limits.tighten(&self.policy.limits).tighten(&plan.limits);
+        let limits = options.limits.tighten(&self.policy.limits).tighten(&plan.limits).capped();
         let (workspace, mode) = self.open_workspace(&plan, &options)?;
         let (plan, workspace) = (Arc::new(plan), Arc::new(workspace));
         let id = new_run_id()?;
@@ -257,7 +257,12 @@ impl Host {
 fn copy_of(folder: &Path) -> Result<Workspace, Error> {
     let failed =
         |source| Error::Effects(fusebox_effects::Error::Io { what: "making a folder for the copy".to_owned(), source });
-    let parent = tempfile::Builder::new().prefix("fusebox-").tempdir().map_err(failed)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("fusebox-");
+    // The folder for temporary files is everybody's; the copy is not.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let parent = builder.tempdir().map_err(failed)?;
     let target = parent.path().join(folder.file_name().unwrap_or("workspace".as_ref()));
     copy_folder(folder, &target)?;
     let copy = Workspace::open(&target)?;

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use fusebox_core::gate::{GateSetup, GuardSlot};
 use fusebox_core::policy::Grants;
-use fusebox_core::{Digest, Json, Kind, Severity, StepType};
+use fusebox_core::{Digest, Json, Kind, Severity, StepType, json};
 use fusebox_sandbox::{Kill, Plugin, Sandbox};
 use serde_json::Value;
 
 use crate::error::suggestion;
 use crate::policy_file::LoadedPolicy;
 use crate::{Error, bundled};
+
+/// Largest settings of one plugin, in bytes.
+const MAX_SETTINGS_BYTES: usize = 256 * 1024;
 
 /// A plugin with its settings.
 #[derive(Debug, Clone)]
@@ -205,7 +208,10 @@ fn load_plugin(
     if own_name != name {
         return Err(misplaced(format!("it calls itself {own_name:?}; use that name in the policy")));
     }
-    let settings = Json::from_checked(settings.clone());
+    // TOML has numbers that JSON has not; whatever a guest gets was parsed strictly.
+    let settings = json::canonical(settings);
+    let settings = Json::parse("the settings", settings.as_bytes(), MAX_SETTINGS_BYTES)
+        .map_err(|error| Error::SettingsRefused { name: name.to_owned(), message: error.to_string() })?;
     let found = plugin.check_settings(&settings, kill);
     let refused = |message: String| Error::SettingsRefused { name: name.to_owned(), message };
     let findings = found.result.map_err(|end| refused(end.to_string()))?;

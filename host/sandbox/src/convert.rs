@@ -127,7 +127,7 @@ pub fn proposed(effects: Vec<wit::Effect>, state: &State) -> Result<Vec<Proposed
             wit::Effect::Prompt(prompt) => ProposedEffect::Prompt {
                 content: content(&prompt.content)?,
                 model: prompt.model,
-                max_output_tokens: prompt.max_output_tokens,
+                max_output_tokens: integer(prompt.max_output_tokens),
             },
             wit::Effect::Net(net) => ProposedEffect::Plain(Effect::Net {
                 method: net.method,
@@ -177,10 +177,10 @@ pub fn verdict(verdict: wit::Verdict) -> Result<Verdict, End> {
         findings: findings(verdict.findings),
         rewrite: verdict.rewrite.as_deref().map(|text| json("the rewritten input", text)).transpose()?,
         limits: verdict.limits.map(|limits| RunLimits {
-            tokens: limits.tokens,
-            micro_usd: limits.micro_usd,
-            fuel: limits.fuel,
-            time_us: limits.time_us,
+            tokens: limits.tokens.map(integer),
+            micro_usd: limits.micro_usd.map(integer),
+            fuel: limits.fuel.map(integer),
+            time_us: limits.time_us.map(integer),
             steps: None,
             retries: limits.retries,
             step_types: limits.step_types.map(|names| names.into_iter().collect()),

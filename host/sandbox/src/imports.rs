@@ -1,6 +1,7 @@
 //! What guests call. Every function counts, is bounded, and refuses by value.
 
 use bytes::Bytes;
+use fusebox_core::json::MAX_INTEGER;
 use fusebox_core::{Digest, Failure};
 
 use crate::bindings::executor_world::fusebox::plugin::{model, payloads, process, progress, workspace};
@@ -156,7 +157,7 @@ impl workspace::Host for State {
             self.count("workspace.read")?;
             return Ok(Err(too_large()));
         }
-        let reply = self.ask(HostCall::Read { path, offset, len }).await?;
+        let reply = self.ask(HostCall::Read { path, offset: offset.min(MAX_INTEGER), len }).await?;
         expect(reply, |answer| match answer {
             HostAnswer::Bytes(bytes) => Some(bytes),
             _ => None,
@@ -190,6 +191,7 @@ impl workspace::Host for State {
 impl process::Host for State {
     async fn run(&mut self, command: process::Command) -> Refusable<process::Exit> {
         let process::Command { argv, cwd, time_limit_us } = command;
+        let time_limit_us = time_limit_us.map(|limit| limit.min(MAX_INTEGER));
         let reply = self.ask(HostCall::Run { argv, cwd, time_limit_us }).await?;
         expect(reply, |answer| match answer {
             HostAnswer::Process(end) => Some(convert::exit(end)),
@@ -206,6 +208,7 @@ impl model::Host for State {
         };
         let (sha256, size) = digest_and_size(&content);
         let model::Request { model, max_output_tokens, schema, .. } = request;
+        let max_output_tokens = max_output_tokens.min(MAX_INTEGER);
         let call = HostCall::Complete { model, sha256, size, content, max_output_tokens, schema };
         let reply = self.ask(call).await?;
         expect(reply, |answer| match answer {

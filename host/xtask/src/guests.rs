@@ -8,6 +8,7 @@ use serde_json::Value;
 use wit_component::{ComponentEncoder, DecodedWasm};
 
 use crate::lock::{self, Lock, Locked};
+use crate::stage;
 use crate::toolchain::{TARGET, Toolchain};
 
 /// Builds all bundled plugins and writes components and lock.
@@ -57,11 +58,12 @@ pub fn check(root: &Path) -> anyhow::Result<()> {
 
 fn build_all(root: &Path, toolchain: &Toolchain) -> anyhow::Result<Vec<(Locked, Vec<u8>)>> {
     let target_dir = root.join("target/guests");
+    let stage = stage::stage(root)?;
     let status = toolchain
-        .cargo_build(root)?
+        .cargo_build(&stage)?
         .arg("--target-dir")
         .arg(&target_dir)
-        .current_dir(root.join("plugins"))
+        .current_dir(&stage)
         .status()
         .context("cannot start cargo")?;
     if !status.success() {

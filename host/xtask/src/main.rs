@@ -3,6 +3,7 @@
 mod contract;
 mod guests;
 mod lock;
+mod stage;
 mod toolchain;
 
 use std::path::PathBuf;

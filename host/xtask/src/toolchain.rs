@@ -52,7 +52,7 @@ impl Toolchain {
     }
 
     /// A `cargo build` for guests: reproducible across folders, because every path in it is mapped away.
-    pub fn cargo_build(&self, root: &Path) -> anyhow::Result<Command> {
+    pub fn cargo_build(&self, sources: &Path) -> anyhow::Result<Command> {
         let mut command = match self {
             Self::Installed { .. } => Command::new("cargo"),
             Self::Distribution { linker, .. } => {
@@ -74,7 +74,7 @@ impl Toolchain {
             command.arg("-Zbuild-std=std,panic_abort");
         }
         let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-        let flags = [remap(root, "/src"), remap(&cargo_home()?, "/cargo"), remap(&self.std_sources()?, "/rust")];
+        let flags = [remap(sources, "/src"), remap(&cargo_home()?, "/cargo"), remap(&self.std_sources()?, "/rust")];
         command
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")

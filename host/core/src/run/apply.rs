@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::state::{Execution, Phase, RunState, Stage, StepState};
-use crate::event::{Event, Usage};
+use crate::event::{AllowedBy, Event, Usage};
 use crate::gate::GuardAnswer;
 use crate::situation::HistoryEntry;
 use crate::{Amounts, ApprovalAnswer, BudgetKind, Gate, Verdict};
@@ -60,8 +60,13 @@ impl RunState {
                 }
             }
             Event::StepStarted { reserved, .. } => self.start(reserved),
-            Event::EffectIntended { call, effect, .. } => {
+            Event::EffectIntended { call, effect, allowed_by, .. } => {
                 if let Stage::Executing(execution) = &mut self.stage {
+                    if let AllowedBy::Covered(place) = allowed_by
+                        && !effect.only_reads()
+                    {
+                        execution.used.insert(*place as usize);
+                    }
                     execution.calls = call + 1;
                     execution.open.insert(*call, effect.clone());
                 }
@@ -104,6 +109,7 @@ impl RunState {
         self.stage = Stage::Executing(Execution {
             effects: self.effects().to_vec(),
             calls: 0,
+            used: std::collections::BTreeSet::new(),
             open: std::collections::BTreeMap::new(),
             reserved: reserved.clone(),
         });

@@ -1,7 +1,6 @@
 //! What may follow from what.
 
 use super::state::{Command, HostCallJudgement, Phase, RunState, Stage, StepDone};
-use crate::effect::covering;
 use crate::event::{AllowedBy, Event, RunEnd, SkipReason, Usage};
 use crate::gate::GuardAnswer;
 use crate::policy::OnDenied;
@@ -45,7 +44,7 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
                 .collect())
         }
         (Command::HostCall { effect, judgement, note }, Stage::Executing(execution)) => {
-            Ok(host_call(state, &execution.effects, execution.calls, effect, &judgement, note))
+            Ok(host_call(state, execution.calls, effect, &judgement, note))
         }
         (Command::HostCallDone { call, failure }, Stage::Executing(execution))
             if execution.open.contains_key(&call) =>
@@ -197,13 +196,12 @@ fn start(state: &RunState, effects: &[Effect]) -> Vec<Event> {
 
 fn host_call(
     state: &RunState,
-    approved: &[Effect],
     calls: u32,
     effect: Effect,
     judgement: &HostCallJudgement,
     note: Option<String>,
 ) -> Vec<Event> {
-    let allowed_by = match (covering(approved, &effect), judgement) {
+    let allowed_by = match (state.covering(&effect), judgement) {
         (Some(index), _) => Ok(AllowedBy::Covered(u32::try_from(index).unwrap_or(u32::MAX))),
         (None, HostCallJudgement::Decided(decision)) if decision.ruling == Ruling::Allow => Ok(AllowedBy::Judged),
         (None, HostCallJudgement::Decided(decision)) => Err(decision.why()),

@@ -1,6 +1,6 @@
 //! What a run is made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -118,6 +118,8 @@ pub(super) struct Execution {
     pub effects: Vec<Effect>,
     /// Effects intended so far.
     pub calls: u32,
+    /// Places in `effects` that were used up: what changes the world was approved once.
+    pub used: BTreeSet<usize>,
     /// Effects intended, but not known to have happened.
     pub open: BTreeMap<u32, Effect>,
     /// What was set aside in the ledger.
@@ -364,6 +366,16 @@ impl RunState {
             Stage::Decided { effects, .. } | Stage::Person { effects, .. } | Stage::Approved { effects } => effects,
             Stage::Executing(execution) => &execution.effects,
         }
+    }
+
+    /// The place, among the effects of the step under way, of one that covers `needed` and is not used up: an effect that
+    /// changes the world covers one host call, however often it is asked for.
+    #[must_use]
+    pub fn covering(&self, needed: &Effect) -> Option<usize> {
+        let Stage::Executing(execution) = &self.stage else { return None };
+        let is_free = |place: &usize| needed.only_reads() || !execution.used.contains(place);
+        let covers = |(place, effect): (usize, &Effect)| effect.covers(needed).then_some(place);
+        execution.effects.iter().enumerate().filter_map(covers).find(is_free)
     }
 
     /// Where the current step stands in the plan.

@@ -120,9 +120,13 @@ fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<Event> {
 /// Checks §5.1 over a log alone: each intended effect was allowed with its step, approved with it, or judged allowed.
 fn no_effect_without_its_allow(log: &[Event]) -> Result<(), TestCaseError> {
     let (mut effects, mut ruling, mut approved) = (Vec::new(), Ruling::Abstain, false);
+    let mut used = std::collections::BTreeSet::new();
     for event in log {
         match event {
-            Event::StepProposed { .. } => (effects, ruling, approved) = (Vec::new(), Ruling::Abstain, false),
+            Event::StepProposed { .. } => {
+                (effects, ruling, approved) = (Vec::new(), Ruling::Abstain, false);
+                used.clear();
+            }
             Event::EffectsPreviewed { effects: previewed, .. } => effects.clone_from(previewed),
             Event::Decided { decision, .. } => ruling = decision.ruling,
             Event::ApprovalDecided { answer, .. } => approved = matches!(answer, ApprovalAnswer::Approved { .. }),
@@ -131,6 +135,7 @@ fn no_effect_without_its_allow(log: &[Event]) -> Result<(), TestCaseError> {
             }
             Event::EffectIntended { effect, allowed_by: crate::event::AllowedBy::Covered(index), .. } => {
                 prop_assert!(effects[*index as usize].covers(effect));
+                prop_assert!(used.insert(*index), "an approved change covers one host call");
             }
             _ => {}
         }
@@ -233,6 +238,15 @@ fn an_effect_that_nothing_covers_is_refused_unless_judged_allowed() {
         let events = tell(&mut state, Command::HostCall { effect: effect("b"), judgement, note: None });
         assert_eq!(matches!(events[..], [Event::EffectIntended { .. }]), intended);
     }
+}
+
+#[test]
+fn an_approved_change_covers_one_host_call() {
+    let mut state = executing(RunLimits::default());
+    let call = || Command::HostCall { effect: effect("a"), judgement: HostCallJudgement::NotNeeded, note: None };
+    assert!(matches!(tell(&mut state, call())[..], [Event::EffectIntended { .. }]));
+    tell(&mut state, Command::HostCallDone { call: 0, failure: None });
+    assert!(matches!(tell(&mut state, call())[..], [Event::EffectRefused { .. }]));
 }
 
 #[test]
