@@ -8,15 +8,47 @@ pub const NAME: &str = "built-in";
 /// The program that no agent may run: it could approve itself.
 const OWN_PROGRAM: &str = "fusebox";
 
-/// Refuses an effect that the built-in rules forbid: running `fusebox` itself, by whatever path or through a shell.
+/// What belongs to the host itself, as absolute paths without links. Empty ones are not looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnPlaces {
+    /// `$FUSEBOX_HOME`: log, cache and policy.
+    pub home: String,
+    /// The executable of this host.
+    pub program: String,
+}
+
+/// Refuses an effect that the built-in rules forbid: running Fusebox itself, by whatever path or through a shell, and
+/// naming its home. A command can hide what it names from this rule; what it can reach is the process sandbox's matter.
 #[must_use]
-pub fn judge(effect: &Effect) -> Option<Finding> {
+pub fn judge(effect: &Effect, own: &OwnPlaces) -> Option<Finding> {
     let Effect::Run { argv, program, .. } = effect else { return None };
-    let separators = |c: char| c.is_whitespace() || "'\"`$(){}[];|&<>=\\".contains(c);
-    let mut words = argv.iter().flat_map(|word| word.split(separators)).chain([program.as_str()]);
-    let own = words.find(|word| file_name(word).eq_ignore_ascii_case(OWN_PROGRAM))?;
-    let message = format!("the command names {own}: an agent may not run Fusebox, because it could approve itself");
-    Some(Finding::error("own-program", message))
+    let is_own_program = |word: &str| file_name(word).eq_ignore_ascii_case(OWN_PROGRAM);
+    if is_own_program(program) || (!own.program.is_empty() && *program == own.program) {
+        return Some(own_program(program));
+    }
+    for argument in argv {
+        // As it stands, and as a shell would read it: quotes and backslashes gone.
+        let unquoted: String = argument.chars().filter(|c| !"'\"\\".contains(*c)).collect();
+        for text in [argument.as_str(), &unquoted] {
+            if !own.home.is_empty() && text.contains(&own.home) {
+                let message = "the command names the home of Fusebox, where its log and approvals lie".to_owned();
+                return Some(Finding::error("own-home", message));
+            }
+            if let Some(word) = text.split(separates).find(|word| is_own_program(word)) {
+                return Some(own_program(word));
+            }
+        }
+    }
+    None
+}
+
+fn own_program(word: &str) -> Finding {
+    let message = format!("the command names {word}: an agent may not run Fusebox, because it could approve itself");
+    Finding::error("own-program", message)
+}
+
+fn separates(c: char) -> bool {
+    c.is_whitespace() || "'\"`$(){}[];|&<>=\\".contains(c)
 }
 
 fn file_name(word: &str) -> &str {
@@ -27,14 +59,16 @@ fn file_name(word: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn run(argv: &[&str], program: &str) -> Effect {
-        Effect::Run {
+    fn run(argv: &[&str], program: &str) -> Option<Finding> {
+        let effect = Effect::Run {
             argv: argv.iter().map(|word| (*word).to_owned()).collect(),
             program: program.to_owned(),
             cwd: "".parse().unwrap(),
             env_names: vec![],
             shell_text: None,
-        }
+        };
+        let own = OwnPlaces { home: "/home/me/.local/share/fusebox".into(), program: "/opt/bin/fb".into() };
+        judge(&effect, &own)
     }
 
     #[test]
@@ -44,11 +78,15 @@ mod tests {
             &["/usr/local/bin/fusebox"],
             &["sh", "-c", "true;fusebox approve 1"],
             &["sh", "-c", "$(./target/release/fusebox)"],
+            &["sh", "-c", "fuse\"\"box approve 1"],
+            &["sh", "-c", "f\\usebox approve 1"],
             &["env", "X=1", "FuseBox"],
+            &["sqlite3", "/home/me/.local/share/fusebox/log.sqlite"],
         ] {
-            assert!(judge(&run(argv, "/bin/x")).is_some(), "{argv:?}");
+            assert!(run(argv, "/bin/x").is_some(), "{argv:?}");
         }
-        assert!(judge(&run(&["link"], "/opt/fusebox")).is_some());
-        assert!(judge(&run(&["ls", "fusebox-notes.md"], "/bin/ls")).is_none());
+        assert!(run(&["link"], "/opt/fusebox").is_some());
+        assert!(run(&["link"], "/opt/bin/fb").is_some());
+        assert!(run(&["ls", "fusebox-notes.md"], "/bin/ls").is_none());
     }
 }

@@ -1,7 +1,5 @@
 //! What plugins say of themselves: the published schema of `describe()`.
 
-use std::collections::BTreeSet;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -110,17 +108,32 @@ impl Description {
     /// When it is not strict JSON, too large, or not of the published shape.
     pub fn parse(text: &str) -> Result<(Self, Vec<String>), Error> {
         let value = json::parse_value("the description", text.as_bytes(), MAX_BYTES)?;
-        let known = ["name", "version", "summary", "kind", "settings_schema", "step_types", "rewrites"];
-        let warnings = unknown_keys(&value, &known);
+        let warnings = unknown_fields(&value);
         Ok((json::shape("the description", value)?, warnings))
     }
 }
 
-fn unknown_keys(value: &Value, known: &[&str]) -> Vec<String> {
-    let known: BTreeSet<&str> = known.iter().copied().collect();
+const FIELDS: [&str; 7] = ["name", "version", "summary", "kind", "settings_schema", "step_types", "rewrites"];
+const STEP_TYPE_FIELDS: [&str; 7] =
+    ["name", "summary", "input_schema", "output_schema", "annotations", "needs_approval", "reversible"];
+const ANNOTATION_FIELDS: [&str; 4] = ["read_only", "destructive", "idempotent", "open_world"];
+
+/// A warning for each field that this host does not know.
+fn unknown_fields(description: &Value) -> Vec<String> {
+    let mut unknown = unknown_keys("the description", description, &FIELDS);
+    for step_type in description.get("step_types").and_then(Value::as_array).into_iter().flatten() {
+        unknown.extend(unknown_keys("a step type", step_type, &STEP_TYPE_FIELDS));
+        if let Some(annotations) = step_type.get("annotations") {
+            unknown.extend(unknown_keys("an annotation", annotations, &ANNOTATION_FIELDS));
+        }
+    }
+    unknown
+}
+
+fn unknown_keys(what: &str, value: &Value, known: &[&str]) -> Vec<String> {
     let keys = value.as_object().into_iter().flat_map(|map| map.keys());
-    keys.filter(|key| !known.contains(key.as_str()))
-        .map(|key| format!("the description has a field {key:?} that this host does not know"))
+    keys.filter(|key| !known.contains(&key.as_str()))
+        .map(|key| format!("{what} has a field {key:?} that this host does not know"))
         .collect()
 }
 
@@ -131,10 +144,22 @@ mod tests {
     #[test]
     fn what_is_left_out_is_taken_pessimistically() {
         let text = r#"{"name":"x","version":"1.0.0","summary":"s","kind":"executor","colour":1,
-            "step_types":[{"name":"x","summary":"s","input_schema":{},"output_schema":{}}]}"#;
+            "step_types":[{"name":"x","summary":"s","input_schema":{},"output_schema":{},"needs_aproval":false}]}"#;
         let (description, warnings) = Description::parse(text).unwrap();
         let step_type = &description.step_types[0];
         assert!(step_type.needs_approval && step_type.annotations.destructive && !step_type.reversible);
-        assert_eq!(warnings.len(), 1);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[1].contains("needs_aproval"));
+    }
+
+    /// `UPDATE_SCHEMAS=1 cargo test -p fusebox-core` writes it anew.
+    #[test]
+    fn the_published_schema_is_that_of_this_type() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/describe.schema.json");
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(Description)).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            std::fs::write(path, &schema).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), schema);
     }
 }

@@ -51,6 +51,15 @@ pub enum AllowedBy {
     Judged,
 }
 
+/// How one effect was judged alone, while its step was carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// What the gate decided. "Review" means no at that point.
+    pub decision: Decision,
+    /// What all who judged used.
+    pub usage: Usage,
+}
+
 /// Why a step was not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -148,6 +157,9 @@ pub enum Event {
         call: u32,
         effect: Effect,
         allowed_by: AllowedBy,
+        /// The judgement, where nothing that was approved covers the effect.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        judgement: Option<Judgement>,
         /// What people should know of how it happens, such as missing confinement.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
@@ -160,7 +172,13 @@ pub enum Event {
         failure: Option<Failure>,
     },
     /// An effect was asked for and refused.
-    EffectRefused { step: StepId, effect: Effect, reason: String },
+    EffectRefused {
+        step: StepId,
+        effect: Effect,
+        reason: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        judgement: Option<Judgement>,
+    },
     /// The step was carried out.
     StepCompleted {
         step: StepId,
@@ -185,7 +203,14 @@ pub enum Event {
         usage: Usage,
     },
     /// An effect of the step may or may not have happened.
-    StepInDoubt { step: StepId, message: String },
+    StepInDoubt {
+        step: StepId,
+        end: String,
+        message: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tape: Option<Digest>,
+        usage: Usage,
+    },
     /// The step was not carried out.
     StepSkipped { step: StepId, reason: SkipReason, message: String },
     /// The run has ended, for good.

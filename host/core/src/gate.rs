@@ -7,7 +7,8 @@
 //! use fusebox_core::{Ruling, Verdict};
 //!
 //! let slot = GuardSlot { name: "paths".into(), on_error: OnError::Deny, mode: GuardMode::Enforce };
-//! let setup = GateSetup { guards: vec![slot], impact: None, when_all_abstain: Ruling::Allow };
+//! let setup =
+//!     GateSetup { guards: vec![slot], impact: None, when_all_abstain: Ruling::Allow, own: Default::default() };
 //! let mut gate = Gate::new(Arc::new(setup), Vec::new());
 //! assert!(matches!(gate.ask(), GateAsk::Preview));
 //! gate.previewed(Vec::new());
@@ -23,9 +24,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::builtin::{self, OwnPlaces};
 use crate::policy::{GuardMode, OnError};
 use crate::verdict::MAX_FINDINGS;
-use crate::{Effect, Finding, Impact, ImpactClass, Ruling, RunLimits, Verdict, builtin};
+use crate::{Effect, Finding, Impact, ImpactClass, Ruling, RunLimits, Verdict};
 
 /// Who judges, and what counts when they do not. The same for all actions under one policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct GateSetup {
     pub impact: Option<String>,
     /// The ruling when all guards abstain.
     pub when_all_abstain: Ruling,
+    /// What no agent may touch.
+    pub own: OwnPlaces,
 }
 
 /// One guard's place in the gate.
@@ -210,8 +214,11 @@ impl Gate {
             return;
         }
         self.effects = effects;
-        let forbidden =
-            self.effects.iter().enumerate().find_map(|(index, effect)| Some((index, builtin::judge(effect)?)));
+        let forbidden = self
+            .effects
+            .iter()
+            .enumerate()
+            .find_map(|(index, effect)| Some((index, builtin::judge(effect, &self.setup.own)?)));
         if let Some((index, finding)) = forbidden {
             self.count(Reason::new(builtin::NAME, Ruling::Deny, finding.on(index)));
             self.decide();
@@ -341,7 +348,8 @@ mod tests {
             mode: case.mode,
         };
         let guards = cases.iter().enumerate().map(slot).collect();
-        let setup = GateSetup { guards, impact: None, when_all_abstain: Ruling::Allow };
+        let own = OwnPlaces::default();
+        let setup = GateSetup { guards, impact: None, when_all_abstain: Ruling::Allow, own };
         let reason = Reason::new("policy", Ruling::Review, Finding::info("needs-approval", "always"));
         let mut gate = Gate::new(Arc::new(setup), needs_approval.then_some(reason).into_iter().collect());
         gate.previewed(Vec::new());
@@ -379,7 +387,8 @@ mod tests {
     }
 
     fn gate_at_estimate() -> Gate {
-        let setup = GateSetup { guards: vec![], impact: Some("impact".into()), when_all_abstain: Ruling::Allow };
+        let (impact, own) = (Some("impact".into()), OwnPlaces::default());
+        let setup = GateSetup { guards: vec![], impact, when_all_abstain: Ruling::Allow, own };
         let mut gate = Gate::new(Arc::new(setup), vec![]);
         gate.previewed(vec![]);
         gate

@@ -7,8 +7,15 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn safe_text(text: &str, max_chars: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(max_chars * 4));
+    let mut before = ' ';
     for c in text.chars().take(max_chars) {
-        if misleads(c) {
+        // A backslash and a `u{` that were in the text are not an escape of ours.
+        let looks_like_ours = before == '\\' && c == 'u';
+        before = c;
+        if looks_like_ours {
+            shown.pop();
+            shown.push_str("\\u{5c}u");
+        } else if misleads(c) {
             // Writing to a string cannot fail.
             let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
         } else {
@@ -21,10 +28,22 @@ pub fn safe_text(text: &str, max_chars: usize) -> String {
     shown
 }
 
-/// As [`safe_text`], for one line: line feeds and tabs are escaped, too.
+/// As [`safe_text`], for one line: line feeds become `␤` and tabs `␉`, which are escaped where the text has them itself.
 #[must_use]
 pub fn safe_line(text: &str, max_chars: usize) -> String {
-    safe_text(text, max_chars).replace('\n', "\\n").replace('\t', "\\t")
+    let shown = safe_text(text, max_chars);
+    if !shown.contains(['\n', '\t', '␤', '␉']) {
+        return shown;
+    }
+    let own = shown.replace('␤', "\\u{2424}").replace('␉', "\\u{2409}");
+    own.replace('\n', "␤").replace('\t', "␉")
+}
+
+/// As [`safe_text`], each line behind a margin: text of several lines cannot pass for lines of the host.
+#[must_use]
+pub fn quoted_text(text: &str, max_chars: usize, margin: &str) -> String {
+    let shown = safe_text(text, max_chars);
+    shown.lines().map(|line| format!("{margin}{line}")).collect::<Vec<_>>().join("\n")
 }
 
 fn misleads(c: char) -> bool {
@@ -52,7 +71,11 @@ mod tests {
     fn escapes_what_misleads_and_keeps_the_rest() {
         assert_eq!(safe_line("\u{1b}[2Jok\r\u{202e}gpj.exe", 100), "\\u{1b}[2Jok\\u{d}\\u{202e}gpj.exe");
         assert_eq!(safe_text("a\tb\nä日本", 100), "a\tb\nä日本");
-        assert_eq!(safe_line("a\nb", 100), "a\\nb");
+        assert_eq!(safe_line("a\nb", 100), "a␤b");
+        assert_eq!(safe_line("a\\nb", 100), "a\\nb");
+        assert_eq!(safe_line("a␤b", 100), "a\\u{2424}b");
+        assert_eq!(safe_text("\\u{1b}", 100), "\\u{5c}u{1b}");
+        assert_eq!(quoted_text("a\nb", 100, "| "), "| a\n| b");
         assert_eq!(safe_line("\u{9b}31m", 100), "\\u{9b}31m");
     }
 
@@ -65,6 +88,12 @@ mod tests {
         #[test]
         fn nothing_shown_misleads(text in any::<String>()) {
             prop_assert!(!safe_text(&text, 50).chars().any(misleads));
+        }
+
+        /// Texts that differ are shown differently.
+        #[test]
+        fn what_is_shown_is_what_there_is(one in "[a\\\\nu{1b}␤\n\u{1b}]{0,6}", other in "[a\\\\nu{1b}␤\n\u{1b}]{0,6}") {
+            prop_assert_eq!(one == other, safe_line(&one, 50) == safe_line(&other, 50));
         }
     }
 }

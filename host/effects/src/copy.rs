@@ -22,6 +22,11 @@ pub fn copy_folder(from: &Path, to: &Path) -> Result<u64, Error> {
     if !from.is_dir() {
         return Err(Error::WorkspaceNotAFolder { path: from.to_owned() });
     }
+    let inside = |source| Error::Io { what: format!("copying {}", from.display()), source };
+    let (source, parent) = (from.canonicalize().map_err(inside)?, to.parent().unwrap_or(to));
+    if parent.canonicalize().map_err(inside)?.starts_with(&source) {
+        return Err(Error::CopyInItself { path: from.to_owned() });
+    }
     let mut copy = Copy { entries: 0, bytes: 0, left_out: 0 };
     copy.folder(from, to)?;
     Ok(copy.left_out)
@@ -42,13 +47,8 @@ impl Copy {
             let kind = entry.file_type().map_err(failed)?;
             let target = to.join(entry.file_name());
             self.entries += 1;
-            if kind.is_dir() {
-                self.folder(&entry.path(), &target)?;
-            } else if kind.is_file() {
-                self.bytes += fs::copy(entry.path(), &target).map_err(failed)?;
-            } else {
-                self.left_out += 1;
-            }
+            // Counted before it is copied: a sparse file has more bytes than the disk.
+            self.bytes += if kind.is_file() { entry.metadata().map_err(failed)?.len() } else { 0 };
             let too_large = |what: &str, limit| Error::TooLarge {
                 what: format!("the number of {what} to copy for this run (work in place, or on a smaller folder)"),
                 limit,
@@ -58,6 +58,13 @@ impl Copy {
             }
             if self.bytes > MAX_BYTES {
                 return Err(too_large("bytes", MAX_BYTES));
+            }
+            if kind.is_dir() {
+                self.folder(&entry.path(), &target)?;
+            } else if kind.is_file() {
+                fs::copy(entry.path(), &target).map_err(failed)?;
+            } else {
+                self.left_out += 1;
             }
         }
         Ok(())

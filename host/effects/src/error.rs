@@ -52,6 +52,12 @@ pub enum Error {
         /// As given.
         program: String,
     },
+    /// A copy would lie in the folder that is copied.
+    #[error("the copy of {path} would lie inside of it; set TMPDIR to a folder elsewhere")]
+    CopyInItself {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error("{what} failed: {source}")]
     Io {
@@ -71,7 +77,8 @@ fusebox_core::error_codes!(Error {
     Conflict => "FBX-3005",
     TooLarge => "FBX-3006",
     ProgramNotFound => "FBX-3007",
-    Io => "FBX-3008",
+    CopyInItself => "FBX-3008",
+    Io => "FBX-3009",
 });
 
 impl From<Error> for Failure {
@@ -82,7 +89,10 @@ impl From<Error> for Failure {
             Error::NotRegular { .. } => Self::Denied(text),
             Error::Conflict { .. } => Self::Conflict(text),
             Error::TooLarge { .. } => Self::Limit(text),
-            Error::WorkspaceMissing { .. } | Error::WorkspaceNotAFolder { .. } | Error::Io { .. } => Self::Io(text),
+            Error::WorkspaceMissing { .. }
+            | Error::WorkspaceNotAFolder { .. }
+            | Error::CopyInItself { .. }
+            | Error::Io { .. } => Self::Io(text),
         }
     }
 }

@@ -107,6 +107,7 @@ pub async fn run_process(spec: ProcessSpec, mut on_output: impl FnMut(Output, &[
             }
             () = &mut limit, if !ended && !exit.timed_out => {
                 exit.timed_out = true;
+                // What has left the group by the time its leader is gone is the process sandbox's matter.
                 group.kill();
             }
             () = &mut drain, if ended => break,
@@ -163,14 +164,14 @@ fn command(spec: &ProcessSpec) -> Command {
 /// A process group; killed when it goes out of scope.
 struct Group {
     #[cfg(unix)]
-    leader: Option<rustix::process::Pid>,
+    leader: std::cell::Cell<Option<rustix::process::Pid>>,
 }
 
 impl Group {
     #[cfg(unix)]
     fn of(child: &Child) -> Self {
         let leader = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
-        Self { leader }
+        Self { leader: std::cell::Cell::new(leader) }
     }
 
     #[cfg(not(unix))]
@@ -178,9 +179,10 @@ impl Group {
         Self {}
     }
 
+    /// Kills it, once: when its leader has been waited for, its number may be given to another group.
     fn kill(&self) {
         #[cfg(unix)]
-        if let Some(leader) = self.leader {
+        if let Some(leader) = self.leader.take() {
             // It fails when nothing is left of the group, which is what was wanted.
             let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }

@@ -38,8 +38,8 @@ impl Environment {
     }
 }
 
-/// The executable that `name` stands for in the folder `cwd`: itself when it holds a `/`, else the first one on the
-/// search path. Relative entries of the search path are left out: they would depend on the workspace.
+/// The executable that `name` stands for in the folder `cwd`, all links resolved: itself when it holds a `/`, else the
+/// first one on the search path. Relative entries of the search path are left out: they would depend on the workspace.
 ///
 /// # Errors
 /// [`Error::ProgramNotFound`].
@@ -50,7 +50,8 @@ pub fn resolve_program(name: &str, cwd: &Path, environment: &Environment) -> Res
         let mut folders = environment.search_path().into_iter().filter(|folder| folder.is_absolute());
         folders.find_map(|folder| Some(folder.join(name)).filter(|path| !name.is_empty() && is_executable(path)))
     };
-    found.ok_or_else(|| Error::ProgramNotFound { program: name.chars().take(200).collect() })
+    let missing = || Error::ProgramNotFound { program: name.chars().take(200).collect() };
+    found.ok_or_else(missing)?.canonicalize().map_err(|_| missing())
 }
 
 #[cfg(unix)]
@@ -82,7 +83,7 @@ mod tests {
     fn programs_are_found_on_the_search_path_only() {
         let environment = environment(&[("PATH", "rel:/nowhere:/bin:/usr/bin")]);
         let found = resolve_program("sh", Path::new("/"), &environment).unwrap();
-        assert!(found.is_absolute() && found.ends_with("sh"), "{found:?}");
+        assert!(found.is_absolute() && !found.is_symlink(), "{found:?}");
         for missing in ["no-such-program", "", "./sh", "etc/passwd"] {
             assert!(resolve_program(missing, Path::new("/"), &environment).is_err(), "{missing}");
         }

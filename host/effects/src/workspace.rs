@@ -1,5 +1,6 @@
 //! Files of a workspace.
 
+use std::cell::Cell;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -265,28 +266,32 @@ impl Workspace {
 struct Temporary<'a> {
     parent: &'a Dir,
     name: String,
-    kept: std::cell::Cell<bool>,
+    /// The handle that created it: its name is never opened again.
+    file: File,
+    kept: Cell<bool>,
 }
 
 impl<'a> Temporary<'a> {
     fn create(parent: &'a Dir, path: &WorkspacePath) -> Result<Self, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(".fusebox-{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let options = OpenOptions::new().write(true).create_new(true).clone();
-        parent.open_with(&name, &options).map_err(|error| io(path, "writing beside", error))?;
-        Ok(Self { parent, name, kept: std::cell::Cell::new(false) })
+        loop {
+            let name = format!(".fusebox-{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            match parent.open_with(&name, OpenOptions::new().write(true).create_new(true)) {
+                Ok(file) => return Ok(Self { parent, name, file, kept: Cell::new(false) }),
+                // A leftover of a process with the same id that was killed; the next name is free at some point.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(io(path, "writing beside", error)),
+            }
+        }
     }
 
     fn fill(&self, content: &[u8], mode: Option<cap_std::fs::Permissions>, path: &WorkspacePath) -> Result<(), Error> {
         let fill = || -> std::io::Result<()> {
-            let mut options = OpenOptions::new();
-            options.write(true).follow(FollowSymlinks::No);
-            let mut file = self.parent.open_with(&self.name, &options)?;
-            file.write_all(content)?;
+            (&self.file).write_all(content)?;
             if let Some(mode) = mode {
-                file.set_permissions(mode)?;
+                self.file.set_permissions(mode)?;
             }
-            file.sync_all()
+            self.file.sync_all()
         };
         fill().map_err(|error| io(path, "writing", error))
     }
@@ -330,15 +335,22 @@ fn kind_of(is_file: bool, is_folder: bool) -> EntryKind {
 }
 
 fn io(path: &WorkspacePath, what: &str, error: std::io::Error) -> Error {
-    let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
     match error.kind() {
         ErrorKind::NotFound => Error::NotFound { path: path.to_string() },
         ErrorKind::NotADirectory | ErrorKind::IsADirectory => Error::NotRegular { path: path.to_string() },
-        _ if is_link => Error::NotRegular { path: path.to_string() },
-        // What opening a socket answers, and a FIFO without a reader.
-        _ if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
-            Error::NotRegular { path: path.to_string() }
-        }
+        _ if is_no_file(&error) => Error::NotRegular { path: path.to_string() },
         _ => Error::Io { what: format!("{what} {path}"), source: error },
     }
+}
+
+/// Whether the system says that there is a link, a socket, or a FIFO without a reader.
+#[cfg(unix)]
+fn is_no_file(error: &std::io::Error) -> bool {
+    let said = error.raw_os_error();
+    [rustix::io::Errno::LOOP, rustix::io::Errno::NXIO].iter().any(|errno| said == Some(errno.raw_os_error()))
+}
+
+#[cfg(not(unix))]
+fn is_no_file(_: &std::io::Error) -> bool {
+    false
 }

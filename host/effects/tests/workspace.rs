@@ -46,6 +46,7 @@ fn links_are_never_followed() {
     assert_eq!(fs::read_dir(folder.path().join("outer")).unwrap().count(), 1);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_fifo_does_not_block() {
     let (_folder, workspace) = workspace();
@@ -115,4 +116,9 @@ fn a_copy_has_no_links() {
     assert_eq!(fs::read_to_string(copy.join("sub/a")).unwrap(), "x");
     assert!(!copy.join("etc").exists());
     assert!(copy_folder(&folder.path().join("no"), &folder.path().join("c2")).is_err());
+    let inside = copy_folder(workspace.root(), &workspace.root().join("sub/copy"));
+    assert!(matches!(inside, Err(Error::CopyInItself { .. })));
+    let sparse = fs::File::create(workspace.root().join("sparse")).unwrap();
+    sparse.set_len(1 << 43).unwrap();
+    assert!(matches!(copy_folder(workspace.root(), &folder.path().join("c3")), Err(Error::TooLarge { .. })));
 }

@@ -26,6 +26,11 @@ CREATE TRIGGER events_are_not_updated BEFORE UPDATE ON events
     BEGIN SELECT RAISE(ABORT, 'events are never changed'); END;
 CREATE TRIGGER events_are_not_deleted BEFORE DELETE ON events
     BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END;
+-- REPLACE deletes without asking the trigger above.
+CREATE TRIGGER events_are_not_replaced BEFORE INSERT ON events
+    WHEN EXISTS (SELECT 1 FROM events WHERE log_index = NEW.log_index)
+      OR EXISTS (SELECT 1 FROM events WHERE run_id = NEW.run_id AND seq = NEW.seq)
+    BEGIN SELECT RAISE(ABORT, 'events are never replaced'); END;
 CREATE TABLE blobs (
     digest BLOB NOT NULL UNIQUE,
     bytes  BLOB NOT NULL

@@ -85,7 +85,12 @@ fn events_can_be_neither_changed_nor_deleted() {
     let (_folder, store) = store();
     store.append(batch(&events(&run("a"), 1))).wait().unwrap();
     let other = rusqlite::Connection::open(store.path()).unwrap();
-    for attack in ["UPDATE events SET payload = '{}'", "DELETE FROM events"] {
+    for attack in [
+        "UPDATE events SET payload = '{}'",
+        "DELETE FROM events",
+        "INSERT OR REPLACE INTO events SELECT log_index, run_id, seq, time_us, 'x', payload, previous, hash FROM events",
+        "INSERT OR REPLACE INTO events SELECT log_index + 9, run_id, seq, time_us, 'x', payload, previous, hash FROM events",
+    ] {
         let error = other.execute(attack, []).unwrap_err();
         assert!(error.to_string().contains("never"), "{error}");
     }

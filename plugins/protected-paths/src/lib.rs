@@ -39,7 +39,7 @@ struct Settings {
     protect: Vec<Glob>,
     /// May be read, but neither written nor removed.
     read_only: Vec<Glob>,
-    /// Exceptions from both, such as `.env.example`.
+    /// Files that are excepted from both, such as `.env.example`; not what lies below them.
     except: Vec<Glob>,
 }
 
@@ -118,22 +118,39 @@ fn refused(verb: &str, path: &str, glob: &str) -> Finding {
     Finding::error("protected-path", format!("{path} may not be {verb}: it is protected by {glob}"))
 }
 
-/// The first of `globs` that matches, unless an exception does.
+/// The first of `globs` that matches, unless an exception covers what it matched.
 fn matching<'a>(globs: &'a [Glob], path: &str, settings: &Settings) -> Option<&'a str> {
     let path = lower(path);
-    let glob = globs.iter().find(|glob| matches(glob, &path))?;
-    (!settings.except.iter().any(|except| matches(except, &path))).then_some(glob)
+    let is_excepted = |hit: Hit| settings.except.iter().any(|except| excepts(except, &path, hit));
+    globs.iter().find(|glob| hits(glob, &path).any(|hit| !is_excepted(hit))).map(|glob| &**glob)
 }
 
-/// Whether a glob matches a path in lower case, or something that the path lies below.
-fn matches(glob: &str, path: &str) -> bool {
+/// What of a path a glob matched: from where to where.
+#[derive(Clone, Copy)]
+struct Hit {
+    start: usize,
+    end: usize,
+}
+
+/// What a glob matches in a path in lower case: its parts or, for a glob with `/`, what the path lies below, and itself.
+fn hits<'a>(glob: &'a str, path: &'a str) -> impl Iterator<Item = Hit> + 'a {
     let glob = lower(glob);
-    if glob.contains('/') {
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        ends.filter_map(|end| path.get(..end)).any(|above| glob_match(&*glob, above))
-    } else {
-        path.split('/').any(|part| may_match(&glob, part) && glob_match(&*glob, part))
-    }
+    let from_the_top = glob.contains('/');
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    let mut next = 0;
+    ends.map(move |end| {
+        let start = std::mem::replace(&mut next, end + 1);
+        Hit { start: if from_the_top { 0 } else { start }, end }
+    })
+    .filter(move |hit| {
+        let text = path.get(hit.start..hit.end).unwrap_or_default();
+        may_match(&glob, text) && glob_match(&*glob, text)
+    })
+}
+
+/// Whether an exception lifts a hit: it names the file itself, and the hit is no folder above the file.
+fn excepts(except: &str, path: &str, hit: Hit) -> bool {
+    hit.end == path.len() && hits(except, path).any(|own| own.end == path.len())
 }
 
 /// Whether the first characters allow a match: most parts of most paths are ruled out by them alone.
@@ -206,6 +223,15 @@ mod tests {
         for path in ["src/main.rs", "gitignore", ".gitignore", ".env.example", "environment", "keys.md"] {
             assert_eq!(check(write(path), &settings), Ruling::Abstain, "{path}");
         }
+    }
+
+    #[test]
+    fn an_exception_lifts_only_what_it_names() {
+        let settings = Settings::default();
+        for path in [".git/.env.example", ".env.example/id_rsa", "a/.env.example/.env", ".ssh/.env.example"] {
+            assert_eq!(check(write(path), &settings), Ruling::Deny, "{path}");
+        }
+        assert_eq!(check(write("a/b/.env.example"), &settings), Ruling::Abstain);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::state::{Execution, Phase, RunState, Stage, StepState};
-use crate::event::{AllowedBy, Event, Usage};
+use crate::event::{AllowedBy, Event, Judgement, Usage};
 use crate::gate::GuardAnswer;
 use crate::situation::HistoryEntry;
 use crate::{Amounts, ApprovalAnswer, BudgetKind, Gate, Verdict};
@@ -20,6 +20,7 @@ impl RunState {
                 self.started_us = Some(time_us);
             }
             Event::StepProposed { .. } => {
+                self.proposed_us = time_us;
                 self.stage = Stage::Gate(Gate::new(Arc::clone(&self.setup.gate), self.approval_reasons()));
             }
             Event::EffectsPreviewed { effects, usage, .. } => {
@@ -60,7 +61,8 @@ impl RunState {
                 }
             }
             Event::StepStarted { reserved, .. } => self.start(reserved),
-            Event::EffectIntended { call, effect, allowed_by, .. } => {
+            Event::EffectIntended { call, effect, allowed_by, judgement, .. } => {
+                self.judged(judgement.as_ref());
                 if let Stage::Executing(execution) = &mut self.stage {
                     if let AllowedBy::Covered(place) = allowed_by
                         && !effect.only_reads()
@@ -76,7 +78,7 @@ impl RunState {
                     execution.open.remove(call);
                 }
             }
-            Event::EffectRefused { .. } => {}
+            Event::EffectRefused { judgement, .. } => self.judged(judgement.as_ref()),
             Event::StepCompleted { output, summary, usage, .. } => {
                 self.settle(*usage, true);
                 if let Some(step) = self.steps.get_mut(self.cursor) {
@@ -88,8 +90,8 @@ impl RunState {
                 self.settle(*usage, true);
                 self.end_step(StepState::Failed, message);
             }
-            Event::StepInDoubt { message, .. } => {
-                self.settle(Usage::default(), true);
+            Event::StepInDoubt { message, usage, .. } => {
+                self.settle(*usage, true);
                 self.end_step(StepState::InDoubt, message);
             }
             Event::StepSkipped { message, .. } => self.end_step(StepState::Skipped, message),
@@ -98,6 +100,15 @@ impl RunState {
                 self.phase = Phase::Ended(*end);
                 self.stage = Stage::Idle;
             }
+        }
+    }
+
+    /// What an effect that was judged alone costs, and the limits that guards asked for.
+    fn judged(&mut self, judgement: Option<&Judgement>) {
+        if let Some(Judgement { decision, usage }) = judgement {
+            self.spend(*usage);
+            self.limits = self.limits.tighten(&decision.limits);
+            self.ledger.tighten(&decision.limits);
         }
     }
 

@@ -4,7 +4,7 @@ use super::state::{Command, HostCallJudgement, Phase, RunState, Stage, StepDone}
 use crate::event::{AllowedBy, Event, RunEnd, SkipReason, Usage};
 use crate::gate::GuardAnswer;
 use crate::policy::OnDenied;
-use crate::{Amounts, ApprovalAnswer, BudgetKind, Decision, Effect, Error, Impact, Ledger, Ruling, StepId};
+use crate::{Amounts, ApprovalAnswer, BudgetKind, Decision, Digest, Effect, Error, Impact, Ledger, Ruling, StepId};
 
 /// The events that follow from a command in a state. The state is not changed; apply the events to change it.
 ///
@@ -16,14 +16,14 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
         return Err(not_now(state, &command));
     }
     match (command, &state.stage) {
-        (Command::Kill { by }, _) => Ok(kill(state, &by)),
+        (Command::Kill { by, tape, usage }, _) => Ok(kill(state, &by, tape, usage)),
         (Command::Advance, Stage::Idle) => Ok(propose(state, now_us)),
         (Command::Advance, Stage::Gate(gate)) => match gate.ask() {
             crate::GateAsk::Decided(decision) => Ok(decided(state, decision)),
             _ => Err(not_now(state, &Command::Advance)),
         },
-        (Command::Advance, Stage::Decided { decision, effects }) => Ok(follow(state, decision, effects)),
-        (Command::Advance, Stage::Approved { effects }) => Ok(start(state, effects)),
+        (Command::Advance, Stage::Decided { decision, effects }) => Ok(follow(state, decision, effects, now_us)),
+        (Command::Advance, Stage::Approved { effects }) => Ok(start(state, effects, now_us)),
         (Command::Previewed { effects, usage }, Stage::Gate(gate)) if gate.ask() == crate::GateAsk::Preview => {
             Ok(with_step(state, |step| vec![Event::EffectsPreviewed { step, effects, usage }]))
         }
@@ -53,8 +53,13 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
         }
         (Command::Completed(done), Stage::Executing(_)) => Ok(completed(state, done)),
         (Command::Failed { end, message, retry_can_help, tape, usage }, Stage::Executing(_) | Stage::Gate(_)) => {
+            let text = message.clone();
             let failed = with_step(state, |step| {
-                vec![Event::StepFailed { step, end, message: message.clone(), retry_can_help, tape, usage }]
+                vec![if is_in_doubt(state) {
+                    Event::StepInDoubt { step, end, message: text, tape, usage }
+                } else {
+                    Event::StepFailed { step, end, message: text, retry_can_help, tape, usage }
+                }]
             });
             Ok(failed.into_iter().chain([after_failure(state, usage, message, now_us)]).collect())
         }
@@ -147,9 +152,9 @@ fn decided(state: &RunState, decision: &Decision) -> Vec<Event> {
 }
 
 /// What follows from a decision.
-fn follow(state: &RunState, decision: &Decision, effects: &[Effect]) -> Vec<Event> {
+fn follow(state: &RunState, decision: &Decision, effects: &[Effect], now_us: u64) -> Vec<Event> {
     match decision.ruling {
-        Ruling::Allow => start(state, effects),
+        Ruling::Allow => start(state, effects, now_us),
         Ruling::Review => {
             let Some(binding) = state.binding(effects) else { return Vec::new() };
             with_step(state, |step| vec![Event::ApprovalRequested { step, binding }])
@@ -185,7 +190,11 @@ fn skip(state: &RunState, reason: SkipReason, message: String) -> Vec<Event> {
     events
 }
 
-fn start(state: &RunState, effects: &[Effect]) -> Vec<Event> {
+fn start(state: &RunState, effects: &[Effect], now_us: u64) -> Vec<Event> {
+    // Judging and asking take time, too.
+    if let Some(kind) = out_of_budget(state, now_us) {
+        return vec![end(RunEnd::Budget, format!("the budget {kind} is used up"))];
+    }
     let reserved: Amounts = [(BudgetKind::Steps, 1)].into();
     if let Err(error) = state.ledger.can_reserve(&reserved) {
         return vec![end(RunEnd::Budget, error.to_string())];
@@ -203,14 +212,18 @@ fn host_call(
 ) -> Vec<Event> {
     let allowed_by = match (state.covering(&effect), judgement) {
         (Some(index), _) => Ok(AllowedBy::Covered(u32::try_from(index).unwrap_or(u32::MAX))),
-        (None, HostCallJudgement::Decided(decision)) if decision.ruling == Ruling::Allow => Ok(AllowedBy::Judged),
-        (None, HostCallJudgement::Decided(decision)) => Err(decision.why()),
+        (None, HostCallJudgement::Decided(judged)) if judged.decision.ruling == Ruling::Allow => Ok(AllowedBy::Judged),
+        (None, HostCallJudgement::Decided(judged)) => Err(judged.decision.why()),
         (None, HostCallJudgement::NotNeeded) => Err("no approved effect covers it".to_owned()),
+    };
+    let judgement = match judgement {
+        HostCallJudgement::NotNeeded => None,
+        HostCallJudgement::Decided(judged) => Some(judged.clone()),
     };
     with_step(state, |step| {
         vec![match allowed_by {
-            Ok(allowed_by) => Event::EffectIntended { step, call: calls, effect, allowed_by, note },
-            Err(reason) => Event::EffectRefused { step, effect, reason },
+            Ok(allowed_by) => Event::EffectIntended { step, call: calls, effect, allowed_by, judgement, note },
+            Err(reason) => Event::EffectRefused { step, effect, reason, judgement },
         }]
     })
 }
@@ -232,20 +245,21 @@ fn after_failure(state: &RunState, usage: Usage, message: String, now_us: u64) -
     }
 }
 
-fn kill(state: &RunState, by: &str) -> Vec<Event> {
-    let message = format!("killed by {by}");
+/// Whether an effect that changes the world was intended and is not known to have happened.
+fn is_in_doubt(state: &RunState) -> bool {
+    let Stage::Executing(execution) = &state.stage else { return false };
+    execution.open.values().any(|effect| !effect.only_reads())
+}
+
+fn kill(state: &RunState, by: &str, tape: Option<Digest>, usage: Usage) -> Vec<Event> {
+    let (killed, message) = ("killed".to_owned(), format!("killed by {by}"));
     let mut events = match &state.stage {
-        Stage::Executing(execution) if execution.open.values().any(|effect| !effect.only_reads()) => {
-            with_step(state, |step| vec![Event::StepInDoubt { step, message: message.clone() }])
-        }
         Stage::Executing(_) => with_step(state, |step| {
-            vec![Event::StepFailed {
-                step,
-                end: "killed".to_owned(),
-                message: message.clone(),
-                retry_can_help: false,
-                tape: None,
-                usage: Usage::default(),
+            let (end, message) = (killed, message.clone());
+            vec![if is_in_doubt(state) {
+                Event::StepInDoubt { step, end, message, tape, usage }
+            } else {
+                Event::StepFailed { step, end, message, retry_can_help: false, tape, usage }
             }]
         }),
         _ => Vec::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::Bound;
-use crate::event::{RunEnd, Usage};
+use crate::event::{Judgement, RunEnd, Usage};
 use crate::gate::{GateAsk, GateSetup, GuardAnswer, Reason};
 use crate::situation::{HistoryEntry, Position};
 use crate::{
@@ -140,6 +140,7 @@ pub struct RunState {
     pub(super) ledger: Ledger,
     pub(super) history: Arc<Vec<HistoryEntry>>,
     pub(super) started_us: Option<u64>,
+    pub(super) proposed_us: u64,
     pub(super) seq: u64,
 }
 
@@ -181,7 +182,7 @@ pub enum HostCallJudgement {
     /// It was not: an approved effect covers it.
     NotNeeded,
     /// It was judged then and there.
-    Decided(Decision),
+    Decided(Judgement),
 }
 
 /// What came of a step that was carried out.
@@ -267,6 +268,10 @@ pub enum Command {
     Kill {
         /// Who or what, for people.
         by: String,
+        /// Digest of the tape of the step that was under way, if there is one.
+        tape: Option<Digest>,
+        /// What that step had used.
+        usage: Usage,
     },
 }
 
@@ -285,6 +290,7 @@ impl RunState {
             ledger: Ledger::new(&setup.limits),
             history: Arc::default(),
             started_us: None,
+            proposed_us: 0,
             seq: 0,
             setup,
         }
@@ -349,6 +355,12 @@ impl RunState {
     #[must_use]
     pub fn started_us(&self) -> Option<u64> {
         self.started_us
+    }
+
+    /// When the current step was proposed, in microseconds since 1970.
+    #[must_use]
+    pub fn proposed_us(&self) -> u64 {
+        self.proposed_us
     }
 
     /// The step that is under way or comes next; `None` behind the last.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{Ask, Command, HostCallJudgement, Phase, RunSetup, RunState, StepDone, StepState, decide};
-use crate::event::{Event, RunEnd, Usage};
+use crate::event::{Event, Judgement, RunEnd, Usage};
 use crate::gate::{GateSetup, GuardAnswer, GuardSlot};
 use crate::policy::{GuardMode, OnDenied, OnError, StepTypePolicy};
 use crate::{
@@ -26,7 +26,12 @@ fn setup(steps: usize, on_denied: OnDenied, needs_approval: bool, limits: RunLim
         policy_digest: policy.digest(),
         policy: Arc::new(policy),
         plugins: BTreeMap::new(),
-        gate: Arc::new(GateSetup { guards: vec![slot], impact: None, when_all_abstain: Ruling::Allow }),
+        gate: Arc::new(GateSetup {
+            guards: vec![slot],
+            impact: None,
+            when_all_abstain: Ruling::Allow,
+            own: crate::builtin::OwnPlaces::default(),
+        }),
         claimed_approval: BTreeMap::new(),
         limits,
     })
@@ -61,7 +66,12 @@ fn failed() -> Command {
 }
 
 fn decision(ruling: Ruling) -> HostCallJudgement {
-    HostCallJudgement::Decided(Decision { ruling, reasons: vec![], impact: None, limits: RunLimits::default() })
+    let decision = Decision { ruling, reasons: vec![], impact: None, limits: RunLimits::default() };
+    HostCallJudgement::Decided(Judgement { decision, usage: usage(1) })
+}
+
+fn kill() -> Command {
+    Command::Kill { by: "test".into(), tape: None, usage: usage(1) }
 }
 
 fn any_ruling() -> impl Strategy<Value = Ruling> {
@@ -93,7 +103,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         3 => (0..3u32).prop_map(|call| Command::HostCallDone { call, failure: None }),
         3 => Just(done(5)),
         1 => Just(failed()),
-        1 => Just(Command::Kill { by: "test".into() }),
+        1 => Just(kill()),
     ]
 }
 
@@ -166,7 +176,7 @@ proptest! {
         prop_assert!(ended.is_none_or(|place| place + 1 == log.len()));
         if let Phase::Ended(_) = state.phase() {
             prop_assert_eq!(state.ask(), Ask::Nothing);
-            let is_refused = matches!(decide(&state, Command::Kill { by: "again".into() }, 0), Err(Error::NotNow { .. }));
+            let is_refused = matches!(decide(&state, kill(), 0), Err(Error::NotNow { .. }));
             prop_assert!(is_refused);
         }
 
@@ -254,7 +264,7 @@ fn killing_leaves_an_open_write_in_doubt() {
     let mut state = executing(RunLimits::default());
     let call = Command::HostCall { effect: effect("a"), judgement: HostCallJudgement::NotNeeded, note: None };
     tell(&mut state, call);
-    tell(&mut state, Command::Kill { by: "test".into() });
+    tell(&mut state, kill());
     assert_eq!(state.steps()[0].state, StepState::InDoubt);
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Killed));
 }
@@ -272,6 +282,27 @@ fn an_approval_of_something_else_is_void() {
     let wrong = Command::Answered { binding: Binding(Digest::ZERO), answer };
     assert!(matches!(decide(&state, wrong, 0), Err(Error::BindingChanged { .. })));
     assert_eq!(state.phase(), Phase::Paused);
+}
+
+#[test]
+fn failing_with_an_open_write_leaves_it_in_doubt() {
+    let mut state = executing(RunLimits::default());
+    tell(&mut state, Command::HostCall { effect: effect("a"), judgement: HostCallJudgement::NotNeeded, note: None });
+    tell(&mut state, failed());
+    assert_eq!(state.steps()[0].state, StepState::InDoubt);
+}
+
+#[test]
+fn a_step_does_not_start_when_the_time_is_up() {
+    let mut state =
+        RunState::new(setup(1, OnDenied::Stop, false, RunLimits { time_us: Some(10), ..RunLimits::default() }));
+    tell(&mut state, Command::Advance);
+    tell(&mut state, Command::Advance);
+    tell(&mut state, Command::Previewed { effects: vec![], usage: usage(0) });
+    tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+    tell(&mut state, Command::Advance);
+    let events = decide(&state, Command::Advance, 10).unwrap();
+    assert!(matches!(events[..], [Event::RunEnded { end: RunEnd::Budget, .. }]));
 }
 
 #[test]
