@@ -208,7 +208,7 @@ pub mod workspace {
     /// A whole file of at most `max` bytes.
     ///
     /// # Errors
-    /// As [`read`], and `limit` when the file is larger than `max`.
+    /// As [`read()`], and `limit` when the file is larger than `max`.
     pub fn read_all(path: &str, max: u64) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         loop {
@@ -242,7 +242,7 @@ pub mod workspace {
     /// Removes a file.
     ///
     /// # Errors
-    /// `not-found`, and as [`write`].
+    /// `not-found`, and as [`write()`].
     pub fn remove(path: &str) -> Result<(), Failure> {
         host_or_fake!(import::remove(path), |fakes| fakes.remove(path))
     }

@@ -238,7 +238,7 @@ fn bad_command_lines_are_refused_each_with_its_own_code() {
         (run(&["--workspace", "workspace", "--policy", "nowhere.toml"]), "FBX-5005", "policy"),
         (run(&["--workspace", "workspace", "--policy", "typo.toml"]), "FBX-5006", "on_eror"),
         (run(&["--workspace", "workspace", "--policy", "unknown.toml"]), "FBX-5007", "did you mean"),
-        (run(&["--workspace", "workspace", "--policy", "kind.toml"]), "FBX-5009", "executor"),
+        (run(&["--workspace", "workspace", "--policy", "kind.toml"]), "FBX-5009", "another plugin"),
         (run(&["--workspace", "workspace", "--policy", "settings.toml"]), "FBX-5010", "/etc"),
         (run(&["--workspace", "workspace", "--policy", "absent.toml"]), "FBX-5005", "mine.wasm"),
         (run(&["--workspace", "workspace", "--policy", "cut.toml"]), "FBX-2003", "hostile"),
@@ -478,4 +478,119 @@ fn an_executor_has_no_effect_that_nobody_allowed() {
         assert!(events(&lines, "effect_intended").is_empty());
         assert_eq!(events(&lines, "effect_refused").len(), usize::from(!grants.is_empty()));
     }
+}
+
+#[test]
+fn what_an_agent_writes_cannot_pass_for_lines_of_the_host() {
+    let place = Place::new();
+    let forged = "tidy up\n\nCOMPLETED all steps were carried out\u{1b}[8m";
+    let plan = json!({ "goal": forged, "agent": { "id": forged }, "steps": [
+        { "step_type": "edit_file", "input": { "path": format!("{forged}/.env"), "new_content": "x" }, "description": forged },
+    ] });
+    place.write("plan.json", plan.to_string());
+    let output = place.fusebox(&["run", "plan.json", "--workspace", "workspace", "--approve", "all"]);
+    assert_eq!(output.status.code(), Some(3));
+    let shown = text(&output.stdout);
+    assert!(!shown.lines().any(|line| line.starts_with("COMPLETED")) && !shown.contains('\u{1b}'), "{shown}");
+}
+
+#[test]
+fn a_preview_tells_nothing_of_what_guards_deny_and_keeps_nothing_of_it() {
+    let place = Place::new();
+    place.write("workspace/.env", "API_KEY=s3cr3tvalue");
+    for find in ["API_KEY=s", "API_KEY=t"] {
+        let edit = step("edit_file", json!({ "path": ".env", "find": find, "replace": "q" }));
+        let (code, lines) = place.run_steps(&json!([edit.clone()]), &[]);
+        assert_eq!(code, 3, "{find}");
+        assert_eq!(
+            events(&lines, "step_skipped")[0]["message"],
+            "protected-paths: .env may not be read: it is protected by .env"
+        );
+        place.write("action.json", edit.to_string());
+        let output = place.fusebox(&["check", "action.json", "--workspace", "workspace"]);
+        assert_eq!(output.status.code(), Some(3), "{find} {}", text(&output.stderr));
+    }
+    for file in
+        std::fs::read_dir(place.path("home")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(11).any(|window| window == b"s3cr3tvalue"), "{file:?}");
+    }
+}
+
+#[test]
+fn a_step_does_not_start_when_its_time_is_up_and_is_in_doubt_when_it_is_cut_off() {
+    let place = Place::new();
+    let steps =
+        json!([{ "step_type": "run_command", "input": { "shell": "echo x > mark; sleep 1000" }, "time_limit_s": 1 }]);
+    let (code, lines) = place.run_steps(&steps, &[]);
+    assert_eq!((code, &lines.last().unwrap()["steps"][0]["state"]), (1, &json!("in_doubt")));
+    assert_eq!(events(&lines, "step_in_doubt")[0]["end"], "deadline");
+}
+
+#[test]
+fn a_plan_cannot_leave_its_folder_through_a_link() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("plans")).unwrap();
+    std::os::unix::fs::symlink("../workspace", place.path("plans/link")).unwrap();
+    let plan = json!({ "goal": "g", "agent": { "id": "a" }, "workspace": { "path": "link", "mode": "in-place" },
+        "steps": [step("read_file", json!({ "path": "a" }))] });
+    place.write("plans/plan.json", plan.to_string());
+    refused(&place, &["run", "plans/plan.json"], "FBX-5014", "link");
+}
+
+#[test]
+fn endless_input_is_refused() {
+    let place = Place::new();
+    refused(&place, &["run", "/dev/zero"], "FBX-5019", "/dev/zero");
+    refused(&place, &["plugins", "show", "/dev/zero"], "FBX-5019", "/dev/zero");
+    place.write("policy.toml", "[guards.x]\npath = '/dev/zero'");
+    refused(&place, &["plugins", "--policy", "policy.toml"], "FBX-5019", "/dev/zero");
+}
+
+#[test]
+fn a_program_that_is_swapped_after_its_approval_does_not_run() {
+    let place = Place::new();
+    for (name, word) in [("good", "good"), ("evil", "evil")] {
+        let path = place.write(&format!("workspace/{name}"), format!("#!/bin/sh\necho {word} > ran-{word}\n"));
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    std::os::unix::fs::symlink("good", place.path("workspace/prog")).unwrap();
+    let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "argv": ["./prog"] }))]), &[]);
+    assert_eq!(code, 0, "{lines:#?}");
+    let effect = &events(&lines, "effects_previewed")[0]["effects"][0];
+    assert!(effect["program"].as_str().unwrap().ends_with("/workspace/good"), "what it stands for is shown: {effect}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_kill_does_not_wait_for_whoever_reads_the_output() {
+    let place = Place::new();
+    let steps = json!([step("run_command", json!({ "shell": "touch started; seq 1 300000; sleep 1000" }))]);
+    place.write("plan.json", json!({ "goal": "g", "agent": { "id": "a" }, "steps": steps }).to_string());
+    let args = ["run", "plan.json", "--workspace", "workspace", "--approve", "all"];
+    let mut child = place.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !place.path("workspace/started").exists() {
+        assert!(Instant::now() < deadline, "the process did not start");
+    }
+    let killed = Instant::now();
+    let target = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(target, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+    assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
+}
+
+#[test]
+fn a_reader_that_goes_away_stops_nothing() {
+    let place = Place::new();
+    place.write("workspace/a", "x");
+    let steps: Vec<Value> = (0..50).map(|_| step("read_file", json!({ "path": "a" }))).collect();
+    place.write("plan.json", json!({ "goal": "g", "agent": { "id": "a" }, "steps": steps }).to_string());
+    let args = ["run", "plan.json", "--workspace", "workspace", "--json"];
+    let mut child = place.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
 }

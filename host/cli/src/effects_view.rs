@@ -1,10 +1,11 @@
 //! Showing effects: facts of the host, with everything that others wrote escaped.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use fusebox::Effect;
-use fusebox::core::show::{safe_line, safe_text};
+use fusebox::core::show::{quoted_text, safe_line, safe_text};
 use fusebox::core::{Contents, Digest};
 use similar::{ChangeTag, TextDiff};
 
@@ -12,6 +13,10 @@ use similar::{ChangeTag, TextDiff};
 const MAX_LINE: usize = 400;
 /// Most lines of one diff.
 const MAX_DIFF_LINES: usize = 400;
+/// Largest text that is compared, in bytes.
+const MAX_DIFF_BYTES: usize = 1024 * 1024;
+/// How long it is compared; afterwards the difference is shown coarser than it is.
+const DIFF_TIME: Duration = Duration::from_millis(200);
 /// Unchanged lines around each change.
 const CONTEXT_LINES: usize = 3;
 
@@ -43,7 +48,12 @@ pub fn headline(effect: &Effect) -> String {
         Effect::Write { path, size, .. } => format!("changes {} ({size} bytes afterwards)", line(&path.to_string())),
         Effect::Remove { path, .. } => format!("removes {}", line(&path.to_string())),
         Effect::Run { argv, shell_text: None, .. } => format!("runs {}", line(&quoted(argv))),
-        Effect::Run { shell_text: Some(text), .. } => format!("runs the shell line {}", line(text)),
+        Effect::Run { shell_text: Some(text), .. } => match text.trim_end().split_once('\n') {
+            None => format!("runs the shell line {}", line(text)),
+            Some((first, rest)) => {
+                format!("runs {} shell lines, the first is {}", rest.lines().count() + 1, line(first))
+            }
+        },
         Effect::Prompt { model, size, .. } => format!("sends {size} bytes to the model {}", line(model)),
         Effect::Net { method, host, port, path } => {
             format!("requests {} {}:{port}{}", line(method), line(host), line(path))
@@ -61,7 +71,10 @@ fn one(effect: &Effect, contents: &Contents) -> String {
             shown.push_str(&diff(before.as_ref(), after, contents));
             Ok(())
         }
-        Effect::Run { argv, program, cwd, env_names, .. } => {
+        Effect::Run { argv, program, cwd, env_names, shell_text } => {
+            if let Some(text) = shell_text {
+                let _ = writeln!(shown, "{}", quoted_text(text, 16_000, "  │ "));
+            }
             let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();
             let line = |text: &str| safe_line(text, MAX_LINE);
             writeln!(shown, "  arguments   {}", line(&words.join(" ")))
@@ -74,7 +87,7 @@ fn one(effect: &Effect, contents: &Contents) -> String {
         }
         Effect::Prompt { content, max_output_tokens, .. } => {
             let text = contents.get(content).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            let text = safe_text(&text.unwrap_or_default(), 4000);
+            let text = quoted_text(&text.unwrap_or_default(), 4000, "  │ ");
             writeln!(shown, "  at most {max_output_tokens} tokens come back\n{text}")
         }
         Effect::Tool { input, .. } => writeln!(shown, "  input {}", safe_line(input.as_str(), 4000)),
@@ -106,7 +119,13 @@ fn diff(before: Option<&Digest>, after: &Digest, contents: &Contents) -> String 
     };
     let mut shown = String::new();
     let mut lines = 0_usize;
-    let diff = TextDiff::from_lines(old, new);
+    if old.len().max(new.len()) > MAX_DIFF_BYTES {
+        let (was, is) = (old.len(), new.len());
+        return format!(
+            "  {DIM}too large to compare: {was} bytes before, {is} bytes afterwards, SHA-256 {after}{DIM:#}\n"
+        );
+    }
+    let diff = TextDiff::configure().timeout(DIFF_TIME).diff_lines(old, new);
     for (index, group) in diff.grouped_ops(CONTEXT_LINES).iter().enumerate() {
         if index > 0 {
             let _ = writeln!(shown, "  {DIM}⋯{DIM:#}");
@@ -121,7 +140,7 @@ fn diff(before: Option<&Digest>, after: &Digest, contents: &Contents) -> String 
                 ChangeTag::Insert => ('+', ADDED, change.new_index()),
                 ChangeTag::Equal => (' ', DIM, change.new_index()),
             };
-            let line = safe_line(change.value().trim_end_matches('\n'), MAX_LINE);
+            let line = safe_text(change.value().trim_end_matches('\n'), MAX_LINE);
             let number = number.map(|number| (number + 1).to_string()).unwrap_or_default();
             let _ = writeln!(shown, "  {DIM}{number:>5}{DIM:#} {style}{sign} {line}{style:#}");
         }

@@ -75,7 +75,9 @@ pub fn report(error: &Error, json: bool) {
         }
         cause = source.source();
     }
-    let (code, message) = (error.root_code(), safe_text(&message, MAX_CHARS));
+    let code = error.root_code();
+    // Lines of what it quotes stay behind a margin.
+    let message = safe_text(&message, MAX_CHARS).replace('\n', "\n  │ ");
     if json {
         print::json(&json!({ "event": "error", "code": code, "message": message }));
     } else {

@@ -9,6 +9,7 @@ mod print;
 mod run;
 mod terminal_approver;
 mod view;
+mod watch;
 
 use clap::Parser as _;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fusebox::{ApproveAll, ApproveNothing, Error, Host, Killer, Plan, RunLimits, RunOptions, RunUpdate, Summary};
+use fusebox::{ApproveAll, ApproveNothing, Error, Host, Plan, RunLimits, RunOptions, RunUpdate, read_file, read_from};
 use serde_json::Value;
 
 use crate::args::{Approve, Budgets, RunArgs};
@@ -10,16 +10,17 @@ use crate::exit::Exit;
 use crate::print;
 use crate::terminal_approver::{self, TerminalApprover};
 use crate::view::View;
+use crate::watch::{self, Told};
+
+/// Most bytes of a plan, an action or a component: each has a tighter bound of its own.
+const MAX_INPUT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reads a file, or standard input for `-`.
 pub fn read_input(what: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
-    let read = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(path)
-    };
-    read.map_err(|source| Error::Unreadable { what, path: path.to_owned(), source })
+    if path == Path::new("-") {
+        return read_from(what, std::io::stdin().lock(), path, MAX_INPUT_BYTES);
+    }
+    read_file(what, path, MAX_INPUT_BYTES)
 }
 
 /// A host under the policy that was given, if any.
@@ -42,11 +43,11 @@ pub fn run(args: RunArgs) -> Result<Exit, Error> {
     })?;
     let run = host.run(plan, options)?;
     let watched = if args.json {
-        runtime.block_on(watch(run, print_json))
+        runtime.block_on(watch::watch(run, print_json))
     } else {
         let mut view = View::new();
         let policy = host.policy_source().to_owned();
-        runtime.block_on(watch(run, |told| match told {
+        runtime.block_on(watch::watch(run, |told| match told {
             Told::Update(update) => view.update(update),
             Told::Killed => view.line("\nKilling the run…"),
             Told::Ended(summary) => view.summary(summary, &policy),
@@ -55,13 +56,6 @@ pub fn run(args: RunArgs) -> Result<Exit, Error> {
     // A prompt may still be waiting for input.
     runtime.shutdown_background();
     Ok(Exit::of_run(watched?.end))
-}
-
-/// What whoever watches is told.
-enum Told<'a> {
-    Update(&'a RunUpdate),
-    Killed,
-    Ended(&'a Summary),
 }
 
 fn print_json(told: Told<'_>) {
@@ -76,53 +70,6 @@ fn print_json(told: Told<'_>) {
             print::json(&value);
         }
     }
-}
-
-/// Carries a run out to its end. An interrupt kills it.
-async fn watch(mut run: fusebox::Run, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, Error> {
-    let killer = run.killer();
-    let mut interrupted = std::pin::pin!(interrupt());
-    let mut killed = false;
-    loop {
-        tokio::select! {
-            biased;
-            by = &mut interrupted, if !killed => {
-                killed = true;
-                kill(&killer, by);
-                tell(Told::Killed);
-            }
-            update = run.next() => match update {
-                Some(update) => tell(Told::Update(&update)),
-                None => break,
-            },
-        }
-    }
-    let summary = run.finish().await?;
-    tell(Told::Ended(&summary));
-    Ok(summary)
-}
-
-fn kill(killer: &Killer, by: &'static str) {
-    killer.kill(&format!("{} ({by})", terminal_approver::user()));
-}
-
-/// Waits for Ctrl-C or a request to terminate.
-async fn interrupt() -> &'static str {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (terminate, hangup) = (signal(SignalKind::terminate()), signal(SignalKind::hangup()));
-        if let (Ok(mut terminate), Ok(mut hangup)) = (terminate, hangup) {
-            return tokio::select! {
-                _ = tokio::signal::ctrl_c() => "Ctrl-C",
-                _ = terminate.recv() => "SIGTERM",
-                _ = hangup.recv() => "SIGHUP",
-            };
-        }
-    }
-    // Without a handler there is nothing to wait for; the run then ends as the system ends the process.
-    let _ = tokio::signal::ctrl_c().await;
-    "Ctrl-C"
 }
 
 fn options(

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use anstyle::{AnsiColor, Style};
-use fusebox::core::show::{safe_line, safe_text};
+use fusebox::core::show::{quoted_text, safe_line};
 use fusebox::{Answer, AnswerFuture, ApprovalRequest, Approver};
 
 use crate::{effects_view, print};
@@ -41,7 +41,8 @@ fn show(request: &ApprovalRequest) {
     print::err(&format!("{DIM}asked because:{DIM:#} {}\n", safe_line(&decision.why(), 1000)));
     let says = |what: &str, text: &str| {
         if !text.is_empty() {
-            print::err(&format!("{DIM}{what}:{DIM:#} {}\n", safe_text(text, 1000)));
+            let quoted = quoted_text(text, 1000, "  │ ");
+            print::err(&format!("{DIM}{what}:{DIM:#}\n{quoted}\n"));
         }
     };
     says("the agent says", &step.description);

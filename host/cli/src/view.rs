@@ -6,7 +6,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use fusebox::core::event::SkipReason;
 use fusebox::core::run::StepState;
-use fusebox::core::show::{safe_line, safe_text};
+use fusebox::core::show::{quoted_text, safe_line};
 use fusebox::{Event, OutputStream, Ruling, RunEnd, RunUpdate, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -94,9 +94,12 @@ impl View {
             }
             Event::StepFailed { end, message, .. } => {
                 self.stop_spinner();
-                let message = safe_text(message, 4000).replace('\n', "\n      ");
+                let (first, rest) = message.split_once('\n').unwrap_or((message, ""));
                 let end = if end == "failure" { String::new() } else { format!(" ({end})") };
-                self.line(&format!("    {BAD}✗ failed{end}{BAD:#}: {message}"));
+                self.line(&format!("    {BAD}✗ failed{end}{BAD:#}: {}", safe_line(first, MAX_LINE)));
+                if !rest.is_empty() {
+                    self.line(&quoted_text(rest, 4000, "    │ "));
+                }
             }
             Event::StepInDoubt { message, .. } => {
                 self.stop_spinner();
@@ -109,7 +112,7 @@ impl View {
                     SkipReason::Rejected => "rejected",
                     SkipReason::Expired => "not approved",
                 };
-                self.line(&format!("    {BAD}✗ {word}{BAD:#}: {}", safe_text(message, 4000)));
+                self.line(&format!("    {BAD}✗ {word}{BAD:#}: {}", safe_line(message, 4000)));
             }
             _ => {}
         }
@@ -133,8 +136,7 @@ impl View {
     pub fn summary(&mut self, summary: &Summary, policy: &str) {
         self.stop_spinner();
         let style = if summary.end == RunEnd::Completed { GOOD } else { BAD };
-        let reason = safe_text(&summary.reason, 1000);
-        let reason = reason.lines().next().unwrap_or_default();
+        let reason = safe_line(summary.reason.lines().next().unwrap_or_default(), 1000);
         self.line(&format!("\n{style}{}{style:#} {reason}", summary.state));
         let count = |state| summary.steps.iter().filter(|step| step.state == state).count();
         let counts: Vec<String> = [

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
-use fusebox_core::event::{Event, SCHEMA_VERSION};
+use fusebox_core::event::{Chain, Event, SCHEMA_VERSION};
 use fusebox_core::gate::Reason;
 use fusebox_core::{
     Action, Agent, Contents, Decision, Effect, Finding, Gate, Json, Origin, ProposedEffect, Ruling, Scope, Situation,
@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::facts::{Derived, derive};
 use crate::handler::Reads;
 use crate::host::{Host, RecordChecks};
-use crate::now::now_us;
+use crate::now::{new_run_id, now_us};
 use crate::{Error, judge};
 
 /// Largest file with an action, in bytes.
@@ -160,16 +160,17 @@ impl Host {
     /// means allow.
     pub fn check(&self, proposal: &Proposal) -> Result<Decision, Error> {
         let Proposal { agent, action, .. } = proposal;
-        let mut situation = Situation::outside_of_a_run(agent.clone(), action.origin.clone(), now_us());
+        let now = now_us();
+        let mut situation = Situation::outside_of_a_run(agent.clone(), action.origin.clone(), now);
         let derived = self.effects_of(proposal, &situation)?;
         situation.contents = derived.contents;
         let mut gate = Gate::new(Arc::clone(&self.registry.gate), self.approval(&action.step_type));
         let judged = Judged::new(action, &derived.effects, Arc::new(situation));
         gate.previewed(derived.effects);
-        let (decision, _) = judge::through(&self.registry, &mut gate, &judged, &self.sandbox.kill_flag());
+        let (decision, _) = judge::through(&self.registry, &mut gate, &judged, u64::MAX, &self.sandbox.kill_flag());
         let decision = decision.ok_or_else(|| no_preview(&action.step_type, "the gate did not decide"))?;
         if self.checks == RecordChecks::Durable {
-            self.record(proposal, gate.effects(), &decision)?;
+            self.record(proposal, gate.effects(), &decision, now)?;
         }
         Ok(decision)
     }
@@ -204,13 +205,23 @@ impl Host {
         let Some((loaded, served)) = self.registry.executor(&action.step_type) else {
             return Err(no_preview(&action.step_type, "nobody serves it"));
         };
-        let handler = Reads { workspace: Arc::new(self.workspace_of(proposal)?), grants: served.grants };
+        let reads = Reads::new(Arc::new(self.workspace_of(proposal)?), served.grants);
         let (limits, kill) = (Limits::preview(), self.sandbox.kill_flag());
         let options = CallOptions { settings: loaded.settings.clone(), limits, kill };
-        let preview = loaded.plugin.preview(action, Arc::new(situation.clone()), Box::new(handler), &options);
+        let situation = Arc::new(situation.clone());
+        let preview = loaded.plugin.preview(action, Arc::clone(&situation), Box::new(reads.clone()), &options);
         // A preview waits for nothing but its own handler, so it needs no runtime.
         match pollster::block_on(preview).result {
-            Ok(Ok(proposed)) => Ok(proposed),
+            // What the preview has seen is judged with what it proposes.
+            Ok(Ok(mut proposed)) => {
+                let new: Vec<_> = seen(&reads).filter(|effect| !proposed.contains(effect)).collect();
+                proposed.extend(new);
+                Ok(proposed)
+            }
+            // What it says of files that guards deny is not told: the action is denied for reading them.
+            Ok(Err(_)) if judge::denies(&self.registry, action, reads.effects(), situation, &options.kill) => {
+                Ok(seen(&reads).collect())
+            }
             Ok(Err(failure)) => Err(no_preview(&action.step_type, &failure.to_string())),
             Err(end) => Err(no_preview(&action.step_type, &end.to_string())),
         }
@@ -223,7 +234,7 @@ impl Host {
         Ok(workspace)
     }
 
-    fn record(&self, proposal: &Proposal, effects: &[Effect], decision: &Decision) -> Result<(), Error> {
+    fn record(&self, proposal: &Proposal, effects: &[Effect], decision: &Decision, now: u64) -> Result<(), Error> {
         let event = Event::ActionChecked {
             schema: SCHEMA_VERSION,
             agent: proposal.agent.clone(),
@@ -236,11 +247,24 @@ impl Host {
         let pending = {
             // Sealed and handed over under one lock: the chain's order is the log's.
             let mut chain = self.check_chain.lock().unwrap_or_else(PoisonError::into_inner);
-            let sealed = chain.seal(&event, now_us());
+            let sealed = chain.seal(&event, now);
             self.store.append(Batch { events: vec![sealed], blobs: vec![input] })
         };
-        Ok(pending.wait()?)
+        let written = pending.wait();
+        if written.is_err() {
+            // What was sealed is not in the log, so nothing can follow it: later checks are another chain.
+            *self.check_chain.lock().unwrap_or_else(PoisonError::into_inner) = Chain::new(new_run_id()?);
+        }
+        Ok(written?)
     }
+}
+
+/// The files that a preview has read, as effects.
+fn seen(reads: &Reads) -> impl Iterator<Item = ProposedEffect> {
+    reads.effects().into_iter().filter_map(|effect| match effect {
+        Effect::Read { path } => Some(ProposedEffect::Read { path: path.as_str().to_owned() }),
+        _ => None,
+    })
 }
 
 fn no_preview(step_type: &str, message: &str) -> Error {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fusebox_core::event::{Event, Usage};
 use fusebox_core::run::StepDone;
 use fusebox_core::situation::{DEFAULT_TENANT, StepOutputs};
-use fusebox_core::{ApprovalAnswer, Ask, Command, Contents, Digest, Failure, Json, Origin, Situation, StepId};
+use fusebox_core::{ApprovalAnswer, Ask, Command, Contents, Digest, Effect, Failure, Json, Origin, Situation, StepId};
 use fusebox_effects::{Environment, Workspace};
 use fusebox_sandbox::{CallOptions, End, Judged, Kill, Limits, Recording, Report};
 use fusebox_store::EventLog;
@@ -41,7 +41,8 @@ pub struct Driver {
     /// The step that is judged, made ready once for all who judge it.
     pub judged: Option<Arc<Judged>>,
     pub contents: Contents,
-    pub proposed_at: u64,
+    /// What a step that was killed had used, and its tape.
+    pub cut_off: (Option<Digest>, Usage),
 }
 
 /// Outputs of the steps that completed, read from the log when somebody asks.
@@ -146,7 +147,8 @@ impl Driver {
         if journal.ended.is_some() {
             return Ok(false);
         }
-        journal.tell(Command::Kill { by: by.unwrap_or_else(|| "the operator".to_owned()) })?;
+        let (tape, usage) = self.cut_off;
+        journal.tell(Command::Kill { by: by.unwrap_or_else(|| "the operator".to_owned()), tape, usage })?;
         journal.flush().await?;
         Ok(true)
     }
@@ -157,7 +159,13 @@ impl Driver {
         if events.iter().any(|event| matches!(event, Event::StepProposed { .. })) {
             self.judged = None;
             self.contents = Contents::default();
-            self.proposed_at = now_us();
+        }
+        // What was denied is not kept: it may hold what nobody may see.
+        let goes_on = |event: &Event| matches!(event, Event::ApprovalRequested { .. } | Event::StepStarted { .. });
+        if events.iter().any(goes_on) {
+            for (_, bytes) in self.contents.iter() {
+                journal.blob(bytes.clone());
+            }
         }
         Ok(())
     }
@@ -172,7 +180,7 @@ impl Driver {
             tenant: DEFAULT_TENANT.to_owned(),
             plan: Some(Arc::clone(&setup.plan)),
             origin: Origin::Plan,
-            proposed_at: self.proposed_at,
+            proposed_at: state.proposed_us(),
             position: state.position(),
             budgets: state.ledger().lines().collect(),
             history: Arc::clone(state.history()),
@@ -202,25 +210,32 @@ impl Driver {
         let limits = Limits { call_fuel: journal.state.fuel_for_next(limits.call_fuel), ..limits };
         let options = CallOptions { settings: loaded.settings.clone(), limits, kill: self.kill.clone() };
         drop(journal);
-        let handler = Reads { workspace: Arc::clone(&self.workspace), grants: served.grants };
-        let previewed = loaded.plugin.preview(&action, situation, Box::new(handler), &options).await;
+        let reads = Reads::new(Arc::clone(&self.workspace), served.grants);
+        let handler = Box::new(reads.clone());
+        let previewed = loaded.plugin.preview(&action, Arc::clone(&situation), handler, &options).await;
         let usage = previewed.report.usage;
         let derived = match previewed.result {
             Ok(Ok(proposed)) => facts::derive(proposed, &self.workspace, &self.environment),
             Ok(Err(failure)) => Err(failure),
             Err(end) => return self.failed(&end, usage, None).await,
         };
-        let mut journal = self.journal.lock().await;
         match derived {
-            Ok(derived) => {
-                for (_, bytes) in derived.contents.iter() {
-                    journal.blob(bytes.clone());
+            Ok(mut derived) => {
+                let covered = |read: &Effect, effects: &[Effect]| effects.iter().any(|effect| effect.covers(read));
+                for read in reads.effects() {
+                    if !covered(&read, &derived.effects) {
+                        derived.effects.push(read);
+                    }
                 }
                 self.contents = derived.contents;
-                journal.tell(Command::Previewed { effects: derived.effects, usage })?;
+                self.journal.lock().await.tell(Command::Previewed { effects: derived.effects, usage })?;
+            }
+            // What a preview says of files that guards deny must not be told: the step is denied for reading them.
+            Err(_) if judge::denies(&self.registry, &action, reads.effects(), situation, &self.kill) => {
+                self.journal.lock().await.tell(Command::Previewed { effects: reads.effects(), usage })?;
             }
             Err(failure) => {
-                journal.tell(failure_command(&failure, usage, None))?;
+                self.journal.lock().await.tell(failure_command(&failure, usage, None))?;
             }
         }
         Ok(())
@@ -249,7 +264,7 @@ impl Driver {
     async fn estimate(&mut self) -> Result<(), Error> {
         let Some(judged) = self.judged().await else { return Ok(()) };
         let fuel = self.journal.lock().await.state.fuel_for_next(u64::MAX);
-        let (impact, usage) = judge::impact(&self.registry, &judged, fuel, &self.kill);
+        let (impact, usage) = judge::impact(&self.registry, &judged, fuel / 2, &self.kill);
         if !self.kill.is_killed() {
             self.journal.lock().await.tell(Command::Estimated { impact, usage })?;
         }
@@ -261,10 +276,13 @@ impl Driver {
         self.journal.lock().await.flush().await?;
         let_others_go_first().await;
         let binding = request.binding;
+        let left = self.journal.lock().await.state.time_left_us(now_us());
         let answer = tokio::select! {
             biased;
             () = self.kill.killed() => return Ok(()),
             answer = self.approver.ask(request) => answer,
+            // The step then does not start: its time is up.
+            () = sleep_for(left) => Answer::Nobody { reason: "the time budget was used up while waiting".to_owned() },
         };
         let answer = match answer {
             Answer::Approve { by, channel } => ApprovalAnswer::Approved { by, channel },
@@ -295,7 +313,7 @@ impl Driver {
 
         let stop_reason = StopReason::default();
         let live = Live {
-            reads: Reads { workspace: Arc::clone(&self.workspace), grants: served.grants },
+            reads: Reads::new(Arc::clone(&self.workspace), served.grants),
             registry: Arc::clone(&self.registry),
             environment: Arc::clone(&self.environment),
             journal: Arc::clone(&self.journal),
@@ -314,12 +332,14 @@ impl Driver {
         if let Some(error) = stop_reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
-        if self.kill.is_killed() {
-            return Ok(());
-        }
         let Report { usage, .. } = executed.report;
         let mut journal = self.journal.lock().await;
         let tape = journal.blob(Bytes::from(tape.take().to_json()));
+        if self.kill.is_killed() {
+            drop(journal);
+            self.cut_off = (Some(tape), usage);
+            return Ok(());
+        }
         match executed.result {
             Ok(Ok(outcome)) => {
                 let output = journal.blob(Bytes::from(outcome.output.as_str().to_owned()));
@@ -384,6 +404,14 @@ async fn let_others_go_first() {
         Poll::Pending
     })
     .await;
+}
+
+/// Waits for some microseconds, or for ever.
+async fn sleep_for(micros: Option<u64>) {
+    match micros {
+        Some(micros) => tokio::time::sleep(Duration::from_micros(micros)).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>) -> Command {

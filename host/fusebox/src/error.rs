@@ -147,6 +147,16 @@ pub enum Error {
         /// Why not.
         message: String,
     },
+    /// A file that is larger than may be read.
+    #[error("{what} {path} has more than {limit} bytes, which is the most that is read")]
+    InputTooLarge {
+        /// What the file is.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The most bytes.
+        limit: usize,
+    },
 }
 
 fusebox_core::error_codes!(Error {
@@ -168,6 +178,7 @@ fusebox_core::error_codes!(Error {
     Home => "FBX-5016",
     EffectsNotExpected => "FBX-5017",
     NoPreview => "FBX-5018",
+    InputTooLarge => "FBX-5019",
 });
 
 impl Error {

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use fusebox_core::{Contents, Digest, Effect, Failure, ProposedEffect, WorkspacePath};
 use fusebox_effects::{Environment, MAX_FILE_BYTES, Workspace, resolve_program};
 
+/// Most effects of one step.
+const MAX_EFFECTS: usize = 256;
 /// Most bytes before and after, of all files of one step.
 const MAX_CONTENT_BYTES: usize = 256 * 1024 * 1024;
 
@@ -23,27 +25,31 @@ pub fn derive(
     environment: &Environment,
 ) -> Result<Derived, Failure> {
     let mut derived = Derived::default();
+    if proposed.len() > MAX_EFFECTS {
+        return Err(Failure::Limit(format!("a step may have {MAX_EFFECTS} effects")));
+    }
+    let mut read = 0;
     for effect in proposed {
-        if derived.contents.bytes() > MAX_CONTENT_BYTES {
+        if read + derived.contents.bytes() > MAX_CONTENT_BYTES {
             return Err(Failure::Limit(format!("the files of one step may have {MAX_CONTENT_BYTES} bytes in all")));
         }
         let effect = match effect {
             ProposedEffect::Read { path } => Effect::Read { path: path_of(&path)? },
             ProposedEffect::Write { path, content } => {
                 let path = path_of(&path)?;
-                let before = current(workspace, &path, &mut derived.contents)?;
+                let before = current(workspace, &path, &mut derived.contents, &mut read)?;
                 let size = content.len() as u64;
                 Effect::Write { path, before, after: derived.contents.insert(content), size }
             }
             ProposedEffect::Remove { path } => {
                 let path = path_of(&path)?;
-                let before = current(workspace, &path, &mut derived.contents)?;
+                let before = current(workspace, &path, &mut derived.contents, &mut read)?;
                 if before.is_none() {
                     return Err(Failure::NotFound(format!("{path} does not exist")));
                 }
                 Effect::Remove { path, before }
             }
-            ProposedEffect::Run { argv, cwd, shell_text } => run(argv, &cwd, shell_text, workspace, environment)?,
+            ProposedEffect::Run { argv, cwd, .. } => run(argv, &cwd, workspace, environment)?,
             ProposedEffect::Prompt { model, content, max_output_tokens } => {
                 let size = content.len() as u64;
                 Effect::Prompt { model, content: derived.contents.insert(content), size, max_output_tokens }
@@ -61,13 +67,7 @@ pub fn path_of(path: &str) -> Result<WorkspacePath, Failure> {
 }
 
 /// Facts of starting a process.
-pub fn run(
-    argv: Vec<String>,
-    cwd: &str,
-    shell_text: Option<String>,
-    workspace: &Workspace,
-    environment: &Environment,
-) -> Result<Effect, Failure> {
+pub fn run(argv: Vec<String>, cwd: &str, workspace: &Workspace, environment: &Environment) -> Result<Effect, Failure> {
     let cwd = path_of(cwd)?;
     workspace.open_folder(&cwd)?;
     let Some(name) = argv.first() else { return Err(Failure::InvalidInput("the command is empty".to_owned())) };
@@ -76,13 +76,31 @@ pub fn run(
     }
     let folder = workspace.root().join(cwd.as_str());
     let program = resolve_program(name, &folder, environment)?.display().to_string();
+    let shell_text = shell_text(&argv);
     Ok(Effect::Run { argv, program, cwd, env_names: environment.names(), shell_text })
 }
 
+/// The line that a command hands to a shell. Whoever proposes the command has no say in it.
+fn shell_text(argv: &[String]) -> Option<String> {
+    let [program, option, text] = argv else { return None };
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let is_shell = ["sh", "ash", "bash", "dash", "ksh", "zsh"].contains(&name);
+    (is_shell && option == "-c").then(|| text.clone())
+}
+
 /// Digest of a file as it is now; its bytes are kept, so that people can be shown what changes.
-fn current(workspace: &Workspace, path: &WorkspacePath, contents: &mut Contents) -> Result<Option<Digest>, Failure> {
+fn current(
+    workspace: &Workspace,
+    path: &WorkspacePath,
+    contents: &mut Contents,
+    read: &mut usize,
+) -> Result<Option<Digest>, Failure> {
     match workspace.stat(path)? {
         None => Ok(None),
-        Some(_) => Ok(Some(contents.insert(Bytes::from(workspace.read_all(path, MAX_FILE_BYTES)?)))),
+        Some(_) => {
+            let bytes = workspace.read_all(path, MAX_FILE_BYTES)?;
+            *read += bytes.len();
+            Ok(Some(contents.insert(Bytes::from(bytes))))
+        }
     }
 }

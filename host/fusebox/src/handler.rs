@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
-use fusebox_core::event::Event;
+use fusebox_core::event::{Event, Judgement};
 use fusebox_core::policy::Grants;
 use fusebox_core::run::HostCallJudgement;
 use fusebox_core::{Action, Command, Effect, Failure, Gate, Situation, StepId, WorkspacePath};
@@ -35,12 +35,25 @@ const MAX_RECORDED: u32 = 1000;
 const UNCONFINED: &str = "not confined: the process can do what its user can, beyond the workspace as well";
 
 /// Answers reads from a workspace.
+#[derive(Clone)]
 pub struct Reads {
     pub workspace: Arc<Workspace>,
     pub grants: Grants,
+    /// Files whose content was read: what a preview has seen is judged with its effects.
+    pub seen: Arc<StdMutex<BTreeSet<WorkspacePath>>>,
 }
 
 impl Reads {
+    pub fn new(workspace: Arc<Workspace>, grants: Grants) -> Self {
+        Self { workspace, grants, seen: Arc::default() }
+    }
+
+    /// The files that were read so far, as effects.
+    pub fn effects(&self) -> Vec<Effect> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().map(|path| Effect::Read { path: path.clone() }).collect()
+    }
+
     fn answer(&self, call: &HostCall) -> Reply {
         if !self.grants.workspace {
             return Err(Failure::Denied("this executor has no grant for the workspace".to_owned()));
@@ -52,7 +65,10 @@ impl Reads {
                 Ok(HostAnswer::Metadata(metadata.map(turn)))
             }
             HostCall::Read { path, offset, len } => {
-                Ok(HostAnswer::Bytes(self.workspace.read(&facts::path_of(path)?, *offset, *len)?))
+                let path = facts::path_of(path)?;
+                let bytes = self.workspace.read(&path, *offset, *len)?;
+                self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+                Ok(HostAnswer::Bytes(bytes))
             }
             HostCall::List { path } => {
                 let entries = self.workspace.list(&facts::path_of(path)?)?;
@@ -151,7 +167,7 @@ impl Live {
         let covering = self.journal.lock().await.state.covering(&needed);
         let judgement = match covering {
             Some(_) => HostCallJudgement::NotNeeded,
-            None => self.judge(&needed).await,
+            None => self.judge(&needed, &call).await,
         };
         let note = matches!(needed, Effect::Run { .. }).then(|| UNCONFINED.to_owned());
         let place = match self.intend(needed.clone(), judgement, note).await? {
@@ -212,7 +228,7 @@ impl Live {
     }
 
     fn needed_run(&self, argv: &[String], cwd: &str, approved: &[Effect]) -> Result<Effect, Failure> {
-        let now = facts::run(argv.to_vec(), cwd, None, &self.reads.workspace, &self.environment)?;
+        let now = facts::run(argv.to_vec(), cwd, &self.reads.workspace, &self.environment)?;
         let Effect::Run { cwd: folder, program, .. } = &now else { return Ok(now) };
         let same =
             |effect: &&Effect| matches!(effect, Effect::Run { argv: words, cwd, .. } if words == argv && cwd == folder);
@@ -226,13 +242,22 @@ impl Live {
     }
 
     /// Lets guards judge an effect that nothing covers, alone.
-    async fn judge(&self, effect: &Effect) -> HostCallJudgement {
-        let approval = self.journal.lock().await.state.approval_reasons();
-        let mut gate = Gate::new(Arc::clone(&self.registry.gate), approval);
+    async fn judge(&self, effect: &Effect, call: &HostCall) -> HostCallJudgement {
+        let mut journal = self.journal.lock().await;
+        let mut situation = (*self.situation).clone();
+        if let HostCall::Write { content, .. } | HostCall::Complete { content, .. } = call {
+            // Guards see what would be written, and the log keeps it.
+            situation.contents.insert(content.clone());
+            journal.blob(content.clone());
+        }
+        let mut gate = Gate::new(Arc::clone(&self.registry.gate), journal.state.approval_reasons());
+        let fuel = journal.state.fuel_for_next(u64::MAX);
+        drop(journal);
         gate.previewed(vec![effect.clone()]);
-        let judged = Judged::new(&self.action, std::slice::from_ref(effect), Arc::clone(&self.situation));
-        let (decision, _) = judge::through(&self.registry, &mut gate, &judged, &self.kill);
-        decision.map_or(HostCallJudgement::NotNeeded, HostCallJudgement::Decided)
+        let judged = Judged::new(&self.action, std::slice::from_ref(effect), Arc::new(situation));
+        let (decision, usage) = judge::through(&self.registry, &mut gate, &judged, fuel, &self.kill);
+        let judgement = |decision| HostCallJudgement::Decided(Judgement { decision, usage });
+        decision.map_or(HostCallJudgement::NotNeeded, judgement)
     }
 
     /// Records that an effect is about to happen, durably unless it only reads; or that it is refused.

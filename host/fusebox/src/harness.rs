@@ -130,7 +130,7 @@ impl Harness {
     #[must_use]
     pub fn preview(&self, workspace: Workspace) -> Invocation<Result<Vec<ProposedEffect>, Failure>> {
         let grants = fusebox_core::policy::Grants { workspace: true, process: false, model: false };
-        let reads = Reads { workspace: Arc::new(workspace), grants };
+        let reads = Reads::new(Arc::new(workspace), grants);
         let options = self.options(Limits::preview());
         pollster::block_on(self.plugin.preview(&self.action, self.situation(), Box::new(reads), &options))
     }

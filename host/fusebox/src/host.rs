@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, RwLock};
 
 use bytes::Bytes;
-use fusebox_core::event::{Chain, Event, SCHEMA_VERSION};
+use fusebox_core::builtin::OwnPlaces;
+use fusebox_core::event::{Chain, Event, SCHEMA_VERSION, Usage};
 use fusebox_core::plan::WorkspaceMode;
 use fusebox_core::run::RunSetup;
 use fusebox_core::situation::DEFAULT_TENANT;
@@ -86,7 +87,10 @@ impl HostBuilder {
             }
         };
         let sandbox = Sandbox::new(Some(&home.cache()))?;
-        let registry = Registry::load(&sandbox, &policy)?;
+        let text = |path: &Path| path.to_str().unwrap_or_default().to_owned();
+        let program = std::env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
+        let own = OwnPlaces { home: text(home.path()), program: text(&program) };
+        let registry = Registry::load(&sandbox, &policy, own)?;
         let store: Arc<dyn EventLog> = Arc::new(SqliteStore::open(&home.log())?);
         Ok(Host {
             policy_digest: policy.policy.digest(),
@@ -198,7 +202,7 @@ impl Host {
             outputs: Arc::new(Outputs { store: Arc::clone(&self.store), digests: RwLock::new(HashMap::new()) }),
             judged: None,
             contents: Contents::default(),
-            proposed_at: 0,
+            cut_off: (None, Usage::default()),
         };
         Ok(Run {
             id,
@@ -241,8 +245,12 @@ impl Host {
                     .join(path.as_str())
             }
         };
+        let named_by_plan = options.workspace.is_none();
         let asks_for_copy = plan.workspace.as_ref().is_some_and(|named| named.mode == WorkspaceMode::Copy);
         let original = Workspace::open(&folder)?;
+        if named_by_plan && !is_below(original.root(), options.plan_folder.as_deref()) {
+            return Err(none("the plan names one that lies, by a link, outside of the plan's own folder"));
+        }
         self.home.keep_apart(original.root())?;
         if options.mode == WorkspaceMode::InPlace && !asks_for_copy {
             return Ok((original, WorkspaceMode::InPlace));
@@ -251,6 +259,11 @@ impl Host {
         self.home.keep_apart(copy.root())?;
         Ok((copy, WorkspaceMode::Copy))
     }
+}
+
+/// Whether a folder is another one or lies below it, links resolved.
+fn is_below(folder: &Path, base: Option<&Path>) -> bool {
+    base.and_then(|base| base.canonicalize().ok()).is_some_and(|base| folder.starts_with(base))
 }
 
 /// A copy of a folder, in the system's folder for temporary files. It stays after the run: it holds what came of it.

@@ -1,8 +1,10 @@
 //! Letting guards and the impact model judge.
 
+use std::sync::Arc;
+
 use fusebox_core::event::Usage;
 use fusebox_core::gate::{GateAsk, GuardAnswer};
-use fusebox_core::{Decision, Gate, Impact};
+use fusebox_core::{Action, Decision, Effect, Gate, Impact, Ruling, Situation};
 use fusebox_sandbox::{CallOptions, Judged, Kill, Limits};
 
 use crate::registry::Registry;
@@ -21,7 +23,7 @@ pub fn guard(registry: &Registry, place: usize, judged: &Judged, fuel: u64, kill
     (answer, called.report.usage)
 }
 
-/// Lets the impact model estimate, with at most this much fuel for each alternative.
+/// Lets the impact model estimate, with at most this much fuel for each of the two alternatives.
 pub fn impact(registry: &Registry, judged: &Judged, fuel: u64, kill: &Kill) -> (Result<Impact, String>, Usage) {
     let Some(model) = &registry.impact else {
         return (Err("the impact model is missing".to_owned()), Usage::default());
@@ -36,20 +38,27 @@ fn limits(fuel: u64) -> Limits {
     Limits { call_fuel: limits.call_fuel.min(fuel), ..limits }
 }
 
-/// Takes a gate whose effects are known through all who judge.
-pub fn through(registry: &Registry, gate: &mut Gate, judged: &Judged, kill: &Kill) -> (Option<Decision>, Usage) {
+/// Takes a gate whose effects are known through all who judge, with at most this much fuel for all together.
+pub fn through(
+    registry: &Registry,
+    gate: &mut Gate,
+    judged: &Judged,
+    fuel: u64,
+    kill: &Kill,
+) -> (Option<Decision>, Usage) {
     let mut used = Usage::default();
     loop {
+        let left = fuel.saturating_sub(used.fuel());
         let usage = match gate.ask() {
             GateAsk::Preview => return (None, used),
             GateAsk::Decided(decision) => return (Some(decision.clone()), used),
             GateAsk::Judge { guard: place } => {
-                let (answer, usage) = guard(registry, place, judged, u64::MAX, kill);
+                let (answer, usage) = guard(registry, place, judged, left, kill);
                 gate.judged(answer);
                 usage
             }
             GateAsk::Estimate => {
-                let (estimated, usage) = impact(registry, judged, u64::MAX, kill);
+                let (estimated, usage) = impact(registry, judged, left / 2, kill);
                 gate.estimated(estimated);
                 usage
             }
@@ -57,5 +66,16 @@ pub fn through(registry: &Registry, gate: &mut Gate, judged: &Judged, kill: &Kil
         used.instantiate_fuel += usage.instantiate_fuel;
         used.call_fuel += usage.call_fuel;
         used.duration_us += usage.duration_us;
+        used.host_calls += usage.host_calls;
+        used.peak_memory = used.peak_memory.max(usage.peak_memory);
     }
+}
+
+/// Whether guards deny an action for what its preview has read.
+pub fn denies(registry: &Registry, action: &Action, read: Vec<Effect>, situation: Arc<Situation>, kill: &Kill) -> bool {
+    let mut gate = Gate::new(Arc::clone(&registry.gate), Vec::new());
+    let judged = Judged::new(action, &read, situation);
+    gate.previewed(read);
+    let (decision, _) = through(registry, &mut gate, &judged, u64::MAX, kill);
+    decision.is_none_or(|decision| decision.ruling == Ruling::Deny)
 }

@@ -7,6 +7,7 @@ use serde::Deserialize as _;
 use toml::{Table, Value};
 
 use crate::Error;
+use crate::input::read_file;
 
 /// The strict built-in policy, as a file.
 const BUILTIN: &str = include_str!("builtin.toml");
@@ -39,15 +40,8 @@ impl LoadedPolicy {
     /// When it cannot be read or is no policy.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| Error::Unreadable {
-            what: "the policy",
-            path: path.into(),
-            source,
-        })?;
+        let bytes = read_file("the policy", path, MAX_BYTES)?;
         let bad = |message: String| Error::BadPolicy { path: name.clone(), message };
-        if bytes.len() > MAX_BYTES {
-            return Err(bad(format!("it has {} bytes; the most is {MAX_BYTES}", bytes.len())));
-        }
         let text = String::from_utf8(bytes).map_err(|_| bad("it is not UTF-8 text".to_owned()))?;
         let policy = Self::parse_over_builtin(&text, &name)?;
         Ok(Self { policy, source: name, folder: path.parent().map(Path::to_path_buf) })

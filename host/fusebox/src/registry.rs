@@ -1,16 +1,18 @@
 //! The plugins of a policy, loaded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use fusebox_core::builtin::{self, OwnPlaces};
 use fusebox_core::gate::{GateSetup, GuardSlot};
 use fusebox_core::policy::Grants;
-use fusebox_core::{Digest, Json, Kind, Severity, StepType, json};
-use fusebox_sandbox::{Kill, Plugin, Sandbox};
+use fusebox_core::{Digest, Json, Kind, Policy, Severity, StepType, json};
+use fusebox_sandbox::{Kill, MAX_COMPONENT_BYTES, Plugin, Sandbox};
 use serde_json::Value;
 
 use crate::error::suggestion;
+use crate::input::read_file;
 use crate::policy_file::LoadedPolicy;
 use crate::{Error, bundled};
 
@@ -54,13 +56,14 @@ pub struct Registry {
 }
 
 impl Registry {
-    pub fn load(sandbox: &Sandbox, loaded: &LoadedPolicy) -> Result<Self, Error> {
+    pub fn load(sandbox: &Sandbox, loaded: &LoadedPolicy, own: OwnPlaces) -> Result<Self, Error> {
         let policy = &loaded.policy;
         let folder = loaded.folder.as_deref();
         let kill = sandbox.kill_flag();
         let load = |name: &str, path: Option<&String>, kind: Kind, settings: &Value| {
             load_plugin(sandbox, &kill, folder, name, path, kind, settings)
         };
+        refuse_shared_names(policy)?;
         let mut digests = BTreeMap::new();
         let mut guards = Vec::new();
         let mut slots = Vec::new();
@@ -96,6 +99,7 @@ impl Registry {
             guards: slots,
             impact: policy.impact.as_ref().map(|model| model.name.clone()),
             when_all_abstain: policy.decision.when_all_abstain.ruling(),
+            own,
         };
         Ok(Self { guards, impact, executors, step_types, gate: Arc::new(gate), digests })
     }
@@ -168,6 +172,20 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> String {
     }
 }
 
+/// Who judges is told by name, and approvals are bound to digests by name: each name stands for one plugin.
+fn refuse_shared_names(policy: &Policy) -> Result<(), Error> {
+    let mut taken: BTreeSet<&str> = [builtin::NAME, "policy"].into();
+    let names =
+        policy.guards.keys().chain(policy.impact.as_ref().map(|model| &model.name)).chain(policy.executors.keys());
+    for name in names {
+        if !taken.insert(name) {
+            let message = "its name is reserved, or stands for another plugin of the policy as well".to_owned();
+            return Err(Error::PluginMisplaced { name: name.clone(), message });
+        }
+    }
+    Ok(())
+}
+
 fn load_plugin(
     sandbox: &Sandbox,
     kill: &Kill,
@@ -184,11 +202,7 @@ fn load_plugin(
         }
         Some(path) => {
             let path = folder.map_or_else(|| path.into(), |folder| folder.join(path));
-            let bytes = std::fs::read(&path).map_err(|source| Error::Unreadable {
-                what: "the plugin",
-                path: path.clone(),
-                source,
-            })?;
+            let bytes = read_file("the plugin", &path, MAX_COMPONENT_BYTES)?;
             (std::borrow::Cow::Owned(bytes), path.display().to_string())
         }
         None => {

@@ -1,0 +1,117 @@
+//! Carrying a run out while somebody watches, or does not.
+//!
+//! The run has a task of its own. What it tells waits for whoever prints, but a kill waits for nobody: when standard
+//! output is a pipe that nobody reads, the run still stops, and so does the process.
+
+use std::time::Duration;
+
+use fusebox::{Error, Run, RunUpdate, Summary};
+use tokio::sync::{mpsc, watch as flag};
+
+use crate::exit::Exit;
+use crate::terminal_approver::user;
+
+/// Updates that wait to be printed; more of them hold the run up.
+const MAX_WAITING: usize = 256;
+/// How long a killed run waits for whoever prints.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// What whoever watches is told.
+pub enum Told<'a> {
+    Update(&'a RunUpdate),
+    Killed,
+    Ended(&'a Summary),
+}
+
+/// Carries a run out to its end. An interrupt kills it; a second one ends the process at once.
+pub async fn watch(run: Run, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, Error> {
+    let (killed, is_killed) = flag::channel(false);
+    let killer = run.killer();
+    tokio::spawn(async move {
+        let by = interrupt().await;
+        killer.kill(&format!("{} ({by})", user()));
+        killed.send_replace(true);
+        interrupt().await;
+        std::process::exit(Exit::Killed.code());
+    });
+    let (updates, mut waiting) = mpsc::channel(MAX_WAITING);
+    let driven = tokio::spawn(drive(run, updates, is_killed.clone()));
+    let mut said_killed = false;
+    while let Some(update) = waiting.recv().await {
+        if *is_killed.borrow() && !std::mem::replace(&mut said_killed, true) {
+            tell(Told::Killed);
+        }
+        tell(Told::Update(&update));
+    }
+    let closed = |_| Error::Home { path: std::path::PathBuf::new(), message: "the run broke off".to_owned() };
+    let summary = driven.await.map_err(closed)??;
+    tell(Told::Ended(&summary));
+    Ok(summary)
+}
+
+/// Drives the run. Once it is killed, what is not taken in time is not told.
+async fn drive(
+    mut run: Run,
+    updates: mpsc::Sender<RunUpdate>,
+    mut is_killed: flag::Receiver<bool>,
+) -> Result<Summary, Error> {
+    let mut is_watched = true;
+    while let Some(update) = run.next().await {
+        if !is_watched {
+            continue;
+        }
+        let told = updates.send(update);
+        is_watched = tokio::select! {
+            sent = told => sent.is_ok(),
+            () = killed_for(&mut is_killed, PATIENCE) => false,
+        };
+    }
+    let summary = run.finish().await;
+    if *is_killed.borrow() && !is_watched {
+        // Whoever prints is stuck, and would hold the process.
+        std::process::exit(Exit::Killed.code());
+    }
+    summary
+}
+
+/// Waits until the run is killed, and then this much longer.
+async fn killed_for(is_killed: &mut flag::Receiver<bool>, patience: Duration) {
+    if is_killed.wait_for(|killed| *killed).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(patience).await;
+}
+
+/// Waits for Ctrl-C or a request to terminate.
+async fn interrupt() -> &'static str {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let (Ok(mut terminate), Some(mut hangup)) = (signal(SignalKind::terminate()), hangup()) {
+            return tokio::select! {
+                _ = tokio::signal::ctrl_c() => "Ctrl-C",
+                _ = terminate.recv() => "SIGTERM",
+                _ = hangup.recv() => "SIGHUP",
+            };
+        }
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            return tokio::select! {
+                _ = tokio::signal::ctrl_c() => "Ctrl-C",
+                _ = terminate.recv() => "SIGTERM",
+            };
+        }
+    }
+    // Without a handler there is nothing to wait for; the run then ends as the system ends the process.
+    let _ = tokio::signal::ctrl_c().await;
+    "Ctrl-C"
+}
+
+/// The closing of the terminal, unless whoever started us wants it ignored, as `nohup` does.
+#[cfg(unix)]
+fn hangup() -> Option<tokio::signal::unix::Signal> {
+    // Bit 0 of the ignored signals is SIGHUP. Where the system does not tell, nothing is known to be ignored.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let is_ignored = ignored.is_some_and(|mask| mask & 1 != 0);
+    if is_ignored { None } else { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok() }
+}

@@ -1,0 +1,29 @@
+//! Reading files that somebody named: bounded, before anything else is done with them.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::Error;
+
+/// Reads a file of at most `max` bytes; `what` names it in errors.
+///
+/// # Errors
+/// When it cannot be read, or is larger. No more than `max` bytes and one are read, whatever it is.
+pub fn read_file(what: &'static str, path: &Path, max: usize) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Unreadable { what, path: path.to_owned(), source };
+    read_from(what, std::fs::File::open(path).map_err(failed)?, path, max)
+}
+
+/// As [`read_file`], from any source, such as standard input; `path` names it in errors.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_from(what: &'static str, source: impl Read, path: &Path, max: usize) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let read = source.take(max as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|source| Error::Unreadable { what, path: path.to_owned(), source })?;
+    if bytes.len() > max {
+        return Err(Error::InputTooLarge { what, path: path.to_owned(), limit: max });
+    }
+    Ok(bytes)
+}
