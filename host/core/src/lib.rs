@@ -1,5 +1,5 @@
 //! The rules of Fusebox, without any I/O: plans, actions, effects, verdicts, limits, policies, the ledger, events, and
-//! the two state machines that join them, the [`gate`](crate::gate) and the [`run`](crate::run).
+//! the two state machines that join them, the [`gate`] and the [`run`].
 //!
 //! ```
 //! use fusebox_core::{Plan, Ruling};

@@ -26,4 +26,4 @@ pub use copy::copy_folder;
 pub use error::Error;
 pub use process::{Output, ProcessExit, ProcessSpec, run_process};
 pub use program::{Environment, resolve_program};
-pub use workspace::{Entry, EntryKind, FileState, MAX_FILE_BYTES, MAX_SLICE_BYTES, Metadata, Workspace};
+pub use workspace::{Entry, EntryKind, FileState, MAX_ENTRIES, MAX_FILE_BYTES, MAX_SLICE_BYTES, Metadata, Workspace};
