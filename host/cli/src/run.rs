@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::print;
 use crate::terminal_approver::{self, TerminalApprover};
 use crate::view::View;
-use crate::watch::{self, Told};
+use crate::watch::{self, Backlog, Told};
 
 /// Most bytes of a plan, an action or a component: each has a tighter bound of its own.
 const MAX_INPUT_BYTES: usize = 64 * 1024 * 1024;
@@ -32,7 +32,8 @@ pub fn host(policy: Option<PathBuf>) -> Result<Host, Error> {
 pub fn run(args: RunArgs) -> Result<Exit, Error> {
     let plan = Plan::parse(&read_input("the plan", &args.plan)?)?;
     let host = host(args.policy)?;
-    let mut options = options(&plan, &args.plan, args.workspace, args.approve, &args.budgets);
+    let backlog = Backlog::new();
+    let mut options = options(&plan, &args.plan, args.workspace, args.approve, &args.budgets, &backlog);
     if args.copy {
         options = options.on_a_copy();
     }
@@ -43,11 +44,11 @@ pub fn run(args: RunArgs) -> Result<Exit, Error> {
     })?;
     let run = host.run(plan, options)?;
     let watched = if args.json {
-        runtime.block_on(watch::watch(run, print_json))
+        runtime.block_on(watch::watch(run, &backlog, print_json))
     } else {
         let mut view = View::new();
         let policy = host.policy_source().to_owned();
-        runtime.block_on(watch::watch(run, |told| match told {
+        runtime.block_on(watch::watch(run, &backlog, |told| match told {
             Told::Update(update) => view.update(update),
             Told::Killed => view.line("\nKilling the run…"),
             Told::Ended(summary) => view.summary(summary, &policy),
@@ -78,6 +79,7 @@ fn options(
     workspace: Option<PathBuf>,
     approve: Approve,
     budgets: &Budgets,
+    backlog: &Backlog,
 ) -> RunOptions {
     let mut options = RunOptions::new().limits(RunLimits {
         tokens: budgets.budget_tokens,
@@ -98,7 +100,7 @@ fn options(
     };
     match approve {
         Approve::All => options.approver(ApproveAll { by: terminal_approver::user() }),
-        Approve::Ask if terminal_approver::is_possible() => options.approver(TerminalApprover),
+        Approve::Ask if terminal_approver::is_possible() => options.approver(TerminalApprover::new(backlog.clone())),
         Approve::Ask => options.approver(ApproveNothing {
             reason: "there is no terminal to ask on; run it in a terminal, or approve beforehand with --approve all"
                 .to_owned(),

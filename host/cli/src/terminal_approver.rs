@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use fusebox::core::show::{quoted_text, safe_line};
 use fusebox::{Answer, AnswerFuture, ApprovalRequest, Approver};
 
+use crate::watch::Backlog;
 use crate::{effects_view, print};
 
 const ASK: Style = AnsiColor::Yellow.on_default().bold();
@@ -13,7 +14,15 @@ const DIM: Style = Style::new().dimmed();
 
 /// Shows what will happen and asks: approve, deny with a reason, or quit.
 #[derive(Debug)]
-pub struct TerminalApprover;
+pub struct TerminalApprover {
+    backlog: Backlog,
+}
+
+impl TerminalApprover {
+    pub fn new(backlog: Backlog) -> Self {
+        Self { backlog }
+    }
+}
 
 /// Whether somebody can be asked here.
 pub fn is_possible() -> bool {
@@ -23,6 +32,7 @@ pub fn is_possible() -> bool {
 impl Approver for TerminalApprover {
     fn ask(&self, request: ApprovalRequest) -> AnswerFuture<'_> {
         Box::pin(async move {
+            self.backlog.is_printed().await;
             show(&request);
             // Reading a terminal cannot be interrupted; when the run is killed meanwhile, the process ends around it.
             tokio::task::spawn_blocking(read_answer)

@@ -3,6 +3,7 @@
 //! The run has a task of its own. What it tells waits for whoever prints, but a kill waits for nobody: when standard
 //! output is a pipe that nobody reads, the run still stops, and so does the process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox::{Error, Run, RunUpdate, Summary};
@@ -23,8 +24,32 @@ pub enum Told<'a> {
     Ended(&'a Summary),
 }
 
+/// What was told and not yet printed. Whoever asks a person waits for it first: what leads to a question stands above it.
+#[derive(Debug, Clone)]
+pub struct Backlog(Arc<flag::Sender<usize>>);
+
+impl Backlog {
+    pub fn new() -> Self {
+        Self(Arc::new(flag::Sender::new(0)))
+    }
+
+    fn add(&self) {
+        self.0.send_modify(|waiting| *waiting += 1);
+    }
+
+    fn remove(&self) {
+        self.0.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
+    }
+
+    /// Waits until everything is printed, but not for ever.
+    pub async fn is_printed(&self) {
+        let mut waiting = self.0.subscribe();
+        let _ = tokio::time::timeout(Duration::from_secs(1), waiting.wait_for(|waiting| *waiting == 0)).await;
+    }
+}
+
 /// Carries a run out to its end. An interrupt kills it; a second one ends the process at once.
-pub async fn watch(run: Run, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, Error> {
+pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, Error> {
     let (killed, is_killed) = flag::channel(false);
     let killer = run.killer();
     tokio::spawn(async move {
@@ -35,13 +60,14 @@ pub async fn watch(run: Run, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, 
         std::process::exit(Exit::Killed.code());
     });
     let (updates, mut waiting) = mpsc::channel(MAX_WAITING);
-    let driven = tokio::spawn(drive(run, updates, is_killed.clone()));
+    let driven = tokio::spawn(drive(run, backlog.clone(), updates, is_killed.clone()));
     let mut said_killed = false;
     while let Some(update) = waiting.recv().await {
         if *is_killed.borrow() && !std::mem::replace(&mut said_killed, true) {
             tell(Told::Killed);
         }
         tell(Told::Update(&update));
+        backlog.remove();
     }
     let closed = |_| Error::Home { path: std::path::PathBuf::new(), message: "the run broke off".to_owned() };
     let summary = driven.await.map_err(closed)??;
@@ -52,6 +78,7 @@ pub async fn watch(run: Run, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, 
 /// Drives the run. Once it is killed, what is not taken in time is not told.
 async fn drive(
     mut run: Run,
+    backlog: Backlog,
     updates: mpsc::Sender<RunUpdate>,
     mut is_killed: flag::Receiver<bool>,
 ) -> Result<Summary, Error> {
@@ -60,6 +87,7 @@ async fn drive(
         if !is_watched {
             continue;
         }
+        backlog.add();
         let told = updates.send(update);
         is_watched = tokio::select! {
             sent = told => sent.is_ok(),

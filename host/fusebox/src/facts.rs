@@ -104,3 +104,16 @@ fn current(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_shell_is_handed_is_a_shell_line() {
+        let text = |argv: &[&str]| shell_text(&argv.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(text(&["/bin/sh", "-c", "a | b"]), Some("a | b".to_owned()));
+        assert_eq!(text(&["cat", "-c", "a | b"]), None);
+        assert_eq!(text(&["sh", "script"]), None);
+    }
+}

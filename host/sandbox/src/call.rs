@@ -4,9 +4,12 @@ use std::time::Instant;
 
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
+use crate::engines::TICK;
 use crate::state::{Invoked, State};
 use crate::{End, Invocation, Report};
 
+/// How many times its wall time a guard may take on a machine that lets it run only now and then.
+const PATIENCE: u32 = 10;
 /// Most resource handles of one store; the contract has none.
 const MAX_HANDLES: usize = 1000;
 
@@ -39,9 +42,17 @@ impl Metered {
         store.set_hostcall_fuel(limits.transfer_bytes);
         store.set_max_component_handles(MAX_HANDLES);
         store.set_epoch_deadline(1);
+        let mut ticks = 0;
+        let max_ticks = u64::try_from(limits.wall_time.as_nanos() / TICK.as_nanos()).unwrap_or(u64::MAX);
         store.epoch_deadline_callback(move |context| {
-            let state = context.data();
-            if state.kill.is_killed() || Instant::now() >= state.deadline {
+            ticks += 1;
+            let (state, now) = (context.data(), Instant::now());
+            let is_late = match slice {
+                // A busy machine may take the thread away for longer than a guard may run: that is one tick, not many.
+                Slice::Continue => ticks >= max_ticks || now >= started + limits.wall_time * PATIENCE,
+                Slice::Yield => now >= state.deadline,
+            };
+            if is_late || state.kill.is_killed() {
                 return Ok(UpdateDeadline::Interrupt);
             }
             Ok(match slice {

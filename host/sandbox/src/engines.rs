@@ -15,7 +15,7 @@ use crate::kill::Engines;
 use crate::state::State;
 
 /// How often guests look at their kill flag and deadline.
-const TICK: Duration = Duration::from_millis(1);
+pub const TICK: Duration = Duration::from_millis(1);
 /// How often the ticker looks whether anybody still needs it.
 const IDLE: Duration = Duration::from_millis(500);
 

@@ -32,6 +32,7 @@ mod kill;
 mod limiter;
 mod limits;
 mod plugin;
+mod ready;
 mod sandbox;
 mod state;
 mod tape;

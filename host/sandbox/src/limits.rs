@@ -13,7 +13,8 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// All tables together, in elements.
     pub table_elements: usize,
-    /// Wall time, waiting for the host included.
+    /// Wall time, waiting for the host included. For guards and impact models: time that they run, in steps of one
+    /// millisecond, and ten times as much wall time.
     pub wall_time: Duration,
     /// Calls to the host.
     pub host_calls: u64,

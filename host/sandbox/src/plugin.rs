@@ -1,28 +1,21 @@
 //! A loaded plugin and the calls into it.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
+use crate::bindings::impact_world::exports::fusebox::plugin::impact as wit_impact;
+use crate::cache::Compiled;
+use crate::convert;
+use crate::effect_handler::EffectHandler;
+use crate::kill::Kill;
+use crate::ready::{ReadyPlugin, Waiting};
+use crate::sandbox::Sandbox;
+use crate::state::{Invoked, Reach};
+use crate::{End, Error, Invocation, Judged, Limits};
 use fusebox_core::{
     Action, Agent, Description, Digest, Estimate, Failure, Finding, Impact, Json, Kind, Origin, ProposedEffect,
     Situation, Verdict,
 };
-use wasmtime::component::Component;
-
-use crate::bindings::executor_world::ExecutorPluginPre;
-use crate::bindings::guard_world::GuardPluginPre;
-use crate::bindings::impact_world::ImpactPluginPre;
-use crate::bindings::impact_world::exports::fusebox::plugin::impact as wit_impact;
-use crate::cache::Compiled;
-use crate::call::{Metered, Slice};
-use crate::convert;
-use crate::effect_handler::EffectHandler;
-use crate::engines::Shard;
-use crate::kill::Kill;
-use crate::sandbox::Sandbox;
-use crate::state::{Invoked, Reach, State};
-use crate::{End, Error, Invocation, Judged, Limits};
 
 /// A plugin that is ready to be called. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -31,25 +24,11 @@ pub struct Plugin {
 }
 
 struct Inner {
-    sandbox: Sandbox,
-    kind: Kind,
+    ready: ReadyPlugin,
     digest: Digest,
     size: usize,
     description: Description,
     warnings: Vec<String>,
-    ready: Ready,
-}
-
-/// The plugin, ready to be instantiated, per engine that it may run in.
-enum Ready {
-    Guard(PerShard<GuardPluginPre<State>>),
-    Impact(PerShard<ImpactPluginPre<State>>),
-    Executor(ExecutorPluginPre<State>),
-}
-
-struct PerShard<T> {
-    compiled: Compiled,
-    shards: Vec<OnceLock<T>>,
 }
 
 /// What a call is given besides what it is about.
@@ -76,63 +55,15 @@ pub struct Outcome {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, digest, description, .. } = &*self.inner;
+        let Inner { ready, digest, description, .. } = &*self.inner;
+        let kind = &ready.kind;
         f.debug_struct("Plugin").field("name", &description.name).field("kind", kind).field("digest", digest).finish()
     }
 }
 
-impl<T> PerShard<T> {
-    fn new(sandbox: &Sandbox, compiled: Compiled) -> Self {
-        Self { compiled, shards: (0..sandbox.shards()).map(|_| OnceLock::new()).collect() }
-    }
-
-    fn get(
-        &self,
-        (place, shard): (usize, &Shard),
-        make: impl FnOnce(&Shard, &Component) -> wasmtime::Result<T>,
-        kind: Kind,
-    ) -> Result<&T, Error> {
-        let missing = || Error::Engine { message: "there is no such shard".to_owned() };
-        let ready = self.shards.get(place).ok_or_else(missing)?;
-        if ready.get().is_none() {
-            let component = self.compiled.load(&shard.engine)?;
-            let made = make(shard, &component).map_err(|error| incompatible(kind, &error))?;
-            // When another thread was faster, its is as good as this one.
-            let _ = ready.set(made);
-        }
-        ready.get().ok_or_else(missing)
-    }
-}
-
-fn incompatible(kind: Kind, error: &wasmtime::Error) -> Error {
-    Error::Incompatible {
-        kind: kind.name(),
-        import: format!("what this host does not have ({error:#})"),
-        served: "fusebox:plugin@0.1.0".to_owned(),
-        needed: "build it with the SDK of this host's version, or update the host".to_owned(),
-    }
-}
-
-fn guard_pre(shard: &Shard, component: &Component) -> wasmtime::Result<GuardPluginPre<State>> {
-    GuardPluginPre::new(shard.guards.instantiate_pre(component)?)
-}
-
-fn impact_pre(shard: &Shard, component: &Component) -> wasmtime::Result<ImpactPluginPre<State>> {
-    ImpactPluginPre::new(shard.impacts.instantiate_pre(component)?)
-}
-
 impl Plugin {
     pub(crate) fn new(sandbox: &Sandbox, bytes: &[u8], kind: Kind, compiled: Compiled) -> Result<Self, Error> {
-        let ready = match kind {
-            Kind::Guard => Ready::Guard(PerShard::new(sandbox, compiled)),
-            Kind::Impact => Ready::Impact(PerShard::new(sandbox, compiled)),
-            Kind::Executor => {
-                let executors = &sandbox.inner.executors;
-                let component = compiled.load(&executors.engine)?;
-                let pre = executors.linker.instantiate_pre(&component).and_then(ExecutorPluginPre::new);
-                Ready::Executor(pre.map_err(|error| incompatible(kind, &error))?)
-            }
-        };
+        let ready = ReadyPlugin::new(sandbox, kind, compiled)?;
         let nobody = Description {
             name: String::new(),
             version: String::new(),
@@ -142,15 +73,8 @@ impl Plugin {
             step_types: Vec::new(),
             rewrites: false,
         };
-        let mut inner = Inner {
-            sandbox: sandbox.clone(),
-            kind,
-            digest: Digest::of(bytes),
-            size: bytes.len(),
-            description: nobody,
-            warnings: Vec::new(),
-            ready,
-        };
+        let mut inner =
+            Inner { digest: Digest::of(bytes), size: bytes.len(), description: nobody, warnings: Vec::new(), ready };
         let (description, warnings) = inner.describe()?;
         inner.description = description;
         inner.warnings = warnings;
@@ -160,7 +84,7 @@ impl Plugin {
     /// Its kind.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.inner.kind
+        self.inner.ready.kind
     }
 
     /// SHA-256 of the bytes that were loaded.
@@ -192,11 +116,12 @@ impl Plugin {
     pub fn check_settings(&self, settings: &Json, kill: &Kill) -> Invocation<Vec<Finding>> {
         let call = self.inner.alone(Limits::describe(), kill.clone());
         let text = &settings.as_str().to_owned();
-        let found = match &self.inner.ready {
-            Ready::Guard(_) => self.inner.guard(call, |guard, store| guard.call_check_settings(store, text)),
-            Ready::Impact(_) => self.inner.impact(call, |model, store| model.call_check_settings(store, text)),
-            Ready::Executor(pre) => pollster::block_on(self.inner.executor(pre, call, Waiting::Never, {
-                async |executor, store| executor.call_check_settings(store, text).await
+        let ready = &self.inner.ready;
+        let found = match ready.kind {
+            Kind::Guard => ready.guard(call, |guard, store| guard.call_check_settings(store, text)),
+            Kind::Impact => ready.impact(call, |model, store| model.call_check_settings(store, text)),
+            Kind::Executor => pollster::block_on(ready.executor(call, Waiting::Never, async |executor, store| {
+                executor.call_check_settings(store, text).await
             })),
         };
         found.and_then(|found| Ok(convert::findings(found)))
@@ -207,6 +132,7 @@ impl Plugin {
     pub fn check(&self, judged: &Judged, options: &CallOptions) -> Invocation<Verdict> {
         let call = self.inner.judging(judged, options);
         self.inner
+            .ready
             .guard(call, |guard, store| guard.call_check(store, &judged.action, &judged.effects))
             .and_then(convert::verdict)
     }
@@ -221,7 +147,7 @@ impl Plugin {
         let refrain = wit_impact::Alternative::Refrain(judged.action.clone());
         let estimate = |alternative: &wit_impact::Alternative| {
             let call = self.inner.judging(judged, options);
-            self.inner.impact(call, |model, store| model.call_estimate(store, alternative))
+            self.inner.ready.impact(call, |model, store| model.call_estimate(store, alternative))
         };
         let acting = estimate(&act);
         let acted = match acting.result {
@@ -251,11 +177,11 @@ impl Plugin {
         handler: Box<dyn EffectHandler>,
         options: &CallOptions,
     ) -> Invocation<Result<Vec<ProposedEffect>, Failure>> {
-        let Ready::Executor(pre) = &self.inner.ready else { return not_that_kind() };
         let action = convert::action(action);
         let call = Inner::acting(situation, handler, options, Reach::Reading);
         self.inner
-            .executor(pre, call, Waiting::Never, async |executor, mut store| {
+            .ready
+            .executor(call, Waiting::Never, async |executor, mut store| {
                 let previewed = executor.call_preview(&mut store, &action).await?;
                 Ok(match previewed {
                     Ok(effects) => convert::proposed(effects, store.data()).map(Ok),
@@ -274,11 +200,11 @@ impl Plugin {
         handler: Box<dyn EffectHandler>,
         options: &CallOptions,
     ) -> Invocation<Result<Outcome, Failure>> {
-        let Ready::Executor(pre) = &self.inner.ready else { return not_that_kind() };
         let action = convert::action(action);
         let call = Inner::acting(situation, handler, options, Reach::Everything);
         self.inner
-            .executor(pre, call, Waiting::Allowed, async |executor, mut store| {
+            .ready
+            .executor(call, Waiting::Allowed, async |executor, mut store| {
                 let executed = executor.call_execute(&mut store, &action).await?;
                 Ok(match executed {
                     Ok(outcome) => outcome_from(&outcome.output, outcome.summary, outcome.delta.as_deref()).map(Ok),
@@ -300,28 +226,16 @@ impl Plugin {
         handler: Box<dyn EffectHandler>,
         options: &CallOptions,
     ) -> Invocation<Result<(), Failure>> {
-        let Ready::Executor(pre) = &self.inner.ready else { return not_that_kind() };
         let delta = delta.as_str().to_owned();
         let call = Inner::acting(situation, handler, options, Reach::Everything);
         self.inner
-            .executor(pre, call, Waiting::Allowed, async |executor, store| {
+            .ready
+            .executor(call, Waiting::Allowed, async |executor, store| {
                 Ok(executor.call_undo(store, &delta).await?.map_err(convert::core_failure))
             })
             .await
     }
 }
-
-/// Whether a call may wait for something that is not its own handler, and so needs timers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waiting {
-    Never,
-    Allowed,
-}
-
-type StoreMut<'a> = wasmtime::StoreContextMut<'a, State>;
-use crate::bindings::executor_world::exports::fusebox::plugin::executor::Guest as ExecutorGuest;
-use crate::bindings::guard_world::exports::fusebox::plugin::guard::Guest as GuardGuest;
-use wit_impact::Guest as ImpactGuest;
 
 impl Inner {
     /// A call that is about the plugin alone.
@@ -367,110 +281,26 @@ impl Inner {
         }
     }
 
-    fn guard<T>(
-        &self,
-        invoked: Invoked,
-        call: impl FnOnce(&GuardGuest, StoreMut<'_>) -> wasmtime::Result<T>,
-    ) -> Invocation<T> {
-        let Ready::Guard(ready) = &self.ready else { return not_that_kind() };
-        let ready = self.sandbox.shard().and_then(|shard| Ok((shard.1, ready.get(shard, guard_pre, self.kind)?)));
-        let (shard, pre) = match ready {
-            Ok(ready) => ready,
-            Err(error) => return failed(&error),
-        };
-        let _slot = shard.slots.take();
-        let _active = self.sandbox.inner.ticker.watch();
-        let mut metered = Metered::begin(&shard.engine, invoked, Slice::Continue);
-        let instance = pre.instantiate(&mut metered.store);
-        let result = instance.and_then(|instance| {
-            metered.instantiated();
-            call(instance.fusebox_plugin_guard(), wasmtime::AsContextMut::as_context_mut(&mut metered.store))
-        });
-        metered.end(result)
-    }
-
-    fn impact<T>(
-        &self,
-        invoked: Invoked,
-        call: impl FnOnce(&ImpactGuest, StoreMut<'_>) -> wasmtime::Result<T>,
-    ) -> Invocation<T> {
-        let Ready::Impact(ready) = &self.ready else { return not_that_kind() };
-        let ready = self.sandbox.shard().and_then(|shard| Ok((shard.1, ready.get(shard, impact_pre, self.kind)?)));
-        let (shard, pre) = match ready {
-            Ok(ready) => ready,
-            Err(error) => return failed(&error),
-        };
-        let _slot = shard.slots.take();
-        let _active = self.sandbox.inner.ticker.watch();
-        let mut metered = Metered::begin(&shard.engine, invoked, Slice::Continue);
-        let instance = pre.instantiate(&mut metered.store);
-        let result = instance.and_then(|instance| {
-            metered.instantiated();
-            call(instance.fusebox_plugin_impact(), wasmtime::AsContextMut::as_context_mut(&mut metered.store))
-        });
-        metered.end(result)
-    }
-
-    async fn executor<T>(
-        &self,
-        pre: &ExecutorPluginPre<State>,
-        invoked: Invoked,
-        waiting: Waiting,
-        call: impl AsyncFnOnce(&ExecutorGuest, StoreMut<'_>) -> wasmtime::Result<T>,
-    ) -> Invocation<T> {
-        let _active = self.sandbox.inner.ticker.watch();
-        let (kill, wall_time) = (invoked.kill.clone(), invoked.limits.wall_time);
-        let mut metered = Metered::begin(&self.sandbox.inner.executors.engine, invoked, Slice::Yield);
-        let work = async {
-            let instance = pre.instantiate_async(&mut metered.store).await?;
-            metered.instantiated();
-            call(instance.fusebox_plugin_executor(), wasmtime::AsContextMut::as_context_mut(&mut metered.store)).await
-        };
-        let ended = match waiting {
-            Waiting::Never => Ok(work.await),
-            // A guest that runs is ended by its epoch; one that waits in the host only by no longer being waited for.
-            Waiting::Allowed => tokio::select! {
-                biased;
-                () = kill.killed() => Err(End::Killed),
-                result = work => Ok(result),
-                () = tokio::time::sleep(wall_time + GRACE) => Err(End::Deadline),
-            },
-        };
-        match ended {
-            Ok(result) => metered.end(result),
-            Err(end) => metered.cut_off(end),
-        }
-    }
-
     /// Asks the plugin what it is, in a throw-away instance under a budget of its own.
     fn describe(&self) -> Result<(Description, Vec<String>), Error> {
-        let call = self.alone(Limits::describe(), self.sandbox.kill_flag());
-        let described =
-            match &self.ready {
-                Ready::Guard(ready) => {
-                    ready.get(self.sandbox.shard()?, guard_pre, self.kind)?;
-                    self.guard(call, |guard, store| guard.call_describe(store))
-                }
-                Ready::Impact(ready) => {
-                    ready.get(self.sandbox.shard()?, impact_pre, self.kind)?;
-                    self.impact(call, |model, store| model.call_describe(store))
-                }
-                Ready::Executor(pre) => pollster::block_on(self.executor(pre, call, Waiting::Never, {
-                    async |executor, store| executor.call_describe(store).await
-                })),
-            };
+        let call = self.alone(Limits::describe(), self.ready.sandbox.kill_flag());
+        self.ready.check_fit()?;
+        let described = match self.ready.kind {
+            Kind::Guard => self.ready.guard(call, |guard, store| guard.call_describe(store)),
+            Kind::Impact => self.ready.impact(call, |model, store| model.call_describe(store)),
+            Kind::Executor => pollster::block_on(
+                self.ready.executor(call, Waiting::Never, async |executor, store| executor.call_describe(store).await),
+            ),
+        };
         let text = described.result.map_err(|end| Error::Describe { end })?;
         let (description, warnings) =
             Description::parse(&text).map_err(|error| Error::BadDescription { message: error.to_string() })?;
-        match wrong(&description, self.kind) {
+        match wrong(&description, self.ready.kind) {
             Some(message) => Err(Error::BadDescription { message }),
             None => Ok((description, warnings)),
         }
     }
 }
-
-/// How much later than the guest's own deadline a waiting call is given up: the guest's end says more.
-const GRACE: Duration = Duration::from_millis(20);
 
 /// What is wrong with a description beyond its shape.
 fn wrong(description: &Description, kind: Kind) -> Option<String> {
@@ -516,17 +346,4 @@ fn core_estimate(estimate: wit_impact::ImpactEstimate) -> Estimate {
         confidence: estimate.confidence,
         factors: estimate.factors.into_iter().map(factor).collect(),
     }
-}
-
-fn failed<T>(error: &Error) -> Invocation<T> {
-    Invocation { result: Err(End::HostFailed { message: error.to_string() }), report: crate::Report::default() }
-}
-
-fn not_that_kind<T>() -> Invocation<T> {
-    let end = End::Incompatible {
-        import: "another kind of call".to_owned(),
-        served: "the calls of its own kind".to_owned(),
-        needed: "call a guard's functions on guards only, and so on".to_owned(),
-    };
-    Invocation { result: Err(end), report: crate::Report::default() }
 }
