@@ -59,6 +59,10 @@ pub fn check(root: &Path) -> anyhow::Result<()> {
 fn build_all(root: &Path, toolchain: &Toolchain) -> anyhow::Result<Vec<(Locked, Vec<u8>)>> {
     let target_dir = root.join("target/guests");
     let stage = stage::stage(root)?;
+    let fetched = toolchain.cargo_fetch().current_dir(&stage).status().context("cannot start cargo")?;
+    if !fetched.success() {
+        bail!("the dependencies of the guests cannot be had");
+    }
     let status = toolchain
         .cargo_build(&stage)?
         .arg("--target-dir")

@@ -51,9 +51,9 @@ impl Toolchain {
         }
     }
 
-    /// A `cargo build` for guests: reproducible across folders, because every path in it is mapped away.
-    pub fn cargo_build(&self, sources: &Path) -> anyhow::Result<Command> {
-        let mut command = match self {
+    /// Its cargo, with whatever it needs in the environment.
+    fn cargo(&self) -> Command {
+        match self {
             Self::Installed { .. } => Command::new("cargo"),
             Self::Distribution { linker, .. } => {
                 let bin = Path::new(DISTRIBUTION_BIN);
@@ -68,13 +68,31 @@ impl Toolchain {
                     .env_remove("CARGO");
                 command
             }
-        };
+        }
+    }
+
+    /// A `cargo fetch`. It comes before [`cargo_build`](Self::cargo_build), which has to know where dependencies lie.
+    pub fn cargo_fetch(&self) -> Command {
+        let mut command = self.cargo();
+        command.args(["fetch", "--locked"]);
+        command
+    }
+
+    /// A `cargo build` for guests: reproducible across folders, because every path in it is mapped away.
+    pub fn cargo_build(&self, sources: &Path) -> anyhow::Result<Command> {
+        let mut command = self.cargo();
         command.args(["build", "--release", "--locked", "--target", TARGET]);
         if matches!(self, Self::Distribution { .. }) {
             command.arg("-Zbuild-std=std,panic_abort");
         }
         let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-        let flags = [remap(sources, "/src"), remap(&cargo_home()?, "/cargo"), remap(&self.std_sources()?, "/rust")];
+        let home = cargo_home()?;
+        let mut flags = vec![remap(sources, "/src"), remap(&self.std_sources()?, "/rust"), remap(&home, "/cargo")];
+        // Later ones count more. The folder of a registry is named after its address, which is nobody's business.
+        let registries = std::fs::read_dir(home.join("registry/src")).context("no dependencies were fetched")?;
+        for registry in registries {
+            flags.push(remap(&registry?.path(), "/dependencies"));
+        }
         command
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
