@@ -380,6 +380,14 @@ fn what_one_step_can_put_into_the_log_is_bounded() {
     assert_eq!(events(&lines, "effect_refused").len(), 1000);
 }
 
+#[test]
+fn a_command_without_end_is_refused() {
+    let place = Place::new();
+    let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": "x".repeat(200_000) }))]), &[]);
+    assert_eq!(code, 1);
+    assert!(events(&lines, "step_failed")[0]["message"].as_str().unwrap().contains("131072"));
+}
+
 /// Whether a process is there and not a zombie.
 fn is_running(pid: &str) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

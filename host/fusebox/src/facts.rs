@@ -4,6 +4,8 @@ use bytes::Bytes;
 use fusebox_core::{Contents, Digest, Effect, Failure, ProposedEffect, WorkspacePath};
 use fusebox_effects::{Environment, MAX_FILE_BYTES, Workspace, resolve_program};
 
+/// Most bytes of the words of one command: as much as Linux takes for one word. Each command is kept in the log.
+const MAX_ARGV_BYTES: usize = 128 * 1024;
 /// Most effects of one step.
 const MAX_EFFECTS: usize = 256;
 /// Most bytes before and after, of all files of one step.
@@ -70,6 +72,9 @@ pub fn path_of(path: &str) -> Result<WorkspacePath, Failure> {
 pub fn run(argv: Vec<String>, cwd: &str, workspace: &Workspace, environment: &Environment) -> Result<Effect, Failure> {
     let cwd = path_of(cwd)?;
     workspace.open_folder(&cwd)?;
+    if argv.iter().map(String::len).sum::<usize>() > MAX_ARGV_BYTES {
+        return Err(Failure::Limit(format!("the words of a command may have {MAX_ARGV_BYTES} bytes in all")));
+    }
     let Some(name) = argv.first() else { return Err(Failure::InvalidInput("the command is empty".to_owned())) };
     if let Some(word) = argv.iter().find(|word| word.contains('\0')) {
         return Err(Failure::InvalidInput(format!("the argument {word:?} holds a NUL character")));
