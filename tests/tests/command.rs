@@ -569,20 +569,6 @@ fn endless_input_is_refused() {
     refused(&place, &["plugins", "--policy", "policy.toml"], "FBX-5019", "/dev/zero");
 }
 
-#[test]
-fn a_program_that_is_swapped_after_its_approval_does_not_run() {
-    let place = Place::new();
-    for (name, word) in [("good", "good"), ("evil", "evil")] {
-        let path = place.write(&format!("workspace/{name}"), format!("#!/bin/sh\necho {word} > ran-{word}\n"));
-        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    }
-    std::os::unix::fs::symlink("good", place.path("workspace/prog")).unwrap();
-    let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "argv": ["./prog"] }))]), &[]);
-    assert_eq!(code, 0, "{lines:#?}");
-    let effect = &events(&lines, "effects_previewed")[0]["effects"][0];
-    assert!(effect["program"].as_str().unwrap().ends_with("/workspace/good"), "what it stands for is shown: {effect}");
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_kill_does_not_wait_for_whoever_reads_the_output() {

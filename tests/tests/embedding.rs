@@ -8,7 +8,7 @@ use fusebox::sandbox::{Sandbox, Tape};
 use fusebox::{ApproveAll, Event, Harness, Host, Plan, Run, RunOptions, RunUpdate, Summary};
 use fusebox_core::{Json, Ruling};
 use fusebox_store::{EventLog as _, SqliteStore};
-use fusebox_tests::root;
+use fusebox_tests::{guard_with, root};
 use serde_json::{Value, json};
 
 struct Place {
@@ -159,17 +159,14 @@ async fn every_step_runs_again_from_its_tape() {
 
 #[tokio::test]
 async fn a_file_that_changes_after_its_approval_is_a_conflict() {
-    struct Meddler(PathBuf);
-    impl fusebox::Approver for Meddler {
-        fn ask(&self, _: fusebox::ApprovalRequest) -> fusebox::AnswerFuture<'_> {
-            std::fs::write(&self.0, "one\ntwo\nmeddled\n").unwrap();
-            Box::pin(std::future::ready(fusebox::Answer::Approve { by: "m".into(), channel: "test".into() }))
-        }
-    }
     let place = Place::new();
     let file = place.workspace().join("a.txt");
+    let meddle = {
+        let file = file.clone();
+        move || std::fs::write(&file, "one\ntwo\nmeddled\n").unwrap()
+    };
     let plan = plan(&json!([{ "step_type": "edit_file", "input": { "path": "a.txt", "new_content": "mine" } }]));
-    let options = RunOptions::new().workspace(place.workspace()).approver(Meddler(file.clone()));
+    let options = RunOptions::new().workspace(place.workspace()).approver(Meanwhile(meddle));
     let (summary, events) = finish(place.host().run(plan, options).unwrap()).await;
     assert_eq!(summary.state, "FAILED");
     assert!(summary.reason.contains("changed since"), "{}", summary.reason);
@@ -195,15 +192,69 @@ async fn a_kill_from_another_thread_is_final() {
     assert_eq!((summary.state.as_str(), summary.reason.as_str()), ("KILLED", "killed by a test"));
 }
 
+/// Does something while a person is asked, and approves.
+struct Meanwhile<F>(F);
+
+impl<F: Fn() + Send + Sync> fusebox::Approver for Meanwhile<F> {
+    fn ask(&self, _: fusebox::ApprovalRequest) -> fusebox::AnswerFuture<'_> {
+        (self.0)();
+        Box::pin(std::future::ready(fusebox::Answer::Approve { by: "m".into(), channel: "test".into() }))
+    }
+}
+
+#[cfg(unix)]
 #[tokio::test]
-async fn later_steps_see_outputs_and_history() {
-    // Through the guard's own eyes this is tested in the SDK; here: the output is stored before the next step starts.
+async fn a_program_that_is_swapped_after_its_approval_does_not_run() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     let place = Place::new();
-    let (_, events) = finish(start(&place.host(), &place)).await;
-    let kinds: Vec<&str> = events.iter().map(Event::kind).collect();
-    let completed = kinds.iter().position(|kind| *kind == "step_completed").unwrap();
-    let next = kinds.iter().rposition(|kind| *kind == "step_proposed").unwrap();
-    assert!(completed < next);
+    let root = place.workspace();
+    for name in ["good", "evil"] {
+        std::fs::write(root.join(name), format!("#!/bin/sh\necho x > ran-{name}\n")).unwrap();
+        std::fs::set_permissions(root.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    symlink("good", root.join("prog")).unwrap();
+    let plan = plan(&json!([{ "step_type": "run_command", "input": { "argv": ["./prog"] } }]));
+    let swap = {
+        let root = root.clone();
+        move || {
+            std::fs::remove_file(root.join("prog")).unwrap();
+            symlink("evil", root.join("prog")).unwrap();
+        }
+    };
+    let options = RunOptions::new().workspace(&root).approver(Meanwhile(swap));
+    let (summary, events) = finish(place.host().run(plan, options).unwrap()).await;
+    assert_eq!(summary.state, "FAILED");
+    assert!(summary.reason.contains("is now"), "{}", summary.reason);
+    assert!(!events.iter().any(|event| matches!(event, Event::EffectIntended { .. })));
+    assert!(!root.join("ran-good").exists() && !root.join("ran-evil").exists());
+}
+
+#[tokio::test]
+async fn guards_see_the_outputs_of_earlier_steps() {
+    // Asks for the output of the step `hostile`, whose name stands in its own description, and wants a person while
+    // there is none.
+    let import = r#"(import "fusebox:plugin/context@0.1.0" "step-output" (func $output (param i32 i32 i32)))"#;
+    let body = "(call $output (i32.const 4105) (i32.const 7) (i32.const 3000))
+        (if (i32.eqz (i32.load8_u (i32.const 3000))) (then (i32.store8 (i32.const 16) (i32.const 2))))
+        (i32.const 16)";
+    let place = Place::new();
+    std::fs::write(place.folder.path().join("guard.wasm"), guard_with(import, body)).unwrap();
+    let policy = place.folder.path().join("guard.toml");
+    std::fs::write(&policy, "[guards.hostile]\npath = 'guard.wasm'").unwrap();
+    let host = Host::builder().home(place.folder.path().join("home")).policy_file(policy).build().unwrap();
+    let read = json!({ "path": "a.txt" });
+    let plan = plan(&json!([
+        { "id": "hostile", "step_type": "read_file", "input": read },
+        { "id": "later", "step_type": "read_file", "input": read },
+    ]));
+    let options = RunOptions::new().workspace(place.workspace()).approver(ApproveAll { by: "test".into() });
+    let (_, events) = finish(host.run(plan, options).unwrap()).await;
+    let asked: Vec<&str> = events
+        .iter()
+        .filter(|event| matches!(event, Event::ApprovalRequested { .. }))
+        .filter_map(|event| event.step().map(fusebox_core::StepId::as_str))
+        .collect();
+    assert_eq!(asked, ["hostile"]);
 }
 
 #[test]

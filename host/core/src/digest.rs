@@ -33,12 +33,6 @@ impl Digest {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
-
-    /// The first twelve digits: enough for people to tell two apart.
-    #[must_use]
-    pub fn short(&self) -> String {
-        self.to_string().chars().take(12).collect()
-    }
 }
 
 impl fmt::Display for Digest {

@@ -31,6 +31,8 @@ const KEEP_OUTPUT_BYTES: usize = 256 * 1024;
 const DEFAULT_PROCESS_TIME: Duration = Duration::from_secs(600);
 /// Most effects of one step that are recorded, refused ones included: the log must have a bound.
 const MAX_RECORDED: u32 = 1000;
+/// Longest word on progress that is passed on, in characters: it waits in memory until it is shown.
+const MAX_PROGRESS_CHARS: usize = 200;
 /// What people should know of how a process is run.
 const UNCONFINED: &str = "not confined: the process can do what its user can, beyond the workspace as well";
 
@@ -138,7 +140,7 @@ impl EffectHandler for Live {
     }
 
     fn progress(&mut self, message: &str, fraction: Option<f64>) {
-        let (step, message) = (self.step.clone(), message.to_owned());
+        let (step, message) = (self.step.clone(), message.chars().take(MAX_PROGRESS_CHARS).collect());
         // Nobody has to watch.
         let _ = self.updates.send(RunUpdate::Progress { step, message, fraction });
     }
@@ -260,7 +262,8 @@ impl Live {
         decision.map_or(HostCallJudgement::NotNeeded, judgement)
     }
 
-    /// Records that an effect is about to happen, durably unless it only reads; or that it is refused.
+    /// Records that an effect is about to happen, or that it is refused. Durable at once, unless it is a read that was
+    /// allowed with its step: that permission is in the log already.
     async fn intend(
         &self,
         effect: Effect,
@@ -268,11 +271,11 @@ impl Live {
         note: Option<String>,
     ) -> Result<Result<u32, Failure>, Error> {
         let mut journal = self.journal.lock().await;
-        let only_reads = effect.only_reads();
+        let is_recorded = effect.only_reads() && judgement == HostCallJudgement::NotNeeded;
         let events = journal.tell(Command::HostCall { effect, judgement, note })?;
         match events.first() {
             Some(Event::EffectIntended { call, .. }) => {
-                if !only_reads {
+                if !is_recorded {
                     journal.flush().await?;
                 }
                 Ok(Ok(*call))
