@@ -57,6 +57,8 @@ pub struct Fakes {
     pub cancelled: bool,
     /// Commands that were started.
     pub commands: Vec<Command>,
+    /// What models were asked; the prompt is the payload that `content` names.
+    pub requests: Vec<Request>,
     /// Lines that were logged.
     pub logged: Vec<(Level, String)>,
     /// Progress that was told.
@@ -103,6 +105,7 @@ impl Fakes {
             completions: VecDeque::new(),
             cancelled: false,
             commands: Vec::new(),
+            requests: Vec::new(),
             logged: Vec::new(),
             progress: Vec::new(),
             payloads: Vec::new(),
@@ -134,6 +137,19 @@ impl Fakes {
             stderr: Vec::new(),
             stdout_size: stdout.len() as u64,
             stderr_size: 0,
+        }));
+        self
+    }
+
+    /// Adds an answer of `model::complete`: this text.
+    #[must_use]
+    pub fn completion(mut self, text: &str) -> Self {
+        self.completions.push_back(Ok(Completion {
+            text: text.to_owned(),
+            structured: None,
+            input_tokens: 1,
+            output_tokens: 1,
+            micro_usd: None,
         }));
         self
     }
@@ -213,7 +229,8 @@ impl Fakes {
         self.exits.pop_front().unwrap_or_else(|| Err(Failure::Denied("no exit was set up in the fakes".into())))
     }
 
-    pub(crate) fn complete(&mut self, _request: &Request) -> Result<Completion, Failure> {
+    pub(crate) fn complete(&mut self, request: &Request) -> Result<Completion, Failure> {
+        self.requests.push(request.clone());
         self.completions
             .pop_front()
             .unwrap_or_else(|| Err(Failure::Unsupported("no completion was set up in the fakes".into())))

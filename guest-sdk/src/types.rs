@@ -34,6 +34,14 @@ impl Verdict {
         Self::new(Ruling::Deny, vec![reason])
     }
 
+    /// Puts another input in the place of the action's, as JSON. Declare it with [`About::rewrites`](crate::About::rewrites);
+    /// the policy must grant it.
+    #[must_use]
+    pub fn rewriting(mut self, input: String) -> Self {
+        self.rewrite = Some(input);
+        self
+    }
+
     /// Adds a finding.
     #[must_use]
     pub fn with(mut self, finding: Finding) -> Self {
@@ -95,6 +103,11 @@ impl Effect {
     /// Runs `argv` in `cwd`; the host resolves the program and fills in the environment.
     pub fn run(argv: Vec<String>, cwd: impl Into<String>, shell_text: Option<String>) -> Self {
         Self::Run(RunEffect { argv, program: String::new(), cwd: cwd.into(), env_names: Vec::new(), shell_text })
+    }
+
+    /// Sends a sealed prompt to a model, by the name or alias that the policy knows.
+    pub fn prompt(model: impl Into<String>, content: Payload, max_output_tokens: u64) -> Self {
+        Self::Prompt(PromptEffect { model: model.into(), content, max_output_tokens })
     }
 
     /// The path that is read, written or removed, if this effect is about a path of the workspace.

@@ -1,0 +1,133 @@
+//! Patterns of commands: words with `*` and `?`.
+
+use crate::shell::Command;
+use crate::unwrap::base_name;
+
+/// Stands at the end of a pattern for any number of further words.
+const REST: &str = "**";
+
+/// Whether a pattern allows a command: word by word, in order, and no word more, unless the pattern ends in `**`.
+pub fn allows(pattern: &str, command: &Command) -> bool {
+    let wanted: Vec<&str> = pattern.split_whitespace().collect();
+    let (wanted, has_rest) = match wanted.split_last() {
+        Some((&REST, before)) => (before, true),
+        _ => (wanted.as_slice(), false),
+    };
+    let fits = if has_rest { command.words.len() >= wanted.len() } else { command.words.len() == wanted.len() };
+    !wanted.is_empty()
+        && fits
+        && (!command.open_ended || has_rest)
+        && wanted.iter().zip(&command.words).all(|(wanted, word)| matches(wanted, word))
+}
+
+/// Whether a pattern names a command: the program by its last part, and each further word of the pattern somewhere among
+/// the arguments, in any order. Flags written together count one by one. `program` is what the command resolves to.
+pub fn names(pattern: &str, command: &Command, program: Option<&str>) -> bool {
+    let mut wanted = pattern.split_whitespace().filter(|word| *word != REST);
+    let Some(name) = wanted.next() else { return false };
+    let (Some(first), arguments) = (command.words.first(), command.words.get(1..).unwrap_or_default()) else {
+        return false;
+    };
+    let is_named = matches(name, base_name(first)) || program.is_some_and(|program| matches(name, base_name(program)));
+    is_named && wanted.all(|wanted| arguments.iter().any(|word| has(wanted, word, arguments)))
+}
+
+fn has(wanted: &str, word: &str, arguments: &[String]) -> bool {
+    match short_flags(wanted) {
+        Some(flags) => {
+            let given =
+                |flag: char| arguments.iter().filter_map(|word| short_flags(word)).any(|own| own.contains(flag));
+            flags.chars().all(given)
+        }
+        None => matches(wanted, word),
+    }
+}
+
+/// The letters of short flags such as `-rf`.
+fn short_flags(word: &str) -> Option<&str> {
+    let flags = word.strip_prefix('-')?;
+    (!flags.is_empty() && flags.chars().all(|c| c.is_ascii_alphabetic())).then_some(flags)
+}
+
+/// Whether a word fits a pattern of `*` (any text) and `?` (any character). Takes time in proportion to both.
+pub fn matches(pattern: &str, word: &str) -> bool {
+    let (pattern, word): (Vec<char>, Vec<char>) = (pattern.chars().collect(), word.chars().collect());
+    let (mut at, mut read) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while read < word.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, read));
+                at += 1;
+            }
+            Some(c) if *c == '?' || Some(c) == word.get(read) => {
+                at += 1;
+                read += 1;
+            }
+            _ => match &mut star {
+                Some((star_at, star_read)) => {
+                    *star_read += 1;
+                    (at, read) = (*star_at + 1, *star_read);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.get(at..).unwrap_or_default().iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(text: &str) -> Command {
+        Command { words: text.split_whitespace().map(str::to_owned).collect(), ..Command::default() }
+    }
+
+    #[test]
+    fn an_allow_is_exact() {
+        assert!(allows("cargo test", &command("cargo test")));
+        assert!(!allows("cargo test", &command("cargo test --workspace")));
+        assert!(allows("cargo test **", &command("cargo test --workspace")));
+        assert!(allows("cargo t* -p ?", &command("cargo test -p x")));
+        assert!(!allows("git status", &command("./git status")), "another program of that name");
+        assert!(!allows("git status", &command("/tmp/git status")));
+        assert!(!allows("", &command("x")));
+        let open = Command { open_ended: true, ..command("grep x") };
+        assert!(!allows("grep x", &open) && allows("grep **", &open));
+    }
+
+    #[test]
+    fn a_denial_is_not_got_around_by_order_or_spelling() {
+        for text in ["rm -rf /", "rm -fr /", "rm -r -f /", "rm / -rf", "/bin/rm -v -rf -- /", "rm -rfv /"] {
+            assert!(names("rm -rf /", &command(text), None), "{text}");
+        }
+        for text in ["rm -r /", "rm -rf x", "rmdir /"] {
+            assert!(!names("rm -rf /", &command(text), None), "{text}");
+        }
+        assert!(names("rm", &command("harmless x"), Some("/bin/rm")), "by what it resolves to");
+        assert!(names("git push", &command("git -C x push --force"), None));
+        assert!(names("mkfs*", &command("mkfs.ext4 /dev/sda"), None));
+    }
+
+    #[test]
+    fn words_match() {
+        for (pattern, word, fits) in [
+            ("*", "", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+            ("of=/dev/*", "of=/dev/sda", true),
+            ("?", "", false),
+            ("a?", "ab", true),
+            ("", "", true),
+            ("", "a", false),
+            ("**", "a/b", true),
+        ] {
+            assert_eq!(matches(pattern, word), fits, "{pattern} {word}");
+        }
+        assert!(!matches(
+            &"a*".repeat(50),
+            &"a".repeat(10_000).replace("aaaaaaaaaa", "ab").replace('b', "c").replace("ac", "c")
+        ));
+    }
+}

@@ -1,0 +1,448 @@
+//! Finding credentials in text.
+//!
+//! Formats come from what the issuers document of their tokens (prefix, alphabet, length). Where an issuer documents none,
+//! as for passwords in assignments, a finding is only likely.
+
+use std::ops::Range;
+
+/// How certain a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// It has the very format of the credential.
+    Certain,
+    /// It looks like one.
+    Likely,
+}
+
+/// A credential in a text. What it is, never the text itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    pub kind: &'static str,
+    pub certainty: Certainty,
+    pub place: Range<usize>,
+}
+
+/// The format of a credential: a prefix, then so many characters of an alphabet.
+struct Format {
+    kind: &'static str,
+    prefix: &'static str,
+    alphabet: fn(u8) -> bool,
+    min: usize,
+    max: usize,
+}
+
+const fn format(kind: &'static str, prefix: &'static str, alphabet: fn(u8) -> bool, min: usize, max: usize) -> Format {
+    Format { kind, prefix, alphabet, min, max }
+}
+
+fn upper_digits(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit()
+}
+
+fn alphanumeric(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+fn word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+fn hex(byte: u8) -> bool {
+    byte.is_ascii_hexdigit()
+}
+
+/// Formats by prefix; a longer prefix stands before a shorter one that it begins with.
+const FORMATS: [Format; 30] = [
+    format("aws-access-key", "AKIA", upper_digits, 16, 16),
+    format("aws-access-key", "ASIA", upper_digits, 16, 16),
+    format("github-token", "ghp_", alphanumeric, 36, 255),
+    format("github-token", "gho_", alphanumeric, 36, 255),
+    format("github-token", "ghu_", alphanumeric, 36, 255),
+    format("github-token", "ghs_", alphanumeric, 36, 255),
+    format("github-token", "ghr_", alphanumeric, 36, 255),
+    format("github-token", "github_pat_", word, 22, 255),
+    format("gitlab-token", "glpat-", word, 20, 64),
+    format("slack-token", "xoxb-", word, 20, 255),
+    format("slack-token", "xoxp-", word, 20, 255),
+    format("slack-token", "xoxa-", word, 20, 255),
+    format("slack-token", "xoxr-", word, 20, 255),
+    format("slack-token", "xoxs-", word, 20, 255),
+    format("stripe-key", "sk_live_", alphanumeric, 16, 255),
+    format("stripe-key", "rk_live_", alphanumeric, 16, 255),
+    format("anthropic-key", "sk-ant-", word, 24, 255),
+    format("openai-key", "sk-proj-", word, 32, 255),
+    format("openai-key", "sk-svcacct-", word, 32, 255),
+    format("openai-key", "sk-", alphanumeric, 32, 255),
+    format("google-api-key", "AIza", word, 35, 35),
+    format("npm-token", "npm_", alphanumeric, 36, 36),
+    format("pypi-token", "pypi-AgEI", word, 50, 1024),
+    format("huggingface-token", "hf_", alphanumeric, 34, 64),
+    format("digitalocean-token", "dop_v1_", hex, 64, 64),
+    format("shopify-token", "shpat_", hex, 32, 32),
+    format("sendgrid-key", "SG.", |byte| word(byte) || byte == b'.', 60, 80),
+    format("linear-key", "lin_api_", alphanumeric, 32, 64),
+    format("docker-token", "dckr_pat_", word, 24, 64),
+    format("vault-token", "hvs.", word, 24, 255),
+];
+
+/// Names of settings that hold secrets, without `_` and `-`, in lower case.
+const NAMES: [&str; 12] = [
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "secretkey",
+    "clientsecret",
+    "authtoken",
+    "credential",
+    "passphrase",
+];
+
+/// Words that stand where a secret will be.
+const PLACEHOLDERS: [&str; 14] = [
+    "example",
+    "changeme",
+    "change_me",
+    "placeholder",
+    "your",
+    "xxxx",
+    "****",
+    "dummy",
+    "redacted",
+    "<",
+    "${",
+    "{{",
+    "$(",
+    "none",
+];
+
+/// Longest value that is looked at, in bytes.
+const MAX_VALUE: usize = 256;
+/// Most secrets of one text that are told.
+const MAX_SECRETS: usize = 64;
+/// How far back a finding may begin before the end of a text: so much of a slice is kept for the next one.
+pub const OVERLAP: usize = 1280;
+
+/// All credentials in a text, in order; at most 64.
+pub fn scan(text: &[u8]) -> Vec<Secret> {
+    let mut found: Vec<Secret> = Vec::new();
+    let mut at = 0;
+    let mut before = b' ';
+    while let Some(&byte) = text.get(at) {
+        let starts_word = INTERESTING.get(byte as usize).copied().unwrap_or(NOTHING);
+        let secret = match starts_word {
+            NOTHING => None,
+            STARTS if !word(before) => token(text, at),
+            DASHES if before != b'-' => private_key(text, at),
+            ASSIGNS => assignment(text, at).or_else(|| url_password(text, at)),
+            _ => None,
+        };
+        match secret {
+            Some(secret) if found.len() < MAX_SECRETS => {
+                at = secret.place.end.max(at + 1);
+                before = b' ';
+                let overlaps = found.last().is_some_and(|last| last.place.end > secret.place.start);
+                if !overlaps {
+                    found.push(secret);
+                }
+            }
+            _ => {
+                before = byte;
+                at += 1;
+            }
+        }
+    }
+    found
+}
+
+const NOTHING: u8 = 0;
+/// May start a token.
+const STARTS: u8 = 1;
+/// May start a private key.
+const DASHES: u8 = 2;
+/// May stand between a name and a secret.
+const ASSIGNS: u8 = 3;
+
+/// What a byte may be the start of. Most bytes of most texts are ruled out by it alone.
+#[expect(clippy::indexing_slicing, reason = "computed while compiling, where an index out of range is an error")]
+const INTERESTING: [u8; 256] = {
+    let mut table = [NOTHING; 256];
+    let mut index = 0;
+    while index < FORMATS.len() {
+        table[FORMATS[index].prefix.as_bytes()[0] as usize] = STARTS;
+        index += 1;
+    }
+    table[b'e' as usize] = STARTS;
+    table[b'-' as usize] = DASHES;
+    table[b'=' as usize] = ASSIGNS;
+    table[b':' as usize] = ASSIGNS;
+    table
+};
+
+fn token(text: &[u8], at: usize) -> Option<Secret> {
+    let rest = text.get(at..)?;
+    if rest.starts_with(b"eyJ") {
+        return web_token(rest).map(|len| certain("json-web-token", at..at + len));
+    }
+    let fits = |format: &&Format| {
+        let body = rest.strip_prefix(format.prefix.as_bytes())?;
+        let len = body.iter().take(format.max + 1).take_while(|byte| (format.alphabet)(**byte)).count();
+        (format.min..=format.max).contains(&len).then_some(format.prefix.len() + len)
+    };
+    FORMATS.iter().find_map(|format| {
+        let len = fits(&format)?;
+        let body = rest.get(format.prefix.len()..len)?;
+        (distinct(body) >= 8).then(|| certain(format.kind, at..at + len))
+    })
+}
+
+fn certain(kind: &'static str, place: Range<usize>) -> Secret {
+    Secret { kind, certainty: Certainty::Certain, place }
+}
+
+/// The length of a JSON Web Token (RFC 7519): three parts in base64url, of which the first two begin like an object.
+fn web_token(rest: &[u8]) -> Option<usize> {
+    let part =
+        |from: usize| rest.get(from..).map(|rest| rest.iter().take(2048).take_while(|byte| word(**byte)).count());
+    let header = part(0)?;
+    let body_at = header + 1;
+    let is_dotted = |at: usize| rest.get(at) == Some(&b'.');
+    let body = part(body_at)?;
+    let signature_at = body_at + body + 1;
+    let signature = part(signature_at)?;
+    let fits = is_dotted(header) && is_dotted(signature_at - 1) && rest.get(body_at..)?.starts_with(b"eyJ");
+    (fits && header > 8 && body > 8 && signature > 16).then_some(signature_at + signature)
+}
+
+/// A private key in PEM (RFC 7468), up to its end.
+fn private_key(text: &[u8], at: usize) -> Option<Secret> {
+    let rest = text.get(at..)?;
+    let label = rest.strip_prefix(b"-----BEGIN ")?;
+    let label_len = label.iter().take(64).position(|byte| *byte == b'-')?;
+    let label = label.get(..label_len)?;
+    if !label.ends_with(b"PRIVATE KEY") && !label.ends_with(b"PRIVATE KEY BLOCK") {
+        return None;
+    }
+    let end = rest.windows(9).take(16 * 1024).position(|window| window == b"-----END ");
+    let after = end.and_then(|end| {
+        let tail = rest.get(end + 9..)?;
+        Some(end + 9 + tail.windows(5).take(64).position(|window| window == b"-----")? + 5)
+    });
+    Some(certain("private-key", at..at + after.unwrap_or(11 + label_len + 5)))
+}
+
+/// `name = "value"` and `name: value`, where the name says that the value is secret.
+fn assignment(text: &[u8], at: usize) -> Option<Secret> {
+    let name = name_before(text, at)?;
+    if !NAMES.iter().any(|known| name.ends_with(known)) {
+        return None;
+    }
+    let mut start = at + 1;
+    // `:=` and `=>`, then blanks, then perhaps a quote.
+    while matches!(text.get(start), Some(b' ' | b'\t' | b'=' | b'>')) && start < at + 8 {
+        start += 1;
+    }
+    let quote = text.get(start).copied().filter(|byte| matches!(byte, b'"' | b'\'' | b'`'));
+    start += usize::from(quote.is_some());
+    let value = text.get(start..)?;
+    let ends = |byte: &u8| match quote {
+        Some(quote) => *byte == quote || *byte == b'\n',
+        None => byte.is_ascii_whitespace() || b"\"',;)}]&".contains(byte),
+    };
+    let len = value.iter().take(MAX_VALUE).position(ends).unwrap_or(value.len().min(MAX_VALUE));
+    let value = value.get(..len)?;
+    let is_code = quote.is_none() && value.iter().any(|byte| b"(.[<{".contains(byte));
+    let is_secret = len >= 8 && !is_code && !is_placeholder(value) && distinct(value) >= 6 && is_mixed(value);
+    is_secret.then(|| Secret { kind: "password", certainty: Certainty::Likely, place: start..start + len })
+}
+
+/// The name in front of an assignment, in lower case and without `_` and `-`.
+fn name_before(text: &[u8], at: usize) -> Option<String> {
+    let before = text.get(at.saturating_sub(64)..at)?;
+    let trimmed = before.trim_ascii_end();
+    let trimmed = trimmed.strip_suffix(b"\"").or_else(|| trimmed.strip_suffix(b"'")).unwrap_or(trimmed);
+    let len = trimmed.iter().rev().take_while(|byte| word(**byte)).count();
+    let name = trimmed.get(trimmed.len() - len..)?;
+    // The last letters of the names that are looked for: most other names are ruled out by them alone.
+    if len < 5 || !b"dtnylseDTNYLSE".contains(name.last()?) {
+        return None;
+    }
+    let plain = name.iter().filter(|byte| **byte != b'_' && **byte != b'-');
+    Some(plain.map(|byte| byte.to_ascii_lowercase() as char).collect())
+}
+
+/// The password of `scheme://user:password@host`.
+fn url_password(text: &[u8], at: usize) -> Option<Secret> {
+    if text.get(at) != Some(&b':') {
+        return None;
+    }
+    // A scheme ends in `:` as well, and nothing stands between it and its slashes.
+    if text.get(at + 1) == Some(&b'/') || at == 0 || text.get(at - 1).is_some_and(u8::is_ascii_whitespace) {
+        return None;
+    }
+    let before = text.get(at.saturating_sub(80)..at)?;
+    let user_at = before.windows(3).rposition(|window| window == b"://")? + 3;
+    let user = before.get(user_at..)?;
+    let is_user = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(byte);
+    if user.is_empty() || !user.iter().all(is_user) {
+        return None;
+    }
+    let value = text.get(at + 1..)?;
+    let len =
+        value.iter().take(MAX_VALUE).position(|byte| *byte == b'@' || *byte == b'/' || byte.is_ascii_whitespace())?;
+    let is_password = value.get(len) == Some(&b'@') && len >= 3 && !is_placeholder(value.get(..len)?);
+    is_password.then(|| certain("url-password", at + 1..at + 1 + len))
+}
+
+fn is_placeholder(value: &[u8]) -> bool {
+    let lower = value.to_ascii_lowercase();
+    PLACEHOLDERS.iter().any(|word| lower.windows(word.len()).any(|window| window == word.as_bytes()))
+}
+
+/// Letters and something else, as words of a language are not.
+fn is_mixed(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_alphabetic) && value.iter().any(|byte| !byte.is_ascii_alphabetic() && *byte != b' ')
+}
+
+/// How many different bytes there are.
+fn distinct(value: &[u8]) -> usize {
+    let mut seen = [false; 256];
+    for byte in value {
+        if let Some(seen) = seen.get_mut(*byte as usize) {
+            *seen = true;
+        }
+    }
+    seen.iter().filter(|seen| **seen).count()
+}
+
+/// A text with each credential that is certain replaced by what it is.
+pub fn redacted(text: &str) -> Option<String> {
+    let secrets = scan(text.as_bytes());
+    let mut shown = String::new();
+    let mut from = 0;
+    for secret in secrets.iter().filter(|secret| secret.certainty == Certainty::Certain) {
+        shown.push_str(text.get(from..secret.place.start)?);
+        shown.push_str(&format!("[REDACTED:{}]", secret.kind));
+        from = secret.place.end;
+    }
+    if from == 0 {
+        return None;
+    }
+    shown.push_str(text.get(from..)?);
+    Some(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made up, and put together here so that no scanner of this repository takes them for real.
+    fn tokens() -> Vec<(&'static str, String)> {
+        let body = "aB3dE5fG7hI9jK1lM2nO4pQ6rS8tU0vW1xY2zA3b";
+        let upper = "Q7XW3ZK9PL2M4N8V";
+        let hex64 = "0123456789abcdef".repeat(4);
+        vec![
+            ("aws-access-key", format!("AKIA{upper}")),
+            ("github-token", format!("ghp_{}", &body[..36])),
+            ("github-token", format!("github_pat_{body}")),
+            ("gitlab-token", format!("glpat-{}", &body[..20])),
+            ("slack-token", format!("xoxb-{}", &body[..30])),
+            ("stripe-key", format!("sk_live_{}", &body[..24])),
+            ("anthropic-key", format!("sk-ant-{body}")),
+            ("openai-key", format!("sk-proj-{body}")),
+            ("openai-key", format!("sk-{body}")),
+            ("google-api-key", format!("AIza{}", &body[..35])),
+            ("npm-token", format!("npm_{}", &body[..36])),
+            ("huggingface-token", format!("hf_{}", &body[..34])),
+            ("digitalocean-token", format!("dop_v1_{hex64}")),
+            ("json-web-token", format!("eyJhbGciOiJI.eyJzdWIiOiIx.{}", &body[..20])),
+            ("private-key", "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----".to_owned()),
+        ]
+    }
+
+    #[test]
+    fn every_format_is_found_wherever_it_stands() {
+        for (kind, token) in tokens() {
+            for text in [token.clone(), format!("x = \"{token}\""), format!("a {token}, b"), format!("k={token}\n")] {
+                let found = scan(text.as_bytes());
+                assert_eq!(found.len(), 1, "{kind}: {text}: {found:?}");
+                assert_eq!((found[0].kind, found[0].certainty), (kind, Certainty::Certain));
+                assert_eq!(&text[found[0].place.clone()], token);
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_looks_alike_is_not() {
+        for text in [
+            "AKIASHORT",
+            "sk-learn",
+            "risk-management-of-all-that-we-do-here",
+            "task_live_reload",
+            "ghp_",
+            "hf_hub",
+            "AKIAAAAAAAAAAAAAAAAA",
+            "xAKIAQ7XW3ZK9PL2M4N8V",
+            "-----BEGIN PUBLIC KEY-----",
+            "eyJ.eyJ.x",
+            "https://example.org:8080/a@b",
+            "http://user@host",
+            "a: b",
+            "password: ",
+            "password = input()",
+            "password = os.environ['X']",
+            "password=changeme123",
+            "token: ${TOKEN_123}",
+            "secret = \"your-secret-1\"",
+            "def password(self):",
+            "tokens = 12345678",
+            "let token = lexer.next();",
+            "password_hash_rounds = 12",
+        ] {
+            assert_eq!(scan(text.as_bytes()), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_in_assignments_and_addresses_are_found() {
+        for text in [
+            "password = \"hunter2!x\"",
+            "DB_PASSWORD=s3cr3t-value",
+            "\"api_key\": \"a1b2c3d4e5\"",
+            "apiKey: 'a1b2c3d4e5'",
+        ] {
+            let found = scan(text.as_bytes());
+            assert_eq!(found.len(), 1, "{text}");
+            assert_eq!(found[0].certainty, Certainty::Likely);
+        }
+        let found = scan(b"postgres://app:pa55word@db/x");
+        assert_eq!((found[0].kind, &found[0].place), ("url-password", &(15..23)));
+    }
+
+    #[test]
+    fn redaction_leaves_nothing_of_it() {
+        for (kind, token) in tokens() {
+            let shown = redacted(&format!("a {token} ä")).unwrap();
+            assert_eq!(shown, format!("a [REDACTED:{kind}] ä"));
+            assert_eq!(redacted(&shown), None, "what is redacted stays as it is");
+        }
+        assert_eq!(redacted("nothing here"), None);
+    }
+
+    #[test]
+    fn hostile_texts_are_scanned_in_time() {
+        for text in [
+            "=".repeat(1 << 16),
+            "password=".repeat(1 << 12),
+            "eyJ.".repeat(1 << 14),
+            "-----BEGIN PRIVATE KEY-----".repeat(1 << 9),
+            "://a:".repeat(1 << 14),
+            "sk-".repeat(1 << 14),
+        ] {
+            assert!(scan(text.as_bytes()).len() <= MAX_SECRETS);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Executor of `summarize`: lets a model summarise files of the workspace and outputs of earlier steps.
+
+use fusebox_sdk::prelude::*;
+
+/// What the model is told before the step's own instruction.
+const TASK: &str = "Summarise what follows for a person who will read nothing else. Be short and keep to the facts.";
+
+struct Summarize;
+
+/// What to summarise.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    /// What the summary is for, or what it should dwell on.
+    #[schemars(length(min = 1))]
+    instruction: String,
+    /// Text files of the workspace that it is about.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    files: Vec<String>,
+    /// Ids of earlier steps whose outputs it is about.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    steps: Vec<String>,
+    /// Model, by the alias that the policy knows; that of the settings when left out.
+    #[serde(default)]
+    model: Option<String>,
+    /// Most tokens of the summary; those of the settings when left out.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    max_output_tokens: Option<u64>,
+}
+
+/// How models are asked where a step says nothing of it.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// Model, by the alias that the policy knows.
+    model: String,
+    /// Most tokens of the summary.
+    max_output_tokens: u64,
+    /// Most bytes of one file.
+    max_file_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { model: "default".into(), max_output_tokens: 512, max_file_bytes: 256 * 1024 }
+    }
+}
+
+/// The summary.
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+struct Output {
+    /// Its text.
+    summary: String,
+}
+
+impl Input {
+    fn prompt(&self, settings: &Settings) -> Result<Prompt, Failure> {
+        let mut prompt = Prompt::new(&format!("{TASK}\n\n{}", self.instruction));
+        for path in &self.files {
+            prompt = prompt.file(path, settings.max_file_bytes)?;
+        }
+        for step in &self.steps {
+            prompt = prompt.output_of(step)?;
+        }
+        Ok(prompt)
+    }
+
+    fn model<'a>(&'a self, settings: &'a Settings) -> &'a str {
+        self.model.as_deref().unwrap_or(&settings.model)
+    }
+
+    fn tokens(&self, settings: &Settings) -> u64 {
+        self.max_output_tokens.unwrap_or(settings.max_output_tokens)
+    }
+}
+
+impl Executor for Summarize {
+    type Settings = Settings;
+    type Input = Input;
+    type Output = Output;
+    type Delta = NoDelta;
+
+    fn about() -> About {
+        About::new("summarize", "0.1.0", "Lets a model summarise files and outputs of earlier steps.")
+    }
+
+    fn annotations() -> Annotations {
+        Annotations::of("summarize").read_only().idempotent()
+    }
+
+    fn preview(input: &Input, settings: &Settings) -> Result<Vec<Effect>, Failure> {
+        if input.files.is_empty() && input.steps.is_empty() {
+            return Err(Failure::InvalidInput("there is nothing to summarise; name files or steps".into()));
+        }
+        let effect = input.prompt(settings)?.effect(input.model(settings), input.tokens(settings))?;
+        Ok(input.files.iter().map(Effect::read).chain([effect]).collect())
+    }
+
+    fn execute(input: &Input, settings: &Settings) -> Result<Done<Output, NoDelta>, Failure> {
+        let completion = input.prompt(settings)?.send(input.model(settings), input.tokens(settings))?;
+        let (files, steps, tokens) = (input.files.len(), input.steps.len(), completion.output_tokens);
+        Ok(Done {
+            summary: format!("{} summarised {files} files and {steps} steps in {tokens} tokens", input.model(settings)),
+            output: Output { summary: completion.text },
+            delta: None,
+        })
+    }
+}
+
+fusebox_sdk::export_executor!(Summarize);
+
+#[cfg(test)]
+mod tests {
+    use fusebox_sdk::testing::Fakes;
+
+    use super::*;
+
+    #[test]
+    fn files_and_outputs_are_summarised() {
+        let mut fakes = Fakes::new().file("a.txt", "one").completion("\nIt is one.\nMore.");
+        fakes.step_outputs.insert("read".into(), r#"{"content":"two"}"#.into());
+        let input = Input {
+            instruction: "For the log.".into(),
+            files: vec!["a.txt".into()],
+            steps: vec!["read".into()],
+            ..Input::default()
+        };
+        let (done, fakes) = fakes.run(|| {
+            Summarize::preview(&input, &Settings::default())?;
+            Summarize::execute(&input, &Settings::default())
+        });
+        let done = done.unwrap();
+        assert_eq!(done.output.summary, "\nIt is one.\nMore.");
+        assert!(done.summary.contains("1 files and 1 steps"), "{}", done.summary);
+        let prompt = String::from_utf8(fakes.payloads[0].clone()).unwrap();
+        assert!(prompt.contains("| one") && prompt.contains("two") && prompt.contains("For the log."), "{prompt}");
+        assert_eq!(fakes.payloads[0], fakes.payloads[1]);
+    }
+
+    #[test]
+    fn nothing_cannot_be_summarised() {
+        let input = Input { instruction: "x".into(), ..Input::default() };
+        let (refused, _) = Fakes::new().run(|| Summarize::preview(&input, &Settings::default()));
+        assert!(matches!(refused, Err(Failure::InvalidInput(_))));
+    }
+}
