@@ -198,7 +198,11 @@ struct Meanwhile<F>(F);
 impl<F: Fn() + Send + Sync> fusebox::Approver for Meanwhile<F> {
     fn ask(&self, _: fusebox::ApprovalRequest) -> fusebox::AnswerFuture<'_> {
         (self.0)();
-        Box::pin(std::future::ready(fusebox::Answer::Approve { by: "m".into(), channel: "test".into() }))
+        Box::pin(std::future::ready(fusebox::Answer::Approve {
+            by: "m".into(),
+            channel: "test".into(),
+            extent: fusebox::Extent::Once,
+        }))
     }
 }
 

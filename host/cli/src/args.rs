@@ -39,6 +39,46 @@ pub enum Task {
     Check(CheckArgs),
     /// List the plugins in use, or show one
     Plugins(PluginsArgs),
+    /// Check, explain or describe policies
+    Policy(PolicyArgs),
+    /// Let the policy in a project's folder count
+    #[command(
+        after_help = "A file fusebox.toml beside a plan or in a workspace counts only after it was trusted, as it is \
+        at that moment, and it can only tighten: more guards, tighter limits, more approvals.\n  \
+        fusebox trust .             trust the policy of this folder\n  \
+        fusebox trust --list        what is trusted\n  \
+        fusebox trust --revoke .    trust it no longer"
+    )]
+    Trust(TrustArgs),
+    /// Say what works here, what does not, and what to do
+    Doctor(DoctorArgs),
+    /// Print a JSON Schema
+    Schema {
+        /// What the schema is of
+        #[arg(value_enum)]
+        of: SchemaOf,
+    },
+    /// Print completions for a shell
+    #[command(after_help = "Examples:\n  \
+        fusebox completions bash > ~/.local/share/bash-completion/completions/fusebox\n  \
+        fusebox completions zsh > ~/.zfunc/_fusebox\n  \
+        fusebox completions fish > ~/.config/fish/completions/fusebox.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Examples:\n  \
+        fusebox man | man -l -\n  \
+        fusebox man run | man -l -\n  \
+        fusebox man --dir ~/.local/share/man/man1     write the pages of all commands")]
+    Man {
+        /// A command; the page of `fusebox` itself when left out
+        command: Option<String>,
+        /// Folder to write the pages of all commands to
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        dir: Option<PathBuf>,
+    },
 }
 
 impl Task {
@@ -48,6 +88,10 @@ impl Task {
             Self::Run(args) => args.json,
             Self::Check(args) => args.json,
             Self::Plugins(args) => args.json,
+            Self::Policy(args) => args.json,
+            Self::Trust(args) => args.json,
+            Self::Doctor(args) => args.json,
+            Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => false,
         }
     }
 }
@@ -65,6 +109,9 @@ pub struct RunArgs {
     /// Policy file [default: $FUSEBOX_POLICY, else fusebox.toml in $FUSEBOX_HOME, else the strict built-in policy]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Answer prompts from this recording, whatever the policy's gateway says; nothing is sent anywhere
+    #[arg(long, value_name = "FILE")]
+    pub cassette: Option<PathBuf>,
     /// Who approves what guards and policy leave to a person
     #[arg(long, value_enum, default_value_t = Approve::Ask)]
     pub approve: Approve,
@@ -118,6 +165,81 @@ pub struct CheckArgs {
     /// Print the decision as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct PolicyArgs {
+    #[command(subcommand)]
+    pub task: PolicyTask,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PolicyTask {
+    /// Load a policy with its plugins, settings and gateway, and say what is wrong with it
+    Check {
+        /// Policy file [default: as for `run`]
+        file: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of policy files, for editors
+    Schema,
+    /// Print every setting in force, and where it comes from
+    Explain {
+        /// Only keys that begin so, such as `limits` or `guards.secret-scan`
+        key: Option<String>,
+        /// Policy file [default: as for `run`]
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// Folder of a plan or workspace whose own policy is to be counted in, if it is trusted
+        #[arg(long, value_name = "DIR")]
+        project: Option<PathBuf>,
+    },
+    /// Print the strict built-in policy
+    Builtin,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TrustArgs {
+    /// Folder with a fusebox.toml
+    #[arg(required_unless_present = "list")]
+    pub folder: Option<PathBuf>,
+    /// Trust it no longer
+    #[arg(long, conflicts_with = "list")]
+    pub revoke: bool,
+    /// List what is trusted
+    #[arg(long, conflicts_with = "folder")]
+    pub list: bool,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct DoctorArgs {
+    /// Policy file [default: as for `run`]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Plan files
+    Plan,
+    /// Policy files
+    Policy,
+    /// Policy files of projects, which only tighten
+    ProjectPolicy,
+    /// Files with one action, for `check`
+    Action,
+    /// Lines that `--json` prints
+    Output,
+    /// What plugins say of themselves
+    Describe,
 }
 
 #[derive(Debug, ClapArgs)]

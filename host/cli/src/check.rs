@@ -8,11 +8,12 @@ use serde_json::Value;
 use crate::args::CheckArgs;
 use crate::exit::Exit;
 use crate::print;
-use crate::run::{host, read_input};
+use crate::run::{builder, read_input, tell_notices};
 
 pub fn check(args: CheckArgs) -> Result<Exit, Error> {
-    let proposal = Proposal::parse(&read_input("the action", &args.action)?, Some(args.workspace))?;
-    let host = host(args.policy)?;
+    let proposal = Proposal::parse(&read_input("the action", &args.action)?, Some(args.workspace.clone()))?;
+    let host = builder(args.policy).project(args.workspace).build()?;
+    tell_notices(&host, args.json);
     let decision = host.check(&proposal)?;
     if args.json {
         print_json(&decision)
@@ -39,6 +40,9 @@ fn print(decision: &Decision) {
     let (style, dim) = (color.on_default().bold(), Style::new().dimmed());
     let impact = decision.impact.map(|class| format!("  {dim}impact {class}{dim:#}")).unwrap_or_default();
     print::out(&format!("{style}{word}{style:#}{impact}"));
+    if let Some(input) = &decision.input {
+        print::out(&format!("  with this input instead: {}", safe_line(input.as_str(), 4000)));
+    }
     for reason in &decision.reasons {
         for finding in &reason.findings {
             let (by, code) = (safe_line(&reason.by, 80), safe_line(&finding.code, 80));

@@ -2,12 +2,17 @@
 
 mod args;
 mod check;
+mod doctor;
 mod effects_view;
 mod exit;
+mod man;
 mod plugins;
+mod policy;
 mod print;
 mod run;
+mod schema;
 mod terminal_approver;
+mod trust;
 mod view;
 mod watch;
 
@@ -23,6 +28,15 @@ fn main() {
         Task::Run(task) => run::run(task),
         Task::Check(task) => check::check(task),
         Task::Plugins(task) => plugins::plugins(task),
+        Task::Policy(task) => policy::policy(task),
+        Task::Trust(task) => trust::trust(&task),
+        Task::Doctor(task) => doctor::doctor(task),
+        Task::Schema { of } => {
+            schema::print(of);
+            Ok(Exit::Completed)
+        }
+        Task::Completions { shell } => man::completions(shell),
+        Task::Man { command, dir } => man::man(command.as_deref(), dir.as_deref()),
     };
     let exit = done.unwrap_or_else(|error| {
         report(&error, json);

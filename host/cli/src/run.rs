@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use fusebox::{ApproveAll, ApproveNothing, Error, Host, Plan, RunLimits, RunOptions, RunUpdate, read_file, read_from};
+use fusebox::{
+    ApproveAll, ApproveNothing, Error, Host, HostBuilder, Plan, RunLimits, RunOptions, RunUpdate, read_file, read_from,
+};
 use serde_json::Value;
 
 use crate::args::{Approve, Budgets, RunArgs};
@@ -23,15 +25,41 @@ pub fn read_input(what: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
     read_file(what, path, MAX_INPUT_BYTES)
 }
 
+/// How to set up a host under the policy that was given, if any.
+pub fn builder(policy: Option<PathBuf>) -> HostBuilder {
+    let builder = Host::builder();
+    policy.map_or(builder.clone(), |policy| builder.policy_file(policy))
+}
+
 /// A host under the policy that was given, if any.
 pub fn host(policy: Option<PathBuf>) -> Result<Host, Error> {
-    let builder = Host::builder();
-    policy.map_or(builder.clone(), |policy| builder.policy_file(policy)).build()
+    builder(policy).build()
+}
+
+/// Tells what whoever runs this should know.
+pub fn tell_notices(host: &Host, json: bool) {
+    for notice in host.notices() {
+        let text = fusebox::core::show::safe_line(&notice.to_string(), 2000);
+        if json {
+            print::json(&serde_json::json!({ "event": "notice", "message": text }));
+        } else {
+            let style = anstyle::AnsiColor::Yellow.on_default().bold();
+            print::err(&format!("{style}notice{style:#}: {text}\n"));
+        }
+    }
 }
 
 pub fn run(args: RunArgs) -> Result<Exit, Error> {
     let plan = Plan::parse(&read_input("the plan", &args.plan)?)?;
-    let host = host(args.policy)?;
+    let mut builder = builder(args.policy);
+    for folder in projects(&plan, &args.plan, args.workspace.as_deref()) {
+        builder = builder.project(folder);
+    }
+    if let Some(cassette) = args.cassette {
+        builder = builder.cassette(cassette);
+    }
+    let host = builder.build()?;
+    tell_notices(&host, args.json);
     let backlog = Backlog::new();
     let mut options = options(&plan, &args.plan, args.workspace, args.approve, &args.budgets, &backlog);
     if args.copy {
@@ -73,6 +101,28 @@ fn print_json(told: Told<'_>) {
     }
 }
 
+/// Folders whose own policies may count: that of the plan, and the workspace.
+fn projects(plan: &Plan, plan_file: &Path, workspace: Option<&Path>) -> Vec<PathBuf> {
+    let beside = plan_folder(plan_file);
+    let named = plan.workspace.as_ref().map(|named| &named.path);
+    let workspace = match (workspace, named, &beside) {
+        (Some(folder), _, _) => Some(folder.to_owned()),
+        (None, Some(named), Some(beside)) => Some(beside.join(named)),
+        (None, Some(_), None) => None,
+        (None, None, _) => Some(PathBuf::from(".")),
+    };
+    beside.into_iter().chain(workspace).collect()
+}
+
+/// The folder that a plan lies in, unless it came from standard input.
+fn plan_folder(plan_file: &Path) -> Option<PathBuf> {
+    if plan_file == Path::new("-") {
+        return None;
+    }
+    let folder = plan_file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Some(folder.unwrap_or(Path::new(".")).to_owned())
+}
+
 fn options(
     plan: &Plan,
     plan_file: &Path,
@@ -89,9 +139,8 @@ fn options(
         steps: budgets.budget_steps,
         ..RunLimits::default()
     });
-    if plan_file != Path::new("-") {
-        let folder = plan_file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        options = options.plan_folder(folder.unwrap_or(Path::new(".")));
+    if let Some(folder) = plan_folder(plan_file) {
+        options = options.plan_folder(folder);
     }
     options = match workspace {
         Some(folder) => options.workspace(folder),

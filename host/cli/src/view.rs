@@ -4,7 +4,9 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use fusebox::core::ApprovalAnswer;
 use fusebox::core::event::SkipReason;
+use fusebox::core::policy::GuardMode;
 use fusebox::core::run::StepState;
 use fusebox::core::show::{quoted_text, safe_line};
 use fusebox::{Event, OutputStream, Ruling, RunEnd, RunUpdate, Summary};
@@ -27,13 +29,14 @@ pub struct View {
     total: usize,
     /// Shows that something is going on, on a terminal.
     spinner: Option<ProgressBar>,
-    /// Output of a process that has no line end yet.
+    /// Output that has no line end yet, and the mark of what it is from.
     partial: String,
+    mark: &'static str,
 }
 
 impl View {
     pub fn new() -> Self {
-        Self { total: 0, spinner: None, partial: String::new() }
+        Self { total: 0, spinner: None, partial: String::new(), mark: "│" }
     }
 
     pub fn update(&mut self, update: &RunUpdate) {
@@ -65,6 +68,24 @@ impl View {
                     self.line(&format!("    {DIM}will:{DIM:#} {}", headline(effect)));
                 }
             }
+            Event::PlanJudged { guard, failure: Some(failure), .. } => {
+                self.line(&format!("    {WARN}{guard} failed: {}{WARN:#}", safe_line(failure, MAX_LINE)));
+            }
+            Event::PlanDecided { decision } => match decision.ruling {
+                Ruling::Allow => {}
+                Ruling::Review => {
+                    let why = safe_line(&decision.why(), MAX_LINE);
+                    self.line(&format!("{WARN}the plan needs approval{WARN:#}: {why}"));
+                }
+                Ruling::Deny | Ruling::Abstain => {
+                    self.line(&format!("{BAD}✗ the plan was denied{BAD:#}: {}", safe_line(&decision.why(), MAX_LINE)));
+                }
+            },
+            Event::GuardJudged { guard, mode, verdict: Some(verdict), .. } if verdict.rewrite.is_some() => {
+                let what = verdict.findings.first().map(|finding| finding.message.as_str()).unwrap_or_default();
+                let verb = if *mode == GuardMode::Monitor { "would rewrite" } else { "rewrote" };
+                self.line(&format!("    {WARN}{guard} {verb} the input{WARN:#}: {}", safe_line(what, MAX_LINE)));
+            }
             Event::GuardJudged { guard, failure: Some(failure), .. } => {
                 self.line(&format!("    {WARN}{guard} failed: {}{WARN:#}", safe_line(failure, MAX_LINE)));
             }
@@ -79,9 +100,7 @@ impl View {
                     Ruling::Deny | Ruling::Abstain => {}
                 }
             }
-            Event::ApprovalDecided { answer: fusebox::core::ApprovalAnswer::Approved { by, channel }, .. } => {
-                self.line(&format!("    {GOOD}approved{GOOD:#} by {} ({channel})", safe_line(by, 80)));
-            }
+            Event::ApprovalDecided { answer, .. } | Event::PlanApprovalDecided { answer, .. } => self.answer(answer),
             Event::StepStarted { .. } => self.start_spinner(),
             Event::EffectRefused { effect, reason, .. } => {
                 let (effect, reason) = (headline(effect), safe_line(reason, MAX_LINE));
@@ -106,6 +125,14 @@ impl View {
                 let message = safe_line(message, MAX_LINE);
                 self.line(&format!("    {WARN}? in doubt{WARN:#}: an effect may or may not have happened; {message}"));
             }
+            Event::StepRetried { attempt, wait_us, restores, .. } => {
+                let files = match restores.len() {
+                    0 => String::new(),
+                    1 => ", 1 file is restored".to_owned(),
+                    many => format!(", {many} files are restored"),
+                };
+                self.line(&format!("    {WARN}↻ try {attempt} in {}{WARN:#}{files}", duration(*wait_us)));
+            }
             Event::StepSkipped { reason, message, .. } => {
                 let word = match reason {
                     SkipReason::Denied => "denied",
@@ -118,9 +145,29 @@ impl View {
         }
     }
 
+    fn answer(&self, answer: &ApprovalAnswer) {
+        match answer {
+            ApprovalAnswer::Approved { by, channel, same_kind } => {
+                let by = safe_line(by, 80);
+                let kind = if *same_kind { ", and all of this kind" } else { "" };
+                self.line(&format!("    {GOOD}approved{GOOD:#} by {by} ({channel}{kind})"));
+            }
+            ApprovalAnswer::Edited { by, .. } => {
+                let by = safe_line(by, 80);
+                self.line(&format!("    {WARN}edited{WARN:#} by {by}; the new action is judged again"));
+            }
+            ApprovalAnswer::Rejected { .. } | ApprovalAnswer::Expired { .. } => {}
+        }
+    }
+
     fn output(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.partial.push_str(&String::from_utf8_lossy(bytes));
-        let mark = if stream == OutputStream::Stderr { "┆" } else { "│" };
+        self.mark = match stream {
+            OutputStream::Stdout => "│",
+            OutputStream::Stderr => "┆",
+            OutputStream::Model => "»",
+        };
+        let mark = self.mark;
         while let Some(end) = self.partial.find('\n') {
             let line: String = self.partial.drain(..=end).collect();
             self.line(&format!("    {DIM}{mark}{DIM:#} {}", safe_line(line.trim_end(), MAX_LINE)));
@@ -156,7 +203,7 @@ impl View {
             ("run", summary.run_id.to_string()),
             ("steps", counts.join(", ")),
             ("tokens", thousands(summary.tokens)),
-            ("cost", format!("${}.{:06}", summary.micro_usd / 1_000_000, summary.micro_usd % 1_000_000)),
+            ("cost", cost(summary)),
             ("fuel", thousands(summary.fuel)),
             ("duration", duration(summary.duration_us)),
             ("workspace", safe_line(&summary.workspace.display().to_string(), MAX_LINE)),
@@ -165,6 +212,15 @@ impl View {
         ];
         for (name, value) in rows {
             self.line(&format!("  {DIM}{name:<10}{DIM:#} {value}"));
+        }
+        for step in summary.steps.iter().filter(|step| !step.stopped_by.is_empty()) {
+            let by: Vec<String> = step.stopped_by.iter().map(|name| stopper(name)).collect();
+            let (id, by) = (safe_line(step.step.as_str(), 80), safe_line(&by.join(", "), 200));
+            let why = step.summary.lines().next().unwrap_or_default();
+            // Reasons begin with who gives them, which stands here already.
+            let why = step.stopped_by.iter().find_map(|name| why.strip_prefix(&format!("{name}: "))).unwrap_or(why);
+            let why = safe_line(why, 200);
+            self.line(&format!("  {DIM}stopped{DIM:#}    {id} by {BAD}{by}{BAD:#}: {why}"));
         }
     }
 
@@ -193,8 +249,32 @@ impl View {
         }
         if !self.partial.is_empty() {
             let rest = std::mem::take(&mut self.partial);
-            self.line(&format!("    {DIM}│{DIM:#} {}", safe_line(&rest, MAX_LINE)));
+            self.line(&format!("    {DIM}{}{DIM:#} {}", self.mark, safe_line(&rest, MAX_LINE)));
         }
+    }
+}
+
+/// Who or what stopped a step, in words.
+fn stopper(name: &str) -> String {
+    match name {
+        "workspace" => "the workspace's borders".to_owned(),
+        "limits" => "the limits of the run".to_owned(),
+        "policy" => "the policy".to_owned(),
+        "built-in" => "the built-in rules".to_owned(),
+        "failure" => "its own failure".to_owned(),
+        "deadline" => "its time limit".to_owned(),
+        "out_of_fuel" => "its fuel limit".to_owned(),
+        "memory_limit" => "its memory limit".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn cost(summary: &Summary) -> String {
+    let known = format!("${}.{:06}", summary.micro_usd / 1_000_000, summary.micro_usd % 1_000_000);
+    match summary.unpriced_calls {
+        0 => known,
+        1 => format!("{known}, and 1 model call without a known price"),
+        many => format!("{known}, and {many} model calls without a known price"),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Approvals: a person's decision on one exact action with its effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Digest, DigestBuilder, Effect, RunId, StepId, json};
+use crate::{Action, Decision, Digest, DigestBuilder, Effect, ImpactClass, Json, Plan, RunId, Scope, StepId, json};
 
 /// Digest over everything that an approval is for. Any change to any of it voids the approval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Binding(pub Digest);
 
@@ -46,18 +47,85 @@ impl Binding {
                 .finish(),
         )
     }
+
+    /// The binding of a whole plan, before its first step.
+    #[must_use]
+    pub fn of_plan(run: &RunId, plan: &Plan, plugins: &BTreeMap<String, Digest>, policy: &Digest) -> Self {
+        Self(
+            DigestBuilder::new("fusebox plan approval 1")
+                .part(run.as_str().as_bytes())
+                .part(plan.canonical().as_bytes())
+                .part(json::canonical(plugins).as_bytes())
+                .part(policy.as_bytes())
+                .finish(),
+        )
+    }
+}
+
+/// What actions have in common that a person may approve together: the step type, what is done to the world, why a
+/// person is asked, and how much it matters. A command is only of a kind with the very same command; a file that is
+/// changed is of a kind with any other file that is changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApprovalKind {
+    step_type: String,
+    scope: Scope,
+    effects: BTreeSet<String>,
+    reasons: BTreeSet<(String, String)>,
+    impact: Option<ImpactClass>,
+}
+
+impl ApprovalKind {
+    /// The kind of an action with these effects, which a person is asked about for these reasons.
+    #[must_use]
+    pub fn of(action: &Action, effects: &[Effect], decision: &Decision) -> Self {
+        let codes = |reason: &crate::gate::Reason| -> Vec<(String, String)> {
+            reason.findings.iter().map(|finding| (reason.by.clone(), finding.code.clone())).collect()
+        };
+        Self {
+            step_type: action.step_type.clone(),
+            scope: action.scope,
+            effects: effects.iter().map(kind_of_effect).collect(),
+            reasons: decision.reasons.iter().flat_map(codes).collect(),
+            impact: decision.impact,
+        }
+    }
+}
+
+fn kind_of_effect(effect: &Effect) -> String {
+    match effect {
+        Effect::Read { .. } => "read".to_owned(),
+        Effect::Write { before: None, .. } => "create".to_owned(),
+        Effect::Write { .. } => "change".to_owned(),
+        Effect::Remove { .. } => "remove".to_owned(),
+        Effect::Prompt { model, .. } => json::canonical(&("prompt", model)),
+        Effect::Net { method, host, port, .. } => json::canonical(&("net", method, host, port)),
+        Effect::Tool { server, name, .. } => json::canonical(&("tool", server, name)),
+        Effect::Run { .. } | Effect::Other { .. } => json::canonical(effect),
+    }
 }
 
 /// What came of asking a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum ApprovalAnswer {
     /// May happen, exactly so.
     Approved {
         /// Who approved.
         by: String,
-        /// How: `terminal`, or the option that approved everything.
+        /// How: `terminal`, the option that approved everything, or an earlier approval of the same kind.
         channel: String,
+        /// Further actions of the same [`ApprovalKind`] in this run are approved as well, each when it comes.
+        #[serde(default, skip_serializing_if = "is_false")]
+        same_kind: bool,
+    },
+    /// Another input takes the place of the proposed one. It is a new action, which is judged again.
+    Edited {
+        /// Who edited.
+        by: String,
+        /// How.
+        channel: String,
+        /// The new input.
+        input: Json,
     },
     /// Must not happen.
     Rejected {
@@ -75,10 +143,15 @@ pub enum ApprovalAnswer {
     },
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Json, Origin, Scope};
+    use crate::gate::Reason;
+    use crate::{Finding, Origin, Ruling, RunLimits};
 
     #[test]
     fn any_change_voids_it() {
@@ -122,5 +195,51 @@ mod tests {
         ] {
             assert_ne!(Binding::of(other), bound);
         }
+    }
+
+    #[test]
+    fn a_kind_is_exact() {
+        let action = |step_type: &str| Action {
+            step_type: step_type.into(),
+            input: Json::empty_object(),
+            description: String::new(),
+            scope: Scope::Workspace,
+            origin: Origin::Plan,
+        };
+        let decision = |code: &str| Decision {
+            ruling: Ruling::Review,
+            reasons: vec![Reason::new("policy", Ruling::Review, Finding::info(code, "m"))],
+            impact: None,
+            limits: RunLimits::default(),
+            input: None,
+        };
+        let change = |path: &str| Effect::Write {
+            path: path.parse().unwrap(),
+            before: Some(Digest::ZERO),
+            after: Digest::of(path.as_bytes()),
+            size: 1,
+        };
+        let run = |words: &[&str]| Effect::Run {
+            argv: words.iter().map(|word| (*word).to_owned()).collect(),
+            program: "/bin/x".into(),
+            cwd: "".parse().unwrap(),
+            env_names: Vec::new(),
+            shell_text: None,
+        };
+        let kind = |step_type, effects: &[Effect], code| ApprovalKind::of(&action(step_type), effects, &decision(code));
+        let base = kind("edit", &[change("a")], "c");
+        assert_eq!(kind("edit", &[change("b")], "c"), base);
+        assert_eq!(kind("edit", &[change("a"), change("b")], "c"), base);
+        let create = Effect::Write { path: "a".parse().unwrap(), before: None, after: Digest::ZERO, size: 1 };
+        for other in [
+            kind("other", &[change("a")], "c"),
+            kind("edit", &[change("a")], "other-reason"),
+            kind("edit", &[create], "c"),
+            kind("edit", &[change("a"), run(&["x"])], "c"),
+            kind("edit", &[], "c"),
+        ] {
+            assert_ne!(other, base);
+        }
+        assert_ne!(kind("run", &[run(&["x"])], "c"), kind("run", &[run(&["x", "-f"])], "c"));
     }
 }

@@ -1,13 +1,14 @@
 //! What an action does to the world.
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Json, WorkspacePath};
 
 /// One thing an action does to the world, as the host derived it. Contents are kept by digest in
 /// [`Contents`](crate::Contents).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "effect", rename_all = "snake_case")]
 pub enum Effect {
     /// Reads a file, or lists or inspects a folder.
@@ -106,6 +107,12 @@ impl Effect {
     #[must_use]
     pub fn only_reads(&self) -> bool {
         matches!(self, Self::Read { .. })
+    }
+
+    /// Whether it changes the world beyond what it costs: whether it happened then matters.
+    #[must_use]
+    pub fn changes_the_world(&self) -> bool {
+        !matches!(self, Self::Read { .. } | Self::Prompt { .. })
     }
 
     /// Whether this effect, once approved, covers `needed`. Only equal effects do, except that whoever may write or

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::plan::WorkspaceMode;
 use crate::policy::GuardMode;
 use crate::{
-    Agent, Amounts, ApprovalAnswer, Binding, Decision, Digest, DigestBuilder, Effect, Error, Failure, Impact, RunId,
-    RunLimits, StepId, Verdict, json,
+    Agent, Amounts, ApprovalAnswer, Binding, BudgetKind, Decision, Digest, DigestBuilder, Effect, Error, Failure,
+    Impact, RunId, RunLimits, StepId, Verdict, json,
 };
 
 /// Version of the event format, in every event.
@@ -19,7 +20,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// What one plugin invocation used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Fuel for setting up the instance. Comparable on one machine only.
     pub instantiate_fuel: u64,
@@ -41,8 +42,23 @@ impl Usage {
     }
 }
 
+/// The model call that a prompt effect was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelUse {
+    /// The endpoint that answered, or was asked last.
+    pub endpoint: String,
+    /// What it calls the model.
+    pub model: String,
+    /// Requests that were sent, retries and repairs included.
+    pub exchanges: u32,
+    /// Whether all that was used has a price; otherwise the cost is not known.
+    pub priced: bool,
+    /// Whether some of what was used is an upper bound, because the endpoint did not say it.
+    pub estimated: bool,
+}
+
 /// What allowed an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AllowedBy {
     /// The effect at this place among those that were allowed or approved with the step.
@@ -52,7 +68,7 @@ pub enum AllowedBy {
 }
 
 /// How one effect was judged alone, while its step was carried out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
     /// What the gate decided. "Review" means no at that point.
     pub decision: Decision,
@@ -61,7 +77,7 @@ pub struct Judgement {
 }
 
 /// Why a step was not carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// The gate denied it.
@@ -73,7 +89,7 @@ pub enum SkipReason {
 }
 
 /// How a run ended, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunEnd {
     /// All steps were carried out, or skipped where policy says so.
@@ -89,7 +105,7 @@ pub enum RunEnd {
 }
 
 /// One entry of the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "fields are named after the core types that they hold")]
 pub enum Event {
@@ -114,11 +130,32 @@ pub enum Event {
     },
     /// The first step may be proposed.
     RunStarted,
+    /// A guard judged the whole plan, or failed to.
+    PlanJudged {
+        guard: String,
+        mode: GuardMode,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verdict: Option<Verdict>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
+        usage: Usage,
+    },
+    /// The gate decided on the whole plan.
+    PlanDecided { decision: Decision },
+    /// A person must decide on the whole plan.
+    PlanApprovalRequested { binding: Binding },
+    /// A person decided on the whole plan, or nobody did.
+    PlanApprovalDecided {
+        binding: Binding,
+        #[serde(flatten)]
+        answer: ApprovalAnswer,
+    },
     /// A step is before the gate.
     StepProposed { step: StepId, index: u32, attempt: u32, step_type: String, input: Digest, description: String },
     /// Its executor said which effects it will have.
     EffectsPreviewed { step: StepId, effects: Vec<Effect>, usage: Usage },
-    /// A guard judged it, or failed to.
+    /// A guard judged it, or failed to. A rewrite in its verdict took the place of the step's input, unless the guard is a
+    /// monitor.
     GuardJudged {
         step: StepId,
         guard: String,
@@ -163,6 +200,9 @@ pub enum Event {
         /// What people should know of how it happens, such as missing confinement.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
+        /// Set aside in the ledger.
+        #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+        reserved: Amounts,
     },
     /// An effect happened, or failed to.
     EffectPerformed {
@@ -170,6 +210,11 @@ pub enum Event {
         call: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
+        /// What it cost.
+        #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+        spent: Amounts,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<ModelUse>,
     },
     /// An effect was asked for and refused.
     EffectRefused {
@@ -178,6 +223,9 @@ pub enum Event {
         reason: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         judgement: Option<Judgement>,
+        /// The budget that could not cover it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        budget: Option<BudgetKind>,
     },
     /// The step was carried out.
     StepCompleted {
@@ -211,8 +259,26 @@ pub enum Event {
         tape: Option<Digest>,
         usage: Usage,
     },
+    /// The step is tried again: what the failed try changed is restored, then it waits, then it is proposed anew.
+    StepRetried {
+        step: StepId,
+        /// The try that comes next.
+        attempt: u32,
+        wait_us: u64,
+        /// What restoring does, in this order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        restores: Vec<Effect>,
+    },
+    /// What the failed try changed is as it was before.
+    StepRestored { step: StepId },
     /// The step was not carried out.
-    StepSkipped { step: StepId, reason: SkipReason, message: String },
+    StepSkipped {
+        step: StepId,
+        reason: SkipReason,
+        message: String,
+        /// Who stopped it: guards, the policy, the built-in rules, the workspace, a person.
+        by: Vec<String>,
+    },
     /// The run has ended, for good.
     RunEnded { end: RunEnd, message: String },
     /// One action was judged that somebody else carries out; not part of a run.
@@ -233,6 +299,10 @@ impl Event {
         match self {
             Self::RunCreated { .. } => "run_created",
             Self::RunStarted => "run_started",
+            Self::PlanJudged { .. } => "plan_judged",
+            Self::PlanDecided { .. } => "plan_decided",
+            Self::PlanApprovalRequested { .. } => "plan_approval_requested",
+            Self::PlanApprovalDecided { .. } => "plan_approval_decided",
             Self::StepProposed { .. } => "step_proposed",
             Self::EffectsPreviewed { .. } => "effects_previewed",
             Self::GuardJudged { .. } => "guard_judged",
@@ -247,6 +317,8 @@ impl Event {
             Self::StepCompleted { .. } => "step_completed",
             Self::StepFailed { .. } => "step_failed",
             Self::StepInDoubt { .. } => "step_in_doubt",
+            Self::StepRetried { .. } => "step_retried",
+            Self::StepRestored { .. } => "step_restored",
             Self::StepSkipped { .. } => "step_skipped",
             Self::RunEnded { .. } => "run_ended",
             Self::ActionChecked { .. } => "action_checked",
@@ -257,7 +329,14 @@ impl Event {
     #[must_use]
     pub fn step(&self) -> Option<&StepId> {
         match self {
-            Self::RunCreated { .. } | Self::RunStarted | Self::RunEnded { .. } | Self::ActionChecked { .. } => None,
+            Self::RunCreated { .. }
+            | Self::RunStarted
+            | Self::PlanJudged { .. }
+            | Self::PlanDecided { .. }
+            | Self::PlanApprovalRequested { .. }
+            | Self::PlanApprovalDecided { .. }
+            | Self::RunEnded { .. }
+            | Self::ActionChecked { .. } => None,
             Self::StepProposed { step, .. }
             | Self::EffectsPreviewed { step, .. }
             | Self::GuardJudged { step, .. }
@@ -272,6 +351,8 @@ impl Event {
             | Self::StepCompleted { step, .. }
             | Self::StepFailed { step, .. }
             | Self::StepInDoubt { step, .. }
+            | Self::StepRetried { step, .. }
+            | Self::StepRestored { step }
             | Self::StepSkipped { step, .. } => Some(step),
         }
     }

@@ -6,9 +6,8 @@
 //! use fusebox_core::policy::{GuardMode, OnError};
 //! use fusebox_core::{Ruling, Verdict};
 //!
-//! let slot = GuardSlot { name: "paths".into(), on_error: OnError::Deny, mode: GuardMode::Enforce };
-//! let setup =
-//!     GateSetup { guards: vec![slot], impact: None, when_all_abstain: Ruling::Allow, own: Default::default() };
+//! let slot = GuardSlot::new("paths", OnError::Deny, GuardMode::Enforce);
+//! let setup = GateSetup { guards: vec![slot], ..GateSetup::default() };
 //! let mut gate = Gate::new(Arc::new(setup), Vec::new());
 //! assert!(matches!(gate.ask(), GateAsk::Preview));
 //! gate.previewed(Vec::new());
@@ -19,15 +18,19 @@
 //!
 //! The gate asks one thing at a time and is told the answer; it never calls anybody. What it was told is all that its
 //! decision depends on, so the same answers give the same decision.
+//!
+//! Guards that may rewrite are asked first. When one of them replaced the input, the new action is previewed again and
+//! judged by all guards; when none did, what they said counts, and they are not asked twice.
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::builtin::{self, OwnPlaces};
-use crate::policy::{GuardMode, OnError};
+use crate::policy::{ApprovalPolicy, GuardMode, OnError};
 use crate::verdict::MAX_FINDINGS;
-use crate::{Effect, Finding, Impact, ImpactClass, Ruling, RunLimits, Verdict};
+use crate::{Effect, Finding, Impact, ImpactClass, Json, Ruling, RunLimits, Verdict};
 
 /// Who judges, and what counts when they do not. The same for all actions under one policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,20 @@ pub struct GateSetup {
     pub when_all_abstain: Ruling,
     /// What no agent may touch.
     pub own: OwnPlaces,
+    /// Effects that need an approval whatever guards allow.
+    pub approval: ApprovalPolicy,
+}
+
+impl Default for GateSetup {
+    fn default() -> Self {
+        Self {
+            guards: Vec::new(),
+            impact: None,
+            when_all_abstain: Ruling::Allow,
+            own: OwnPlaces::default(),
+            approval: ApprovalPolicy::default(),
+        }
+    }
 }
 
 /// One guard's place in the gate.
@@ -51,10 +68,22 @@ pub struct GuardSlot {
     pub on_error: OnError,
     /// Whether its verdicts count.
     pub mode: GuardMode,
+    /// It says that it rewrites, and is granted it.
+    pub rewrites: bool,
+    /// Its allow counts as no opinion: it was added by somebody who may only tighten.
+    pub only_tightens: bool,
+}
+
+impl GuardSlot {
+    /// A guard that only judges.
+    #[must_use]
+    pub fn new(name: &str, on_error: OnError, mode: GuardMode) -> Self {
+        Self { name: name.to_owned(), on_error, mode, rewrites: false, only_tightens: false }
+    }
 }
 
 /// Somebody's part in a decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
     /// A guard, the impact model, the policy or the built-in rules.
     pub by: String,
@@ -72,7 +101,7 @@ impl Reason {
 }
 
 /// The gate's answer: `Allow`, `Review` or `Deny`, never `Abstain`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
     /// What may happen.
     pub ruling: Ruling,
@@ -84,6 +113,9 @@ pub struct Decision {
     /// Tighter limits that guards ask for.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: RunLimits,
+    /// The input that guards put in the place of the proposed one: the decision is about this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Json>,
 }
 
 fn is_default(limits: &RunLimits) -> bool {
@@ -91,6 +123,18 @@ fn is_default(limits: &RunLimits) -> bool {
 }
 
 impl Decision {
+    /// Who asks for what was decided, each once.
+    #[must_use]
+    pub fn deciders(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for reason in self.reasons.iter().filter(|reason| reason.ruling == self.ruling) {
+            if !names.contains(&reason.by) {
+                names.push(reason.by.clone());
+            }
+        }
+        names
+    }
+
     /// Why it is not simply allowed, in one line.
     #[must_use]
     pub fn why(&self) -> String {
@@ -108,7 +152,7 @@ impl Decision {
 /// What the gate asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum GateAsk<'a> {
-    /// Derive the action's effects and tell [`Gate::previewed`].
+    /// Derive the effects of the action as it is now and tell [`Gate::previewed`].
     Preview,
     /// Let a guard judge, by its place in [`GateSetup::guards`], and tell [`Gate::judged`].
     Judge {
@@ -131,12 +175,12 @@ pub enum GuardAnswer {
 }
 
 impl GuardAnswer {
-    /// Turns verdicts that make no sense into failures.
+    /// Turns verdicts that make no sense into failures; `may_rewrite` says whether a rewrite makes sense now.
     #[must_use]
-    pub fn checked(self) -> Self {
+    pub fn checked(self, may_rewrite: MayRewrite) -> Self {
         match self {
-            Self::Verdict(verdict) if verdict.rewrite.is_some() => {
-                Self::Failed("it rewrote the action, which it neither declared nor was granted".to_owned())
+            Self::Verdict(verdict) if verdict.rewrite.is_some() && may_rewrite != MayRewrite::Yes => {
+                Self::Failed(may_rewrite.why_not().to_owned())
             }
             Self::Verdict(verdict) if verdict.findings.len() > MAX_FINDINGS => {
                 Self::Failed(format!("it gave more than {MAX_FINDINGS} findings"))
@@ -146,9 +190,41 @@ impl GuardAnswer {
     }
 }
 
+/// Whether a guard may answer with a rewrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MayRewrite {
+    /// It may.
+    Yes,
+    /// It never may.
+    NotGranted,
+    /// All rewriting is over: what is judged now is what will happen.
+    TooLate,
+    /// A plan cannot be rewritten.
+    NotAPlan,
+}
+
+impl MayRewrite {
+    fn why_not(self) -> &'static str {
+        match self {
+            Self::Yes | Self::NotGranted => "it rewrote the action, which it did not declare or was not granted",
+            Self::TooLate => "it rewrote an action that was rewritten already; its rewrite does not settle",
+            Self::NotAPlan => "it rewrote a plan, which nobody may",
+        }
+    }
+}
+
+/// What is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Action,
+    Plan,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 enum Stage {
     Preview,
+    /// Guards that rewrite are asked.
+    Rewrite(usize),
     Judge(usize),
     Estimate,
     Decided(Decision),
@@ -158,7 +234,14 @@ enum Stage {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
     setup: Arc<GateSetup>,
+    subject: Subject,
     stage: Stage,
+    /// What guards that rewrite said without rewriting. It counts unless another one rewrites.
+    held: Vec<(usize, Verdict)>,
+    /// Where to go on asking those that rewrite.
+    next_rewrite: usize,
+    /// What guards put in the place of the proposed input.
+    input: Option<Json>,
     /// The strictest of what counts so far.
     ruling: Ruling,
     reasons: Vec<Reason>,
@@ -175,7 +258,11 @@ impl Gate {
     pub fn new(setup: Arc<GateSetup>, approval: Vec<Reason>) -> Self {
         Self {
             setup,
+            subject: Subject::Action,
             stage: Stage::Preview,
+            held: Vec::new(),
+            next_rewrite: 0,
+            input: None,
             ruling: Ruling::Abstain,
             reasons: Vec::new(),
             approval,
@@ -185,12 +272,20 @@ impl Gate {
         }
     }
 
+    /// A gate for a whole plan: all guards judge, and nobody else. When all abstain, its steps may be proposed.
+    #[must_use]
+    pub fn for_plan(setup: Arc<GateSetup>) -> Self {
+        let mut gate = Self { subject: Subject::Plan, ..Self::new(setup, Vec::new()) };
+        gate.judge_from(0);
+        gate
+    }
+
     /// What it needs to be told next.
     #[must_use]
     pub fn ask(&self) -> GateAsk<'_> {
         match &self.stage {
             Stage::Preview => GateAsk::Preview,
-            Stage::Judge(guard) => GateAsk::Judge { guard: *guard },
+            Stage::Rewrite(guard) | Stage::Judge(guard) => GateAsk::Judge { guard: *guard },
             Stage::Estimate => GateAsk::Estimate,
             Stage::Decided(decision) => GateAsk::Decided(decision),
         }
@@ -223,32 +318,79 @@ impl Gate {
             self.count(Reason::new(builtin::NAME, Ruling::Deny, finding.on(index)));
             self.decide();
         } else {
-            self.judge_from(0);
+            self.rewrite_from(self.next_rewrite);
         }
     }
 
-    /// Tells how the guard that was asked for answered.
-    pub fn judged(&mut self, answer: GuardAnswer) {
-        let Stage::Judge(index) = self.stage else { return };
-        let Some(slot) = self.setup.guards.get(index) else { return };
+    /// Whether the guard that is asked for may answer with a rewrite.
+    #[must_use]
+    pub fn may_rewrite(&self) -> MayRewrite {
+        match (&self.stage, self.subject) {
+            (Stage::Rewrite(_), _) => MayRewrite::Yes,
+            (_, Subject::Plan) => MayRewrite::NotAPlan,
+            (Stage::Judge(guard), Subject::Action) => match self.slot(*guard) {
+                // What a monitor says is only recorded.
+                Some(GuardSlot { rewrites: true, mode: GuardMode::Monitor, .. }) => MayRewrite::Yes,
+                Some(GuardSlot { rewrites: true, .. }) => MayRewrite::TooLate,
+                _ => MayRewrite::NotGranted,
+            },
+            _ => MayRewrite::NotGranted,
+        }
+    }
+
+    /// Tells how the guard that was asked for answered. Gives the input that takes the place of the proposed one, if the
+    /// guard replaced it; the next thing to tell are the effects of that.
+    pub fn judged(&mut self, answer: GuardAnswer) -> Option<Json> {
+        let (Stage::Judge(index) | Stage::Rewrite(index)) = self.stage else { return None };
+        let is_rewriting = matches!(self.stage, Stage::Rewrite(_));
+        let slot = self.slot(index)?.clone();
+        let mut rewritten = None;
         if slot.mode == GuardMode::Enforce {
-            let (name, on_error) = (slot.name.clone(), slot.on_error);
-            match answer.checked() {
-                GuardAnswer::Verdict(verdict) => {
-                    if let Some(limits) = &verdict.limits {
-                        self.limits = self.limits.tighten(limits);
-                    }
-                    if verdict.ruling != Ruling::Abstain || !verdict.findings.is_empty() {
-                        self.count(Reason { by: name, ruling: verdict.ruling, findings: verdict.findings });
+            match answer.checked(self.may_rewrite()) {
+                GuardAnswer::Verdict(mut verdict) => {
+                    rewritten = verdict.rewrite.take();
+                    if is_rewriting && rewritten.is_none() {
+                        self.held.push((index, verdict));
+                    } else {
+                        self.count_verdict(&slot, verdict);
                     }
                 }
                 GuardAnswer::Failed(why) => {
                     let message = format!("the guard failed: {why}");
-                    self.count(Reason::new(&name, on_error.ruling(), Finding::error("guard-failed", message)));
+                    self.count(Reason::new(
+                        &slot.name,
+                        slot.on_error.ruling(),
+                        Finding::error("guard-failed", message),
+                    ));
                 }
             }
         }
-        self.judge_from(index + 1);
+        if !is_rewriting {
+            self.judge_from(index + 1);
+        } else if rewritten.is_some() {
+            self.input.clone_from(&rewritten);
+            (self.next_rewrite, self.stage) = (index + 1, Stage::Preview);
+        } else {
+            self.rewrite_from(index + 1);
+        }
+        rewritten
+    }
+
+    fn slot(&self, guard: usize) -> Option<&GuardSlot> {
+        self.setup.guards.get(guard)
+    }
+
+    fn count_verdict(&mut self, slot: &GuardSlot, verdict: Verdict) {
+        if let Some(limits) = &verdict.limits {
+            self.limits = self.limits.tighten(limits);
+        }
+        let ruling = match verdict.ruling {
+            Ruling::Allow if slot.only_tightens => Ruling::Abstain,
+            ruling => ruling,
+        };
+        if ruling != Ruling::Abstain || !verdict.findings.is_empty() {
+            self.count(Reason { by: slot.name.clone(), ruling, findings: verdict.findings });
+        }
     }
 
     /// Tells what the impact model estimated, or why it failed. An unknown impact is for a person, never low.
@@ -277,10 +419,33 @@ impl Gate {
         self.decide();
     }
 
+    /// Asks the next guard that may rewrite. After the last one, the others judge or, when something was rewritten, all.
+    fn rewrite_from(&mut self, guard: usize) {
+        let slots = self.setup.guards.iter().enumerate().skip(guard);
+        let next = slots.clone().find(|(_, slot)| slot.rewrites && slot.mode == GuardMode::Enforce);
+        if let Some((next, _)) = next {
+            self.stage = Stage::Rewrite(next);
+            return;
+        }
+        if self.input.is_some() {
+            self.held.clear();
+        }
+        for (guard, verdict) in std::mem::take(&mut self.held) {
+            if let Some(slot) = self.slot(guard).cloned() {
+                self.count_verdict(&slot, verdict);
+            }
+        }
+        self.judge_from(0);
+    }
+
     fn judge_from(&mut self, guard: usize) {
-        if guard < self.setup.guards.len() {
-            self.stage = Stage::Judge(guard);
-        } else if self.setup.impact.is_some() {
+        let has_judged = |slot: &GuardSlot| {
+            slot.rewrites && slot.mode == GuardMode::Enforce && self.input.is_none() && self.subject == Subject::Action
+        };
+        let next = self.setup.guards.iter().enumerate().skip(guard).find(|(_, slot)| !has_judged(slot));
+        if let Some((next, _)) = next {
+            self.stage = Stage::Judge(next);
+        } else if self.setup.impact.is_some() && self.subject == Subject::Action {
             self.stage = Stage::Estimate;
         } else {
             self.decide();
@@ -293,8 +458,16 @@ impl Gate {
     }
 
     fn decide(&mut self) {
+        if let Some(effect) = self.setup.approval.asks_for(&self.effects) {
+            let message = format!("effects of the kind {} need an approval", effect.name());
+            self.approval.push(Reason::new("policy", Ruling::Review, Finding::info("needs-approval", message)));
+        }
         if self.ruling == Ruling::Abstain {
-            let ruling = self.setup.when_all_abstain.max(Ruling::Allow);
+            let when_all_abstain = match self.subject {
+                Subject::Action => self.setup.when_all_abstain,
+                Subject::Plan => Ruling::Allow,
+            };
+            let ruling = when_all_abstain.max(Ruling::Allow);
             if ruling > Ruling::Allow {
                 let finding = Finding::info("all-abstained", "no guard spoke for the action, and policy asks for more");
                 self.count(Reason::new("policy", ruling, finding));
@@ -311,6 +484,7 @@ impl Gate {
             reasons: std::mem::take(&mut self.reasons),
             impact: self.impact,
             limits: std::mem::take(&mut self.limits),
+            input: self.input.take(),
         });
     }
 }
@@ -342,14 +516,8 @@ mod tests {
     }
 
     fn decide(cases: &[Case], needs_approval: bool) -> Decision {
-        let slot = |(index, case): (usize, &Case)| GuardSlot {
-            name: index.to_string(),
-            on_error: case.on_error,
-            mode: case.mode,
-        };
-        let guards = cases.iter().enumerate().map(slot).collect();
-        let own = OwnPlaces::default();
-        let setup = GateSetup { guards, impact: None, when_all_abstain: Ruling::Allow, own };
+        let slot = |(index, case): (usize, &Case)| GuardSlot::new(&index.to_string(), case.on_error, case.mode);
+        let setup = GateSetup { guards: cases.iter().enumerate().map(slot).collect(), ..GateSetup::default() };
         let reason = Reason::new("policy", Ruling::Review, Finding::info("needs-approval", "always"));
         let mut gate = Gate::new(Arc::new(setup), needs_approval.then_some(reason).into_iter().collect());
         gate.previewed(Vec::new());
@@ -368,7 +536,7 @@ mod tests {
             let decision = decide(&cases, approval);
             prop_assert_ne!(decision.ruling, Ruling::Abstain);
             for case in cases.iter().filter(|case| case.mode == GuardMode::Enforce) {
-                match case.answer.clone().checked() {
+                match case.answer.clone().checked(MayRewrite::NotGranted) {
                     GuardAnswer::Failed(_) => prop_assert!(decision.ruling >= case.on_error.ruling()),
                     GuardAnswer::Verdict(verdict) => prop_assert!(decision.ruling >= verdict.ruling),
                 }
@@ -387,8 +555,7 @@ mod tests {
     }
 
     fn gate_at_estimate() -> Gate {
-        let (impact, own) = (Some("impact".into()), OwnPlaces::default());
-        let setup = GateSetup { guards: vec![], impact, when_all_abstain: Ruling::Allow, own };
+        let setup = GateSetup { impact: Some("impact".into()), ..GateSetup::default() };
         let mut gate = Gate::new(Arc::new(setup), vec![]);
         gate.previewed(vec![]);
         gate
@@ -421,5 +588,88 @@ mod tests {
         gate.judged(GuardAnswer::Verdict(Verdict { ruling: Ruling::Allow, ..Verdict::abstain() }));
         gate.previewed(vec![]);
         assert_eq!(gate, before);
+    }
+
+    fn rewriting(names: &[&str]) -> Gate {
+        let slot = |name: &&str| GuardSlot {
+            rewrites: name.starts_with('r'),
+            ..GuardSlot::new(name, OnError::Deny, GuardMode::Enforce)
+        };
+        let setup = GateSetup { guards: names.iter().map(slot).collect(), ..GateSetup::default() };
+        let mut gate = Gate::new(Arc::new(setup), vec![]);
+        gate.previewed(vec![]);
+        gate
+    }
+
+    fn says(ruling: Ruling) -> GuardAnswer {
+        GuardAnswer::Verdict(Verdict { ruling, ..Verdict::abstain() })
+    }
+
+    fn rewrites() -> GuardAnswer {
+        GuardAnswer::Verdict(Verdict { rewrite: Some(Json::empty_object()), ..Verdict::abstain() })
+    }
+
+    #[test]
+    fn those_that_rewrite_are_asked_first_and_once_when_nothing_is_rewritten() {
+        let mut gate = rewriting(&["j", "r"]);
+        assert_eq!(gate.ask(), GateAsk::Judge { guard: 1 });
+        assert_eq!(gate.judged(says(Ruling::Review)), None);
+        assert_eq!(gate.ask(), GateAsk::Judge { guard: 0 });
+        assert_eq!(gate.judged(says(Ruling::Abstain)), None);
+        assert!(matches!(gate.ask(), GateAsk::Decided(decision) if decision.ruling == Ruling::Review));
+    }
+
+    #[test]
+    fn what_was_rewritten_is_previewed_and_judged_by_all() {
+        let mut gate = rewriting(&["r1", "j", "r2"]);
+        assert_eq!(gate.judged(says(Ruling::Deny)), None, "said of what is then rewritten: does not count");
+        assert_eq!(gate.ask(), GateAsk::Judge { guard: 2 });
+        assert_eq!(gate.judged(rewrites()), Some(Json::empty_object()));
+        assert_eq!(gate.ask(), GateAsk::Preview);
+        gate.previewed(vec![]);
+        for guard in 0..3 {
+            assert_eq!(gate.ask(), GateAsk::Judge { guard });
+            assert_eq!(gate.judged(says(Ruling::Abstain)), None);
+        }
+        assert!(matches!(gate.ask(), GateAsk::Decided(decision) if decision.ruling == Ruling::Allow));
+    }
+
+    #[test]
+    fn a_rewrite_at_the_wrong_time_is_a_failure_of_the_guard() {
+        let mut gate = rewriting(&["r"]);
+        assert!(gate.judged(rewrites()).is_some());
+        gate.previewed(vec![]);
+        assert_eq!(gate.judged(rewrites()), None);
+        assert!(matches!(gate.ask(), GateAsk::Decided(decision) if decision.ruling == Ruling::Deny));
+
+        let mut gate = rewriting(&["j"]);
+        assert_eq!(gate.judged(rewrites()), None, "neither declared nor granted");
+        assert!(matches!(gate.ask(), GateAsk::Decided(decision) if decision.ruling == Ruling::Deny));
+
+        let setup = rewriting(&["r"]).setup().clone();
+        let mut gate = Gate::for_plan(Arc::new(setup));
+        assert_eq!(gate.judged(rewrites()), None, "a plan cannot be rewritten");
+        assert!(matches!(gate.ask(), GateAsk::Decided(decision) if decision.ruling == Ruling::Deny));
+    }
+
+    #[test]
+    fn a_failure_while_rewriting_counts_whatever_others_rewrite() {
+        let mut gate = rewriting(&["r1", "r2"]);
+        gate.judged(GuardAnswer::Failed("trap".into()));
+        gate.judged(rewrites());
+        gate.previewed(vec![]);
+        gate.judged(says(Ruling::Allow));
+        gate.judged(says(Ruling::Allow));
+        assert!(matches!(gate.ask(), GateAsk::Decided(decision) if decision.ruling == Ruling::Deny));
+    }
+
+    #[test]
+    fn who_only_tightens_cannot_allow() {
+        let slot = GuardSlot { only_tightens: true, ..GuardSlot::new("p", OnError::Deny, GuardMode::Enforce) };
+        let setup = GateSetup { guards: vec![slot], when_all_abstain: Ruling::Review, ..GateSetup::default() };
+        let mut gate = Gate::new(Arc::new(setup), vec![]);
+        gate.previewed(vec![]);
+        gate.judged(says(Ruling::Allow));
+        assert!(matches!(gate.ask(), GateAsk::Decided(decision) if decision.ruling == Ruling::Review));
     }
 }

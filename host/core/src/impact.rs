@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Ruling;
@@ -10,7 +11,7 @@ use crate::Ruling;
 pub const MAX_FACTORS: usize = 64;
 
 /// One reason for an estimate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Factor {
     /// Short stable name.
     pub name: String,
@@ -21,7 +22,7 @@ pub struct Factor {
 }
 
 /// A model's estimate of one alternative.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// How much it changes for worse, in [0, 1].
     pub impact: f64,
@@ -50,7 +51,7 @@ impl Estimate {
 }
 
 /// Both alternatives of one action.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Impact {
     /// To act.
     pub act: Estimate,
@@ -73,7 +74,7 @@ impl Impact {
 }
 
 /// Classes of impact: NEGLIGIBLE < 0.05 ≤ LOW < 0.20 ≤ MODERATE < 0.40 ≤ HIGH < 0.75 ≤ CRITICAL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ImpactClass {
     /// Below 0.05.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, RunLimits};
 
 /// What is budgeted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetKind {
     /// Model tokens.
@@ -60,7 +61,7 @@ impl fmt::Display for BudgetKind {
 pub type Amounts = BTreeMap<BudgetKind, u64>;
 
 /// One budget.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     /// The hard limit, if there is one.
     pub limit: Option<u64>,
@@ -142,6 +143,13 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// The first budget that cannot cover its amount.
+    #[must_use]
+    pub fn uncovered(&self, amounts: &Amounts) -> Option<BudgetKind> {
+        let lacks = |(kind, asked): &(&BudgetKind, &u64)| **asked > self.line(**kind).remaining();
+        amounts.iter().find(lacks).map(|(kind, _)| *kind)
     }
 
     /// Gives back what was reserved and records what was spent.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::Error;
@@ -14,7 +15,8 @@ const MAX_PART_BYTES: usize = 255;
 
 /// A normalised path below the workspace: parts separated by `/`, none of them empty, `.` or `..`. The workspace itself
 /// is the empty path. That it is lexically inside says nothing of links; whoever opens it must not follow any.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, JsonSchema)]
+#[schemars(transparent)]
 pub struct WorkspacePath(String);
 
 impl WorkspacePath {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ pub const MAX_STEPS: usize = 10_000;
 pub const MAX_GROUP_DEPTH: usize = 16;
 
 /// A plan, its steps in the order in which they run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Plan {
     /// What it is for.
     pub goal: String,
@@ -34,7 +35,7 @@ pub struct Plan {
 }
 
 /// The workspace that a plan names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanWorkspace {
     /// A folder, relative to the plan's own.
@@ -44,7 +45,7 @@ pub struct PlanWorkspace {
 }
 
 /// Where a run works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkspaceMode {
     /// In the folder itself.
@@ -54,7 +55,7 @@ pub enum WorkspaceMode {
 }
 
 /// One step of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Step {
     /// Unique within the plan.
     pub id: StepId,
@@ -77,8 +78,9 @@ pub struct Step {
     pub scope: Scope,
     /// The run can be rolled back to the state before this step.
     pub safe_point: bool,
-    /// Most retries.
-    pub max_retries: u32,
+    /// Most retries, where policy retries at all; as many as policy says when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
     /// Most wall time, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_limit_s: Option<u64>,
@@ -87,7 +89,8 @@ pub struct Step {
     pub groups: Vec<String>,
 }
 
-#[derive(Deserialize)]
+/// A plan file.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PlanFile {
     goal: String,
@@ -98,17 +101,31 @@ struct PlanFile {
     limits: RunLimits,
     #[serde(default)]
     expected_outcome: Option<String>,
+    /// Steps and groups of them, in order.
+    #[schemars(with = "Vec<ItemFile>", length(min = 1, max = 10_000))]
     steps: Vec<Value>,
 }
 
-#[derive(Deserialize)]
+/// A group of steps: it only orders and names.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GroupFile {
     group: String,
+    #[schemars(with = "Vec<ItemFile>")]
     steps: Vec<Value>,
 }
 
-#[derive(Deserialize)]
+/// What stands in a list of steps, for the schema: errors are better when each form is tried alone.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the shape of the file, for its schema only")]
+enum ItemFile {
+    Group(GroupFile),
+    Step(StepFile),
+}
+
+/// One step.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StepFile {
     #[serde(default)]
@@ -128,7 +145,7 @@ struct StepFile {
     #[serde(default)]
     safe_point: bool,
     #[serde(default)]
-    max_retries: u32,
+    max_retries: Option<u32>,
     #[serde(default)]
     time_limit_s: Option<u64>,
 }
@@ -161,6 +178,12 @@ impl Plan {
             expected_outcome: file.expected_outcome,
             steps,
         })
+    }
+
+    /// JSON Schema of plan files.
+    #[must_use]
+    pub fn schema() -> Value {
+        schemars::schema_for!(PlanFile).to_value()
     }
 
     /// The plan as canonical JSON: what its digest is taken over and what is kept of it.

@@ -67,6 +67,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// An endpoint or model of the gateway cannot be used as policy has it.
+    #[error("the gateway's {endpoint} cannot be used: {message}")]
+    GatewayWrong {
+        /// The endpoint or model.
+        endpoint: String,
+        /// What is wrong with it. Never a key.
+        message: String,
+    },
 }
 
 fusebox_core::error_codes!(Error {
@@ -79,6 +87,7 @@ fusebox_core::error_codes!(Error {
     ProgramNotFound => "FBX-3007",
     CopyInItself => "FBX-3008",
     Io => "FBX-3009",
+    GatewayWrong => "FBX-3010",
 });
 
 impl From<Error> for Failure {
@@ -92,6 +101,7 @@ impl From<Error> for Failure {
             Error::WorkspaceMissing { .. }
             | Error::WorkspaceNotAFolder { .. }
             | Error::CopyInItself { .. }
+            | Error::GatewayWrong { .. }
             | Error::Io { .. } => Self::Io(text),
         }
     }

@@ -1,4 +1,4 @@
-//! Performs effects: files of a workspace, and processes. What may happen was decided before; here it happens, exactly
+//! Performs effects: files of a workspace, processes, and calls of models. What may happen was decided before; here it happens, exactly
 //! so or not at all.
 //!
 //! ```
@@ -18,6 +18,7 @@
 
 mod copy;
 mod error;
+pub mod gateway;
 mod process;
 mod program;
 mod workspace;

@@ -2,8 +2,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
-use fusebox_core::{Binding, Contents, Decision, Effect, RunId, Step};
+use fusebox_core::{Action, Binding, Contents, Decision, Effect, Json, Plan, RunId, Step};
 
 /// What a person is asked to approve. Show it truly: escape everything that plan or plugin wrote
 /// ([`fusebox_core::show`]), effects first, the agent's words marked as such.
@@ -11,13 +12,9 @@ use fusebox_core::{Binding, Contents, Decision, Effect, RunId, Step};
 pub struct ApprovalRequest {
     /// The run.
     pub run: RunId,
-    /// Place of the step, counted from 0.
-    pub index: usize,
-    /// Steps of the plan.
-    pub total: usize,
-    /// The step, as the plan has it.
-    pub step: Step,
-    /// What will happen, as the host derived it.
+    /// What they are asked about.
+    pub subject: Subject,
+    /// What will happen, as the host derived it; nothing yet for a whole plan.
     pub effects: Vec<Effect>,
     /// Bytes before and after, by digest.
     pub contents: Contents,
@@ -25,6 +22,38 @@ pub struct ApprovalRequest {
     pub decision: Decision,
     /// What the answer is for.
     pub binding: Binding,
+    /// Why their last answer could not be taken, if it could not.
+    pub problem: Option<String>,
+}
+
+/// What a person is asked about.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// The whole plan, before its first step.
+    Plan(Arc<Plan>),
+    /// One step.
+    Step {
+        /// Its place, counted from 0.
+        index: usize,
+        /// Steps of the plan.
+        total: usize,
+        /// The step, as the plan has it.
+        step: Box<Step>,
+        /// The action, as it is now: its input may have been rewritten or edited.
+        action: Box<Action>,
+        /// Which try it is, counted from 1.
+        attempt: u32,
+    },
+}
+
+/// How far an approval goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// This one action.
+    #[default]
+    Once,
+    /// All further actions of the same exact kind in this run, as well.
+    SameKind,
 }
 
 /// A person's answer.
@@ -36,6 +65,17 @@ pub enum Answer {
         by: String,
         /// How, such as `terminal`.
         channel: String,
+        /// How far it goes.
+        extent: Extent,
+    },
+    /// Another input must take the place of this one; it is then judged as a new action.
+    Edit {
+        /// Who edits.
+        by: String,
+        /// How.
+        channel: String,
+        /// The new input.
+        input: Json,
     },
     /// Must not happen.
     Reject {
@@ -76,7 +116,7 @@ pub struct ApproveAll {
 
 impl Approver for ApproveAll {
     fn ask(&self, _: ApprovalRequest) -> AnswerFuture<'_> {
-        let answer = Answer::Approve { by: self.by.clone(), channel: "all".to_owned() };
+        let answer = Answer::Approve { by: self.by.clone(), channel: "all".to_owned(), extent: Extent::Once };
         Box::pin(std::future::ready(answer))
     }
 }

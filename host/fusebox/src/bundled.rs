@@ -7,8 +7,17 @@ macro_rules! bundled {
 }
 
 /// Names and bytes of the bundled plugins, by name.
-const PLUGINS: &[(&str, &[u8])] =
-    bundled!["edit_file", "protected-paths", "read_file", "run_command", "workspace-impact"];
+const PLUGINS: &[(&str, &[u8])] = bundled![
+    "analyze",
+    "command-policy",
+    "edit_file",
+    "protected-paths",
+    "read_file",
+    "run_command",
+    "secret-scan",
+    "summarize",
+    "workspace-impact",
+];
 
 /// The component of a bundled plugin.
 #[must_use]

@@ -11,14 +11,16 @@ use fusebox_core::{
     json,
 };
 use fusebox_effects::Workspace;
-use fusebox_sandbox::{CallOptions, Judged, Limits};
+use fusebox_sandbox::{Judged, Limits};
 use fusebox_store::Batch;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::facts::{Derived, derive};
 use crate::handler::Reads;
 use crate::host::{Host, RecordChecks};
+use crate::judge::Revised;
 use crate::now::{new_run_id, now_us};
 use crate::{Error, judge};
 
@@ -50,7 +52,8 @@ pub struct Proposal {
     pub workspace: Option<PathBuf>,
 }
 
-#[derive(Deserialize)]
+/// A file with one action.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ActionFile {
     step_type: String,
@@ -65,7 +68,8 @@ struct ActionFile {
     effects: Option<Vec<EffectFile>>,
 }
 
-#[derive(Deserialize)]
+/// An effect as its proposer states it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(tag = "effect", rename_all = "snake_case", deny_unknown_fields)]
 enum EffectFile {
     Read {
@@ -151,6 +155,14 @@ impl Proposal {
     }
 }
 
+impl Proposal {
+    /// JSON Schema of files with one action.
+    #[must_use]
+    pub fn schema() -> Value {
+        schemars::schema_for!(ActionFile).to_value()
+    }
+}
+
 impl Host {
     /// Judges one action that somebody else carries out: the same gate as in a run, on the calling thread. Unless
     /// [`RecordChecks::Off`] was chosen, the decision is durable in the log before this returns.
@@ -167,12 +179,29 @@ impl Host {
         let mut gate = Gate::new(Arc::clone(&self.registry.gate), self.approval(&action.step_type));
         let judged = Judged::new(action, &derived.effects, Arc::new(situation));
         gate.previewed(derived.effects);
-        let (decision, _) = judge::through(&self.registry, &mut gate, &judged, u64::MAX, &self.sandbox.kill_flag());
+        let mut revise = |input: &Json| self.revised(proposal, input, now);
+        let kill = self.sandbox.kill_flag();
+        let (decision, _) = judge::through(&self.registry, &mut gate, judged, u64::MAX, &kill, &mut revise);
         let decision = decision.ok_or_else(|| no_preview(&action.step_type, "the gate did not decide"))?;
         if self.checks == RecordChecks::Durable {
             self.record(proposal, gate.effects(), &decision, now)?;
         }
         Ok(decision)
+    }
+
+    /// The same action with another input, ready to be judged.
+    fn revised(&self, proposal: &Proposal, input: &Json, now: u64) -> Result<Revised, String> {
+        if proposal.effects != CheckEffects::Previewed {
+            return Err("its effects were stated by whoever asks, so nobody knows those of another input".to_owned());
+        }
+        let mut proposal = proposal.clone();
+        proposal.action.input = input.clone();
+        let Proposal { agent, action, .. } = &proposal;
+        let mut situation = Situation::outside_of_a_run(agent.clone(), action.origin.clone(), now);
+        let derived = self.effects_of(&proposal, &situation).map_err(|error| error.to_string())?;
+        situation.contents = derived.contents;
+        let judged = Judged::new(action, &derived.effects, Arc::new(situation));
+        Ok(Revised { effects: derived.effects, judged })
     }
 
     fn approval(&self, step_type: &str) -> Vec<Reason> {
@@ -206,8 +235,7 @@ impl Host {
             return Err(no_preview(&action.step_type, "nobody serves it"));
         };
         let reads = Reads::new(Arc::new(self.workspace_of(proposal)?), served.grants);
-        let (limits, kill) = (Limits::preview(), self.sandbox.kill_flag());
-        let options = CallOptions { settings: loaded.settings.clone(), limits, kill };
+        let options = loaded.options(Limits::preview(), u64::MAX, &self.sandbox.kill_flag());
         let situation = Arc::new(situation.clone());
         let preview = loaded.plugin.preview(action, Arc::clone(&situation), Box::new(reads.clone()), &options);
         // A preview waits for nothing but its own handler, so it needs no runtime.

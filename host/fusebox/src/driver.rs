@@ -7,22 +7,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fusebox_core::event::{Event, Usage};
+use fusebox_core::gate::{GuardAnswer, MayRewrite};
 use fusebox_core::run::StepDone;
 use fusebox_core::situation::{DEFAULT_TENANT, StepOutputs};
-use fusebox_core::{ApprovalAnswer, Ask, Command, Contents, Digest, Effect, Failure, Json, Origin, Situation, StepId};
+use fusebox_core::{
+    ApprovalAnswer, Ask, Binding, Command, Contents, Decision, Digest, Effect, Failure, Json, Situation, StepId,
+    Verdict,
+};
+use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Environment, Workspace};
-use fusebox_sandbox::{CallOptions, End, Judged, Kill, Limits, Recording, Report};
+use fusebox_sandbox::{End, Judged, Kill, Limits, Recording, Report};
 use fusebox_store::EventLog;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
-use crate::approver::{Answer, ApprovalRequest, Approver};
+use crate::approver::{Answer, ApprovalRequest, Approver, Extent, Subject};
 use crate::handler::{Live, Reads, StopReason};
 use crate::journal::Journal;
 use crate::now::now_us;
 use crate::registry::{Loaded, Registry, Served};
+use crate::restore::Changes;
 use crate::summary::Summary;
 use crate::updates::RunUpdate;
-use crate::{Error, facts, judge};
+use crate::{Error, facts, judge, model_call};
 
 /// Largest output of a step that can be read back, in bytes.
 const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
@@ -43,6 +49,12 @@ pub struct Driver {
     pub contents: Contents,
     /// What a step that was killed had used, and its tape.
     pub cut_off: (Option<Digest>, Usage),
+    /// Who answers prompts.
+    pub gateway: Option<Arc<Gateway>>,
+    /// What the step under way changed in the workspace.
+    pub changes: Arc<Changes>,
+    /// Why a person's last answer could not be taken.
+    pub problem: Option<String>,
 }
 
 /// Outputs of the steps that completed, read from the log when somebody asks.
@@ -63,8 +75,11 @@ impl StepOutputs for Outputs {
 enum Next {
     Advance,
     Preview,
+    JudgePlan(usize),
     Judge(usize),
     Estimate,
+    Restore(Vec<Effect>),
+    Wait(u64),
     Person(Box<ApprovalRequest>),
     Execute,
     Nothing,
@@ -88,7 +103,10 @@ impl Driver {
             match self.next().await {
                 Next::Advance => self.advance().await?,
                 Next::Preview => self.preview().await?,
+                Next::JudgePlan(place) => self.judge_plan(place).await?,
                 Next::Judge(place) => self.judge(place).await?,
+                Next::Restore(restores) => self.restore(&restores).await?,
+                Next::Wait(until_us) => self.wait(until_us).await?,
                 Next::Estimate => self.estimate().await?,
                 Next::Person(request) => self.ask_a_person(*request).await?,
                 Next::Execute => self.execute().await?,
@@ -109,10 +127,17 @@ impl Driver {
         match journal.state.ask() {
             Ask::Advance => Next::Advance,
             Ask::Preview => Next::Preview,
+            Ask::JudgePlan { guard } => Next::JudgePlan(guard),
             Ask::Judge { guard } => Next::Judge(guard),
             Ask::Estimate => Next::Estimate,
-            Ask::Person { binding, decision, effects } => match self.request(&journal, binding, decision, effects) {
-                Some(request) => Next::Person(Box::new(request)),
+            Ask::Restore { restores } => Next::Restore(restores.to_vec()),
+            Ask::Wait { until_us } => Next::Wait(until_us),
+            Ask::PersonOnPlan { binding, decision } => {
+                let subject = Subject::Plan(Arc::clone(&journal.state.setup().plan));
+                Next::Person(Box::new(self.request(&journal, subject, binding, decision, &[])))
+            }
+            Ask::Person { binding, decision, effects } => match subject(&journal) {
+                Some(subject) => Next::Person(Box::new(self.request(&journal, subject, binding, decision, effects))),
                 None => Next::Nothing,
             },
             Ask::Execute { .. } => Next::Execute,
@@ -123,21 +148,20 @@ impl Driver {
     fn request(
         &self,
         journal: &Journal,
-        binding: fusebox_core::Binding,
-        decision: &fusebox_core::Decision,
-        effects: &[fusebox_core::Effect],
-    ) -> Option<ApprovalRequest> {
-        let position = journal.state.position()?;
-        Some(ApprovalRequest {
+        subject: Subject,
+        binding: Binding,
+        decision: &Decision,
+        effects: &[Effect],
+    ) -> ApprovalRequest {
+        ApprovalRequest {
             run: journal.state.setup().run.clone(),
-            index: position.index as usize,
-            total: position.total as usize,
-            step: journal.state.current()?.clone(),
+            subject,
             effects: effects.to_vec(),
             contents: self.contents.clone(),
             decision: decision.clone(),
             binding,
-        })
+            problem: self.problem.clone(),
+        }
     }
 
     /// Ends a run that was killed. Says whether there was anything to end.
@@ -179,7 +203,7 @@ impl Driver {
             agent: setup.plan.agent.clone(),
             tenant: DEFAULT_TENANT.to_owned(),
             plan: Some(Arc::clone(&setup.plan)),
-            origin: Origin::Plan,
+            origin: state.action().map_or(fusebox_core::Origin::Plan, |action| action.origin),
             proposed_at: state.proposed_us(),
             position: state.position(),
             budgets: state.ledger().lines().collect(),
@@ -206,16 +230,16 @@ impl Driver {
         let (loaded, served) = self.executor(&journal)?;
         let Some(action) = journal.state.action() else { return Ok(()) };
         let situation = self.situation(&journal);
-        let limits = Limits::preview();
-        let limits = Limits { call_fuel: journal.state.fuel_for_next(limits.call_fuel), ..limits };
-        let options = CallOptions { settings: loaded.settings.clone(), limits, kill: self.kill.clone() };
+        let fuel = journal.state.fuel_for_next(u64::MAX);
+        let options = loaded.options(Limits::preview(), fuel, &self.kill);
         drop(journal);
         let reads = Reads::new(Arc::clone(&self.workspace), served.grants);
         let handler = Box::new(reads.clone());
         let previewed = loaded.plugin.preview(&action, Arc::clone(&situation), handler, &options).await;
         let usage = previewed.report.usage;
         let derived = match previewed.result {
-            Ok(Ok(proposed)) => facts::derive(proposed, &self.workspace, &self.environment),
+            Ok(Ok(proposed)) => facts::derive(proposed, &self.workspace, &self.environment)
+                .and_then(|derived| self.can_ask_models(&derived.effects).map(|()| derived)),
             Ok(Err(failure)) => Err(failure),
             Err(end) => return self.failed(&end, usage, None).await,
         };
@@ -228,15 +252,41 @@ impl Driver {
                     }
                 }
                 self.contents = derived.contents;
+                self.judged = None;
                 self.journal.lock().await.tell(Command::Previewed { effects: derived.effects, usage })?;
             }
             // What a preview says of files that guards deny must not be told: the step is denied for reading them.
             Err(_) if judge::denies(&self.registry, &action, reads.effects(), situation, &self.kill) => {
                 self.journal.lock().await.tell(Command::Previewed { effects: reads.effects(), usage })?;
             }
-            Err(failure) => {
-                self.journal.lock().await.tell(failure_command(&failure, usage, None))?;
+            Err(Failure::Denied(message)) => {
+                self.journal.lock().await.tell(Command::Refused { message, usage })?;
             }
+            Err(failure) => {
+                self.journal.lock().await.tell(failure_command(&failure, usage, None, Vec::new()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all models that effects name can be asked.
+    fn can_ask_models(&self, effects: &[Effect]) -> Result<(), Failure> {
+        effects.iter().try_for_each(|effect| match effect {
+            Effect::Prompt { model, .. } => model_call::can_ask(self.gateway.as_deref(), model),
+            _ => Ok(()),
+        })
+    }
+
+    async fn judge_plan(&mut self, place: usize) -> Result<(), Error> {
+        let journal = self.journal.lock().await;
+        let fuel = journal.state.fuel_for_next(u64::MAX);
+        let plan = Arc::clone(&journal.state.setup().plan);
+        let mut situation = (*self.situation(&journal)).clone();
+        situation.position = None;
+        drop(journal);
+        let (answer, usage) = judge::plan(&self.registry, place, &plan, Arc::new(situation), fuel, &self.kill);
+        if !self.kill.is_killed() {
+            self.journal.lock().await.tell(Command::Judged { answer, usage })?;
         }
         Ok(())
     }
@@ -255,10 +305,51 @@ impl Driver {
         let Some(judged) = self.judged().await else { return Ok(()) };
         let fuel = self.journal.lock().await.state.fuel_for_next(u64::MAX);
         let (answer, usage) = judge::guard(&self.registry, place, &judged, fuel, &self.kill);
+        let answer = self.validated(answer).await;
         if !self.kill.is_killed() {
             self.journal.lock().await.tell(Command::Judged { answer, usage })?;
         }
         Ok(())
+    }
+
+    /// A rewrite that does not fit the step type is a failure of the guard.
+    async fn validated(&self, answer: GuardAnswer) -> GuardAnswer {
+        let journal = self.journal.lock().await;
+        let (GuardAnswer::Verdict(Verdict { rewrite: Some(input), .. }), MayRewrite::Yes, Some(step)) =
+            (&answer, journal.state.may_rewrite(), journal.state.current())
+        else {
+            return answer;
+        };
+        match self.registry.check_input(step.id.as_str(), &step.step_type, input) {
+            Ok(()) => answer,
+            Err(error) => judge::unusable(&error.to_string()),
+        }
+    }
+
+    async fn restore(&mut self, restores: &[Effect]) -> Result<(), Error> {
+        let mut journal = self.journal.lock().await;
+        // What will be restored is durable before anything is.
+        journal.flush().await?;
+        let failure = self.changes.restore(restores, &self.workspace);
+        journal.tell(Command::Restored { failure })?;
+        journal.flush().await
+    }
+
+    /// Waits before a retry; no longer than the run may take.
+    async fn wait(&mut self, until_us: u64) -> Result<(), Error> {
+        let mut journal = self.journal.lock().await;
+        journal.flush().await?;
+        let now = now_us();
+        let due = until_us.saturating_sub(now);
+        let left = journal.state.time_left_us(now).unwrap_or(u64::MAX);
+        drop(journal);
+        tokio::select! {
+            biased;
+            () = self.kill.killed() => return Ok(()),
+            () = sleep_for(Some(due.min(left))) => {}
+        }
+        // The timer may be a little early by the clock; then it is asked again.
+        if due.min(left) > 0 { Ok(()) } else { self.advance().await }
     }
 
     async fn estimate(&mut self) -> Result<(), Error> {
@@ -276,16 +367,33 @@ impl Driver {
         self.journal.lock().await.flush().await?;
         let_others_go_first().await;
         let binding = request.binding;
-        let left = self.journal.lock().await.state.time_left_us(now_us());
+        let (left, expires) = {
+            let journal = self.journal.lock().await;
+            (journal.state.time_left_us(now_us()), journal.state.setup().policy.approval.expires_s)
+        };
         let answer = tokio::select! {
             biased;
             () = self.kill.killed() => return Ok(()),
             answer = self.approver.ask(request) => answer,
             // The step then does not start: its time is up.
             () = sleep_for(left) => Answer::Nobody { reason: "the time budget was used up while waiting".to_owned() },
+            () = sleep_for(expires.map(|seconds| u64::from(seconds) * 1_000_000)) => {
+                Answer::Nobody { reason: format!("nobody answered within {} s", expires.unwrap_or_default()) }
+            }
         };
+        self.problem = None;
         let answer = match answer {
-            Answer::Approve { by, channel } => ApprovalAnswer::Approved { by, channel },
+            Answer::Approve { by, channel, extent } => {
+                ApprovalAnswer::Approved { by, channel, same_kind: extent == Extent::SameKind }
+            }
+            Answer::Edit { by, channel, input } => match self.refuses_edit(&input).await {
+                None => ApprovalAnswer::Edited { by, channel, input },
+                // The same is asked again.
+                problem => {
+                    self.problem = problem;
+                    return Ok(());
+                }
+            },
             Answer::Reject { by, channel, reason } => ApprovalAnswer::Rejected { by, channel, reason },
             Answer::Nobody { reason } => ApprovalAnswer::Expired { reason },
             Answer::Quit { by } => {
@@ -298,7 +406,19 @@ impl Driver {
         Ok(())
     }
 
+    /// Why a person's edit cannot be taken, if it cannot.
+    async fn refuses_edit(&self, input: &Json) -> Option<String> {
+        let journal = self.journal.lock().await;
+        if matches!(journal.state.ask(), Ask::PersonOnPlan { .. }) {
+            return Some("a plan cannot be edited here; deny it and run another one".to_owned());
+        }
+        let step = journal.state.current()?;
+        let checked = self.registry.check_input(step.id.as_str(), &step.step_type, input);
+        checked.err().map(|error| error.to_string())
+    }
+
     async fn execute(&mut self) -> Result<(), Error> {
+        self.changes = Arc::default();
         let mut journal = self.journal.lock().await;
         // The decision, and that the step starts, are durable before anything happens.
         journal.flush().await?;
@@ -307,7 +427,7 @@ impl Driver {
             return Ok(());
         };
         let situation = self.situation(&journal);
-        let limits = self.limits(&journal, step.time_limit_s);
+        let options = self.options(&journal, loaded, step.time_limit_s);
         drop(journal);
         let_others_go_first().await;
 
@@ -325,9 +445,10 @@ impl Driver {
             stop_reason: Arc::clone(&stop_reason),
             read: BTreeSet::new(),
             recorded: 0,
+            gateway: self.gateway.clone(),
+            changes: Arc::clone(&self.changes),
         };
         let (recording, tape) = Recording::new(live);
-        let options = CallOptions { settings: loaded.settings.clone(), limits, kill: self.kill.clone() };
         let executed = loaded.plugin.execute(&action, situation, Box::new(recording), &options).await;
         if let Some(error) = stop_reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
@@ -351,7 +472,7 @@ impl Driver {
                 self.remember(&step.id, output);
             }
             Ok(Err(failure)) => {
-                journal.tell(failure_command(&failure, usage, Some(tape)))?;
+                journal.tell(failure_command(&failure, usage, Some(tape), self.changes.restores()))?;
             }
             Err(end) => {
                 drop(journal);
@@ -366,16 +487,16 @@ impl Driver {
     }
 
     /// Limits of the current step: the executor's own, what is left of the budgets, and what the step says of itself.
-    fn limits(&self, journal: &Journal, time_limit_s: Option<u64>) -> Limits {
-        let limits = Limits::executor();
-        let mut wall_time = limits.wall_time;
+    fn options(&self, journal: &Journal, loaded: &Loaded, time_limit_s: Option<u64>) -> fusebox_sandbox::CallOptions {
+        let mut options = loaded.options(Limits::executor(), journal.state.fuel_for_next(u64::MAX), &self.kill);
+        let wall_time = &mut options.limits.wall_time;
         if let Some(seconds) = time_limit_s {
-            wall_time = wall_time.min(Duration::from_secs(seconds));
+            *wall_time = (*wall_time).min(Duration::from_secs(seconds));
         }
         if let Some(left) = journal.state.time_left_us(now_us()) {
-            wall_time = wall_time.min(Duration::from_micros(left));
+            *wall_time = (*wall_time).min(Duration::from_micros(left));
         }
-        Limits { call_fuel: journal.state.fuel_for_next(limits.call_fuel), wall_time, ..limits }
+        options
     }
 
     async fn failed(&self, end: &End, usage: Usage, tape: Option<Digest>) -> Result<(), Error> {
@@ -388,9 +509,22 @@ impl Driver {
             retry_can_help: end.retry_can_help(),
             tape,
             usage,
+            restores: if tape.is_some() { self.changes.restores() } else { Vec::new() },
         })?;
         Ok(())
     }
+}
+
+/// The step that a person is asked about.
+fn subject(journal: &Journal) -> Option<Subject> {
+    let position = journal.state.position()?;
+    Some(Subject::Step {
+        index: position.index as usize,
+        total: position.total as usize,
+        step: Box::new(journal.state.current()?.clone()),
+        action: Box::new(journal.state.action()?),
+        attempt: position.attempt,
+    })
 }
 
 /// Gives whoever watches a turn: what was flushed is told before what comes next is begun.
@@ -414,12 +548,13 @@ async fn sleep_for(micros: Option<u64>) {
     }
 }
 
-fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>) -> Command {
+fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>, restores: Vec<Effect>) -> Command {
     Command::Failed {
         end: "failure".to_owned(),
         message: failure.to_string(),
         retry_can_help: failure.retry_can_help(),
         tape,
         usage,
+        restores,
     }
 }

@@ -157,6 +157,17 @@ pub enum Error {
         /// The most bytes.
         limit: usize,
     },
+    /// A step that needs a model, where the policy has none.
+    #[error(
+        "{step} is of type {step_type}, which needs a model, and the policy has no gateway. Name one under [gateway] in \
+         the policy, or answer from a recording with --cassette FILE"
+    )]
+    NoModel {
+        /// The step.
+        step: String,
+        /// Its type.
+        step_type: String,
+    },
 }
 
 fusebox_core::error_codes!(Error {
@@ -179,6 +190,7 @@ fusebox_core::error_codes!(Error {
     EffectsNotExpected => "FBX-5017",
     NoPreview => "FBX-5018",
     InputTooLarge => "FBX-5019",
+    NoModel => "FBX-5020",
 });
 
 impl Error {

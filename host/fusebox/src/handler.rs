@@ -12,7 +12,8 @@ use std::time::Duration;
 use fusebox_core::event::{Event, Judgement};
 use fusebox_core::policy::Grants;
 use fusebox_core::run::HostCallJudgement;
-use fusebox_core::{Action, Command, Effect, Failure, Gate, Situation, StepId, WorkspacePath};
+use fusebox_core::{Action, Amounts, Command, Effect, Failure, Gate, Situation, StepId, WorkspacePath};
+use fusebox_effects::gateway::{Gateway, Quote};
 use fusebox_effects::{Environment, Output, ProcessSpec, Workspace, run_process};
 use fusebox_sandbox::{
     EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, Judged, Kill, PathMetadata, ProcessEnd,
@@ -22,6 +23,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::journal::Journal;
 use crate::registry::Registry;
+use crate::restore::Changes;
 use crate::updates::{OutputStream, RunUpdate};
 use crate::{Error, facts, judge};
 
@@ -120,6 +122,10 @@ pub struct Live {
     pub read: BTreeSet<WorkspacePath>,
     /// Effects that were recorded, refused ones included.
     pub recorded: u32,
+    /// Who answers prompts.
+    pub gateway: Option<Arc<Gateway>>,
+    /// What was changed so far, for restoring it.
+    pub changes: Arc<Changes>,
 }
 
 impl EffectHandler for Live {
@@ -172,13 +178,22 @@ impl Live {
             None => self.judge(&needed, &call).await,
         };
         let note = matches!(needed, Effect::Run { .. }).then(|| UNCONFINED.to_owned());
-        let place = match self.intend(needed.clone(), judgement, note).await? {
+        let quote = match self.quote(&call).await {
+            Ok(quote) => quote,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let reserve = quote.as_ref().map(Quote::amounts).unwrap_or_default();
+        let place = match self.intend(needed.clone(), judgement, note, reserve).await? {
             Ok(place) => place,
             Err(failure) => return Ok(Err(failure)),
         };
-        let reply = self.perform(call, &needed).await;
+        let (reply, spent, model) = match quote {
+            Some(quote) => self.ask_model(&quote, &call).await,
+            None => (self.perform(call, &needed).await, Amounts::new(), None),
+        };
         let mut journal = self.journal.lock().await;
-        journal.tell(Command::HostCallDone { call: place, failure: reply.as_ref().err().cloned() })?;
+        let failure = reply.as_ref().err().cloned();
+        journal.tell(Command::HostCallDone { call: place, failure, spent, model })?;
         if let Effect::Read { path } = needed {
             self.read.insert(path);
         } else {
@@ -222,9 +237,12 @@ impl Live {
                 Ok(Effect::Remove { path, before })
             }
             HostCall::Run { argv, cwd, .. } => self.needed_run(argv, cwd, approved),
-            HostCall::Complete { .. } => {
-                Err(Failure::Unsupported("this host has no model gateway, so no prompt can be sent".to_owned()))
-            }
+            HostCall::Complete { model, sha256, size, max_output_tokens, .. } => Ok(Effect::Prompt {
+                model: model.clone(),
+                content: *sha256,
+                size: *size,
+                max_output_tokens: *max_output_tokens,
+            }),
             HostCall::Cancelled => Err(Failure::Unsupported("it is no effect".to_owned())),
         }
     }
@@ -257,8 +275,9 @@ impl Live {
         drop(journal);
         gate.previewed(vec![effect.clone()]);
         let judged = Judged::new(&self.action, std::slice::from_ref(effect), Arc::new(situation));
-        let (decision, usage) = judge::through(&self.registry, &mut gate, &judged, fuel, &self.kill);
-        let judgement = |decision| HostCallJudgement::Decided(Judgement { decision, usage });
+        let mut revise = judge::no_revision;
+        let (decision, usage) = judge::through(&self.registry, &mut gate, judged, fuel, &self.kill, &mut revise);
+        let judgement = |decision| HostCallJudgement::Decided(Box::new(Judgement { decision, usage }));
         decision.map_or(HostCallJudgement::NotNeeded, judgement)
     }
 
@@ -269,10 +288,11 @@ impl Live {
         effect: Effect,
         judgement: HostCallJudgement,
         note: Option<String>,
+        reserve: Amounts,
     ) -> Result<Result<u32, Failure>, Error> {
         let mut journal = self.journal.lock().await;
         let is_recorded = effect.only_reads() && judgement == HostCallJudgement::NotNeeded;
-        let events = journal.tell(Command::HostCall { effect, judgement, note })?;
+        let events = journal.tell(Command::HostCall { effect, judgement, note, reserve })?;
         match events.first() {
             Some(Event::EffectIntended { call, .. }) => {
                 if !is_recorded {
@@ -280,10 +300,10 @@ impl Live {
                 }
                 Ok(Ok(*call))
             }
-            Some(Event::EffectRefused { reason, effect, .. }) => {
+            Some(Event::EffectRefused { reason, effect, budget, .. }) => {
                 let refused = format!("{} was refused: {reason}", effect.name());
                 journal.flush().await?;
-                Ok(Err(Failure::Denied(refused)))
+                Ok(Err(if budget.is_some() { Failure::Budget(refused) } else { Failure::Denied(refused) }))
             }
             _ => Ok(Err(Failure::Denied("the step is over".to_owned()))),
         }
@@ -293,11 +313,15 @@ impl Live {
         let workspace = &self.reads.workspace;
         match (call, effect) {
             (HostCall::Write { content, .. }, Effect::Write { path, before, .. }) => {
+                self.changes.note(effect, workspace, &self.situation.contents)?;
                 workspace.write(path, before.as_ref(), &content)?;
+                self.changes.done(effect);
                 Ok(HostAnswer::Done)
             }
             (HostCall::Remove { .. }, Effect::Remove { path, before }) => {
+                self.changes.note(effect, workspace, &self.situation.contents)?;
                 workspace.remove(path, before.as_ref())?;
+                self.changes.done(effect);
                 Ok(HostAnswer::Done)
             }
             (HostCall::Run { time_limit_us, .. }, Effect::Run { argv, program, cwd, .. }) => {

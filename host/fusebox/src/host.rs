@@ -11,6 +11,7 @@ use fusebox_core::plan::WorkspaceMode;
 use fusebox_core::run::RunSetup;
 use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{Contents, Digest, Plan, RunLimits, RunState, WorkspacePath, json};
+use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Environment, Workspace, copy_folder};
 use fusebox_sandbox::Sandbox;
 use fusebox_store::{EventLog, SqliteStore};
@@ -21,7 +22,7 @@ use crate::driver::{Driver, Outputs};
 use crate::home::Home;
 use crate::journal::Journal;
 use crate::now::new_run_id;
-use crate::policy_file::LoadedPolicy;
+use crate::policy::{LoadedPolicy, PROJECT_FILE, Trust, TrustState};
 use crate::registry::{Loaded, Registry};
 use crate::run::{Killer, Run, RunOptions};
 
@@ -31,7 +32,35 @@ pub struct HostBuilder {
     home: Option<PathBuf>,
     policy_file: Option<PathBuf>,
     policy: Option<LoadedPolicy>,
+    projects: Vec<PathBuf>,
+    cassette: Option<PathBuf>,
     checks: RecordChecks,
+}
+
+/// Something that whoever set a host up should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A project's policy does not count, because nobody trusted it.
+    UntrustedPolicy {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A project's policy does not count, because it has changed since it was trusted.
+    ChangedPolicy {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (file, why) = match self {
+            Self::UntrustedPolicy { file } => (file, "nobody trusted it"),
+            Self::ChangedPolicy { file } => (file, "it has changed since it was trusted"),
+        };
+        let folder = file.parent().unwrap_or(file).display();
+        write!(f, "the policy {} does not count: {why}. Read it, then run `fusebox trust {folder}`", file.display())
+    }
 }
 
 /// Whether [`Host::check`] writes its decisions into the log.
@@ -62,7 +91,22 @@ impl HostBuilder {
     /// Uses this policy, whatever lies in files.
     #[must_use]
     pub fn policy(mut self, policy: fusebox_core::Policy) -> Self {
-        self.policy = Some(LoadedPolicy { policy, source: "the embedder".to_owned(), folder: None });
+        self.policy = Some(LoadedPolicy::given(policy));
+        self
+    }
+
+    /// Looks for a policy in a project's folder, such as that of a plan or a workspace. It counts once it was trusted, and
+    /// only tightens.
+    #[must_use]
+    pub fn project(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.projects.push(folder.into());
+        self
+    }
+
+    /// Answers all prompts from this recording, whatever the policy's gateway says. Nothing is sent anywhere.
+    #[must_use]
+    pub fn cassette(mut self, file: impl Into<PathBuf>) -> Self {
+        self.cassette = Some(file.into());
         self
     }
 
@@ -79,11 +123,20 @@ impl HostBuilder {
     /// When the home, the policy, a plugin or the log cannot be used.
     pub fn build(self) -> Result<Host, Error> {
         let home = Home::open(&self.home.map_or_else(Home::default_path, Ok)?)?;
-        let policy = match self.policy {
+        let mut policy = match self.policy {
             Some(policy) => policy,
             None => {
                 let variable = std::env::var_os("FUSEBOX_POLICY").filter(|value| !value.is_empty()).map(PathBuf::from);
                 LoadedPolicy::discover(self.policy_file.as_deref(), variable.as_deref(), home.path())?
+            }
+        };
+        let notices = apply_projects(&mut policy, &self.projects, &home)?;
+        let gateway = match &self.cassette {
+            Some(file) => Some(Gateway::replaying(file)?),
+            None if policy.policy.gateway.endpoints.is_empty() && policy.policy.gateway.models.is_empty() => None,
+            None => {
+                let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+                Some(Gateway::new(&policy.policy, policy.folder.as_deref(), &variable)?)
             }
         };
         let sandbox = Sandbox::new(Some(&home.cache()))?;
@@ -94,8 +147,10 @@ impl HostBuilder {
         let store: Arc<dyn EventLog> = Arc::new(SqliteStore::open(&home.log())?);
         Ok(Host {
             policy_digest: policy.policy.digest(),
-            policy: Arc::new(policy.policy),
-            policy_source: policy.source,
+            policy: Arc::new(policy.policy.clone()),
+            loaded: policy,
+            notices,
+            gateway: gateway.map(Arc::new),
             environment: Arc::new(Environment::allowed(std::env::vars_os())),
             registry: Arc::new(registry),
             checks: self.checks,
@@ -113,7 +168,9 @@ pub struct Host {
     pub(crate) registry: Arc<Registry>,
     pub(crate) policy: Arc<fusebox_core::Policy>,
     policy_digest: Digest,
-    policy_source: String,
+    loaded: LoadedPolicy,
+    notices: Vec<Notice>,
+    pub(crate) gateway: Option<Arc<Gateway>>,
     pub(crate) store: Arc<dyn EventLog>,
     pub(crate) environment: Arc<Environment>,
     pub(crate) home: Home,
@@ -126,7 +183,7 @@ impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Host")
             .field("home", &self.home.path())
-            .field("policy", &self.policy_source)
+            .field("policy", &self.loaded.source)
             .finish_non_exhaustive()
     }
 }
@@ -147,7 +204,25 @@ impl Host {
     /// Where the policy came from: a file, or `built-in`.
     #[must_use]
     pub fn policy_source(&self) -> &str {
-        &self.policy_source
+        &self.loaded.source
+    }
+
+    /// The policy in force, with where each setting came from.
+    #[must_use]
+    pub fn policy(&self) -> &LoadedPolicy {
+        &self.loaded
+    }
+
+    /// What whoever set it up should know.
+    #[must_use]
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// Who answers prompts, if anybody does.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&Gateway> {
+        self.gateway.as_deref()
     }
 
     /// Its log.
@@ -159,9 +234,17 @@ impl Host {
     /// Checks a plan against policy and plugins, without running it.
     ///
     /// # Errors
-    /// When a step has an unknown type or an input that does not fit it.
+    /// When a step has an unknown type, an input that does not fit it, or needs a model and there is none.
     pub fn check_plan(&self, plan: &Plan) -> Result<(), Error> {
-        plan.steps.iter().try_for_each(|step| self.registry.check_input(step.id.as_str(), &step.step_type, &step.input))
+        plan.steps.iter().try_for_each(|step| {
+            self.registry.check_input(step.id.as_str(), &step.step_type, &step.input)?;
+            match self.registry.executor(&step.step_type) {
+                Some((_, served)) if served.grants.model && self.gateway.is_none() => {
+                    Err(Error::NoModel { step: step.id.to_string(), step_type: step.step_type.clone() })
+                }
+                _ => Ok(()),
+            }
+        })
     }
 
     /// Starts carrying out a plan. Nothing happens until the run is awaited.
@@ -193,6 +276,9 @@ impl Host {
         let driver = Driver {
             registry: Arc::clone(&self.registry),
             environment: Arc::clone(&self.environment),
+            gateway: self.gateway.clone(),
+            changes: Arc::default(),
+            problem: None,
             workspace: Arc::clone(&workspace),
             approver: Arc::clone(&options.approver),
             kill: killer.kill.clone(),
@@ -259,6 +345,28 @@ impl Host {
         self.home.keep_apart(copy.root())?;
         Ok((copy, WorkspaceMode::Copy))
     }
+}
+
+/// Tightens a policy by the projects' policies that count, and tells of those that do not.
+fn apply_projects(policy: &mut LoadedPolicy, folders: &[PathBuf], home: &Home) -> Result<Vec<Notice>, Error> {
+    let trust = Trust::open(home)?;
+    let mut notices = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    // The policy in force does not tighten itself.
+    seen.extend(Path::new(&policy.source).canonicalize());
+    for folder in folders {
+        let file = folder.join(PROJECT_FILE);
+        if !file.canonicalize().is_ok_and(|found| seen.insert(found)) {
+            continue;
+        }
+        match trust.state(folder)? {
+            TrustState::None => {}
+            TrustState::Trusted(text) => policy.tighten_by(&file, &text)?,
+            TrustState::Untrusted => notices.push(Notice::UntrustedPolicy { file }),
+            TrustState::Changed => notices.push(Notice::ChangedPolicy { file }),
+        }
+    }
+    Ok(notices)
 }
 
 /// Whether a folder is another one or lies below it, links resolved.

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusebox_core::builtin::{self, OwnPlaces};
 use fusebox_core::gate::{GateSetup, GuardSlot};
-use fusebox_core::policy::Grants;
+use fusebox_core::policy::{Grants, PluginLimits};
 use fusebox_core::{Digest, Json, Kind, Policy, Severity, StepType, json};
-use fusebox_sandbox::{Kill, MAX_COMPONENT_BYTES, Plugin, Sandbox};
+use fusebox_sandbox::{CallOptions, Kill, Limits, MAX_COMPONENT_BYTES, Plugin, Sandbox};
 use serde_json::Value;
 
 use crate::error::suggestion;
 use crate::input::read_file;
-use crate::policy_file::LoadedPolicy;
+use crate::policy::LoadedPolicy;
 use crate::{Error, bundled};
 
 /// Largest settings of one plugin, in bytes.
@@ -28,6 +29,22 @@ pub struct Loaded {
     pub settings: Json,
     /// Where it came from: `bundled` or its path.
     pub source: String,
+    /// Limits from the policy.
+    limits: PluginLimits,
+}
+
+impl Loaded {
+    /// What a call is given: these limits, unless policy sets others for this plugin, and at most this much fuel.
+    pub(crate) fn options(&self, limits: Limits, fuel: u64, kill: &Kill) -> CallOptions {
+        let PluginLimits { fuel: own_fuel, memory_mib, time_ms } = self.limits;
+        let limits = Limits {
+            call_fuel: own_fuel.unwrap_or(limits.call_fuel).min(fuel),
+            memory_bytes: memory_mib.map_or(limits.memory_bytes, |mib| mib as usize * 1024 * 1024),
+            wall_time: time_ms.map_or(limits.wall_time, |ms| Duration::from_millis(ms.into())),
+            ..limits
+        };
+        CallOptions { settings: self.settings.clone(), limits, kill: kill.clone() }
+    }
 }
 
 /// A step type that an executor serves.
@@ -60,23 +77,44 @@ impl Registry {
         let policy = &loaded.policy;
         let folder = loaded.folder.as_deref();
         let kill = sandbox.kill_flag();
-        let load = |name: &str, path: Option<&String>, kind: Kind, settings: &Value| {
-            load_plugin(sandbox, &kill, folder, name, path, kind, settings)
-        };
+        let load = |asked: Asked<'_>| load_plugin(sandbox, &kill, folder, asked);
         refuse_shared_names(policy)?;
         let mut digests = BTreeMap::new();
         let mut guards = Vec::new();
         let mut slots = Vec::new();
         for (name, guard) in &policy.guards {
-            let plugin = load(name, guard.path.as_ref(), Kind::Guard, &guard.settings)?;
+            let plugin = load(Asked {
+                name,
+                plugin: guard.plugin.as_deref().unwrap_or(name),
+                path: guard.path.as_ref(),
+                kind: Kind::Guard,
+                settings: &guard.settings,
+                limits: guard.limits,
+            })?;
+            let declares = plugin.plugin.description().rewrites;
+            if guard.grants.rewrite && !declares {
+                let message = "it is granted to rewrite, but does not say that it rewrites".to_owned();
+                return Err(Error::PluginMisplaced { name: name.clone(), message });
+            }
             digests.insert(name.clone(), plugin.plugin.digest());
-            slots.push(GuardSlot { name: name.clone(), on_error: guard.on_error, mode: guard.mode });
+            slots.push(GuardSlot {
+                rewrites: declares && guard.grants.rewrite,
+                only_tightens: guard.only_tightens,
+                ..GuardSlot::new(name, guard.on_error, guard.mode)
+            });
             guards.push(plugin);
         }
         let impact = match &policy.impact {
             None => None,
             Some(model) => {
-                let plugin = load(&model.name, model.path.as_ref(), Kind::Impact, &model.settings)?;
+                let plugin = load(Asked {
+                    name: &model.name,
+                    plugin: &model.name,
+                    path: model.path.as_ref(),
+                    kind: Kind::Impact,
+                    settings: &model.settings,
+                    limits: model.limits,
+                })?;
                 digests.insert(model.name.clone(), plugin.plugin.digest());
                 Some(plugin)
             }
@@ -84,7 +122,14 @@ impl Registry {
         let mut executors = BTreeMap::new();
         let mut step_types: BTreeMap<String, Served> = BTreeMap::new();
         for (name, executor) in &policy.executors {
-            let plugin = load(name, executor.path.as_ref(), Kind::Executor, &executor.settings)?;
+            let plugin = load(Asked {
+                name,
+                plugin: name,
+                path: executor.path.as_ref(),
+                kind: Kind::Executor,
+                settings: &executor.settings,
+                limits: executor.limits,
+            })?;
             digests.insert(name.clone(), plugin.plugin.digest());
             for step_type in &plugin.plugin.description().step_types {
                 let served = Served::new(name, step_type, executor.grants)?;
@@ -100,6 +145,7 @@ impl Registry {
             impact: policy.impact.as_ref().map(|model| model.name.clone()),
             when_all_abstain: policy.decision.when_all_abstain.ruling(),
             own,
+            approval: policy.approval.clone(),
         };
         Ok(Self { guards, impact, executors, step_types, gate: Arc::new(gate), digests })
     }
@@ -174,7 +220,7 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> String {
 
 /// Who judges is told by name, and approvals are bound to digests by name: each name stands for one plugin.
 fn refuse_shared_names(policy: &Policy) -> Result<(), Error> {
-    let mut taken: BTreeSet<&str> = [builtin::NAME, "policy"].into();
+    let mut taken: BTreeSet<&str> = [builtin::NAME, "policy", "limits", "workspace", "nobody"].into();
     let names =
         policy.guards.keys().chain(policy.impact.as_ref().map(|model| &model.name)).chain(policy.executors.keys());
     for name in names {
@@ -186,18 +232,24 @@ fn refuse_shared_names(policy: &Policy) -> Result<(), Error> {
     Ok(())
 }
 
-fn load_plugin(
-    sandbox: &Sandbox,
-    kill: &Kill,
-    folder: Option<&Path>,
-    name: &str,
-    path: Option<&String>,
+/// A plugin that a policy asks for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// Its name in the policy.
+    name: &'a str,
+    /// What it calls itself.
+    plugin: &'a str,
+    path: Option<&'a String>,
     kind: Kind,
-    settings: &Value,
-) -> Result<Loaded, Error> {
+    settings: &'a Value,
+    limits: PluginLimits,
+}
+
+fn load_plugin(sandbox: &Sandbox, kill: &Kill, folder: Option<&Path>, asked: Asked<'_>) -> Result<Loaded, Error> {
+    let Asked { name, plugin: plugin_name, path, kind, settings, limits } = asked;
     let misplaced = |message: String| Error::PluginMisplaced { name: name.to_owned(), message };
     let (bytes, source) = match path {
-        Some(_) if bundled::component(name).is_some() => {
+        Some(_) if bundled::component(name).or(bundled::component(plugin_name)).is_some() => {
             return Err(misplaced("its name is that of a bundled plugin; give it another one".to_owned()));
         }
         Some(path) => {
@@ -207,11 +259,11 @@ fn load_plugin(
         }
         None => {
             let unknown = || Error::UnknownPlugin {
-                name: name.to_owned(),
+                name: plugin_name.to_owned(),
                 bundled: bundled::names().collect::<Vec<_>>().join(", "),
-                suggestion: suggestion(name, bundled::names()),
+                suggestion: suggestion(plugin_name, bundled::names()),
             };
-            (std::borrow::Cow::Borrowed(bundled::component(name).ok_or_else(unknown)?), "bundled".to_owned())
+            (std::borrow::Cow::Borrowed(bundled::component(plugin_name).ok_or_else(unknown)?), "bundled".to_owned())
         }
     };
     let plugin = sandbox.load(&bytes).map_err(|source| Error::PluginRefused { name: name.to_owned(), source })?;
@@ -219,8 +271,10 @@ fn load_plugin(
         return Err(misplaced(format!("it is a {}, but the policy names it as {}", plugin.kind().name(), kind.name())));
     }
     let own_name = &plugin.description().name;
-    if own_name != name {
-        return Err(misplaced(format!("it calls itself {own_name:?}; use that name in the policy")));
+    if own_name != plugin_name {
+        let message =
+            format!("it calls itself {own_name:?}; use that name in the policy, or say plugin = {own_name:?}");
+        return Err(misplaced(message));
     }
     // TOML has numbers that JSON has not; whatever a guest gets was parsed strictly.
     let settings = json::canonical(settings);
@@ -231,6 +285,6 @@ fn load_plugin(
     let findings = found.result.map_err(|end| refused(end.to_string()))?;
     match findings.into_iter().find(|finding| finding.severity == Severity::Error) {
         Some(finding) => Err(refused(finding.message)),
-        None => Ok(Loaded { plugin, settings, source }),
+        None => Ok(Loaded { plugin, settings, source, limits }),
     }
 }

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use fusebox_core::event::RunEnd;
 use fusebox_core::run::StepState;
 use fusebox_core::{BudgetKind, RunId, RunState, StepId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What came of one step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StepSummary {
     /// The step.
     pub step: StepId,
@@ -19,10 +20,13 @@ pub struct StepSummary {
     pub state: StepState,
     /// What happened, in one line; empty for a step that was not reached.
     pub summary: String,
+    /// Who or what stopped it: guards, the policy, the built-in rules, the workspace, a person, or the typed end of its
+    /// failure. Nobody for a step that was carried out.
+    pub stopped_by: Vec<String>,
 }
 
 /// What came of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Summary {
     /// The run.
     pub run_id: RunId,
@@ -36,8 +40,10 @@ pub struct Summary {
     pub steps: Vec<StepSummary>,
     /// Model tokens.
     pub tokens: u64,
-    /// Money, in micro-USD.
+    /// Money, in micro-USD, as far as prices are known.
     pub micro_usd: u64,
+    /// Model calls whose cost is not known.
+    pub unpriced_calls: u32,
     /// Fuel of all plugins, setting up included.
     pub fuel: u64,
     /// Wall time, in microseconds.
@@ -65,6 +71,7 @@ impl Summary {
             step_type: step.step_type.clone(),
             state: progress.state,
             summary: said.get(&step.id).map(|summary| (*summary).clone()).unwrap_or_default(),
+            stopped_by: progress.stopped_by.clone(),
         });
         Self {
             run_id: state.setup().run.clone(),
@@ -74,6 +81,7 @@ impl Summary {
             steps: steps.collect(),
             tokens: spent(BudgetKind::Tokens),
             micro_usd: spent(BudgetKind::MicroUsd),
+            unpriced_calls: state.unpriced(),
             fuel: spent(BudgetKind::Fuel),
             duration_us: ended_us.saturating_sub(state.started_us().unwrap_or(ended_us)),
             workspace,

@@ -30,6 +30,8 @@ pub enum OutputStream {
     Stdout,
     /// Standard error.
     Stderr,
+    /// The answer of a model.
+    Model,
 }
 
 /// Something that happened in a run.
@@ -37,7 +39,7 @@ pub enum OutputStream {
 pub enum RunUpdate {
     /// An event, durable by now.
     Event(Box<RunEvent>),
-    /// Output of a process, as it comes. Not recorded as such; escape it where it is shown.
+    /// Output of a process or answer of a model, as it comes. Not recorded as such; escape it where it is shown.
     Output {
         /// The step.
         step: StepId,

@@ -45,6 +45,12 @@ impl Limits {
         }
     }
 
+    /// For a guard that judges a whole plan, once a run: plans have up to 10,000 steps.
+    #[must_use]
+    pub fn plan() -> Self {
+        Self { call_fuel: 500_000_000, wall_time: Duration::from_secs(1), memory_bytes: 256 * MIB, ..Self::guard() }
+    }
+
     /// For an executor's preview: it reads, but waits for nothing.
     #[must_use]
     pub fn preview() -> Self {

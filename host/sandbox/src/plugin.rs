@@ -13,7 +13,7 @@ use crate::sandbox::Sandbox;
 use crate::state::{Invoked, Reach};
 use crate::{End, Error, Invocation, Judged, Limits};
 use fusebox_core::{
-    Action, Agent, Description, Digest, Estimate, Failure, Finding, Impact, Json, Kind, Origin, ProposedEffect,
+    Action, Agent, Description, Digest, Estimate, Failure, Finding, Impact, Json, Kind, Origin, Plan, ProposedEffect,
     Situation, Verdict,
 };
 
@@ -137,6 +137,14 @@ impl Plugin {
             .and_then(convert::verdict)
     }
 
+    /// Lets a guard judge a whole plan. Blocks the calling thread, for [`Limits::wall_time`] at the most.
+    #[must_use]
+    pub fn check_plan(&self, plan: &Plan, situation: Arc<Situation>, options: &CallOptions) -> Invocation<Verdict> {
+        let plan = convert::plan(plan);
+        let call = self.inner.about(situation, Arc::new([]), options);
+        self.inner.ready.guard(call, |guard, store| guard.call_check_plan(store, &plan)).and_then(convert::verdict)
+    }
+
     /// Lets an impact model estimate acting and refraining, each in an instance of its own. Blocks the calling thread.
     #[must_use]
     pub fn impact(&self, judged: &Judged, options: &CallOptions) -> Invocation<Impact> {
@@ -253,9 +261,13 @@ impl Inner {
     }
 
     fn judging(&self, judged: &Judged, options: &CallOptions) -> Invoked {
+        self.about(Arc::clone(&judged.situation), Arc::clone(&judged.payloads), options)
+    }
+
+    fn about(&self, situation: Arc<Situation>, payloads: Arc<[Digest]>, options: &CallOptions) -> Invoked {
         Invoked {
-            situation: Arc::clone(&judged.situation),
-            payloads: Arc::clone(&judged.payloads),
+            situation,
+            payloads,
             settings: options.settings.clone(),
             kill: options.kill.clone(),
             limits: options.limits,

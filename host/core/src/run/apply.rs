@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::state::{Execution, Phase, RunState, Stage, StepState};
+use super::state::{Execution, Open, Phase, RunState, Stage, StepState};
 use crate::event::{AllowedBy, Event, Judgement, Usage};
 use crate::gate::GuardAnswer;
 use crate::situation::HistoryEntry;
-use crate::{Amounts, ApprovalAnswer, BudgetKind, Gate, Verdict};
+use crate::{Amounts, ApprovalAnswer, ApprovalKind, BudgetKind, Gate, Origin, Verdict};
 
 impl RunState {
     /// Applies the next event of the run. This is the only thing that changes a run; an event that does not fit the
@@ -18,6 +18,29 @@ impl RunState {
             Event::RunStarted => {
                 self.phase = Phase::Running;
                 self.started_us = Some(time_us);
+                if !self.setup.gate.guards.is_empty() {
+                    self.stage = Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate)));
+                }
+            }
+            Event::PlanJudged { verdict, failure, usage, .. } => {
+                self.spend(*usage);
+                if let Stage::Plan(gate) = &mut self.stage {
+                    gate.judged(answer(verdict.as_ref(), failure.as_ref()));
+                }
+            }
+            Event::PlanDecided { decision } => {
+                self.tighten(&decision.limits);
+                self.stage = Stage::PlanDecided { decision: decision.clone() };
+            }
+            Event::PlanApprovalRequested { binding } => {
+                if let Stage::PlanDecided { decision } = std::mem::replace(&mut self.stage, Stage::Idle) {
+                    self.stage = Stage::PlanPerson { decision, binding: *binding };
+                }
+                self.phase = Phase::Paused;
+            }
+            Event::PlanApprovalDecided { .. } => {
+                self.phase = Phase::Running;
+                self.stage = Stage::Idle;
             }
             Event::StepProposed { .. } => {
                 self.proposed_us = time_us;
@@ -31,8 +54,11 @@ impl RunState {
             }
             Event::GuardJudged { verdict, failure, usage, .. } => {
                 self.spend(*usage);
-                if let Stage::Gate(gate) = &mut self.stage {
-                    gate.judged(answer(verdict.as_ref(), failure.as_ref()));
+                if let Stage::Gate(gate) = &mut self.stage
+                    && let Some(input) = gate.judged(answer(verdict.as_ref(), failure.as_ref()))
+                {
+                    let origin = self.replaced.take().map_or(Origin::Plan, |(_, origin)| origin);
+                    self.replaced = Some((input, origin));
                 }
             }
             Event::ImpactEstimated { impact, failure, usage, .. } => {
@@ -42,8 +68,7 @@ impl RunState {
                 }
             }
             Event::Decided { decision, .. } => {
-                self.limits = self.limits.tighten(&decision.limits);
-                self.ledger.tighten(&decision.limits);
+                self.tighten(&decision.limits);
                 let effects = self.effects().to_vec();
                 self.stage = Stage::Decided { decision: decision.clone(), effects };
             }
@@ -56,13 +81,12 @@ impl RunState {
             }
             Event::ApprovalDecided { answer, .. } => {
                 self.phase = Phase::Running;
-                if matches!(answer, ApprovalAnswer::Approved { .. }) {
-                    self.stage = Stage::Approved { effects: self.effects().to_vec() };
-                }
+                self.answered(answer);
             }
             Event::StepStarted { reserved, .. } => self.start(reserved),
-            Event::EffectIntended { call, effect, allowed_by, judgement, .. } => {
+            Event::EffectIntended { call, effect, allowed_by, judgement, reserved, .. } => {
                 self.judged(judgement.as_ref());
+                self.reserve(reserved);
                 if let Stage::Executing(execution) = &mut self.stage {
                     if let AllowedBy::Covered(place) = allowed_by
                         && !effect.only_reads()
@@ -70,15 +94,23 @@ impl RunState {
                         execution.used.insert(*place as usize);
                     }
                     execution.calls = call + 1;
-                    execution.open.insert(*call, effect.clone());
+                    execution.open.insert(*call, Open { effect: effect.clone(), reserved: reserved.clone() });
                 }
             }
-            Event::EffectPerformed { call, .. } => {
+            Event::EffectPerformed { call, spent, model, .. } => {
+                if let Stage::Executing(execution) = &mut self.stage
+                    && let Some(open) = execution.open.remove(call)
+                {
+                    self.ledger.settle(&open.reserved, spent);
+                }
+                self.unpriced += u32::from(model.as_ref().is_some_and(|model| !model.priced));
+            }
+            Event::EffectRefused { judgement, budget, .. } => {
+                self.judged(judgement.as_ref());
                 if let Stage::Executing(execution) = &mut self.stage {
-                    execution.open.remove(call);
+                    execution.over_budget = execution.over_budget.or(*budget);
                 }
             }
-            Event::EffectRefused { judgement, .. } => self.judged(judgement.as_ref()),
             Event::StepCompleted { output, summary, usage, .. } => {
                 self.settle(*usage, true);
                 if let Some(step) = self.steps.get_mut(self.cursor) {
@@ -86,15 +118,34 @@ impl RunState {
                 }
                 self.end_step(StepState::Completed, summary);
             }
-            Event::StepFailed { message, usage, .. } => {
+            Event::StepFailed { message, usage, end, .. } => {
                 self.settle(*usage, true);
+                self.stopped_by(std::slice::from_ref(end));
                 self.end_step(StepState::Failed, message);
             }
-            Event::StepInDoubt { message, usage, .. } => {
+            Event::StepInDoubt { message, usage, end, .. } => {
                 self.settle(*usage, true);
+                self.stopped_by(std::slice::from_ref(end));
                 self.end_step(StepState::InDoubt, message);
             }
-            Event::StepSkipped { message, .. } => self.end_step(StepState::Skipped, message),
+            Event::StepRetried { attempt, wait_us, restores, .. } => {
+                // The failed try was the step before the cursor; it comes again, with the input it had.
+                self.cursor = self.cursor.saturating_sub(1);
+                self.set_step(StepState::Pending);
+                self.stopped_by(&[]);
+                self.attempt = *attempt;
+                self.replaced = self.replaced_before.take();
+                self.stage = Stage::Retry { until_us: time_us.saturating_add(*wait_us), restores: restores.clone() };
+            }
+            Event::StepRestored { .. } => {
+                if let Stage::Retry { restores, .. } = &mut self.stage {
+                    restores.clear();
+                }
+            }
+            Event::StepSkipped { message, by, .. } => {
+                self.stopped_by(by);
+                self.end_step(StepState::Skipped, message);
+            }
             Event::RunEnded { end, .. } => {
                 self.settle(Usage::default(), false);
                 self.phase = Phase::Ended(*end);
@@ -107,24 +158,61 @@ impl RunState {
     fn judged(&mut self, judgement: Option<&Judgement>) {
         if let Some(Judgement { decision, usage }) = judgement {
             self.spend(*usage);
-            self.limits = self.limits.tighten(&decision.limits);
-            self.ledger.tighten(&decision.limits);
+            self.tighten(&decision.limits);
+        }
+    }
+
+    fn tighten(&mut self, limits: &crate::RunLimits) {
+        self.limits = self.limits.tighten(limits);
+        self.ledger.tighten(limits);
+    }
+
+    fn answered(&mut self, answer: &ApprovalAnswer) {
+        match answer {
+            ApprovalAnswer::Approved { by, same_kind, .. } => {
+                if *same_kind
+                    && let Stage::Person { decision, effects, .. } = &self.stage
+                    && let Some(action) = self.action()
+                {
+                    let kind = ApprovalKind::of(&action, effects, decision);
+                    self.same_kind.insert(kind, by.clone());
+                }
+                self.stage = Stage::Approved { effects: self.effects().to_vec() };
+            }
+            ApprovalAnswer::Edited { input, .. } => {
+                // A new action: it is previewed and judged as if it had just been proposed.
+                self.replaced = Some((input.clone(), Origin::Person));
+                self.set_step(StepState::Pending);
+                self.stage = Stage::Gate(Gate::new(Arc::clone(&self.setup.gate), self.approval_reasons()));
+            }
+            ApprovalAnswer::Rejected { .. } | ApprovalAnswer::Expired { .. } => {}
+        }
+    }
+
+    /// What was decided to be reservable is; a log that says otherwise shows in the ledger as overspent.
+    fn reserve(&mut self, amounts: &Amounts) {
+        if self.ledger.reserve(amounts).is_err() {
+            self.ledger.settle(&Amounts::new(), amounts);
         }
     }
 
     fn start(&mut self, reserved: &Amounts) {
-        // What was decided to be reservable is; a log that says otherwise shows in the ledger as overspent.
-        if self.ledger.reserve(reserved).is_err() {
-            self.ledger.settle(&Amounts::new(), reserved);
-        }
+        self.reserve(reserved);
         self.stage = Stage::Executing(Execution {
             effects: self.effects().to_vec(),
             calls: 0,
             used: std::collections::BTreeSet::new(),
             open: std::collections::BTreeMap::new(),
             reserved: reserved.clone(),
+            over_budget: None,
         });
         self.set_step(StepState::Running);
+    }
+
+    fn stopped_by(&mut self, by: &[String]) {
+        if let Some(step) = self.steps.get_mut(self.cursor) {
+            step.stopped_by = by.to_vec();
+        }
     }
 
     fn set_step(&mut self, state: StepState) {
@@ -143,6 +231,10 @@ impl RunState {
         if let Stage::Executing(execution) = &self.stage {
             let steps = u64::from(carried_out);
             self.ledger.settle(&execution.reserved, &[(BudgetKind::Steps, steps)].into());
+            // What was under way may have cost all that was set aside for it.
+            for open in execution.open.values() {
+                self.ledger.settle(&open.reserved, &open.reserved);
+            }
         }
     }
 
@@ -161,6 +253,7 @@ impl RunState {
         self.stage = Stage::Idle;
         self.cursor += 1;
         self.attempt = 1;
+        self.replaced_before = self.replaced.take();
     }
 }
 

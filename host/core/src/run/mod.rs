@@ -7,9 +7,11 @@
 mod apply;
 mod decide;
 mod state;
+mod told;
 
 #[cfg(test)]
 mod tests;
 
 pub use decide::decide;
-pub use state::{Ask, Command, HostCallJudgement, Phase, RunSetup, RunState, StepDone, StepProgress, StepState};
+pub use state::{Phase, RunSetup, RunState, StepProgress, StepState};
+pub use told::{Ask, Command, HostCallJudgement, StepDone};

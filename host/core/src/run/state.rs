@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::told::Ask;
 use crate::approval::Bound;
-use crate::event::{Judgement, RunEnd, Usage};
-use crate::gate::{GateAsk, GateSetup, GuardAnswer, Reason};
+use crate::event::RunEnd;
+use crate::gate::{GateAsk, GateSetup, MayRewrite, Reason};
 use crate::situation::{HistoryEntry, Position};
 use crate::{
-    Action, Amounts, ApprovalAnswer, Binding, BudgetKind, Decision, Digest, Effect, Finding, Gate, Impact, Ledger,
-    Origin, Plan, Policy, Ruling, RunId, RunLimits, Step,
+    Action, Amounts, ApprovalKind, Binding, BudgetKind, Decision, Digest, Effect, Finding, Gate, Json, Ledger, Origin,
+    Plan, Policy, Ruling, RunId, RunLimits, Step,
 };
 
 /// What a run is started with. Together with its events it determines its state.
@@ -37,7 +39,7 @@ pub struct RunSetup {
 }
 
 /// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Nothing has happened.
@@ -64,7 +66,7 @@ impl fmt::Display for Phase {
 }
 
 /// Where a step stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
     /// Not begun, or before the gate.
@@ -92,6 +94,8 @@ pub struct StepProgress {
     pub state: StepState,
     /// Digest of its output, once completed.
     pub output: Option<Digest>,
+    /// Who or what stopped it, if something did: names of those who refused, or the typed end of its failure.
+    pub stopped_by: Vec<String>,
 }
 
 /// What is under way in the step at the cursor.
@@ -99,6 +103,14 @@ pub struct StepProgress {
 pub(super) enum Stage {
     /// Nothing: the step has not been proposed.
     Idle,
+    /// The whole plan is before the gate.
+    Plan(Gate),
+    /// The gate decided on the whole plan.
+    PlanDecided { decision: Decision },
+    /// A person is asked about the whole plan.
+    PlanPerson { decision: Decision, binding: Binding },
+    /// The step failed and is tried again: this is restored, then this time is waited for.
+    Retry { until_us: u64, restores: Vec<Effect> },
     /// It is before the gate.
     Gate(Gate),
     /// The gate decided; this follows from it.
@@ -121,8 +133,18 @@ pub(super) struct Execution {
     /// Places in `effects` that were used up: what changes the world was approved once.
     pub used: BTreeSet<usize>,
     /// Effects intended, but not known to have happened.
-    pub open: BTreeMap<u32, Effect>,
-    /// What was set aside in the ledger.
+    pub open: BTreeMap<u32, Open>,
+    /// What was set aside in the ledger for the step itself.
+    pub reserved: Amounts,
+    /// The budget that could not cover an effect, if there was one.
+    pub over_budget: Option<BudgetKind>,
+}
+
+/// An effect that is intended, but not known to have happened.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Open {
+    pub effect: Effect,
+    /// What was set aside for it.
     pub reserved: Amounts,
 }
 
@@ -135,6 +157,14 @@ pub struct RunState {
     /// The step that is under way or comes next.
     pub(super) cursor: usize,
     pub(super) attempt: u32,
+    /// What took the place of the current step's input, and who put it there.
+    pub(super) replaced: Option<(Json, Origin)>,
+    /// The same of the step before, for when it is tried again.
+    pub(super) replaced_before: Option<(Json, Origin)>,
+    /// Kinds of actions that a person approved for the whole run, and who.
+    pub(super) same_kind: BTreeMap<ApprovalKind, String>,
+    /// Model calls whose cost is not known.
+    pub(super) unpriced: u32,
     pub(super) stage: Stage,
     pub(super) limits: RunLimits,
     pub(super) ledger: Ledger,
@@ -144,147 +174,20 @@ pub struct RunState {
     pub(super) seq: u64,
 }
 
-/// What a run needs to be told next.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Ask<'a> {
-    /// Nothing from outside: tell [`Command::Advance`].
-    Advance,
-    /// The effects of the current step: [`Command::Previewed`] or [`Command::Failed`].
-    Preview,
-    /// A guard's verdict, by its place: [`Command::Judged`].
-    Judge {
-        /// The guard's place in the gate.
-        guard: usize,
-    },
-    /// An estimate: [`Command::Estimated`].
-    Estimate,
-    /// A person's answer: [`Command::Answered`].
-    Person {
-        /// What must be shown and approved.
-        binding: Binding,
-        /// Why a person is asked.
-        decision: &'a Decision,
-        /// What will happen.
-        effects: &'a [Effect],
-    },
-    /// The outcome of the step: [`Command::Completed`] or [`Command::Failed`].
-    Execute {
-        /// What may happen.
-        effects: &'a [Effect],
-    },
-    /// Nothing: the run has ended.
-    Nothing,
-}
-
-/// How a host call that no approved effect covers was judged.
-#[derive(Debug, Clone, PartialEq)]
-pub enum HostCallJudgement {
-    /// It was not: an approved effect covers it.
-    NotNeeded,
-    /// It was judged then and there.
-    Decided(Judgement),
-}
-
-/// What came of a step that was carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepDone {
-    /// Digest of the output.
-    pub output: Digest,
-    /// What was done, in one line.
-    pub summary: String,
-    /// Digest of what undoing it needs.
-    pub delta: Option<Digest>,
-    /// Digest of the tape.
-    pub tape: Digest,
-    /// What it used.
-    pub usage: Usage,
-}
-
-/// What a run is told.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Go on as far as nothing from outside is needed.
-    Advance,
-    /// The effects of the step.
-    Previewed {
-        /// The effects, as the host derived them.
-        effects: Vec<Effect>,
-        /// What the preview used.
-        usage: Usage,
-    },
-    /// A guard's answer.
-    Judged {
-        /// Its answer.
-        answer: GuardAnswer,
-        /// What it used.
-        usage: Usage,
-    },
-    /// The impact model's answer, or why it failed.
-    Estimated {
-        /// Its answer.
-        impact: Result<Impact, String>,
-        /// What it used.
-        usage: Usage,
-    },
-    /// A person's answer.
-    Answered {
-        /// What the answer is for.
-        binding: Binding,
-        /// The answer.
-        answer: ApprovalAnswer,
-    },
-    /// The executor asks for an effect.
-    HostCall {
-        /// The effect, as the host derived it.
-        effect: Effect,
-        /// How it was judged.
-        judgement: HostCallJudgement,
-        /// What people should know of how it happens.
-        note: Option<String>,
-    },
-    /// An intended effect happened, or failed to.
-    HostCallDone {
-        /// Which.
-        call: u32,
-        /// Why it failed, if it did.
-        failure: Option<crate::Failure>,
-    },
-    /// The step was carried out.
-    Completed(StepDone),
-    /// The preview or the step failed.
-    Failed {
-        /// The typed end.
-        end: String,
-        /// What happened, for people.
-        message: String,
-        /// Whether trying again can help.
-        retry_can_help: bool,
-        /// Digest of the tape, if there is one.
-        tape: Option<Digest>,
-        /// What it used.
-        usage: Usage,
-    },
-    /// Somebody wants it to stop, for good.
-    Kill {
-        /// Who or what, for people.
-        by: String,
-        /// Digest of the tape of the step that was under way, if there is one.
-        tape: Option<Digest>,
-        /// What that step had used.
-        usage: Usage,
-    },
-}
-
 impl RunState {
     /// A run without events.
     #[must_use]
     pub fn new(setup: Arc<RunSetup>) -> Self {
-        let pending = StepProgress { state: StepState::Pending, output: None };
+        let pending = StepProgress { state: StepState::Pending, output: None, stopped_by: Vec::new() };
         Self {
             phase: Phase::Created,
             steps: vec![pending; setup.plan.steps.len()],
             cursor: 0,
             attempt: 1,
+            replaced: None,
+            replaced_before: None,
+            same_kind: BTreeMap::new(),
+            unpriced: 0,
             stage: Stage::Idle,
             limits: setup.limits.clone(),
             ledger: Ledger::new(&setup.limits),
@@ -303,7 +206,14 @@ impl RunState {
             return Ask::Nothing;
         }
         match &self.stage {
-            Stage::Idle | Stage::Decided { .. } | Stage::Approved { .. } => Ask::Advance,
+            Stage::Idle | Stage::PlanDecided { .. } | Stage::Decided { .. } | Stage::Approved { .. } => Ask::Advance,
+            Stage::Plan(gate) => match gate.ask() {
+                GateAsk::Judge { guard } => Ask::JudgePlan { guard },
+                GateAsk::Preview | GateAsk::Estimate | GateAsk::Decided(_) => Ask::Advance,
+            },
+            Stage::PlanPerson { decision, binding } => Ask::PersonOnPlan { binding: *binding, decision },
+            Stage::Retry { until_us, restores } if restores.is_empty() => Ask::Wait { until_us: *until_us },
+            Stage::Retry { restores, .. } => Ask::Restore { restores },
             Stage::Gate(gate) => match gate.ask() {
                 GateAsk::Preview => Ask::Preview,
                 GateAsk::Judge { guard } => Ask::Judge { guard },
@@ -373,7 +283,11 @@ impl RunState {
     #[must_use]
     pub fn effects(&self) -> &[Effect] {
         match &self.stage {
-            Stage::Idle => &[],
+            Stage::Idle
+            | Stage::Plan(_)
+            | Stage::PlanDecided { .. }
+            | Stage::PlanPerson { .. }
+            | Stage::Retry { .. } => &[],
             Stage::Gate(gate) => gate.effects(),
             Stage::Decided { effects, .. } | Stage::Person { effects, .. } | Stage::Approved { effects } => effects,
             Stage::Executing(execution) => &execution.effects,
@@ -398,16 +312,40 @@ impl RunState {
         Some(Position { step, index: count(self.cursor), total: count(self.steps.len()), attempt: self.attempt })
     }
 
-    /// The action of the current step.
+    /// The action of the current step, as it is now: its input may have been rewritten or edited.
     #[must_use]
     pub fn action(&self) -> Option<Action> {
-        self.current().map(|step| Action {
+        let step = self.current()?;
+        let (input, origin) = self.replaced.clone().unwrap_or_else(|| (step.input.clone(), Origin::Plan));
+        Some(Action {
             step_type: step.step_type.clone(),
-            input: step.input.clone(),
+            input,
             description: step.description.clone(),
             scope: step.scope,
-            origin: Origin::Plan,
+            origin,
         })
+    }
+
+    /// Model calls whose cost is not known.
+    #[must_use]
+    pub fn unpriced(&self) -> u32 {
+        self.unpriced
+    }
+
+    /// Whether the guard that is asked for may answer with a rewrite.
+    #[must_use]
+    pub fn may_rewrite(&self) -> MayRewrite {
+        match &self.stage {
+            Stage::Gate(gate) | Stage::Plan(gate) => gate.may_rewrite(),
+            _ => MayRewrite::NotGranted,
+        }
+    }
+
+    /// Retries that the current step has left.
+    #[must_use]
+    pub fn retries_left(&self) -> u32 {
+        let asked = self.current().and_then(|step| step.max_retries);
+        self.setup.policy.retries(asked, &self.limits).saturating_sub(self.attempt.saturating_sub(1))
     }
 
     /// Fuel that the next invocation may use: what is left of the budget, at most `most`.
@@ -436,6 +374,12 @@ impl RunState {
             plugins: &self.setup.plugins,
             policy: &self.setup.policy_digest,
         }))
+    }
+
+    /// The binding of the whole plan.
+    pub(super) fn plan_binding(&self) -> Binding {
+        let RunSetup { run, plan, plugins, policy_digest, .. } = &*self.setup;
+        Binding::of_plan(run, plan, plugins, policy_digest)
     }
 
     /// Why the current step needs an approval whatever guards allow.

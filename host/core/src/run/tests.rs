@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use super::{Ask, Command, HostCallJudgement, Phase, RunSetup, RunState, StepDone, StepState, decide};
 use crate::event::{Event, Judgement, RunEnd, Usage};
 use crate::gate::{GateSetup, GuardAnswer, GuardSlot};
-use crate::policy::{GuardMode, OnDenied, OnError, StepTypePolicy};
+use crate::policy::{GuardMode, OnDenied, OnError, OnStepFailure, StepTypePolicy};
 use crate::{
-    ApprovalAnswer, Binding, BudgetKind, Decision, Digest, Effect, Error, Plan, Policy, Ruling, RunLimits, Verdict,
+    Amounts, ApprovalAnswer, Binding, BudgetKind, Decision, Digest, Effect, Error, Failure, Json, Origin, Plan, Policy,
+    Ruling, RunLimits, Verdict,
 };
 
 fn setup(steps: usize, on_denied: OnDenied, needs_approval: bool, limits: RunLimits) -> Arc<RunSetup> {
@@ -18,20 +19,18 @@ fn setup(steps: usize, on_denied: OnDenied, needs_approval: bool, limits: RunLim
     let text = format!(r#"{{"goal":"g","agent":{{"id":"a"}},"steps":[{}]}}"#, vec![step; steps].join(","));
     let mut policy = Policy::default();
     policy.run.on_denied = on_denied;
+    policy.run.on_step_failure = OnStepFailure::Retry;
+    policy.run.retry_backoff_ms = 0;
+    policy.limits = limits.clone();
     policy.step_types.insert("t".into(), StepTypePolicy { needs_approval: Some(needs_approval) });
-    let slot = GuardSlot { name: "g".into(), on_error: OnError::Deny, mode: GuardMode::Enforce };
+    let slot = GuardSlot { rewrites: true, ..GuardSlot::new("g", OnError::Deny, GuardMode::Enforce) };
     Arc::new(RunSetup {
         run: "run".parse().unwrap(),
         plan: Arc::new(Plan::parse(text.as_bytes()).unwrap()),
         policy_digest: policy.digest(),
         policy: Arc::new(policy),
         plugins: BTreeMap::new(),
-        gate: Arc::new(GateSetup {
-            guards: vec![slot],
-            impact: None,
-            when_all_abstain: Ruling::Allow,
-            own: crate::builtin::OwnPlaces::default(),
-        }),
+        gate: Arc::new(GateSetup { guards: vec![slot], ..GateSetup::default() }),
         claimed_approval: BTreeMap::new(),
         limits,
     })
@@ -61,13 +60,41 @@ fn done(fuel: u64) -> Command {
 }
 
 fn failed() -> Command {
+    failed_with(false, vec![])
+}
+
+fn failed_with(retry_can_help: bool, restores: Vec<Effect>) -> Command {
     let (end, message) = ("failure".to_owned(), "did not work".to_owned());
-    Command::Failed { end, message, retry_can_help: false, tape: None, usage: usage(1) }
+    Command::Failed { end, message, retry_can_help, tape: None, usage: usage(1), restores }
+}
+
+fn host_call(effect: Effect, judgement: HostCallJudgement) -> Command {
+    Command::HostCall { effect, judgement, note: None, reserve: Amounts::new() }
+}
+
+fn host_call_done(call: u32) -> Command {
+    Command::HostCallDone { call, failure: None, spent: Amounts::new(), model: None }
+}
+
+fn approved(same_kind: bool) -> ApprovalAnswer {
+    ApprovalAnswer::Approved { by: "p".into(), channel: "test".into(), same_kind }
+}
+
+fn json(text: &str) -> Json {
+    Json::parse("test", text.as_bytes(), 1000).unwrap()
+}
+
+fn rewriting(text: &str) -> GuardAnswer {
+    GuardAnswer::Verdict(Verdict { rewrite: Some(json(text)), ..Verdict::abstain() })
+}
+
+fn tokens(amount: u64) -> Amounts {
+    [(BudgetKind::Tokens, amount)].into()
 }
 
 fn decision(ruling: Ruling) -> HostCallJudgement {
-    let decision = Decision { ruling, reasons: vec![], impact: None, limits: RunLimits::default() };
-    HostCallJudgement::Decided(Judgement { decision, usage: usage(1) })
+    let decision = Decision { ruling, reasons: vec![], impact: None, limits: RunLimits::default(), input: None };
+    HostCallJudgement::Decided(Box::new(Judgement { decision, usage: usage(1) }))
 }
 
 fn kill() -> Command {
@@ -86,33 +113,43 @@ fn any_command() -> impl Strategy<Value = Command> {
         4 => name.clone().prop_map(|name| Command::Previewed { effects: vec![effect(name)], usage: usage(2) }),
         4 => any_ruling().prop_map(|ruling| Command::Judged { answer: verdict(ruling), usage: usage(3) }),
         1 => Just(Command::Judged { answer: GuardAnswer::Failed("trap".into()), usage: usage(3) }),
-        3 => any::<bool>().prop_map(|approve| {
+        1 => Just(Command::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(3) }),
+        3 => (0..4u8).prop_map(|answer| {
             let (by, channel) = ("p".to_owned(), "test".to_owned());
-            let answer = if approve {
-                ApprovalAnswer::Approved { by, channel }
-            } else {
-                ApprovalAnswer::Rejected { by, channel, reason: String::new() }
+            let answer = match answer {
+                0 => approved(false),
+                1 => approved(true),
+                2 => ApprovalAnswer::Edited { by, channel, input: json(r#"{"a":1}"#) },
+                _ => ApprovalAnswer::Rejected { by, channel, reason: String::new() },
             };
             Command::Answered { binding: Binding(Digest::ZERO), answer }
         }),
-        4 => (name, any_ruling()).prop_map(|(name, ruling)| Command::HostCall {
+        4 => (name, any_ruling(), 0..9u64).prop_map(|(name, ruling, reserve)| Command::HostCall {
             effect: effect(name),
             judgement: decision(ruling),
             note: None,
+            reserve: tokens(reserve),
         }),
-        3 => (0..3u32).prop_map(|call| Command::HostCallDone { call, failure: None }),
+        3 => (0..3u32).prop_map(host_call_done),
         3 => Just(done(5)),
-        1 => Just(failed()),
+        1 => any::<bool>().prop_map(|helps| failed_with(helps, vec![])),
+        1 => Just(failed_with(true, vec![effect("a")])),
+        1 => any::<bool>().prop_map(|works| Command::Restored {
+            failure: (!works).then(|| Failure::Io("disk".into())),
+        }),
+        1 => Just(Command::Refused { message: "no".into(), usage: usage(1) }),
         1 => Just(kill()),
     ]
 }
 
 /// Tells a run all commands and gives back the events that came of them.
-fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<Event> {
+fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<(Event, u64)> {
     let mut log = Vec::new();
     for (now, (command, right_binding)) in commands.into_iter().enumerate() {
         let command = match (command, state.ask()) {
-            (Command::Answered { answer, .. }, Ask::Person { binding, .. }) if right_binding => {
+            (Command::Answered { answer, .. }, Ask::Person { binding, .. } | Ask::PersonOnPlan { binding, .. })
+                if right_binding =>
+            {
                 Command::Answered { binding, answer }
             }
             (command, _) => command,
@@ -120,7 +157,7 @@ fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<Event> {
         if let Ok(events) = decide(state, command, now as u64) {
             for event in events {
                 state.apply(&event, now as u64);
-                log.push(event);
+                log.push((event, now as u64));
             }
         }
     }
@@ -137,7 +174,10 @@ fn no_effect_without_its_allow(log: &[Event]) -> Result<(), TestCaseError> {
                 (effects, ruling, approved) = (Vec::new(), Ruling::Abstain, false);
                 used.clear();
             }
-            Event::EffectsPreviewed { effects: previewed, .. } => effects.clone_from(previewed),
+            Event::EffectsPreviewed { effects: previewed, .. } => {
+                effects.clone_from(previewed);
+                (ruling, approved) = (Ruling::Abstain, false);
+            }
             Event::Decided { decision, .. } => ruling = decision.ruling,
             Event::ApprovalDecided { answer, .. } => approved = matches!(answer, ApprovalAnswer::Approved { .. }),
             Event::StepStarted { .. } => {
@@ -164,10 +204,11 @@ proptest! {
         fuel in prop::option::of(1..60u64),
     ) {
         let on_denied = if skip { OnDenied::Skip } else { OnDenied::Stop };
-        let limits = RunLimits { fuel, steps: Some(2), ..RunLimits::default() };
+        let limits = RunLimits { fuel, steps: Some(2), tokens: Some(20), ..RunLimits::default() };
         let setup = setup(3, on_denied, needs_approval, limits);
         let mut state = RunState::new(Arc::clone(&setup));
-        let log = drive(&mut state, commands);
+        let timed = drive(&mut state, commands);
+        let log: Vec<Event> = timed.iter().map(|(event, _)| event.clone()).collect();
 
         no_effect_without_its_allow(&log)?;
 
@@ -183,16 +224,19 @@ proptest! {
         // No more steps than the budget says, whatever happens.
         let steps = state.ledger().line(BudgetKind::Steps);
         prop_assert!(steps.spent + steps.reserved <= 2);
+        let tokens = state.ledger().line(BudgetKind::Tokens);
+        prop_assert!(tokens.spent + tokens.reserved <= 20);
 
         // The fold over the events is the live state.
         let mut folded = RunState::new(setup);
-        for event in &log {
-            folded.apply(event, 0);
+        for (event, time) in &timed {
+            folded.apply(event, *time);
         }
         prop_assert_eq!(folded.phase(), state.phase());
         prop_assert_eq!(folded.steps(), state.steps());
         prop_assert_eq!(folded.ledger(), state.ledger());
         prop_assert_eq!(folded.ask(), state.ask());
+        prop_assert_eq!(folded.action(), state.action());
         prop_assert_eq!(folded.history(), state.history());
 
         // What the log says reads back as it was.
@@ -211,25 +255,39 @@ fn tell(state: &mut RunState, command: Command) -> Vec<Event> {
     events
 }
 
+/// A run whose plan was judged and whose first step is proposed.
+fn proposed(steps: usize, needs_approval: bool, limits: RunLimits) -> RunState {
+    let mut state = RunState::new(setup(steps, OnDenied::Stop, needs_approval, limits));
+    tell(&mut state, Command::Advance);
+    assert!(matches!(state.ask(), Ask::JudgePlan { guard: 0 }));
+    tell(&mut state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
+    tell(&mut state, Command::Advance);
+    tell(&mut state, Command::Advance);
+    assert!(matches!(state.ask(), Ask::Preview));
+    state
+}
+
 /// A run whose first step is being carried out with the effect `a`.
 fn executing(limits: RunLimits) -> RunState {
-    let mut state = RunState::new(setup(1, OnDenied::Stop, false, limits));
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Previewed { effects: vec![effect("a")], usage: usage(1) });
-    tell(&mut state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(1) });
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
-    assert!(matches!(state.ask(), Ask::Execute { .. }));
+    let mut state = proposed(1, false, limits);
+    carry_on(&mut state);
     state
+}
+
+fn carry_on(state: &mut RunState) {
+    tell(state, Command::Previewed { effects: vec![effect("a")], usage: usage(1) });
+    tell(state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(1) });
+    tell(state, Command::Advance);
+    tell(state, Command::Advance);
+    assert!(matches!(state.ask(), Ask::Execute { .. }));
 }
 
 #[test]
 fn a_run_completes() {
     let mut state = executing(RunLimits::default());
-    let call = Command::HostCall { effect: effect("a"), judgement: HostCallJudgement::NotNeeded, note: None };
+    let call = host_call(effect("a"), HostCallJudgement::NotNeeded);
     assert!(matches!(tell(&mut state, call)[..], [Event::EffectIntended { call: 0, .. }]));
-    tell(&mut state, Command::HostCallDone { call: 0, failure: None });
+    tell(&mut state, host_call_done(0));
     tell(&mut state, done(1));
     tell(&mut state, Command::Advance);
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Completed));
@@ -245,7 +303,7 @@ fn an_effect_that_nothing_covers_is_refused_unless_judged_allowed() {
         (decision(Ruling::Deny), false),
         (decision(Ruling::Allow), true),
     ] {
-        let events = tell(&mut state, Command::HostCall { effect: effect("b"), judgement, note: None });
+        let events = tell(&mut state, host_call(effect("b"), judgement));
         assert_eq!(matches!(events[..], [Event::EffectIntended { .. }]), intended);
     }
 }
@@ -253,16 +311,16 @@ fn an_effect_that_nothing_covers_is_refused_unless_judged_allowed() {
 #[test]
 fn an_approved_change_covers_one_host_call() {
     let mut state = executing(RunLimits::default());
-    let call = || Command::HostCall { effect: effect("a"), judgement: HostCallJudgement::NotNeeded, note: None };
+    let call = || host_call(effect("a"), HostCallJudgement::NotNeeded);
     assert!(matches!(tell(&mut state, call())[..], [Event::EffectIntended { .. }]));
-    tell(&mut state, Command::HostCallDone { call: 0, failure: None });
+    tell(&mut state, host_call_done(0));
     assert!(matches!(tell(&mut state, call())[..], [Event::EffectRefused { .. }]));
 }
 
 #[test]
 fn killing_leaves_an_open_write_in_doubt() {
     let mut state = executing(RunLimits::default());
-    let call = Command::HostCall { effect: effect("a"), judgement: HostCallJudgement::NotNeeded, note: None };
+    let call = host_call(effect("a"), HostCallJudgement::NotNeeded);
     tell(&mut state, call);
     tell(&mut state, kill());
     assert_eq!(state.steps()[0].state, StepState::InDoubt);
@@ -271,14 +329,12 @@ fn killing_leaves_an_open_write_in_doubt() {
 
 #[test]
 fn an_approval_of_something_else_is_void() {
-    let mut state = RunState::new(setup(1, OnDenied::Stop, true, RunLimits::default()));
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
+    let mut state = proposed(1, true, RunLimits::default());
     tell(&mut state, Command::Previewed { effects: vec![effect("a")], usage: usage(0) });
     tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
     tell(&mut state, Command::Advance);
     tell(&mut state, Command::Advance);
-    let answer = ApprovalAnswer::Approved { by: "p".into(), channel: "test".into() };
+    let answer = approved(false);
     let wrong = Command::Answered { binding: Binding(Digest::ZERO), answer };
     assert!(matches!(decide(&state, wrong, 0), Err(Error::BindingChanged { .. })));
     assert_eq!(state.phase(), Phase::Paused);
@@ -287,17 +343,14 @@ fn an_approval_of_something_else_is_void() {
 #[test]
 fn failing_with_an_open_write_leaves_it_in_doubt() {
     let mut state = executing(RunLimits::default());
-    tell(&mut state, Command::HostCall { effect: effect("a"), judgement: HostCallJudgement::NotNeeded, note: None });
+    tell(&mut state, host_call(effect("a"), HostCallJudgement::NotNeeded));
     tell(&mut state, failed());
     assert_eq!(state.steps()[0].state, StepState::InDoubt);
 }
 
 #[test]
 fn a_step_does_not_start_when_the_time_is_up() {
-    let mut state =
-        RunState::new(setup(1, OnDenied::Stop, false, RunLimits { time_us: Some(10), ..RunLimits::default() }));
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
+    let mut state = proposed(1, false, RunLimits { time_us: Some(10), ..RunLimits::default() });
     tell(&mut state, Command::Previewed { effects: vec![], usage: usage(0) });
     tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
     tell(&mut state, Command::Advance);
@@ -314,9 +367,149 @@ fn running_dry_of_the_runs_fuel_is_a_budget_end() {
 
 #[test]
 fn the_time_budget_ends_a_run_between_steps() {
-    let mut state =
-        RunState::new(setup(1, OnDenied::Stop, false, RunLimits { time_us: Some(10), ..RunLimits::default() }));
-    tell(&mut state, Command::Advance);
+    let mut state = proposed(2, false, RunLimits { time_us: Some(10), ..RunLimits::default() });
+    carry_on(&mut state);
+    tell(&mut state, done(1));
     let events = decide(&state, Command::Advance, 10).unwrap();
     assert!(matches!(events[..], [Event::RunEnded { end: RunEnd::Budget, .. }]));
+}
+
+#[test]
+fn a_plan_is_judged_before_its_first_step() {
+    let start = || {
+        let mut state = RunState::new(setup(1, OnDenied::Skip, false, RunLimits::default()));
+        tell(&mut state, Command::Advance);
+        state
+    };
+    let mut state = start();
+    tell(&mut state, Command::Judged { answer: verdict(Ruling::Deny), usage: usage(0) });
+    tell(&mut state, Command::Advance);
+    tell(&mut state, Command::Advance);
+    assert_eq!(state.phase(), Phase::Ended(RunEnd::Denied), "a denied plan has nothing to skip to");
+
+    let mut state = start();
+    tell(&mut state, Command::Judged { answer: verdict(Ruling::Review), usage: usage(0) });
+    tell(&mut state, Command::Advance);
+    tell(&mut state, Command::Advance);
+    let Ask::PersonOnPlan { binding, .. } = state.ask() else { panic!("{:?}", state.ask()) };
+    let wrong = Command::Answered { binding: Binding(Digest::ZERO), answer: approved(false) };
+    assert!(matches!(decide(&state, wrong, 0), Err(Error::BindingChanged { .. })));
+    tell(&mut state, Command::Answered { binding, answer: approved(false) });
+    tell(&mut state, Command::Advance);
+    assert!(matches!(state.ask(), Ask::Preview));
+}
+
+#[test]
+fn an_edited_action_is_a_new_one_and_judged_again() {
+    let mut state = proposed(1, true, RunLimits::default());
+    tell(&mut state, Command::Previewed { effects: vec![effect("a")], usage: usage(0) });
+    tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+    tell(&mut state, Command::Advance);
+    tell(&mut state, Command::Advance);
+    let Ask::Person { binding, .. } = state.ask() else { panic!() };
+    let input = json(r#"{"a":1}"#);
+    let answer = ApprovalAnswer::Edited { by: "p".into(), channel: "test".into(), input: input.clone() };
+    tell(&mut state, Command::Answered { binding, answer });
+    assert!(matches!(state.ask(), Ask::Preview));
+    let action = state.action().unwrap();
+    assert_eq!((action.input, action.origin), (input, Origin::Person));
+    // The approval of what it was before is for nothing now.
+    tell(&mut state, Command::Previewed { effects: vec![effect("a")], usage: usage(0) });
+    tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+    tell(&mut state, Command::Advance);
+    tell(&mut state, Command::Advance);
+    assert!(matches!(
+        decide(&state, Command::Answered { binding, answer: approved(false) }, 0),
+        Err(Error::BindingChanged { .. })
+    ));
+}
+
+#[test]
+fn a_rewritten_action_is_what_is_approved_and_carried_out() {
+    let mut state = proposed(1, false, RunLimits::default());
+    tell(&mut state, Command::Previewed { effects: vec![effect("a")], usage: usage(0) });
+    tell(&mut state, Command::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(0) });
+    assert!(matches!(state.ask(), Ask::Preview));
+    carry_on(&mut state);
+    assert_eq!(state.action().unwrap().input, json(r#"{"b":1}"#));
+}
+
+#[test]
+fn a_kind_that_was_approved_is_not_asked_again() {
+    let mut state = proposed(3, true, RunLimits::default());
+    let mut asked = 0;
+    for name in ["a", "b", "c"] {
+        tell(&mut state, Command::Previewed { effects: vec![effect(name)], usage: usage(0) });
+        tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+        tell(&mut state, Command::Advance);
+        let events = tell(&mut state, Command::Advance);
+        assert!(matches!(events[0], Event::ApprovalRequested { .. }));
+        if let Ask::Person { binding, .. } = state.ask() {
+            asked += 1;
+            tell(&mut state, Command::Answered { binding, answer: approved(true) });
+        } else {
+            assert!(matches!(&events[1], Event::ApprovalDecided { answer: ApprovalAnswer::Approved { .. }, .. }));
+        }
+        tell(&mut state, Command::Advance);
+        assert!(matches!(state.ask(), Ask::Execute { .. }));
+        tell(&mut state, done(0));
+        tell(&mut state, Command::Advance);
+    }
+    assert_eq!(asked, 1);
+    assert_eq!(state.phase(), Phase::Ended(RunEnd::Completed));
+}
+
+#[test]
+fn a_failed_try_is_restored_waited_for_and_proposed_again() {
+    let mut state = executing(RunLimits::default());
+    let events = tell(&mut state, failed_with(true, vec![effect("a")]));
+    assert!(matches!(events[..], [Event::StepFailed { .. }, Event::StepRetried { attempt: 2, .. }]));
+    assert!(matches!(state.ask(), Ask::Restore { restores: [_] }));
+    assert!(decide(&state, Command::Advance, 0).is_err(), "first it is restored");
+    tell(&mut state, Command::Restored { failure: None });
+    assert!(matches!(state.ask(), Ask::Wait { .. }));
+    let events = tell(&mut state, Command::Advance);
+    assert!(matches!(events[..], [Event::StepProposed { attempt: 2, .. }]));
+    carry_on(&mut state);
+    tell(&mut state, failed_with(true, vec![]));
+    tell(&mut state, Command::Advance);
+    carry_on(&mut state);
+    tell(&mut state, failed_with(true, vec![]));
+    assert_eq!(state.phase(), Phase::Ended(RunEnd::StepFailed), "two retries are the most");
+    assert_eq!(state.ledger().line(BudgetKind::Steps).spent, 3, "each try is in the ledger");
+}
+
+#[test]
+fn a_failure_that_a_retry_cannot_help_is_not_retried() {
+    let mut state = executing(RunLimits::default());
+    tell(&mut state, failed());
+    assert_eq!(state.phase(), Phase::Ended(RunEnd::StepFailed));
+    let mut state = executing(RunLimits { retries: Some(0), ..RunLimits::default() });
+    tell(&mut state, failed_with(true, vec![]));
+    assert_eq!(state.phase(), Phase::Ended(RunEnd::StepFailed));
+}
+
+#[test]
+fn what_a_model_call_may_cost_is_reserved_and_settled() {
+    let mut state = executing(RunLimits { tokens: Some(10), ..RunLimits::default() });
+    let prompt = Effect::Prompt { model: "m".into(), content: Digest::ZERO, size: 1, max_output_tokens: 1 };
+    let call = |amount| Command::HostCall {
+        effect: prompt.clone(),
+        judgement: decision(Ruling::Allow),
+        note: None,
+        reserve: tokens(amount),
+    };
+    tell(&mut state, call(8));
+    assert_eq!(state.ledger().line(BudgetKind::Tokens).reserved, 8);
+    tell(&mut state, Command::HostCallDone { call: 0, failure: None, spent: tokens(3), model: None });
+    let line = state.ledger().line(BudgetKind::Tokens);
+    assert_eq!((line.reserved, line.spent), (0, 3));
+    let refused = tell(&mut state, call(8));
+    assert!(matches!(refused[..], [Event::EffectRefused { budget: Some(BudgetKind::Tokens), .. }]));
+    tell(&mut state, call(7));
+    // Nobody knows what a call that was cut off has cost: all that was set aside for it counts.
+    tell(&mut state, failed());
+    assert_eq!(state.ledger().line(BudgetKind::Tokens).spent, 10);
+    assert_eq!(state.steps()[0].state, StepState::Failed, "a prompt leaves nothing in doubt");
+    assert_eq!(state.phase(), Phase::Ended(RunEnd::Budget));
 }

@@ -1,13 +1,20 @@
 //! What policy says. The file format and its discovery are the shell's; here are the types, their defaults and their
 //! digest.
 
+mod approval;
+mod gateway;
+mod plugins;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::{Digest, Ruling, RunLimits, json};
+pub use approval::{ApprovalPolicy, EffectKind, StepTypePolicy};
+pub use gateway::{Endpoint, GatewayPolicy, ModelPolicy, Protocol, Route, Unpriced};
+pub use plugins::{ExecutorPolicy, Grants, GuardGrants, GuardMode, GuardPolicy, ImpactPolicy, OnError, PluginLimits};
+
+use crate::{Digest, Price, Ruling, RunLimits, json};
 
 /// A policy. The default is the strict built-in one without plugins.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,104 +30,18 @@ pub struct Policy {
     pub step_types: BTreeMap<String, StepTypePolicy>,
     /// How a decision comes about.
     pub decision: DecisionPolicy,
+    /// What needs an approval, and how long one is waited for.
+    pub approval: ApprovalPolicy,
     /// How runs go on.
     pub run: RunPolicy,
-    /// Limits of every run.
+    /// Limits and budgets of every run.
     pub limits: RunLimits,
-}
-
-/// One guard.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct GuardPolicy {
-    /// Component file; a bundled plugin when left out.
-    pub path: Option<String>,
-    /// What counts when the guard fails.
-    pub on_error: OnError,
-    /// Whether its verdicts count.
-    pub mode: GuardMode,
-    /// Its settings.
-    pub settings: Value,
-}
-
-/// What counts when a guard traps, runs dry, times out or answers nonsense. It never is "allow".
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnError {
-    /// The action must not happen.
-    #[default]
-    Deny,
-    /// A person must decide.
-    Review,
-}
-
-impl OnError {
-    /// The ruling that it stands for.
-    #[must_use]
-    pub fn ruling(self) -> Ruling {
-        match self {
-            Self::Deny => Ruling::Deny,
-            Self::Review => Ruling::Review,
-        }
-    }
-}
-
-/// Whether a guard's verdicts count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GuardMode {
-    /// They count.
-    #[default]
-    Enforce,
-    /// They are only recorded, its failures included.
-    Monitor,
-}
-
-/// The impact model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ImpactPolicy {
-    /// Name of the model.
-    pub name: String,
-    /// Component file; a bundled plugin when left out.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// Its settings.
-    #[serde(default = "no_settings")]
-    pub settings: Value,
-}
-
-/// One executor.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ExecutorPolicy {
-    /// Component file; a bundled plugin when left out.
-    pub path: Option<String>,
-    /// What it may ask of the host.
-    pub grants: Grants,
-    /// Its settings.
-    pub settings: Value,
-}
-
-/// What an executor may ask of the host. Nothing, unless it is granted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Grants {
-    /// Files of the workspace.
-    pub workspace: bool,
-    /// Processes.
-    pub process: bool,
-    /// Language models.
-    pub model: bool,
-}
-
-/// What policy knows of a step type.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct StepTypePolicy {
-    /// Whether each step needs an approval. `false` is the only thing that lifts what an executor asks for; a step type
-    /// that policy does not list always needs one.
-    pub needs_approval: Option<bool>,
+    /// How models are reached. Without models there are none.
+    #[serde(skip_serializing_if = "GatewayPolicy::is_default")]
+    pub gateway: GatewayPolicy,
+    /// Prices by the provider's name of the model. A model that is not named here is unpriced, which is not "free".
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, Price>,
 }
 
 /// How a decision comes about.
@@ -162,11 +83,42 @@ impl AbstainedRuling {
 }
 
 /// How runs go on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunPolicy {
     /// What a denied or rejected step does to its run.
     pub on_denied: OnDenied,
+    /// What a step that failed does to its run.
+    pub on_step_failure: OnStepFailure,
+    /// Most retries of a step whose plan names none. Counts with `on_step_failure = "retry"` only.
+    #[schemars(range(max = 100))]
+    pub max_retries: u32,
+    /// How long the first retry waits, in milliseconds; each further one waits twice as long, 30 seconds at the most.
+    #[schemars(range(max = 30_000))]
+    pub retry_backoff_ms: u32,
+}
+
+impl Default for RunPolicy {
+    fn default() -> Self {
+        Self {
+            on_denied: OnDenied::default(),
+            on_step_failure: OnStepFailure::default(),
+            max_retries: 2,
+            retry_backoff_ms: 500,
+        }
+    }
+}
+
+/// Longest wait before a retry, in microseconds.
+const MAX_BACKOFF_US: u64 = 30_000_000;
+
+impl RunPolicy {
+    /// How long to wait after the try with this number, in microseconds.
+    #[must_use]
+    pub fn backoff_us(&self, attempt: u32) -> u64 {
+        let doubled = 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
+        (u64::from(self.retry_backoff_ms) * 1000).saturating_mul(doubled).min(MAX_BACKOFF_US)
+    }
 }
 
 /// What a denied or rejected step does to its run.
@@ -180,20 +132,16 @@ pub enum OnDenied {
     Skip,
 }
 
-fn no_settings() -> Value {
-    Value::Object(serde_json::Map::new())
-}
-
-impl Default for GuardPolicy {
-    fn default() -> Self {
-        Self { path: None, on_error: OnError::default(), mode: GuardMode::default(), settings: no_settings() }
-    }
-}
-
-impl Default for ExecutorPolicy {
-    fn default() -> Self {
-        Self { path: None, grants: Grants::default(), settings: no_settings() }
-    }
+/// What a step that failed does to its run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStepFailure {
+    /// The run ends as failed.
+    #[default]
+    Stop,
+    /// The step is tried again where that can help: what the failed try changed in the workspace is restored, and the
+    /// step is judged anew. When no retry is left, the run ends as failed.
+    Retry,
 }
 
 impl Policy {
@@ -205,6 +153,18 @@ impl Policy {
             // Listed without a word on approvals: the executor is believed. Not listed: it is not.
             Some(StepTypePolicy { needs_approval: None }) => claimed.unwrap_or(true),
             None => true,
+        }
+    }
+
+    /// Most retries of a step for which the plan asks this many.
+    #[must_use]
+    pub fn retries(&self, asked: Option<u32>, limits: &RunLimits) -> u32 {
+        match self.run.on_step_failure {
+            OnStepFailure::Stop => 0,
+            OnStepFailure::Retry => {
+                let most = limits.retries.unwrap_or(u32::MAX);
+                asked.unwrap_or(self.run.max_retries).min(most)
+            }
         }
     }
 
@@ -229,5 +189,22 @@ mod tests {
         assert!(policy.needs_approval("x", Some(true)));
         policy.step_types.insert("x".into(), StepTypePolicy { needs_approval: Some(false) });
         assert!(!policy.needs_approval("x", Some(true)));
+    }
+
+    #[test]
+    fn retries_need_the_policys_word_and_keep_its_limits() {
+        let mut policy = Policy::default();
+        assert_eq!(policy.retries(Some(5), &RunLimits::default()), 0);
+        policy.run.on_step_failure = OnStepFailure::Retry;
+        assert_eq!(policy.retries(Some(5), &RunLimits::default()), 5);
+        assert_eq!(policy.retries(None, &RunLimits::default()), 2);
+        assert_eq!(policy.retries(Some(5), &RunLimits { retries: Some(1), ..RunLimits::default() }), 1);
+    }
+
+    #[test]
+    fn waits_grow_and_are_bounded() {
+        let run = RunPolicy::default();
+        assert_eq!([1, 2, 3].map(|attempt| run.backoff_us(attempt)), [500_000, 1_000_000, 2_000_000]);
+        assert_eq!(run.backoff_us(1000), MAX_BACKOFF_US);
     }
 }

@@ -1,0 +1,139 @@
+//! `fusebox doctor`: what works here, what does not, and what to do.
+
+use std::path::Path;
+
+use anstyle::{AnsiColor, Style};
+use fusebox::core::show::safe_line;
+use fusebox::{Error, Home, Host};
+use serde_json::json;
+
+use crate::args::DoctorArgs;
+use crate::exit::Exit;
+use crate::run::host;
+use crate::{policy, print};
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Ok,
+    Warning,
+    Error,
+}
+
+struct Finding {
+    check: &'static str,
+    status: Status,
+    message: String,
+}
+
+pub fn doctor(args: DoctorArgs) -> Result<Exit, Error> {
+    let mut findings = vec![home()];
+    match host(args.policy) {
+        Ok(host) => findings.extend(of_host(&host)),
+        Err(error) => findings.push(finding("policy", Status::Error, with_causes(&error))),
+    }
+    findings.extend(kernel());
+    for found in &findings {
+        show(found, args.json);
+    }
+    let is_sound = findings.iter().all(|found| found.status != Status::Error);
+    Ok(if is_sound { Exit::Completed } else { Exit::Failed })
+}
+
+fn finding(check: &'static str, status: Status, message: impl Into<String>) -> Finding {
+    Finding { check, status, message: message.into() }
+}
+
+fn with_causes(error: &Error) -> String {
+    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    format!("[{}] {error}{source}", error.root_code())
+}
+
+fn home() -> Finding {
+    match Home::default_path().and_then(|path| Home::open(&path)) {
+        Ok(home) => finding("home", Status::Ok, format!("{} is there, and only yours", home.path().display())),
+        Err(error) => finding("home", Status::Error, with_causes(&error)),
+    }
+}
+
+fn of_host(host: &Host) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.push(finding("log", Status::Ok, "it opens, and this version reads and writes it"));
+    findings.push(match Home::default_path().map(|home| cache_size(&home.join("cache"))) {
+        Ok(Some((files, bytes))) => {
+            let message = format!("{files} compiled plugins, {:.1} MiB", bytes as f64 / f64::from(1 << 20));
+            finding("cache", Status::Ok, message)
+        }
+        _ => finding("cache", Status::Warning, "it cannot be read; plugins are compiled anew each time"),
+    });
+    findings.push(finding("policy", Status::Ok, format!("{} holds", host.policy_source())));
+    let plugins = host.plugins();
+    let own = plugins.iter().filter(|(_, loaded)| loaded.source != "bundled").count();
+    findings.push(finding("plugins", Status::Ok, format!("{} load, {own} of them not bundled", plugins.len())));
+    findings.push(match host.gateway() {
+        None => finding(
+            "models",
+            Status::Warning,
+            "there is no gateway, so analyze and summarize cannot run; see [gateway]",
+        ),
+        Some(gateway) => finding("models", Status::Ok, format!("the policy knows {}", gateway.models().join(", "))),
+    });
+    findings.extend(policy::warnings(host).into_iter().map(|warning| finding("policy", Status::Warning, warning)));
+    findings
+}
+
+fn cache_size(folder: &Path) -> Option<(usize, u64)> {
+    let sizes = std::fs::read_dir(folder).ok()?.flatten().filter_map(|entry| Some(entry.metadata().ok()?.len()));
+    Some(sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size)))
+}
+
+/// What the kernel offers for confining processes.
+fn kernel() -> Vec<Finding> {
+    if !cfg!(target_os = "linux") {
+        return vec![finding("kernel", Status::Warning, "processes cannot be confined on this system")];
+    }
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let modules = read("/sys/kernel/security/lsm");
+    let landlock = if modules.split(',').any(|name| name.trim() == "landlock") {
+        finding("landlock", Status::Ok, "the kernel has it")
+    } else if modules.is_empty() {
+        finding(
+            "landlock",
+            Status::Warning,
+            "it is not known whether the kernel has it: /sys/kernel/security is not readable",
+        )
+    } else {
+        finding("landlock", Status::Warning, "the kernel has it not, or it is not switched on")
+    };
+    let most: u64 = read("/proc/sys/user/max_user_namespaces").trim().parse().unwrap_or(0);
+    let is_closed = read("/proc/sys/kernel/unprivileged_userns_clone").trim() == "0"
+        || read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").trim() == "1";
+    let namespaces = if most > 0 && !is_closed {
+        finding("namespaces", Status::Ok, "user namespaces can be made")
+    } else {
+        finding("namespaces", Status::Warning, "user namespaces cannot be made without privileges")
+    };
+    let controllers = read("/sys/fs/cgroup/cgroup.controllers");
+    let groups = if controllers.trim().is_empty() {
+        finding("cgroups", Status::Warning, "there is no cgroup v2, so memory of processes cannot be bounded by it")
+    } else {
+        finding("cgroups", Status::Ok, format!("cgroup v2 with {}", controllers.trim()))
+    };
+    let confinement = "processes are not confined yet, whatever the kernel offers: run_command can do what you can";
+    vec![landlock, namespaces, groups, finding("confinement", Status::Warning, confinement)]
+}
+
+fn show(found: &Finding, json: bool) {
+    let (word, mark, color) = match found.status {
+        Status::Ok => ("ok", "✓", AnsiColor::Green),
+        Status::Warning => ("warning", "!", AnsiColor::Yellow),
+        Status::Error => ("error", "✗", AnsiColor::Red),
+    };
+    let message = safe_line(&found.message, 2000);
+    if json {
+        print::json(&json!({ "event": "doctor", "check": found.check, "status": word, "message": message }));
+    } else {
+        let (style, dim) = (color.on_default().bold(), Style::new().dimmed());
+        print::out(&format!("{style}{mark}{style:#} {dim}{:<12}{dim:#} {message}", found.check));
+    }
+}

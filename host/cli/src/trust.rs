@@ -1,0 +1,61 @@
+//! `fusebox trust`.
+
+use std::path::Path;
+
+use fusebox::core::show::safe_line;
+use fusebox::{Error, Home, PROJECT_FILE, Trust};
+use serde_json::json;
+
+use crate::args::TrustArgs;
+use crate::exit::Exit;
+use crate::print;
+
+pub fn trust(args: &TrustArgs) -> Result<Exit, Error> {
+    let mut trust = Trust::open(&Home::open(&Home::default_path()?)?)?;
+    let folder = args.folder.as_deref().unwrap_or(Path::new("."));
+    let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
+    if args.list {
+        for (folder, digest) in trust.all() {
+            tell(args.json, &json!({ "event": "trust", "folder": folder, "digest": digest }), || {
+                format!("{}  {digest}", safe_line(folder, 1000))
+            });
+        }
+        return Ok(Exit::Completed);
+    }
+    if args.revoke {
+        let was = trust.remove(folder)?;
+        tell(args.json, &json!({ "event": "trust_revoked", "folder": name, "was_trusted": was }), || {
+            let word = if was { "no longer trusted" } else { "was not trusted" };
+            format!("{}: {word}", safe_line(&name, 1000))
+        });
+        return Ok(Exit::Completed);
+    }
+    let (policy, digest) = trust.add(folder)?;
+    tell(args.json, &json!({ "event": "trust", "folder": name, "digest": digest }), || {
+        let text = toml_lines(&serde_json::to_value(&policy).unwrap_or_default());
+        format!(
+            "trusted {}/{PROJECT_FILE} as it is now ({digest})\nit tightens:\n{text}\nA change to the file needs to be \
+             trusted again.",
+            safe_line(&name, 1000)
+        )
+    });
+    Ok(Exit::Completed)
+}
+
+fn tell(json: bool, value: &serde_json::Value, text: impl FnOnce() -> String) {
+    if json { print::json(value) } else { print::out(&text()) }
+}
+
+/// What a policy says, a line for each of its parts that says something.
+fn toml_lines(value: &serde_json::Value) -> String {
+    let says = |value: &serde_json::Value| match value {
+        serde_json::Value::Object(map) => {
+            map.values().any(|value| !value.is_null() && *value != json!(false) && *value != json!([]))
+        }
+        other => !other.is_null(),
+    };
+    let parts = value.as_object().into_iter().flatten().filter(|(_, value)| says(value));
+    let lines: Vec<String> =
+        parts.map(|(key, value)| format!("  {key} = {}", safe_line(&value.to_string(), 1000))).collect();
+    if lines.is_empty() { "  nothing".to_owned() } else { lines.join("\n") }
+}

@@ -1,0 +1,68 @@
+//! What needs an approval.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Effect;
+
+/// What policy knows of a step type.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StepTypePolicy {
+    /// Whether each step needs an approval. `false` is the only thing that lifts what an executor asks for; a step type
+    /// that policy does not list always needs one.
+    pub needs_approval: Option<bool>,
+}
+
+/// What needs an approval, and how long one is waited for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalPolicy {
+    /// Kinds of effects that need an approval whatever the step type, such as `remove` or `net`.
+    pub effects: BTreeSet<EffectKind>,
+    /// How long a person is waited for, in seconds; afterwards the answer is no. Without it, as long as the run may take.
+    #[schemars(range(min = 1))]
+    pub expires_s: Option<u32>,
+}
+
+/// The kinds of effects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "named after the effects")]
+pub enum EffectKind {
+    Read,
+    Write,
+    Remove,
+    Run,
+    Prompt,
+    Net,
+    Tool,
+    Other,
+}
+
+impl EffectKind {
+    /// The kind of an effect.
+    #[must_use]
+    pub fn of(effect: &Effect) -> Self {
+        match effect {
+            Effect::Read { .. } => Self::Read,
+            Effect::Write { .. } => Self::Write,
+            Effect::Remove { .. } => Self::Remove,
+            Effect::Run { .. } => Self::Run,
+            Effect::Prompt { .. } => Self::Prompt,
+            Effect::Net { .. } => Self::Net,
+            Effect::Tool { .. } => Self::Tool,
+            Effect::Other { .. } => Self::Other,
+        }
+    }
+}
+
+impl ApprovalPolicy {
+    /// The first effect that needs an approval for its kind.
+    #[must_use]
+    pub fn asks_for<'a>(&self, effects: &'a [Effect]) -> Option<&'a Effect> {
+        effects.iter().find(|effect| self.effects.contains(&EffectKind::of(effect)))
+    }
+}

@@ -1,0 +1,113 @@
+//! Keys, and keeping them out of everything.
+
+use std::fmt;
+
+/// Longest key that is taken, in bytes.
+const MAX_BYTES: usize = 16 * 1024;
+/// What stands where a key was.
+const REDACTED: &str = "[key]";
+/// A key so short that it may stand in ordinary text is not looked for there.
+const MIN_SCRUBBED: usize = 6;
+
+/// A key. It goes into the header of a request and nowhere else.
+#[derive(Clone)]
+pub struct Key(String);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+impl Key {
+    /// A key from a text, blanks around it dropped. The error says what is wrong with it, not what it is.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let key = text.trim();
+        if key.is_empty() {
+            return Err("is empty");
+        }
+        if key.len() > MAX_BYTES {
+            return Err("is longer than 16 KiB");
+        }
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("holds characters that no key has");
+        }
+        Ok(Self(key.to_owned()))
+    }
+
+    /// The value of the `Authorization` header.
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+}
+
+/// A text without the key, in case a server echoes it.
+pub fn scrub(key: Option<&Key>, text: String) -> String {
+    match key {
+        Some(Key(key)) if key.len() >= MIN_SCRUBBED && text.contains(key.as_str()) => {
+            text.replace(key.as_str(), REDACTED)
+        }
+        _ => text,
+    }
+}
+
+/// Passes a stream of text on without the key, even when it comes in pieces.
+pub struct Scrubber<'a> {
+    key: Option<&'a Key>,
+    held: String,
+}
+
+impl<'a> Scrubber<'a> {
+    pub fn new(key: Option<&'a Key>) -> Self {
+        Self { key, held: String::new() }
+    }
+
+    /// What can be passed on now.
+    pub fn push(&mut self, text: &str) -> String {
+        self.held.push_str(text);
+        self.held = scrub(self.key, std::mem::take(&mut self.held));
+        // The end may be the start of a key.
+        let keep = self.key.map_or(0, |Key(key)| {
+            (1..key.len())
+                .rev()
+                .find(|len| key.get(..*len).is_some_and(|start| self.held.ends_with(start)))
+                .unwrap_or(0)
+        });
+        let rest = self.held.split_off(self.held.len() - keep);
+        std::mem::replace(&mut self.held, rest)
+    }
+
+    /// The rest.
+    pub fn finish(self) -> String {
+        scrub(self.key, self.held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_does_not_show() {
+        let key = Key::parse(" sk-secret-1 \n").unwrap();
+        assert_eq!(format!("{key:?}"), "[key]");
+        assert_eq!(key.bearer(), "Bearer sk-secret-1");
+        assert_eq!(scrub(Some(&key), "wrong key sk-secret-1!".into()), "wrong key [key]!");
+        for bad in ["", " ", "a b", "a\u{7f}", "ä"] {
+            assert!(Key::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_pieces_does_not_show() {
+        let key = Key::parse("sk-secret-1").unwrap();
+        let mut scrubber = Scrubber::new(Some(&key));
+        let mut told = String::new();
+        for piece in ["it is s", "k-sec", "ret-", "1 and sk-sec"] {
+            told.push_str(&scrubber.push(piece));
+            assert!(!told.contains("sk-sec"), "{told}");
+        }
+        told.push_str(&scrubber.finish());
+        assert_eq!(told, "it is [key] and sk-sec");
+    }
+}

@@ -1,0 +1,64 @@
+//! A router in front of models: `POST /v1/complete` for text, `POST /v1/structure` for JSON under a schema.
+//!
+//! Requests: `{"model", "prompt", "max_output_tokens"}`, and `"schema"` for a structure. Answers: `{"text"}` or
+//! `{"data"}`, each with an optional `"usage": {"input_tokens", "output_tokens"}`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::backend::{Answer, Ask, Backend, Charge, Exchange, Fault, OnText};
+use super::http::Server;
+
+pub struct Router {
+    pub server: Server,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    data: Option<Value>,
+    #[serde(default)]
+    usage: Usage,
+}
+
+#[derive(Default, Deserialize)]
+struct Usage {
+    #[serde(default)]
+    input_tokens: Option<u64>,
+    #[serde(default)]
+    output_tokens: Option<u64>,
+}
+
+impl Backend for Router {
+    fn exchange<'a>(&'a self, ask: Ask<'a>, on_text: OnText<'a>) -> Exchange<'a> {
+        Box::pin(async move {
+            let mut request = json!({
+                "model": ask.model,
+                "prompt": ask.prompt,
+                "max_output_tokens": ask.max_output_tokens,
+            });
+            let mut path = "v1/complete";
+            if let (Some(schema), Some(map)) = (ask.schema, request.as_object_mut()) {
+                map.insert("schema".to_owned(), schema.value().clone());
+                path = "v1/structure";
+            }
+            let bytes = self.server.post(path, request.to_string()).await?.all().await?;
+            let wrong = |what: String| {
+                let charge = Charge::Partial(bytes.len() as u64);
+                Fault::passing(format!("the answer is not a router's: {what}")).charged(charge)
+            };
+            let response: Response = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+            let text = match (ask.schema, response.text, response.data) {
+                (Some(_), _, Some(data)) => data.to_string(),
+                (_, Some(text), _) => text,
+                _ => return Err(wrong("it holds neither text nor data".to_owned())),
+            };
+            let text = self.server.scrubbed(text);
+            on_text(&text);
+            let Usage { input_tokens, output_tokens } = response.usage;
+            Ok(Answer { text, input_tokens, output_tokens })
+        })
+    }
+}
