@@ -4,8 +4,8 @@
 
 mod place;
 
-use std::io::{Read as _, Write as _};
-use std::process::{Command, Stdio};
+use std::io::Read as _;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use fusebox_tests::{executor, guard, root};

@@ -14,7 +14,7 @@ pub struct Understood {
 }
 
 /// Programs that run what they are handed as text or on their input.
-const INTERPRETERS: [&str; 16] = [
+static INTERPRETERS: [&str; 16] = [
     "sh",
     "ash",
     "bash",
@@ -32,11 +32,11 @@ const INTERPRETERS: [&str; 16] = [
     "osascript",
     "pwsh",
 ];
-const SHELLS: [&str; 6] = ["sh", "ash", "bash", "dash", "ksh", "zsh"];
+static SHELLS: [&str; 6] = ["sh", "ash", "bash", "dash", "ksh", "zsh"];
 /// Programs that fetch something from elsewhere.
-const DOWNLOADERS: [&str; 7] = ["curl", "wget", "fetch", "http", "https", "aria2c", "lynx"];
+static DOWNLOADERS: [&str; 7] = ["curl", "wget", "fetch", "http", "https", "aria2c", "lynx"];
 /// Variables that change what other programs do.
-const LOADED: [&str; 12] = [
+static LOADED: [&str; 12] = [
     "PATH",
     "LD_PRELOAD",
     "LD_LIBRARY_PATH",

@@ -60,7 +60,7 @@ impl Default for Settings {
             others: Meaning::Deny,
             likely: Meaning::Review,
             redact: false,
-            max_bytes: 1024 * 1024,
+            max_bytes: 512 * 1024,
             ignore: Vec::new(),
         }
     }
@@ -174,13 +174,14 @@ fn in_text(text: &str) -> Found {
     Found { secrets: scan(text.as_bytes()), ..Found::default() }
 }
 
-/// Looks through a payload slice by slice; a credential across two slices is found in the second.
+/// Looks through a payload slice by slice, and where two slices meet.
 fn found_in(payload: &Payload, settings: &Settings) -> Found {
     let mut found = Found { is_partial: payload.size > settings.max_bytes, ..Found::default() };
-    let (mut offset, mut lines) = (0, 0);
-    let mut kept = Vec::new();
-    while offset < payload.size.min(settings.max_bytes) {
-        let left = u32::try_from(settings.max_bytes - offset).unwrap_or(u32::MAX);
+    let most = payload.size.min(settings.max_bytes);
+    let mut offset = 0;
+    let mut tail: Vec<u8> = Vec::new();
+    while offset < most {
+        let left = u32::try_from(most - offset).unwrap_or(u32::MAX);
         let Ok(slice) = context::payload_slice(payload.handle, offset, left.min(SLICE_BYTES)) else {
             found.is_partial = true;
             break;
@@ -188,22 +189,45 @@ fn found_in(payload: &Payload, settings: &Settings) -> Found {
         if slice.is_empty() {
             break;
         }
-        offset += slice.len() as u64;
-        let begins = kept.len();
-        kept.extend_from_slice(&slice);
-        for secret in scan(&kept) {
-            // What ends in what was kept was found before.
-            if secret.place.end > begins && found.secrets.len() < 64 {
-                let before = kept.get(..secret.place.start).unwrap_or_default();
-                found.lines.push(lines + count_lines(before) + 1);
-                found.secrets.push(secret);
-            }
+        let border = tail.len();
+        if border > 0 {
+            tail.extend_from_slice(slice.get(..OVERLAP).unwrap_or(&slice));
+            let across =
+                scan(&tail).into_iter().filter(|secret| secret.place.start < border && secret.place.end > border);
+            let before = offset - border as u64;
+            across.for_each(|secret| found.add(payload, before + secret.place.start as u64, secret));
         }
-        let keep_from = kept.len().saturating_sub(OVERLAP);
-        lines += count_lines(kept.get(..keep_from).unwrap_or_default());
-        kept.drain(..keep_from);
+        for secret in scan(&slice) {
+            found.add(payload, offset + secret.place.start as u64, secret);
+        }
+        tail = slice.get(slice.len().saturating_sub(OVERLAP)..).unwrap_or_default().to_vec();
+        offset += slice.len() as u64;
     }
     found
+}
+
+impl Found {
+    fn add(&mut self, payload: &Payload, at: u64, secret: Secret) {
+        if self.secrets.len() < 64 {
+            self.lines.push(line_at(payload, at));
+            self.secrets.push(secret);
+        }
+    }
+}
+
+/// The line of a place in a payload. Counted only when something was found.
+fn line_at(payload: &Payload, at: u64) -> usize {
+    let (mut offset, mut lines) = (0, 1);
+    while offset < at {
+        let left = u32::try_from(at - offset).unwrap_or(u32::MAX);
+        let slice = context::payload_slice(payload.handle, offset, left.min(SLICE_BYTES)).unwrap_or_default();
+        if slice.is_empty() {
+            break;
+        }
+        lines += count_lines(&slice);
+        offset += slice.len() as u64;
+    }
+    lines
 }
 
 fn count_lines(bytes: &[u8]) -> usize {

@@ -26,13 +26,35 @@ pub struct Secret {
 struct Format {
     kind: &'static str,
     prefix: &'static str,
+    /// The place in the prefix that is rarest in ordinary text: where it is looked for.
+    mark: usize,
     alphabet: fn(u8) -> bool,
     min: usize,
     max: usize,
 }
 
+impl Format {
+    #[expect(clippy::indexing_slicing, reason = "called while compiling, where an index out of range is an error")]
+    const fn marked_byte(&self) -> u8 {
+        self.prefix.as_bytes()[self.mark]
+    }
+}
+
 const fn format(kind: &'static str, prefix: &'static str, alphabet: fn(u8) -> bool, min: usize, max: usize) -> Format {
-    Format { kind, prefix, alphabet, min, max }
+    Format { kind, prefix, mark: mark(prefix.as_bytes()), alphabet, min, max }
+}
+
+/// The first `_` or `-` of a prefix, else its first capital, else its second letter.
+#[expect(clippy::indexing_slicing, reason = "computed while compiling, where an index out of range is an error")]
+const fn mark(prefix: &[u8]) -> usize {
+    let mut index = 0;
+    while index < prefix.len() {
+        if prefix[index] == b'_' || prefix[index] == b'-' {
+            return index;
+        }
+        index += 1;
+    }
+    if prefix[0].is_ascii_uppercase() { 0 } else { 1 }
 }
 
 fn upper_digits(byte: u8) -> bool {
@@ -51,42 +73,42 @@ fn hex(byte: u8) -> bool {
     byte.is_ascii_hexdigit()
 }
 
-/// Formats by prefix; a longer prefix stands before a shorter one that it begins with.
-const FORMATS: [Format; 30] = [
+/// Formats, those with one mark together; a longer prefix stands before a shorter one that it begins with.
+static FORMATS: [Format; 30] = [
     format("aws-access-key", "AKIA", upper_digits, 16, 16),
     format("aws-access-key", "ASIA", upper_digits, 16, 16),
+    format("google-api-key", "AIza", word, 35, 35),
     format("github-token", "ghp_", alphanumeric, 36, 255),
     format("github-token", "gho_", alphanumeric, 36, 255),
     format("github-token", "ghu_", alphanumeric, 36, 255),
     format("github-token", "ghs_", alphanumeric, 36, 255),
     format("github-token", "ghr_", alphanumeric, 36, 255),
     format("github-token", "github_pat_", word, 22, 255),
+    format("stripe-key", "sk_live_", alphanumeric, 16, 255),
+    format("stripe-key", "rk_live_", alphanumeric, 16, 255),
+    format("npm-token", "npm_", alphanumeric, 36, 36),
+    format("huggingface-token", "hf_", alphanumeric, 34, 64),
+    format("digitalocean-token", "dop_v1_", hex, 64, 64),
+    format("shopify-token", "shpat_", hex, 32, 32),
+    format("linear-key", "lin_api_", alphanumeric, 32, 64),
+    format("docker-token", "dckr_pat_", word, 24, 64),
     format("gitlab-token", "glpat-", word, 20, 64),
     format("slack-token", "xoxb-", word, 20, 255),
     format("slack-token", "xoxp-", word, 20, 255),
     format("slack-token", "xoxa-", word, 20, 255),
     format("slack-token", "xoxr-", word, 20, 255),
     format("slack-token", "xoxs-", word, 20, 255),
-    format("stripe-key", "sk_live_", alphanumeric, 16, 255),
-    format("stripe-key", "rk_live_", alphanumeric, 16, 255),
     format("anthropic-key", "sk-ant-", word, 24, 255),
     format("openai-key", "sk-proj-", word, 32, 255),
     format("openai-key", "sk-svcacct-", word, 32, 255),
     format("openai-key", "sk-", alphanumeric, 32, 255),
-    format("google-api-key", "AIza", word, 35, 35),
-    format("npm-token", "npm_", alphanumeric, 36, 36),
     format("pypi-token", "pypi-AgEI", word, 50, 1024),
-    format("huggingface-token", "hf_", alphanumeric, 34, 64),
-    format("digitalocean-token", "dop_v1_", hex, 64, 64),
-    format("shopify-token", "shpat_", hex, 32, 32),
     format("sendgrid-key", "SG.", |byte| word(byte) || byte == b'.', 60, 80),
-    format("linear-key", "lin_api_", alphanumeric, 32, 64),
-    format("docker-token", "dckr_pat_", word, 24, 64),
     format("vault-token", "hvs.", word, 24, 255),
 ];
 
 /// Names of settings that hold secrets, without `_` and `-`, in lower case.
-const NAMES: [&str; 12] = [
+static NAMES: [&str; 12] = [
     "password",
     "passwd",
     "secret",
@@ -102,7 +124,7 @@ const NAMES: [&str; 12] = [
 ];
 
 /// Words that stand where a secret will be.
-const PLACEHOLDERS: [&str; 14] = [
+static PLACEHOLDERS: [&str; 14] = [
     "example",
     "changeme",
     "change_me",
@@ -130,72 +152,94 @@ pub const OVERLAP: usize = 1280;
 pub fn scan(text: &[u8]) -> Vec<Secret> {
     let mut found: Vec<Secret> = Vec::new();
     let mut at = 0;
-    let mut before = b' ';
-    while let Some(&byte) = text.get(at) {
-        let starts_word = INTERESTING.get(byte as usize).copied().unwrap_or(NOTHING);
-        let secret = match starts_word {
-            NOTHING => None,
-            STARTS if !word(before) => token(text, at),
-            DASHES if before != b'-' => private_key(text, at),
-            ASSIGNS => assignment(text, at).or_else(|| url_password(text, at)),
-            _ => None,
-        };
-        match secret {
+    while let Some(skipped) = next_mark(text.get(at..).unwrap_or_default()) {
+        at += skipped;
+        let after = found.last().map_or(0, |last| last.place.end);
+        match at_mark(text, at).filter(|secret| secret.place.start >= after) {
             Some(secret) if found.len() < MAX_SECRETS => {
                 at = secret.place.end.max(at + 1);
-                before = b' ';
-                let overlaps = found.last().is_some_and(|last| last.place.end > secret.place.start);
-                if !overlaps {
-                    found.push(secret);
-                }
+                found.push(secret);
             }
-            _ => {
-                before = byte;
-                at += 1;
-            }
+            _ => at += 1,
         }
     }
     found
 }
 
-const NOTHING: u8 = 0;
-/// May start a token.
-const STARTS: u8 = 1;
-/// May start a private key.
-const DASHES: u8 = 2;
-/// May stand between a name and a secret.
-const ASSIGNS: u8 = 3;
+/// How far it is to the next byte that may belong to a credential. Most bytes of most texts are ruled out here, eight at a
+/// time: that is most of what a scan costs.
+fn next_mark(rest: &[u8]) -> Option<usize> {
+    let is_mark = |byte: &u8| MARKS.get(*byte as usize).copied().unwrap_or(false);
+    let holds_none = |eight: &[u8; 8]| !eight.iter().fold(false, |any, byte| any | is_mark(byte));
+    let (eights, _) = rest.as_chunks::<8>();
+    let skipped = eights.iter().take_while(|eight| holds_none(eight)).count() * 8;
+    rest.get(skipped..)?.iter().position(is_mark).map(|at| skipped + at)
+}
 
-/// What a byte may be the start of. Most bytes of most texts are ruled out by it alone.
+/// The credential to which the byte here belongs, if there is one.
+fn at_mark(text: &[u8], at: usize) -> Option<Secret> {
+    match text.get(at)? {
+        b':' if text.get(at + 1) == Some(&b'/') => url_password(text, at),
+        b':' | b'=' => assignment(text, at),
+        b'J' => web_token(text, at),
+        b'B' => private_key(text, at),
+        byte => token(text, at, *byte),
+    }
+}
+
+/// Bytes that belong to credentials and are rare elsewhere.
 #[expect(clippy::indexing_slicing, reason = "computed while compiling, where an index out of range is an error")]
-const INTERESTING: [u8; 256] = {
-    let mut table = [NOTHING; 256];
+static MARKS: [bool; 256] = {
+    let mut table = [false; 256];
     let mut index = 0;
     while index < FORMATS.len() {
-        table[FORMATS[index].prefix.as_bytes()[0] as usize] = STARTS;
+        table[FORMATS[index].marked_byte() as usize] = true;
         index += 1;
     }
-    table[b'e' as usize] = STARTS;
-    table[b'-' as usize] = DASHES;
-    table[b'=' as usize] = ASSIGNS;
-    table[b':' as usize] = ASSIGNS;
+    // `eyJ`, `-----BEGIN`, and assignments.
+    table[b'J' as usize] = true;
+    table[b'B' as usize] = true;
+    table[b'=' as usize] = true;
+    table[b':' as usize] = true;
     table
 };
 
-fn token(text: &[u8], at: usize) -> Option<Secret> {
-    let rest = text.get(at..)?;
-    if rest.starts_with(b"eyJ") {
-        return web_token(rest).map(|len| certain("json-web-token", at..at + len));
+/// Where the formats with a mark begin and end.
+#[expect(clippy::indexing_slicing, reason = "computed while compiling, where an index out of range is an error")]
+static GROUPS: [(u8, u8); 256] = {
+    let mut table = [(0, 0); 256];
+    let mut index = 0;
+    while index < FORMATS.len() {
+        let group = &mut table[FORMATS[index].marked_byte() as usize];
+        if group.1 == 0 {
+            group.0 = index as u8;
+        }
+        group.1 = index as u8 + 1;
+        index += 1;
     }
-    let fits = |format: &&Format| {
-        let body = rest.strip_prefix(format.prefix.as_bytes())?;
+    table
+};
+
+/// A credential whose prefix has its mark here.
+fn token(text: &[u8], at: usize, byte: u8) -> Option<Secret> {
+    let before = at.checked_sub(1).and_then(|at| text.get(at));
+    let (begin, end) = GROUPS.get(byte as usize)?;
+    FORMATS.get(*begin as usize..*end as usize)?.iter().find_map(|format| {
+        let prefix = format.prefix.as_bytes();
+        // One comparison rules most of them out.
+        if let Some(mark_before) = format.mark.checked_sub(1)
+            && prefix.get(mark_before) != before
+        {
+            return None;
+        }
+        let start = at.checked_sub(format.mark)?;
+        let body = text.get(start..)?.strip_prefix(prefix)?;
+        if start.checked_sub(1).and_then(|at| text.get(at)).is_some_and(|byte| word(*byte)) {
+            return None;
+        }
         let len = body.iter().take(format.max + 1).take_while(|byte| (format.alphabet)(**byte)).count();
-        (format.min..=format.max).contains(&len).then_some(format.prefix.len() + len)
-    };
-    FORMATS.iter().find_map(|format| {
-        let len = fits(&format)?;
-        let body = rest.get(format.prefix.len()..len)?;
-        (distinct(body) >= 8).then(|| certain(format.kind, at..at + len))
+        let fits = (format.min..=format.max).contains(&len) && distinct(body.get(..len)?) >= 8;
+        fits.then(|| certain(format.kind, start..start + prefix.len() + len))
     })
 }
 
@@ -203,8 +247,13 @@ fn certain(kind: &'static str, place: Range<usize>) -> Secret {
     Secret { kind, certainty: Certainty::Certain, place }
 }
 
-/// The length of a JSON Web Token (RFC 7519): three parts in base64url, of which the first two begin like an object.
-fn web_token(rest: &[u8]) -> Option<usize> {
+/// A JSON Web Token (RFC 7519) whose `J` stands here: three parts in base64url, of which the first two begin like an object.
+fn web_token(text: &[u8], at: usize) -> Option<Secret> {
+    let start = at.checked_sub(2)?;
+    let rest = text.get(start..)?;
+    if !rest.starts_with(b"eyJ") || start.checked_sub(1).and_then(|at| text.get(at)).is_some_and(|byte| word(*byte)) {
+        return None;
+    }
     let part =
         |from: usize| rest.get(from..).map(|rest| rest.iter().take(2048).take_while(|byte| word(**byte)).count());
     let header = part(0)?;
@@ -214,11 +263,13 @@ fn web_token(rest: &[u8]) -> Option<usize> {
     let signature_at = body_at + body + 1;
     let signature = part(signature_at)?;
     let fits = is_dotted(header) && is_dotted(signature_at - 1) && rest.get(body_at..)?.starts_with(b"eyJ");
-    (fits && header > 8 && body > 8 && signature > 16).then_some(signature_at + signature)
+    let is_token = fits && header > 8 && body > 8 && signature > 16;
+    is_token.then(|| certain("json-web-token", start..start + signature_at + signature))
 }
 
-/// A private key in PEM (RFC 7468), up to its end.
+/// A private key in PEM (RFC 7468) whose `BEGIN` stands here, up to its end.
 fn private_key(text: &[u8], at: usize) -> Option<Secret> {
+    let at = at.checked_sub(5)?;
     let rest = text.get(at..)?;
     let label = rest.strip_prefix(b"-----BEGIN ")?;
     let label_len = label.iter().take(64).position(|byte| *byte == b'-')?;
@@ -236,8 +287,16 @@ fn private_key(text: &[u8], at: usize) -> Option<Secret> {
 
 /// `name = "value"` and `name: value`, where the name says that the value is secret.
 fn assignment(text: &[u8], at: usize) -> Option<Secret> {
+    // `==`, `!=`, `<=`, `::` and their kind assign nothing.
+    let before = text.get(at.checked_sub(1)?)?;
+    if b"=!<>:+-*/%&|^".contains(before)
+        || matches!(text.get(at + 1), Some(b':'))
+        || text.get(at..at + 2) == Some(b"==")
+    {
+        return None;
+    }
     let name = name_before(text, at)?;
-    if !NAMES.iter().any(|known| name.ends_with(known)) {
+    if !NAMES.iter().any(|known| ends_with_name(name, known.as_bytes())) {
         return None;
     }
     let mut start = at + 1;
@@ -259,42 +318,34 @@ fn assignment(text: &[u8], at: usize) -> Option<Secret> {
     is_secret.then(|| Secret { kind: "password", certainty: Certainty::Likely, place: start..start + len })
 }
 
-/// The name in front of an assignment, in lower case and without `_` and `-`.
-fn name_before(text: &[u8], at: usize) -> Option<String> {
+/// The name in front of an assignment.
+fn name_before(text: &[u8], at: usize) -> Option<&[u8]> {
     let before = text.get(at.saturating_sub(64)..at)?;
     let trimmed = before.trim_ascii_end();
     let trimmed = trimmed.strip_suffix(b"\"").or_else(|| trimmed.strip_suffix(b"'")).unwrap_or(trimmed);
     let len = trimmed.iter().rev().take_while(|byte| word(**byte)).count();
-    let name = trimmed.get(trimmed.len() - len..)?;
     // The last letters of the names that are looked for: most other names are ruled out by them alone.
-    if len < 5 || !b"dtnylseDTNYLSE".contains(name.last()?) {
-        return None;
-    }
-    let plain = name.iter().filter(|byte| **byte != b'_' && **byte != b'-');
-    Some(plain.map(|byte| byte.to_ascii_lowercase() as char).collect())
+    let name = trimmed.get(trimmed.len() - len..)?;
+    (len >= 5 && b"dtnylseDTNYLSE".contains(name.last()?)).then_some(name)
 }
 
-/// The password of `scheme://user:password@host`.
+/// Whether a name ends in a known one, whatever its case, and with or without `_` and `-`.
+fn ends_with_name(name: &[u8], known: &[u8]) -> bool {
+    let mut letters = name.iter().rev().filter(|byte| **byte != b'_' && **byte != b'-');
+    known.iter().rev().all(|wanted| letters.next().is_some_and(|byte| byte.to_ascii_lowercase() == *wanted))
+}
+
+/// The password of `scheme://user:password@host`; `at` is the first colon.
 fn url_password(text: &[u8], at: usize) -> Option<Secret> {
-    if text.get(at) != Some(&b':') {
-        return None;
-    }
-    // A scheme ends in `:` as well, and nothing stands between it and its slashes.
-    if text.get(at + 1) == Some(&b'/') || at == 0 || text.get(at - 1).is_some_and(u8::is_ascii_whitespace) {
-        return None;
-    }
-    let before = text.get(at.saturating_sub(80)..at)?;
-    let user_at = before.windows(3).rposition(|window| window == b"://")? + 3;
-    let user = before.get(user_at..)?;
+    let rest = text.get(at..)?.strip_prefix(b"://")?;
     let is_user = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(byte);
-    if user.is_empty() || !user.iter().all(is_user) {
-        return None;
-    }
-    let value = text.get(at + 1..)?;
-    let len =
-        value.iter().take(MAX_VALUE).position(|byte| *byte == b'@' || *byte == b'/' || byte.is_ascii_whitespace())?;
-    let is_password = value.get(len) == Some(&b'@') && len >= 3 && !is_placeholder(value.get(..len)?);
-    is_password.then(|| certain("url-password", at + 1..at + 1 + len))
+    let user = rest.iter().take(MAX_VALUE).take_while(|byte| is_user(byte)).count();
+    let value = rest.get(user..)?.strip_prefix(b":")?;
+    let ends = |byte: &u8| *byte == b'@' || *byte == b'/' || byte.is_ascii_whitespace();
+    let len = value.iter().take(MAX_VALUE).position(ends)?;
+    let is_password = user > 0 && value.get(len) == Some(&b'@') && len >= 3 && !is_placeholder(value.get(..len)?);
+    let start = at + 3 + user + 1;
+    is_password.then(|| certain("url-password", start..start + len))
 }
 
 fn is_placeholder(value: &[u8]) -> bool {
@@ -372,6 +423,16 @@ mod tests {
                 assert_eq!((found[0].kind, found[0].certainty), (kind, Certainty::Certain));
                 assert_eq!(&text[found[0].place.clone()], token);
             }
+        }
+    }
+
+    #[test]
+    fn formats_with_one_mark_stand_together() {
+        for (index, format) in FORMATS.iter().enumerate() {
+            let (begin, end) = GROUPS[format.marked_byte() as usize];
+            assert!((begin as usize..end as usize).contains(&index));
+            let group = &FORMATS[begin as usize..end as usize];
+            assert!(group.iter().all(|other| other.marked_byte() == format.marked_byte()), "{}", format.prefix);
         }
     }
 
