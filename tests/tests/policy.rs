@@ -60,6 +60,9 @@ fn a_good_policy_is_checked_and_explained() {
     let shown = text(&place.fusebox(&["policy", "explain", "--policy", "policy.toml"]).stdout);
     assert!(shown.contains("guards.secret-scan.mode = \"monitor\"  # policy.toml"), "{shown}");
     assert!(shown.contains("run.on_denied = \"stop\"  # built-in"), "{shown}");
+    let example = root().join("examples/policy/fusebox.toml");
+    let output = place.fusebox(&["policy", "check", example.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let builtin = place.fusebox(&["policy", "builtin"]);
     place.write("builtin.toml", builtin.stdout);
     assert_eq!(place.fusebox(&["policy", "check", "builtin.toml"]).status.code(), Some(0));
