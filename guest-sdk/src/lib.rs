@@ -60,7 +60,7 @@ pub use executor::{__execute, __preview, __undo, Done, Executor, NoDelta};
 pub use guard::{__guard_with_settings, Guard};
 pub use host::{context, log, model, payloads, process, progress, workspace};
 pub use impact::{Alternative, Estimate, Factor, ImpactModel};
-pub use prompt::Prompt;
+pub use prompt::{ModelSettings, Prompt};
 pub use settings::{NoSettings, check_settings_json, parse_json, settings_or_default};
 pub use types::{
     Action, Effect, Failure, Finding, Origin, OtherEffect, Payload, Plan, PlanStep, PromptEffect, ReadEffect,
@@ -74,7 +74,7 @@ pub use wit_bindgen;
 pub mod prelude {
     pub use crate::{
         About, Action, Alternative, Annotations, Done, Effect, Estimate, Executor, Factor, Failure, Finding, Guard,
-        ImpactModel, NoDelta, NoSettings, Plan, Prompt, Ruling, Scope, Severity, Verdict,
+        ImpactModel, ModelSettings, NoDelta, NoSettings, Plan, Prompt, Ruling, Scope, Severity, Verdict,
     };
     pub use schemars::{self, JsonSchema};
     pub use serde::{self, Deserialize, Serialize};

@@ -1,5 +1,8 @@
 //! Prompts for models, made of an instruction and what it is about.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::model::{self, Completion, Request};
 use crate::{Effect, Failure, context, payloads, workspace};
 
@@ -46,6 +49,20 @@ impl Prompt {
         Ok(self.data(&format!("Output of the step {step}"), &output))
     }
 
+    /// Adds files and outputs of earlier steps, in this order.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file) and [`output_of`](Self::output_of).
+    pub fn about(mut self, files: &[String], steps: &[String], settings: &ModelSettings) -> Result<Self, Failure> {
+        for path in files {
+            self = self.file(path, settings.max_file_bytes)?;
+        }
+        for step in steps {
+            self = self.output_of(step)?;
+        }
+        Ok(self)
+    }
+
     /// Adds some text, marked as data by a title and its number of lines.
     #[must_use]
     pub fn data(mut self, title: &str, text: &str) -> Self {
@@ -88,5 +105,31 @@ impl Prompt {
     pub fn send(&self, model: &str, max_output_tokens: u64) -> Result<Completion, Failure> {
         let content = payloads::seal(self.text.as_bytes())?.handle;
         model::complete(&Request { model: model.to_owned(), content, max_output_tokens, schema: self.schema.clone() })
+    }
+}
+
+/// Settings of an executor that asks models: what counts where a step says nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSettings {
+    /// Model, by the alias that the policy knows.
+    pub model: String,
+    /// Most tokens of the answer.
+    pub max_output_tokens: u64,
+    /// Most bytes of one file.
+    pub max_file_bytes: u64,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self { model: "default".into(), max_output_tokens: 1024, max_file_bytes: 256 * 1024 }
+    }
+}
+
+impl ModelSettings {
+    /// Model and most tokens for a step that asks for these, if it does.
+    #[must_use]
+    pub fn or<'a>(&'a self, model: Option<&'a str>, max_output_tokens: Option<u64>) -> (&'a str, u64) {
+        (model.unwrap_or(&self.model), max_output_tokens.unwrap_or(self.max_output_tokens))
     }
 }

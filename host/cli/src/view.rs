@@ -72,7 +72,14 @@ impl View {
                 self.line(&format!("    {WARN}{guard} failed: {}{WARN:#}", safe_line(failure, MAX_LINE)));
             }
             Event::PlanDecided { decision } => match decision.ruling {
-                Ruling::Allow => {}
+                Ruling::Allow => {
+                    for reason in &decision.reasons {
+                        for finding in &reason.findings {
+                            let (by, message) = (safe_line(&reason.by, 80), safe_line(&finding.message, MAX_LINE));
+                            self.line(&format!("{WARN}{by}{WARN:#}: {message}"));
+                        }
+                    }
+                }
                 Ruling::Review => {
                     let why = safe_line(&decision.why(), MAX_LINE);
                     self.line(&format!("{WARN}the plan needs approval{WARN:#}: {why}"));
@@ -265,6 +272,8 @@ fn stopper(name: &str) -> String {
         "deadline" => "its time limit".to_owned(),
         "out_of_fuel" => "its fuel limit".to_owned(),
         "memory_limit" => "its memory limit".to_owned(),
+        "output_too_large" | "host_call_limit" => "the limits of its calls to the host".to_owned(),
+        "killed" => "a kill".to_owned(),
         other => other.to_owned(),
     }
 }

@@ -30,7 +30,7 @@ pub fn plan(
     let Some(guard) = registry.guards.get(place) else {
         return (GuardAnswer::Failed("it is missing".to_owned()), Usage::default());
     };
-    answered(guard.plugin.check_plan(plan, situation, &guard.options(Limits::plan(), fuel, kill)))
+    answered(guard.plugin.check_plan(plan, situation, &guard.options_for_plan(fuel, kill)))
 }
 
 fn answered(called: Invocation<Verdict>) -> (GuardAnswer, Usage) {

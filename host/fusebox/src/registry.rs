@@ -45,6 +45,17 @@ impl Loaded {
         };
         CallOptions { settings: self.settings.clone(), limits, kill: kill.clone() }
     }
+
+    /// What a call about a whole plan is given: such calls are large, so policy can give them more, but not less.
+    pub(crate) fn options_for_plan(&self, fuel: u64, kill: &Kill) -> CallOptions {
+        let usual = Limits::plan();
+        let mut options = self.options(usual, u64::MAX, kill);
+        let limits = &mut options.limits;
+        limits.call_fuel = limits.call_fuel.max(usual.call_fuel).min(fuel);
+        limits.memory_bytes = limits.memory_bytes.max(usual.memory_bytes);
+        limits.wall_time = limits.wall_time.max(usual.wall_time);
+        options
+    }
 }
 
 /// A step type that an executor serves.

@@ -32,24 +32,6 @@ struct Input {
     max_output_tokens: Option<u64>,
 }
 
-/// How models are asked where a step says nothing of it.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct Settings {
-    /// Model, by the alias that the policy knows.
-    model: String,
-    /// Most tokens of the answer.
-    max_output_tokens: u64,
-    /// Most bytes of one file.
-    max_file_bytes: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { model: "default".into(), max_output_tokens: 1024, max_file_bytes: 256 * 1024 }
-    }
-}
-
 /// The model's answer.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct Output {
@@ -61,31 +43,17 @@ struct Output {
 }
 
 impl Input {
-    fn prompt(&self, settings: &Settings) -> Result<Prompt, Failure> {
-        let mut prompt = Prompt::new(&self.instruction);
-        for path in &self.files {
-            prompt = prompt.file(path, settings.max_file_bytes)?;
-        }
-        for step in &self.steps {
-            prompt = prompt.output_of(step)?;
-        }
+    fn prompt(&self, settings: &ModelSettings) -> Result<Prompt, Failure> {
+        let prompt = Prompt::new(&self.instruction).about(&self.files, &self.steps, settings)?;
         Ok(match &self.schema {
             Some(schema) => prompt.schema(&schema.to_string()),
             None => prompt,
         })
     }
-
-    fn model<'a>(&'a self, settings: &'a Settings) -> &'a str {
-        self.model.as_deref().unwrap_or(&settings.model)
-    }
-
-    fn tokens(&self, settings: &Settings) -> u64 {
-        self.max_output_tokens.unwrap_or(settings.max_output_tokens)
-    }
 }
 
 impl Executor for Analyze {
-    type Settings = Settings;
+    type Settings = ModelSettings;
     type Input = Input;
     type Output = Output;
     type Delta = NoDelta;
@@ -98,19 +66,21 @@ impl Executor for Analyze {
         Annotations::of("analyze").read_only().idempotent()
     }
 
-    fn preview(input: &Input, settings: &Settings) -> Result<Vec<Effect>, Failure> {
-        let effect = input.prompt(settings)?.effect(input.model(settings), input.tokens(settings))?;
+    fn preview(input: &Input, settings: &ModelSettings) -> Result<Vec<Effect>, Failure> {
+        let (model, tokens) = settings.or(input.model.as_deref(), input.max_output_tokens);
+        let effect = input.prompt(settings)?.effect(model, tokens)?;
         Ok(input.files.iter().map(Effect::read).chain([effect]).collect())
     }
 
-    fn execute(input: &Input, settings: &Settings) -> Result<Done<Output, NoDelta>, Failure> {
-        let completion = input.prompt(settings)?.send(input.model(settings), input.tokens(settings))?;
+    fn execute(input: &Input, settings: &ModelSettings) -> Result<Done<Output, NoDelta>, Failure> {
+        let (model, tokens) = settings.or(input.model.as_deref(), input.max_output_tokens);
+        let completion = input.prompt(settings)?.send(model, tokens)?;
         let parse = |text: String| {
             serde_json::from_str(&text).map_err(|error| Failure::Other(format!("the answer is no JSON: {error}")))
         };
         let (sent, came) = (completion.input_tokens, completion.output_tokens);
         Ok(Done {
-            summary: format!("{} answered with {came} tokens to {sent}", input.model(settings)),
+            summary: format!("{model} answered with {came} tokens to {sent}"),
             output: Output { data: completion.structured.map(parse).transpose()?, analysis: completion.text },
             delta: None,
         })
@@ -134,9 +104,9 @@ mod tests {
     fn what_is_previewed_is_what_is_sent() {
         let fakes = Fakes::new().file("a.py", "x = 1\n").completion("none");
         let (done, fakes) = fakes.run(|| {
-            let effects = Analyze::preview(&input(&["a.py"]), &Settings::default())?;
+            let effects = Analyze::preview(&input(&["a.py"]), &ModelSettings::default())?;
             assert_eq!(effects.len(), 2);
-            Analyze::execute(&input(&["a.py"]), &Settings::default())
+            Analyze::execute(&input(&["a.py"]), &ModelSettings::default())
         });
         assert_eq!(done.unwrap().output, Output { analysis: "none".into(), data: None });
         assert_eq!(fakes.payloads[0], fakes.payloads[1]);
@@ -149,16 +119,16 @@ mod tests {
     fn a_schema_stands_in_the_prompt() {
         let schema: Value = serde_json::from_str(r#"{"type":"object"}"#).unwrap();
         let (prompt, _) =
-            Fakes::new().run(|| Input { schema: Some(schema), ..input(&[]) }.prompt(&Settings::default()));
+            Fakes::new().run(|| Input { schema: Some(schema), ..input(&[]) }.prompt(&ModelSettings::default()));
         assert!(prompt.unwrap().text().contains(r#"{"type":"object"}"#));
     }
 
     #[test]
     fn what_is_not_there_is_told() {
-        let (missing, _) = Fakes::new().run(|| Analyze::preview(&input(&["nothing"]), &Settings::default()));
+        let (missing, _) = Fakes::new().run(|| Analyze::preview(&input(&["nothing"]), &ModelSettings::default()));
         assert!(matches!(missing, Err(Failure::NotFound(_))));
         let late = Input { steps: vec!["later".into()], ..input(&[]) };
-        let (missing, _) = Fakes::new().run(|| Analyze::preview(&late, &Settings::default()));
+        let (missing, _) = Fakes::new().run(|| Analyze::preview(&late, &ModelSettings::default()));
         assert!(matches!(missing, Err(Failure::NotFound(message)) if message.contains("later")));
     }
 }

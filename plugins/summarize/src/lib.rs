@@ -31,24 +31,6 @@ struct Input {
     max_output_tokens: Option<u64>,
 }
 
-/// How models are asked where a step says nothing of it.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct Settings {
-    /// Model, by the alias that the policy knows.
-    model: String,
-    /// Most tokens of the summary.
-    max_output_tokens: u64,
-    /// Most bytes of one file.
-    max_file_bytes: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { model: "default".into(), max_output_tokens: 512, max_file_bytes: 256 * 1024 }
-    }
-}
-
 /// The summary.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct Output {
@@ -57,28 +39,13 @@ struct Output {
 }
 
 impl Input {
-    fn prompt(&self, settings: &Settings) -> Result<Prompt, Failure> {
-        let mut prompt = Prompt::new(&format!("{TASK}\n\n{}", self.instruction));
-        for path in &self.files {
-            prompt = prompt.file(path, settings.max_file_bytes)?;
-        }
-        for step in &self.steps {
-            prompt = prompt.output_of(step)?;
-        }
-        Ok(prompt)
-    }
-
-    fn model<'a>(&'a self, settings: &'a Settings) -> &'a str {
-        self.model.as_deref().unwrap_or(&settings.model)
-    }
-
-    fn tokens(&self, settings: &Settings) -> u64 {
-        self.max_output_tokens.unwrap_or(settings.max_output_tokens)
+    fn prompt(&self, settings: &ModelSettings) -> Result<Prompt, Failure> {
+        Prompt::new(&format!("{TASK}\n\n{}", self.instruction)).about(&self.files, &self.steps, settings)
     }
 }
 
 impl Executor for Summarize {
-    type Settings = Settings;
+    type Settings = ModelSettings;
     type Input = Input;
     type Output = Output;
     type Delta = NoDelta;
@@ -91,19 +58,21 @@ impl Executor for Summarize {
         Annotations::of("summarize").read_only().idempotent()
     }
 
-    fn preview(input: &Input, settings: &Settings) -> Result<Vec<Effect>, Failure> {
+    fn preview(input: &Input, settings: &ModelSettings) -> Result<Vec<Effect>, Failure> {
         if input.files.is_empty() && input.steps.is_empty() {
             return Err(Failure::InvalidInput("there is nothing to summarise; name files or steps".into()));
         }
-        let effect = input.prompt(settings)?.effect(input.model(settings), input.tokens(settings))?;
+        let (model, tokens) = settings.or(input.model.as_deref(), input.max_output_tokens);
+        let effect = input.prompt(settings)?.effect(model, tokens)?;
         Ok(input.files.iter().map(Effect::read).chain([effect]).collect())
     }
 
-    fn execute(input: &Input, settings: &Settings) -> Result<Done<Output, NoDelta>, Failure> {
-        let completion = input.prompt(settings)?.send(input.model(settings), input.tokens(settings))?;
-        let (files, steps, tokens) = (input.files.len(), input.steps.len(), completion.output_tokens);
+    fn execute(input: &Input, settings: &ModelSettings) -> Result<Done<Output, NoDelta>, Failure> {
+        let (model, tokens) = settings.or(input.model.as_deref(), input.max_output_tokens);
+        let completion = input.prompt(settings)?.send(model, tokens)?;
+        let (files, steps, came) = (input.files.len(), input.steps.len(), completion.output_tokens);
         Ok(Done {
-            summary: format!("{} summarised {files} files and {steps} steps in {tokens} tokens", input.model(settings)),
+            summary: format!("{model} summarised {files} files and {steps} steps in {came} tokens"),
             output: Output { summary: completion.text },
             delta: None,
         })
@@ -129,8 +98,8 @@ mod tests {
             ..Input::default()
         };
         let (done, fakes) = fakes.run(|| {
-            Summarize::preview(&input, &Settings::default())?;
-            Summarize::execute(&input, &Settings::default())
+            Summarize::preview(&input, &ModelSettings::default())?;
+            Summarize::execute(&input, &ModelSettings::default())
         });
         let done = done.unwrap();
         assert_eq!(done.output.summary, "\nIt is one.\nMore.");
@@ -143,7 +112,7 @@ mod tests {
     #[test]
     fn nothing_cannot_be_summarised() {
         let input = Input { instruction: "x".into(), ..Input::default() };
-        let (refused, _) = Fakes::new().run(|| Summarize::preview(&input, &Settings::default()));
+        let (refused, _) = Fakes::new().run(|| Summarize::preview(&input, &ModelSettings::default()));
         assert!(matches!(refused, Err(Failure::InvalidInput(_))));
     }
 }

@@ -46,7 +46,7 @@ impl GuardGrants {
     }
 }
 
-/// Limits of each call into a plugin. What is left out stays as it is for plugins of that kind.
+/// Limits of each call into a plugin; calls about a whole plan may have more. What is left out stays as it is for plugins of that kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginLimits {

@@ -1,5 +1,9 @@
 //! Carrying out a run: whatever its state asks for is done, and the answer told.
 
+mod again;
+mod judging;
+mod person;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::task::Poll;
@@ -7,20 +11,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fusebox_core::event::{Event, Usage};
-use fusebox_core::gate::{GuardAnswer, MayRewrite};
 use fusebox_core::run::StepDone;
 use fusebox_core::situation::{DEFAULT_TENANT, StepOutputs};
-use fusebox_core::{
-    ApprovalAnswer, Ask, Binding, Command, Contents, Decision, Digest, Effect, Failure, Json, Situation, StepId,
-    Verdict,
-};
+use fusebox_core::{Ask, Command, Contents, Digest, Effect, Failure, Json, Situation, StepId};
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Environment, Workspace};
 use fusebox_sandbox::{End, Judged, Kill, Limits, Recording, Report};
 use fusebox_store::EventLog;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
-use crate::approver::{Answer, ApprovalRequest, Approver, Extent, Subject};
+use crate::approver::{ApprovalRequest, Approver, Subject};
 use crate::handler::{Live, Reads, StopReason};
 use crate::journal::Journal;
 use crate::now::now_us;
@@ -136,31 +136,12 @@ impl Driver {
                 let subject = Subject::Plan(Arc::clone(&journal.state.setup().plan));
                 Next::Person(Box::new(self.request(&journal, subject, binding, decision, &[])))
             }
-            Ask::Person { binding, decision, effects } => match subject(&journal) {
+            Ask::Person { binding, decision, effects } => match person::subject(&journal) {
                 Some(subject) => Next::Person(Box::new(self.request(&journal, subject, binding, decision, effects))),
                 None => Next::Nothing,
             },
             Ask::Execute { .. } => Next::Execute,
             Ask::Nothing => Next::Nothing,
-        }
-    }
-
-    fn request(
-        &self,
-        journal: &Journal,
-        subject: Subject,
-        binding: Binding,
-        decision: &Decision,
-        effects: &[Effect],
-    ) -> ApprovalRequest {
-        ApprovalRequest {
-            run: journal.state.setup().run.clone(),
-            subject,
-            effects: effects.to_vec(),
-            contents: self.contents.clone(),
-            decision: decision.clone(),
-            binding,
-            problem: self.problem.clone(),
         }
     }
 
@@ -277,146 +258,6 @@ impl Driver {
         })
     }
 
-    async fn judge_plan(&mut self, place: usize) -> Result<(), Error> {
-        let journal = self.journal.lock().await;
-        let fuel = journal.state.fuel_for_next(u64::MAX);
-        let plan = Arc::clone(&journal.state.setup().plan);
-        let mut situation = (*self.situation(&journal)).clone();
-        situation.position = None;
-        drop(journal);
-        let (answer, usage) = judge::plan(&self.registry, place, &plan, Arc::new(situation), fuel, &self.kill);
-        if !self.kill.is_killed() {
-            self.journal.lock().await.tell(Command::Judged { answer, usage })?;
-        }
-        Ok(())
-    }
-
-    async fn judged(&mut self) -> Option<Arc<Judged>> {
-        if self.judged.is_none() {
-            let journal = self.journal.lock().await;
-            let action = journal.state.action()?;
-            let situation = self.situation(&journal);
-            self.judged = Some(Arc::new(Judged::new(&action, journal.state.effects(), situation)));
-        }
-        self.judged.clone()
-    }
-
-    async fn judge(&mut self, place: usize) -> Result<(), Error> {
-        let Some(judged) = self.judged().await else { return Ok(()) };
-        let fuel = self.journal.lock().await.state.fuel_for_next(u64::MAX);
-        let (answer, usage) = judge::guard(&self.registry, place, &judged, fuel, &self.kill);
-        let answer = self.validated(answer).await;
-        if !self.kill.is_killed() {
-            self.journal.lock().await.tell(Command::Judged { answer, usage })?;
-        }
-        Ok(())
-    }
-
-    /// A rewrite that does not fit the step type is a failure of the guard.
-    async fn validated(&self, answer: GuardAnswer) -> GuardAnswer {
-        let journal = self.journal.lock().await;
-        let (GuardAnswer::Verdict(Verdict { rewrite: Some(input), .. }), MayRewrite::Yes, Some(step)) =
-            (&answer, journal.state.may_rewrite(), journal.state.current())
-        else {
-            return answer;
-        };
-        match self.registry.check_input(step.id.as_str(), &step.step_type, input) {
-            Ok(()) => answer,
-            Err(error) => judge::unusable(&error.to_string()),
-        }
-    }
-
-    async fn restore(&mut self, restores: &[Effect]) -> Result<(), Error> {
-        let mut journal = self.journal.lock().await;
-        // What will be restored is durable before anything is.
-        journal.flush().await?;
-        let failure = self.changes.restore(restores, &self.workspace);
-        journal.tell(Command::Restored { failure })?;
-        journal.flush().await
-    }
-
-    /// Waits before a retry; no longer than the run may take.
-    async fn wait(&mut self, until_us: u64) -> Result<(), Error> {
-        let mut journal = self.journal.lock().await;
-        journal.flush().await?;
-        let now = now_us();
-        let due = until_us.saturating_sub(now);
-        let left = journal.state.time_left_us(now).unwrap_or(u64::MAX);
-        drop(journal);
-        tokio::select! {
-            biased;
-            () = self.kill.killed() => return Ok(()),
-            () = sleep_for(Some(due.min(left))) => {}
-        }
-        // The timer may be a little early by the clock; then it is asked again.
-        if due.min(left) > 0 { Ok(()) } else { self.advance().await }
-    }
-
-    async fn estimate(&mut self) -> Result<(), Error> {
-        let Some(judged) = self.judged().await else { return Ok(()) };
-        let fuel = self.journal.lock().await.state.fuel_for_next(u64::MAX);
-        let (impact, usage) = judge::impact(&self.registry, &judged, fuel / 2, &self.kill);
-        if !self.kill.is_killed() {
-            self.journal.lock().await.tell(Command::Estimated { impact, usage })?;
-        }
-        Ok(())
-    }
-
-    async fn ask_a_person(&mut self, request: ApprovalRequest) -> Result<(), Error> {
-        // What is asked is durable before anybody is asked.
-        self.journal.lock().await.flush().await?;
-        let_others_go_first().await;
-        let binding = request.binding;
-        let (left, expires) = {
-            let journal = self.journal.lock().await;
-            (journal.state.time_left_us(now_us()), journal.state.setup().policy.approval.expires_s)
-        };
-        let answer = tokio::select! {
-            biased;
-            () = self.kill.killed() => return Ok(()),
-            answer = self.approver.ask(request) => answer,
-            // The step then does not start: its time is up.
-            () = sleep_for(left) => Answer::Nobody { reason: "the time budget was used up while waiting".to_owned() },
-            () = sleep_for(expires.map(|seconds| u64::from(seconds) * 1_000_000)) => {
-                Answer::Nobody { reason: format!("nobody answered within {} s", expires.unwrap_or_default()) }
-            }
-        };
-        self.problem = None;
-        let answer = match answer {
-            Answer::Approve { by, channel, extent } => {
-                ApprovalAnswer::Approved { by, channel, same_kind: extent == Extent::SameKind }
-            }
-            Answer::Edit { by, channel, input } => match self.refuses_edit(&input).await {
-                None => ApprovalAnswer::Edited { by, channel, input },
-                // The same is asked again.
-                problem => {
-                    self.problem = problem;
-                    return Ok(());
-                }
-            },
-            Answer::Reject { by, channel, reason } => ApprovalAnswer::Rejected { by, channel, reason },
-            Answer::Nobody { reason } => ApprovalAnswer::Expired { reason },
-            Answer::Quit { by } => {
-                *self.killed_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(by);
-                self.kill.kill();
-                return Ok(());
-            }
-        };
-        self.journal.lock().await.tell(Command::Answered { binding, answer })?;
-        Ok(())
-    }
-
-    /// Why a person's edit cannot be taken, if it cannot.
-    async fn refuses_edit(&self, input: &Json) -> Option<String> {
-        let journal = self.journal.lock().await;
-        if matches!(journal.state.ask(), Ask::PersonOnPlan { .. }) {
-            return Some("a plan cannot be edited here; deny it and run another one".to_owned());
-        }
-        let step = journal.state.current()?;
-        let checked = self.registry.check_input(step.id.as_str(), &step.step_type, input);
-        checked.err().map(|error| error.to_string())
-    }
-
     async fn execute(&mut self) -> Result<(), Error> {
         self.changes = Arc::default();
         let mut journal = self.journal.lock().await;
@@ -513,18 +354,6 @@ impl Driver {
         })?;
         Ok(())
     }
-}
-
-/// The step that a person is asked about.
-fn subject(journal: &Journal) -> Option<Subject> {
-    let position = journal.state.position()?;
-    Some(Subject::Step {
-        index: position.index as usize,
-        total: position.total as usize,
-        step: Box::new(journal.state.current()?.clone()),
-        action: Box::new(journal.state.action()?),
-        attempt: position.attempt,
-    })
 }
 
 /// Gives whoever watches a turn: what was flushed is told before what comes next is begun.

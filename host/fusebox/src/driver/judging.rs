@@ -1,0 +1,71 @@
+//! Letting guards and the impact model judge plan and step.
+
+use std::sync::Arc;
+
+use fusebox_core::gate::{GuardAnswer, MayRewrite};
+use fusebox_core::{Command, Verdict};
+use fusebox_sandbox::Judged;
+
+use super::Driver;
+use crate::{Error, judge};
+
+impl Driver {
+    pub(super) async fn judge_plan(&mut self, place: usize) -> Result<(), Error> {
+        let journal = self.journal.lock().await;
+        let fuel = journal.state.fuel_for_next(u64::MAX);
+        let plan = Arc::clone(&journal.state.setup().plan);
+        let mut situation = (*self.situation(&journal)).clone();
+        situation.position = None;
+        drop(journal);
+        let (answer, usage) = judge::plan(&self.registry, place, &plan, Arc::new(situation), fuel, &self.kill);
+        if !self.kill.is_killed() {
+            self.journal.lock().await.tell(Command::Judged { answer, usage })?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn judged(&mut self) -> Option<Arc<Judged>> {
+        if self.judged.is_none() {
+            let journal = self.journal.lock().await;
+            let action = journal.state.action()?;
+            let situation = self.situation(&journal);
+            self.judged = Some(Arc::new(Judged::new(&action, journal.state.effects(), situation)));
+        }
+        self.judged.clone()
+    }
+
+    pub(super) async fn judge(&mut self, place: usize) -> Result<(), Error> {
+        let Some(judged) = self.judged().await else { return Ok(()) };
+        let fuel = self.journal.lock().await.state.fuel_for_next(u64::MAX);
+        let (answer, usage) = judge::guard(&self.registry, place, &judged, fuel, &self.kill);
+        let answer = self.validated(answer).await;
+        if !self.kill.is_killed() {
+            self.journal.lock().await.tell(Command::Judged { answer, usage })?;
+        }
+        Ok(())
+    }
+
+    /// A rewrite that does not fit the step type is a failure of the guard.
+    pub(super) async fn validated(&self, answer: GuardAnswer) -> GuardAnswer {
+        let journal = self.journal.lock().await;
+        let (GuardAnswer::Verdict(Verdict { rewrite: Some(input), .. }), MayRewrite::Yes, Some(step)) =
+            (&answer, journal.state.may_rewrite(), journal.state.current())
+        else {
+            return answer;
+        };
+        match self.registry.check_input(step.id.as_str(), &step.step_type, input) {
+            Ok(()) => answer,
+            Err(error) => judge::unusable(&error.to_string()),
+        }
+    }
+
+    pub(super) async fn estimate(&mut self) -> Result<(), Error> {
+        let Some(judged) = self.judged().await else { return Ok(()) };
+        let fuel = self.journal.lock().await.state.fuel_for_next(u64::MAX);
+        let (impact, usage) = judge::impact(&self.registry, &judged, fuel / 2, &self.kill);
+        if !self.kill.is_killed() {
+            self.journal.lock().await.tell(Command::Estimated { impact, usage })?;
+        }
+        Ok(())
+    }
+}
