@@ -112,23 +112,56 @@ fn a_projects_policy_counts_only_as_it_was_trusted_and_only_tightens() {
     let explained = text(&place.fusebox(&args).stdout);
     assert!(explained.contains("workspace/fusebox.toml"), "{explained}");
 
+    for change in [Some("[limits]\nsteps = 100"), None] {
+        match change {
+            Some(text) => drop(place.write("workspace/fusebox.toml", text)),
+            None => std::fs::remove_file(place.path("workspace/fusebox.toml")).unwrap(),
+        }
+        let (code, lines) = run();
+        assert_eq!((code, &lines[0]["code"]), (2, &json!("FBX-5021")), "nobody knows what should count");
+    }
     place.write("workspace/fusebox.toml", "[limits]\nsteps = 100");
-    let (code, lines) = run();
-    assert_eq!(code, 0, "it has changed, so it counts no more");
-    assert!(events(&lines, "notice")[0]["message"].as_str().unwrap().contains("has changed"));
 
     assert_eq!(place.fusebox(&["trust", "workspace"]).status.code(), Some(0));
     assert!(text(&place.fusebox(&["trust", "--list"]).stdout).contains("workspace"));
     assert!(text(&place.fusebox(&["trust", "--revoke", "workspace"]).stdout).contains("no longer trusted"));
     assert!(text(&place.fusebox(&["trust", "--list"]).stdout).is_empty());
 
-    place.write("workspace/fusebox.toml", "[executors.run_command.grants]\nworkspace = true");
-    refused(&place, &["trust", "workspace"], "FBX-5006", "only tightens");
+    for (text, code, words) in [
+        ("[executors.run_command.grants]\nworkspace = true", "FBX-5006", "only tightens"),
+        ("[guards.read_file]", "FBX-5009", "executor"),
+        ("[guards.command-policy.settings]\nallo = ['x']", "FBX-5010", "allo"),
+    ] {
+        place.write("workspace/fusebox.toml", text);
+        refused(&place, &["trust", "workspace"], code, words);
+        assert!(text_of_trusted(&place).is_empty(), "{text}");
+    }
     std::fs::remove_file(place.path("workspace/fusebox.toml")).unwrap();
     std::os::unix::fs::symlink("../policy.toml", place.path("workspace/fusebox.toml")).unwrap();
     place.write("policy.toml", "");
     refused(&place, &["trust", "workspace"], "FBX-5006", "link");
     refused(&place, &["trust", "nowhere"], "FBX-5005", "nowhere");
+}
+
+fn text_of_trusted(place: &Place) -> String {
+    text(&place.fusebox(&["trust", "--list"]).stdout)
+}
+
+#[test]
+fn an_agent_changes_no_policy_of_a_project() {
+    let place = Place::new();
+    let edit = json!([step("edit_file", json!({ "path": "fusebox.toml", "new_content": "" }))]);
+    let (code, lines) = place.run_steps(&edit, &[]);
+    assert_eq!((code, &events(&lines, "step_skipped")[0]["by"]), (3, &json!(["built-in"])));
+}
+
+#[test]
+fn a_secret_in_a_command_is_not_echoed() {
+    let place = Place::new();
+    place.plan(&json!([step("run_command", json!({ "argv": ["echo", format!("X-Key: {}", aws_key())] }))]));
+    let output = place.fusebox(&["run", "plan.json", "--workspace", "workspace", "--approve", "all"]);
+    let shown = text(&output.stdout);
+    assert!(output.status.code() == Some(3) && shown.contains("not shown") && !shown.contains(&aws_key()), "{shown}");
 }
 
 #[test]

@@ -11,8 +11,10 @@ use similar::{ChangeTag, TextDiff};
 
 /// Longest line that is shown, in characters.
 const MAX_LINE: usize = 400;
+/// Longest text that is shown as a whole, in characters. What is cut says so.
+const MAX_TEXT: usize = 200_000;
 /// Most lines of one diff.
-const MAX_DIFF_LINES: usize = 400;
+const MAX_DIFF_LINES: usize = 2000;
 /// Largest text that is compared, in bytes.
 const MAX_DIFF_BYTES: usize = 1024 * 1024;
 /// How long it is compared; afterwards the difference is shown coarser than it is.
@@ -63,6 +65,19 @@ pub fn headline(effect: &Effect) -> String {
     }
 }
 
+/// What an effect does, without anything that could be the secret that it holds.
+pub fn hidden(effect: &Effect) -> String {
+    match effect {
+        Effect::Write { .. } | Effect::Remove { .. } | Effect::Read { .. } | Effect::Prompt { .. } => headline(effect),
+        Effect::Run { program, .. } => {
+            format!("runs {} with arguments that hold a secret, not shown", safe_line(program, MAX_LINE))
+        }
+        Effect::Net { .. } | Effect::Tool { .. } | Effect::Other { .. } => {
+            format!("does something ({}) that holds a secret, not shown", effect.name())
+        }
+    }
+}
+
 fn one(effect: &Effect, contents: &Contents) -> String {
     let mut shown = format!("{BOLD}{}{BOLD:#}\n", headline(effect));
     // Writing to a string cannot fail.
@@ -73,11 +88,18 @@ fn one(effect: &Effect, contents: &Contents) -> String {
         }
         Effect::Run { argv, program, cwd, env_names, shell_text } => {
             if let Some(text) = shell_text {
-                let _ = writeln!(shown, "{}", quoted_text(text, 16_000, "  │ "));
+                let _ = writeln!(shown, "{}", quoted_text(text, MAX_TEXT, "  │ "));
             }
-            let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();
             let line = |text: &str| safe_line(text, MAX_LINE);
-            writeln!(shown, "  arguments   {}", line(&words.join(" ")))
+            let words = quoted(argv);
+            let arguments = if words.chars().count() <= MAX_LINE {
+                writeln!(shown, "  arguments   {}", line(&words))
+            } else {
+                // Each word of a long command stands alone, and as a whole.
+                let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();
+                writeln!(shown, "  arguments\n{}", quoted_text(&words.join("\n"), MAX_TEXT, "  │ "))
+            };
+            arguments
                 .and_then(|()| writeln!(shown, "  program     {}", line(program)))
                 .and_then(|()| writeln!(shown, "  folder      {}", line(&cwd.to_string())))
                 .and_then(|()| writeln!(shown, "  environment {}", line(&env_names.join(" "))))
@@ -87,7 +109,7 @@ fn one(effect: &Effect, contents: &Contents) -> String {
         }
         Effect::Prompt { content, max_output_tokens, .. } => {
             let text = contents.get(content).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            let text = quoted_text(&text.unwrap_or_default(), 4000, "  │ ");
+            let text = quoted_text(&text.unwrap_or_default(), MAX_TEXT, "  │ ");
             writeln!(shown, "  at most {max_output_tokens} tokens come back\n{text}")
         }
         Effect::Tool { input, .. } => writeln!(shown, "  input {}", safe_line(input.as_str(), 4000)),
@@ -199,7 +221,7 @@ mod tests {
     #[test]
     fn a_long_diff_says_that_it_is_cut() {
         let mut contents = Contents::default();
-        let after = contents.insert("x\n".repeat(1000).into());
+        let after = contents.insert("x\n".repeat(2600).into());
         let shown = plain(&diff(None, &after, &contents));
         assert!(shown.ends_with("… 600 more lines are not shown\n"));
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fusebox::core::show::safe_line;
-use fusebox::{Error, Home, PROJECT_FILE, Trust};
+use fusebox::{Error, Home, Host, PROJECT_FILE, Trust};
 use serde_json::json;
 
 use crate::args::TrustArgs;
@@ -31,6 +31,11 @@ pub fn trust(args: &TrustArgs) -> Result<Exit, Error> {
         return Ok(Exit::Completed);
     }
     let (policy, digest) = trust.add(folder)?;
+    // What cannot be in force is not trusted: its guards load, and take their settings.
+    if let Err(error) = Host::builder().project(folder).build() {
+        trust.remove(folder)?;
+        return Err(error);
+    }
     tell(args.json, &json!({ "event": "trust", "folder": name, "digest": digest }), || {
         let text = toml_lines(&serde_json::to_value(&policy).unwrap_or_default());
         format!(

@@ -9,10 +9,10 @@ use fusebox::core::event::SkipReason;
 use fusebox::core::policy::GuardMode;
 use fusebox::core::run::StepState;
 use fusebox::core::show::{quoted_text, safe_line};
-use fusebox::{Event, OutputStream, Ruling, RunEnd, RunUpdate, Summary};
+use fusebox::{Decision, Effect, Event, OutputStream, Ruling, RunEnd, RunUpdate, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::effects_view::headline;
+use crate::effects_view::{headline, hidden};
 use crate::print;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -32,11 +32,13 @@ pub struct View {
     /// Output that has no line end yet, and the mark of what it is from.
     partial: String,
     mark: &'static str,
+    /// Effects that are being judged.
+    effects: Vec<Effect>,
 }
 
 impl View {
     pub fn new() -> Self {
-        Self { total: 0, spinner: None, partial: String::new(), mark: "│" }
+        Self { total: 0, spinner: None, partial: String::new(), mark: "│", effects: Vec::new() }
     }
 
     pub fn update(&mut self, update: &RunUpdate) {
@@ -63,11 +65,7 @@ impl View {
                 let words = safe_line(description, MAX_LINE);
                 self.line(&format!("\n{BOLD}{number}/{total} {}{BOLD:#} {words}", safe_line(step_type, 80)));
             }
-            Event::EffectsPreviewed { effects, .. } => {
-                for effect in effects {
-                    self.line(&format!("    {DIM}will:{DIM:#} {}", headline(effect)));
-                }
-            }
+            Event::EffectsPreviewed { effects, .. } => self.effects.clone_from(effects),
             Event::PlanJudged { guard, failure: Some(failure), .. } => {
                 self.line(&format!("    {WARN}{guard} failed: {}{WARN:#}", safe_line(failure, MAX_LINE)));
             }
@@ -97,6 +95,7 @@ impl View {
                 self.line(&format!("    {WARN}{guard} failed: {}{WARN:#}", safe_line(failure, MAX_LINE)));
             }
             Event::Decided { decision, .. } => {
+                self.tell_effects(decision);
                 let impact = decision.impact.map(|class| format!(", impact {class}")).unwrap_or_default();
                 match decision.ruling {
                     Ruling::Allow => self.line(&format!("    {GOOD}allowed{GOOD:#}{impact}")),
@@ -149,6 +148,17 @@ impl View {
                 self.line(&format!("    {BAD}✗ {word}{BAD:#}: {}", safe_line(message, 4000)));
             }
             _ => {}
+        }
+    }
+
+    /// What will happen, once it is known what guards say of it: what holds a secret is not echoed.
+    fn tell_effects(&mut self, decision: &Decision) {
+        for (index, effect) in std::mem::take(&mut self.effects).iter().enumerate() {
+            let index = u32::try_from(index).ok();
+            let findings = decision.reasons.iter().flat_map(|reason| &reason.findings);
+            let holds_secret = findings.clone().any(|finding| finding.code == "secret" && finding.effect == index);
+            let shown = if holds_secret { hidden(effect) } else { headline(effect) };
+            self.line(&format!("    {DIM}will:{DIM:#} {shown}"));
         }
     }
 

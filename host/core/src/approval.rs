@@ -63,8 +63,8 @@ impl Binding {
 }
 
 /// What actions have in common that a person may approve together: the step type, what is done to the world, why a
-/// person is asked, and how much it matters. A command is only of a kind with the very same command; a file that is
-/// changed is of a kind with any other file that is changed.
+/// person is asked, and how much it matters. A command or prompt is only of a kind with the very same one; a file that is
+/// changed is of a kind with any other file that is changed, unless a guard had something to say of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ApprovalKind {
     step_type: String,
@@ -78,8 +78,13 @@ impl ApprovalKind {
     /// The kind of an action with these effects, which a person is asked about for these reasons.
     #[must_use]
     pub fn of(action: &Action, effects: &[Effect], decision: &Decision) -> Self {
+        // What a guard says of this very action is part of the kind; of an estimate, only its class is.
+        let told = |by: &str, finding: &crate::Finding| match finding.code.as_str() {
+            "impact" | "needs-approval" => (by.to_owned(), finding.code.clone()),
+            _ => (by.to_owned(), format!("{}: {}", finding.code, finding.message)),
+        };
         let codes = |reason: &crate::gate::Reason| -> Vec<(String, String)> {
-            reason.findings.iter().map(|finding| (reason.by.clone(), finding.code.clone())).collect()
+            reason.findings.iter().map(|finding| told(&reason.by, finding)).collect()
         };
         Self {
             step_type: action.step_type.clone(),
@@ -97,10 +102,9 @@ fn kind_of_effect(effect: &Effect) -> String {
         Effect::Write { before: None, .. } => "create".to_owned(),
         Effect::Write { .. } => "change".to_owned(),
         Effect::Remove { .. } => "remove".to_owned(),
-        Effect::Prompt { model, .. } => json::canonical(&("prompt", model)),
         Effect::Net { method, host, port, .. } => json::canonical(&("net", method, host, port)),
         Effect::Tool { server, name, .. } => json::canonical(&("tool", server, name)),
-        Effect::Run { .. } | Effect::Other { .. } => json::canonical(effect),
+        Effect::Run { .. } | Effect::Prompt { .. } | Effect::Other { .. } => json::canonical(effect),
     }
 }
 

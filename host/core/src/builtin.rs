@@ -5,6 +5,9 @@ use crate::{Effect, Finding};
 /// Name under which built-in rules appear among those who judged.
 pub const NAME: &str = "built-in";
 
+/// Name of policy files: no agent may change one, or it could loosen what it is judged by.
+pub const POLICY_FILE: &str = "fusebox.toml";
+
 /// The program that no agent may run: it could approve itself.
 const OWN_PROGRAM: &str = "fusebox";
 
@@ -17,11 +20,20 @@ pub struct OwnPlaces {
     pub program: String,
 }
 
-/// Refuses an effect that the built-in rules forbid: running Fusebox itself, by whatever path or through a shell, and
-/// naming its home. A command can hide what it names from this rule; what it can reach is the process sandbox's matter.
+/// Refuses an effect that the built-in rules forbid: running Fusebox itself, by whatever path or through a shell, naming
+/// its home, and changing a policy file. A command can hide what it names from this rule; what it can reach is the process sandbox's matter.
 #[must_use]
 pub fn judge(effect: &Effect, own: &OwnPlaces) -> Option<Finding> {
-    let Effect::Run { argv, program, .. } = effect else { return None };
+    let (argv, program) = match effect {
+        Effect::Run { argv, program, .. } => (argv, program),
+        Effect::Write { path, .. } | Effect::Remove { path, .. }
+            if file_name(path.as_str()).eq_ignore_ascii_case(POLICY_FILE) =>
+        {
+            let message = format!("{path} is a policy of Fusebox: a person changes it, and trusts it anew");
+            return Some(Finding::error("own-policy", message));
+        }
+        _ => return None,
+    };
     let is_own_program = |word: &str| file_name(word).eq_ignore_ascii_case(OWN_PROGRAM);
     if is_own_program(program) || (!own.program.is_empty() && *program == own.program) {
         return Some(own_program(program));
@@ -88,5 +100,17 @@ mod tests {
         assert!(run(&["link"], "/opt/fusebox").is_some());
         assert!(run(&["link"], "/opt/bin/fb").is_some());
         assert!(run(&["ls", "fusebox-notes.md"], "/bin/ls").is_none());
+    }
+
+    #[test]
+    fn policy_files_are_not_for_agents() {
+        let own = OwnPlaces::default();
+        for path in ["fusebox.toml", "a/b/Fusebox.toml"] {
+            let path: crate::WorkspacePath = path.parse().unwrap();
+            assert!(judge(&Effect::Remove { path: path.clone(), before: None }, &own).is_some());
+            let write = Effect::Write { path: path.clone(), before: None, after: crate::Digest::ZERO, size: 0 };
+            assert!(judge(&write, &own).is_some());
+            assert!(judge(&Effect::Read { path }, &own).is_none());
+        }
     }
 }

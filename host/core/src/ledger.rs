@@ -145,6 +145,12 @@ impl Ledger {
         Ok(())
     }
 
+    /// The first budget of which more was spent than there was: what something took was only known afterwards.
+    #[must_use]
+    pub fn overspent(&self) -> Option<BudgetKind> {
+        self.lines.iter().find(|(_, line)| line.limit.is_some_and(|limit| line.spent > limit)).map(|(kind, _)| *kind)
+    }
+
     /// The first budget that cannot cover its amount.
     #[must_use]
     pub fn uncovered(&self, amounts: &Amounts) -> Option<BudgetKind> {

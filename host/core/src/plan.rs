@@ -78,7 +78,7 @@ pub struct Step {
     pub scope: Scope,
     /// The run can be rolled back to the state before this step.
     pub safe_point: bool,
-    /// Most retries, where policy retries at all; as many as policy says when left out.
+    /// Most retries, where policy retries at all; never more than policy says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
     /// Most wall time, in seconds.

@@ -32,18 +32,48 @@ pub fn safe_text(text: &str, max_chars: usize) -> String {
 #[must_use]
 pub fn safe_line(text: &str, max_chars: usize) -> String {
     let shown = safe_text(text, max_chars);
-    if !shown.contains(['\n', '\t', '␤', '␉']) {
+    if !shown.contains(['\n', '\t', '␤', '␉', '␠']) && !shown.contains(LONG_BLANK) {
         return shown;
     }
-    let own = shown.replace('␤', "\\u{2424}").replace('␉', "\\u{2409}");
-    own.replace('\n', "␤").replace('\t', "␉")
+    let own = shown.replace('␤', "\\u{2424}").replace('␉', "\\u{2409}").replace('␠', "\\u{2420}");
+    without_long_blanks(&own.replace('\n', "␤").replace('\t', "␉"))
 }
 
-/// As [`safe_text`], each line behind a margin: text of several lines cannot pass for lines of the host.
+/// So many blanks in a row could push what follows to the start of a new line of the screen.
+const LONG_BLANK: &str = "     ";
+
+/// A text in which each long run of blanks is a number of them.
+fn without_long_blanks(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(LONG_BLANK) {
+        let (before, blanks) = rest.split_at(at);
+        let after = blanks.trim_start_matches(' ');
+        let _ = write!(shown, "{before}␠×{}␠", blanks.len() - after.len());
+        rest = after;
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// Characters of a quoted line; a longer one is broken, so that a narrow screen does not break it in front of the margin.
+const QUOTED_COLUMNS: usize = 72;
+
+/// As [`safe_text`], each line behind a margin: text of several lines, or of one that fills several lines of the screen,
+/// cannot pass for lines of the host.
 #[must_use]
 pub fn quoted_text(text: &str, max_chars: usize, margin: &str) -> String {
-    let shown = safe_text(text, max_chars);
-    shown.lines().map(|line| format!("{margin}{line}")).collect::<Vec<_>>().join("\n")
+    let shown = safe_text(text, max_chars).replace('\t', "    ");
+    let mut lines: Vec<String> = Vec::new();
+    for line in shown.lines() {
+        let chars: Vec<char> = line.chars().collect();
+        let pieces = chars.chunks(QUOTED_COLUMNS).map(|piece| format!("{margin}{}", piece.iter().collect::<String>()));
+        lines.extend(pieces);
+        if chars.is_empty() {
+            lines.push(margin.to_owned());
+        }
+    }
+    lines.join("\n")
 }
 
 fn misleads(c: char) -> bool {
@@ -55,6 +85,9 @@ fn misleads(c: char) -> bool {
         // Zero-width characters, direction marks, line and paragraph separators, embeddings, isolates.
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => true,
         // Variation selectors, interlinear annotations, tags, private use.
+        // Khmer inherent vowels, Mongolian selectors, blank Braille, invisible marks of notes and shorthand.
+        '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{1bca0}'..='\u{1bca3}' => true,
+        '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' => true,
         '\u{fe00}'..='\u{fe0f}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}' => true,
         '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}' => true,
         _ => false,
@@ -76,6 +109,10 @@ mod tests {
         assert_eq!(safe_line("a␤b", 100), "a\\u{2424}b");
         assert_eq!(safe_text("\\u{1b}", 100), "\\u{5c}u{1b}");
         assert_eq!(quoted_text("a\nb", 100, "| "), "| a\n| b");
+        assert_eq!(quoted_text(&"x".repeat(100), 200, "| ").lines().count(), 2, "behind the margin, however long");
+        assert_eq!(safe_line("a      b", 100), "a␠×6␠b");
+        assert_eq!(safe_line("␠×6␠", 100), "\\u{2420}×6\\u{2420}");
+        assert_eq!(safe_line("\u{2800}\u{17b4}", 100), "\\u{2800}\\u{17b4}");
         assert_eq!(safe_line("\u{9b}31m", 100), "\\u{9b}31m");
     }
 

@@ -448,3 +448,33 @@ async fn a_missing_key_is_told_to_whoever_asks() {
         assert!(failure(&done).contains(named), "{done:?}");
     }
 }
+
+#[tokio::test]
+async fn a_key_that_is_echoed_where_no_text_belongs_does_not_show() {
+    let escaped: String = KEY.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+    for (status, body) in [
+        ("200 OK", format!(r#"{{"choices":"{KEY}"}}"#)),
+        ("200 OK", format!(r#"{{"choices":[{{"message":{{"content":"x"}}}}],"usage":"{KEY}"}}"#)),
+        ("401 Unauthorized", format!(r#"{{"error":{{"message":"{escaped}"}}}}"#)),
+        ("401 Unauthorized", format!("bad key {escaped}")),
+        ("401 Unauthorized", format!("bad key {}", &KEY[..KEY.len() - 1])),
+        ("401 Unauthorized", format!("{}{KEY}", "x".repeat(290))),
+    ] {
+        let (done, _) = ask_server(vec![http(status, "", &body)], json!({ "retries": 0 })).await;
+        let said = failure(&done);
+        assert!(!said.contains(&KEY[..12]) && !said.contains("u0073"), "{body}: {said}");
+    }
+    let event = Act::Send(stream(&[&format!(r#"{{"choices":"{KEY}"}}"#)]));
+    let (done, _) = ask_server(vec![event], json!({ "retries": 0 })).await;
+    assert!(!failure(&done).contains(&KEY[..12]), "{done:?}");
+}
+
+#[tokio::test]
+async fn an_answer_without_usage_that_is_longer_than_was_asked_for_is_counted_whole() {
+    let long = http("200 OK", "", &json!({ "choices": [{ "message": { "content": "x".repeat(5000) } }] }).to_string());
+    let server = Server::new(vec![long]).await;
+    let gateway = gateway(&policy("openai", &[&server.address], &json!({})));
+    let quote = gateway.quote("m", 5, 10, Form::Text, Money::Unlimited).unwrap();
+    let done = quote.complete(ModelRequest { prompt: "hello", schema: None }, &mut |_| {}).await;
+    assert_eq!(done.spent[&BudgetKind::Tokens], 5 + 5000);
+}

@@ -168,6 +168,17 @@ pub enum Error {
         /// Its type.
         step_type: String,
     },
+    /// A project's policy that was trusted is not what it was then.
+    #[error(
+        "the policy {file} was trusted and has changed since, or is gone. Look at it, then run `fusebox trust {folder}`, or \
+         `fusebox trust --revoke {folder}` to go on without it"
+    )]
+    TrustBroken {
+        /// The file.
+        file: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+    },
 }
 
 fusebox_core::error_codes!(Error {
@@ -191,6 +202,7 @@ fusebox_core::error_codes!(Error {
     NoPreview => "FBX-5018",
     InputTooLarge => "FBX-5019",
     NoModel => "FBX-5020",
+    TrustBroken => "FBX-5021",
 });
 
 impl Error {

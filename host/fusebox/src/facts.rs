@@ -87,11 +87,28 @@ pub fn run(argv: Vec<String>, cwd: &str, workspace: &Workspace, environment: &En
 
 /// The line that a command hands to a shell. Whoever proposes the command has no say in it.
 fn shell_text(argv: &[String]) -> Option<String> {
-    let [program, option, text] = argv else { return None };
+    let (program, arguments) = argv.split_first()?;
     let name = program.rsplit('/').next().unwrap_or(program);
-    let is_shell = ["sh", "ash", "bash", "dash", "ksh", "zsh"].contains(&name);
-    (is_shell && option == "-c").then(|| text.clone())
+    if !SHELLS.contains(&name) {
+        return None;
+    }
+    // The first word that is no option, wherever `-c` stands among the options (POSIX, `sh`).
+    let mut words = arguments.iter().peekable();
+    let mut is_handed = false;
+    while let Some(word) = words.next_if(|word| word.len() > 1 && word.starts_with(['-', '+'])) {
+        if word == "--" {
+            break;
+        }
+        is_handed |= word.starts_with('-') && !word.starts_with("--") && word.contains('c');
+        if !word.starts_with("--") && (word.ends_with('o') || word.ends_with('O')) {
+            words.next();
+        }
+    }
+    words.next().filter(|_| is_handed).cloned()
 }
+
+/// Programs that run a line they are handed.
+const SHELLS: [&str; 11] = ["sh", "ash", "bash", "dash", "ksh", "mksh", "rbash", "zsh", "fish", "csh", "tcsh"];
 
 /// Digest of a file as it is now; its bytes are kept, so that people can be shown what changes.
 fn current(
@@ -120,5 +137,15 @@ mod tests {
         assert_eq!(text(&["/bin/sh", "-c", "a | b"]), Some("a | b".to_owned()));
         assert_eq!(text(&["cat", "-c", "a | b"]), None);
         assert_eq!(text(&["sh", "script"]), None);
+        for argv in [
+            &["sh", "-c", "-e", "line"][..],
+            &["sh", "-c", "--", "line"],
+            &["sh", "+e", "-c", "line"],
+            &["bash", "-lc", "line"],
+            &["bash", "-co", "pipefail", "line"],
+            &["sh", "-c", "line", "name", "more"],
+        ] {
+            assert_eq!(text(argv), Some("line".to_owned()), "{argv:?}");
+        }
     }
 }

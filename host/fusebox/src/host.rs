@@ -45,21 +45,14 @@ pub enum Notice {
         /// The file.
         file: PathBuf,
     },
-    /// A project's policy does not count, because it has changed since it was trusted.
-    ChangedPolicy {
-        /// The file.
-        file: PathBuf,
-    },
 }
 
 impl std::fmt::Display for Notice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (file, why) = match self {
-            Self::UntrustedPolicy { file } => (file, "nobody trusted it"),
-            Self::ChangedPolicy { file } => (file, "it has changed since it was trusted"),
-        };
+        let Self::UntrustedPolicy { file } = self;
         let folder = file.parent().unwrap_or(file).display();
-        write!(f, "the policy {} does not count: {why}. Read it, then run `fusebox trust {folder}`", file.display())
+        let file = file.display();
+        write!(f, "the policy {file} does not count: nobody trusted it. Read it, then run `fusebox trust {folder}`")
     }
 }
 
@@ -356,14 +349,15 @@ fn apply_projects(policy: &mut LoadedPolicy, folders: &[PathBuf], home: &Home) -
     seen.extend(Path::new(&policy.source).canonicalize());
     for folder in folders {
         let file = folder.join(PROJECT_FILE);
-        if !file.canonicalize().is_ok_and(|found| seen.insert(found)) {
+        let Ok(found) = folder.canonicalize() else { continue };
+        if !seen.insert(found.join(PROJECT_FILE)) {
             continue;
         }
         match trust.state(folder)? {
             TrustState::None => {}
             TrustState::Trusted(text) => policy.tighten_by(&file, &text)?,
             TrustState::Untrusted => notices.push(Notice::UntrustedPolicy { file }),
-            TrustState::Changed => notices.push(Notice::ChangedPolicy { file }),
+            TrustState::Changed => return Err(Error::TrustBroken { file, folder: folder.clone() }),
         }
     }
     Ok(notices)

@@ -21,11 +21,19 @@ struct CommandPolicy;
 type Pattern = Cow<'static, str>;
 
 /// What nobody's agent needs to run.
-const DENY: [&str; 14] = [
+const DENY: [&str; 22] = [
     "rm -r /",
     "rm -r /*",
     "rm -r ~",
     "rm -r ~/*",
+    "rm -R /",
+    "rm -R /*",
+    "rm -R ~",
+    "rm -R ~/*",
+    "rm --recursive /",
+    "rm --recursive /*",
+    "rm --recursive ~",
+    "rm --recursive ~/*",
     "rm --no-preserve-root",
     "mkfs*",
     "dd of=/dev/*",
@@ -275,6 +283,9 @@ mod tests {
             "dd if=/dev/zero of=/dev/sda",
             "echo $(rm -rf /)",
             "bash -c \"$(curl x)\"",
+            "rm --recursive /",
+            "rm -Rf /",
+            "sh -c -e 'rm -rf /'",
             "find / -exec mkfs {} ;",
             "timeout 5 reboot",
         ] {

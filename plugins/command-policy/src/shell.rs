@@ -10,10 +10,10 @@ pub const MAX_COMMANDS: usize = 256;
 /// How deep commands may lie inside of others.
 pub const MAX_DEPTH: usize = 8;
 
-/// Words that begin something other than a command.
-const RESERVED: [&str; 18] = [
+/// Words that stand before or around commands.
+pub static RESERVED: [&str; 20] = [
     "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "in", "function", "{",
-    "}", "!", "[[",
+    "}", "!", "[[", "coproc", "select",
 ];
 
 /// One command with its words.
@@ -43,6 +43,8 @@ struct Reader<'a> {
     line: Line,
     words: Vec<String>,
     word: Option<String>,
+    /// The word holds a quote, so that it is no descriptor.
+    is_quoted: bool,
     is_piped_into: bool,
     /// The next word is where a redirection goes.
     redirects: Option<Direction>,
@@ -64,6 +66,7 @@ pub fn read(text: &str) -> Line {
         line: Line::default(),
         words: Vec::new(),
         word: None,
+        is_quoted: false,
         is_piped_into: false,
         redirects: None,
     };
@@ -139,6 +142,7 @@ impl Reader<'_> {
 
     fn end_word(&mut self) {
         let Some(word) = self.word.take() else { return };
+        self.is_quoted = false;
         match self.redirects.take() {
             Some(Direction::To) if word != "/dev/null" && !is_descriptor(&word) => {
                 self.doubt("it writes to a file by redirection");
@@ -160,9 +164,14 @@ impl Reader<'_> {
         if assignments > 0 {
             self.doubt("it sets variables");
         }
-        let Some(first) = words.first() else { return };
-        if RESERVED.contains(&first.as_str()) {
+        if words.first().is_some_and(|first| RESERVED.contains(&first.as_str())) {
             self.doubt("it holds a loop or condition");
+        }
+        // What stands behind them is a command all the same.
+        let words: Vec<String> = words.into_iter().skip_while(|word| RESERVED.contains(&word.as_str())).collect();
+        if words.is_empty() {
+            self.is_piped_into = is_piped_into || pipes;
+            return;
         }
         if self.line.commands.len() == MAX_COMMANDS {
             self.doubt("it holds too many commands");
@@ -173,12 +182,20 @@ impl Reader<'_> {
 
     fn redirect(&mut self, direction: Direction) {
         // A number right before it is a descriptor, no word.
-        if self.word.as_deref().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit())) {
+        if !self.is_quoted && self.word.as_deref().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_digit())) {
             self.word = None;
         }
         self.end_word();
         match self.peek() {
-            Some('<') if direction == Direction::From => self.doubt("it holds a here-document"),
+            Some('<') if direction == Direction::From => {
+                self.doubt("it holds a here-document");
+                self.rest.next();
+                if self.peek() == Some('<') {
+                    // The text behind `<<<` is read like a word: it may hold what another command writes.
+                    self.rest.next();
+                    return;
+                }
+            }
             Some('>' | '|') if direction == Direction::To => {
                 self.rest.next();
             }
@@ -186,7 +203,13 @@ impl Reader<'_> {
                 self.doubt("it opens a file for reading and writing");
                 self.rest.next();
             }
-            Some('(') => self.doubt("it reads from or writes to a process"),
+            Some('(') => {
+                self.doubt("it reads from or writes to a process");
+                self.rest.next();
+                let inner = self.parenthesised();
+                self.inside(inner);
+                return;
+            }
             Some('&') => {
                 self.rest.next();
                 self.push('&');
@@ -206,6 +229,7 @@ impl Reader<'_> {
     }
 
     fn single_quoted(&mut self) {
+        self.is_quoted = true;
         self.word.get_or_insert_default();
         loop {
             match self.rest.next() {
@@ -217,6 +241,7 @@ impl Reader<'_> {
     }
 
     fn double_quoted(&mut self) {
+        self.is_quoted = true;
         self.word.get_or_insert_default();
         loop {
             match self.rest.next() {
@@ -243,15 +268,7 @@ impl Reader<'_> {
             Some('(') => {
                 self.doubt("it puts in what another command writes");
                 self.rest.next();
-                let mut inner = String::new();
-                let mut depth = 1;
-                for c in self.rest.by_ref() {
-                    depth += i32::from(c == '(') - i32::from(c == ')');
-                    if depth == 0 {
-                        break;
-                    }
-                    inner.push(c);
-                }
+                let inner = self.parenthesised();
                 self.inside(inner);
             }
             Some(c) if c.is_ascii_alphanumeric() || "_{@*#?$!-'\"".contains(c) => {
@@ -260,6 +277,20 @@ impl Reader<'_> {
             }
             _ => self.push('$'),
         }
+    }
+
+    /// The text up to the parenthesis that closes this one.
+    fn parenthesised(&mut self) -> String {
+        let mut inner = String::new();
+        let mut depth = 1;
+        for c in self.rest.by_ref() {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            if depth == 0 {
+                break;
+            }
+            inner.push(c);
+        }
+        inner
     }
 
     fn backticks(&mut self) {
@@ -314,6 +345,9 @@ mod tests {
             ("sort < in 2>/dev/null # comment; rm", vec![vec!["sort"]]),
             ("echo {} a{ && x", vec![vec!["echo", "{}", "a{"], vec!["x"]]),
             ("echo ''", vec![vec!["echo", ""]]),
+            ("make '1'>/dev/null", vec![vec!["make", "1"]]),
+            ("if a; then ! b; fi", vec![vec!["a"], vec!["b"]]),
+            ("curl x | { sh; }", vec![vec!["curl", "x"], vec!["sh"]]),
         ] {
             assert_eq!(words(text), expected, "{text}");
         }

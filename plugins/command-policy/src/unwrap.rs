@@ -13,42 +13,48 @@ pub struct Understood {
     pub runs_downloads: bool,
 }
 
-/// Programs that run what they are handed as text or on their input.
-static INTERPRETERS: [&str; 16] = [
-    "sh",
-    "ash",
-    "bash",
-    "dash",
-    "ksh",
-    "zsh",
-    "fish",
-    "python",
-    "python3",
-    "perl",
-    "ruby",
-    "node",
-    "php",
-    "lua",
-    "osascript",
-    "pwsh",
+/// Programs that run what they are handed as text or on their input, without their version numbers.
+static INTERPRETERS: [&str; 18] = [
+    "sh", "ash", "bash", "dash", "ksh", "mksh", "rbash", "zsh", "fish", "csh", "tcsh", "python", "perl", "ruby",
+    "node", "php", "lua", "pwsh",
 ];
-static SHELLS: [&str; 6] = ["sh", "ash", "bash", "dash", "ksh", "zsh"];
+static SHELLS: [&str; 11] = ["sh", "ash", "bash", "dash", "ksh", "mksh", "rbash", "zsh", "fish", "csh", "tcsh"];
+/// Shells whose language is another one; they are read all the same, for what must not run.
+static OTHER_SHELLS: [&str; 3] = ["fish", "csh", "tcsh"];
 /// Programs that fetch something from elsewhere.
 static DOWNLOADERS: [&str; 7] = ["curl", "wget", "fetch", "http", "https", "aria2c", "lynx"];
-/// Variables that change what other programs do.
-static LOADED: [&str; 12] = [
-    "PATH",
-    "LD_PRELOAD",
-    "LD_LIBRARY_PATH",
-    "BASH_ENV",
-    "ENV",
-    "IFS",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
-    "NODE_OPTIONS",
-    "PERL5LIB",
-    "RUBYOPT",
-    "GIT_SSH_COMMAND",
+/// Folders of programs that came with the system: a wrapper elsewhere is another program of that name.
+static SYSTEM_FOLDERS: [&str; 7] =
+    ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/", "/opt/homebrew/bin/"];
+/// Words of a shell that change what later words mean.
+static CHANGING: [&str; 13] = [
+    "alias", "unalias", "trap", "export", "declare", "typeset", "local", "readonly", "set", "shopt", "enable", "hash",
+    "bind",
+];
+/// Programs that run others in ways that are not taken apart here.
+static RUNNERS: [&str; 22] = [
+    "watch",
+    "parallel",
+    "script",
+    "flock",
+    "chroot",
+    "unshare",
+    "nsenter",
+    "strace",
+    "ltrace",
+    "gdb",
+    "taskset",
+    "setarch",
+    "prlimit",
+    "systemd-run",
+    "setpriv",
+    "capsh",
+    "chrt",
+    "firejail",
+    "bwrap",
+    "ssh-agent",
+    "xvfb-run",
+    "rlwrap",
 ];
 
 /// What a command with these words comes to.
@@ -69,6 +75,8 @@ enum Inner {
     Command(Vec<String>),
     /// Another command, with more words that nobody knows yet.
     OpenEnded(Vec<String>),
+    /// Several commands, with more words that nobody knows yet.
+    Several(Vec<Vec<String>>),
     /// A shell line.
     Line(String),
     /// Nothing: it is a command of its own.
@@ -91,26 +99,32 @@ impl Understood {
         if name.is_empty() {
             return self.doubt("a command has no name".to_owned());
         }
-        if first.contains("$") {
+        if first.contains('$') {
             self.doubt("what it runs is not known before".to_owned());
         }
+        if shell::RESERVED.contains(&first.as_str()) || CHANGING.contains(&first.as_str()) {
+            self.doubt(format!("{name} changes what other words mean"));
+        }
+        let is_of_the_system =
+            !first.contains('/') || SYSTEM_FOLDERS.iter().any(|folder| first.strip_prefix(folder) == Some(&name));
         let arguments = command.words.get(1..).unwrap_or_default();
-        let open_ended = command.open_ended;
-        match self.inner(&name, arguments) {
-            Inner::Command(words) => {
-                self.add(Command { words, ..command }, depth + 1);
-            }
-            Inner::OpenEnded(words) => {
-                self.add(Command { words, open_ended: true, ..command }, depth + 1);
+        let inner = self.inner(&name, arguments);
+        if !matches!(inner, Inner::Own) && !is_of_the_system {
+            self.doubt(format!("{name} is not the one that came with the system"));
+        }
+        if !matches!(inner, Inner::Own) && command.open_ended {
+            self.doubt(format!("{name} runs what nobody knows before"));
+        }
+        match inner {
+            Inner::Command(words) => self.add(Command { words, ..command }, depth + 1),
+            Inner::OpenEnded(words) => self.add(Command { words, open_ended: true, ..command }, depth + 1),
+            Inner::Several(all) => {
+                for words in all {
+                    self.add(Command { words, open_ended: true, is_piped_into: command.is_piped_into }, depth + 1);
+                }
             }
             Inner::Line(text) => self.add_line(&text, depth + 1),
-            Inner::Own => {
-                self.commands.push(command);
-                return;
-            }
-        }
-        if open_ended {
-            self.doubt(format!("{name} runs what nobody knows before"));
+            Inner::Own => self.commands.push(command),
         }
     }
 
@@ -159,37 +173,76 @@ impl Understood {
         match name {
             _ if SHELLS.contains(&name) => self.shell(name, arguments),
             "env" => self.env(arguments),
-            "nohup" | "exec" | "builtin" | "unbuffer" | "chronic" => self.after_options(name, arguments, &[], 0),
+            "nohup" | "builtin" | "unbuffer" | "chronic" | "setsid" => {
+                self.after_options(name, arguments, Options::default())
+            }
+            "exec" => self.after_options(name, arguments, Options { flags: &["-c", "-l"], ..Options::default() }),
             "command" if arguments.first().is_some_and(|word| word == "-v" || word == "-V") => Inner::Own,
-            "command" => self.after_options(name, arguments, &[], 0),
-            "setsid" | "time" => self.after_options(name, arguments, &["-o", "-f"], 0),
-            "nice" => self.after_options(name, arguments, &["-n", "--adjustment"], 0),
-            "ionice" => self.after_options(name, arguments, &["-c", "-n", "-p"], 0),
-            "stdbuf" => self.after_options(name, arguments, &["-i", "-o", "-e"], 0),
-            "timeout" => self.after_options(name, arguments, &["-s", "--signal", "-k", "--kill-after"], 1),
+            "command" | "time" => self.after_options(name, arguments, Options { flags: &["-p"], ..Options::default() }),
+            "nice" => {
+                let options =
+                    Options { valued: &["-n", "--adjustment"], joined: &["-n", "--adjustment="], ..Options::default() };
+                self.after_options(name, arguments, options)
+            }
+            "ionice" => {
+                let joined = &["-c", "-n", "--class=", "--classdata="];
+                let options = Options {
+                    flags: &["-t"],
+                    valued: &["-c", "-n", "--class", "--classdata"],
+                    joined,
+                    ..Options::default()
+                };
+                self.after_options(name, arguments, options)
+            }
+            "stdbuf" => {
+                let joined = &["-i", "-o", "-e", "--input=", "--output=", "--error="];
+                let valued = &["-i", "-o", "-e", "--input", "--output", "--error"];
+                self.after_options(name, arguments, Options { valued, joined, ..Options::default() })
+            }
+            "timeout" => {
+                let flags = &["--foreground", "--preserve-status", "-v", "--verbose"];
+                let joined = &["-s", "-k", "--signal=", "--kill-after="];
+                let valued = &["-s", "--signal", "-k", "--kill-after"];
+                self.after_options(name, arguments, Options { flags, valued, joined, skip: 1 })
+            }
             "sudo" | "doas" | "pkexec" | "runuser" | "su" => {
                 self.doubt(format!("{name} runs it as somebody else"));
-                self.after_options(name, arguments, &["-u", "-g", "-h", "-p", "-C", "-r", "-t", "-U", "-D", "-R"], 0)
+                let flags = &["-n", "-E", "-H", "-S", "-k", "-b", "-A", "-i", "-s"];
+                let valued = &["-u", "-g", "-h", "-p", "-C", "-r", "-t", "-U", "-D", "-R", "-c"];
+                self.after_options(name, arguments, Options { flags, valued, ..Options::default() })
             }
             "xargs" => {
-                let valued = ["-I", "-i", "-n", "-P", "-d", "-E", "-L", "-s", "-a", "--max-args", "--max-procs"];
-                match self.after_options(name, arguments, &valued, 0) {
+                let flags = &["-0", "-r", "-t", "-x", "-i", "-e", "-l", "--null", "--no-run-if-empty", "--verbose"];
+                let valued =
+                    &["-I", "-n", "-P", "-d", "-E", "-L", "-s", "-a", "--max-args", "--max-procs", "--max-chars"];
+                let joined =
+                    &["-I", "-n", "-P", "-d", "-E", "-L", "-s", "-i", "-e", "-l", "--max-args=", "--max-procs="];
+                match self.after_options(name, arguments, Options { flags, valued, joined, skip: 0 }) {
                     Inner::Command(words) => Inner::OpenEnded(words),
                     other => other,
                 }
             }
-            "busybox" | "toybox" => match arguments.first() {
-                Some(_) => Inner::Command(arguments.to_vec()),
-                None => Inner::Own,
-            },
+            "busybox" | "toybox" if !arguments.is_empty() => Inner::Command(arguments.to_vec()),
             "find" => self.find(arguments),
-            "watch" | "parallel" | "script" | "flock" | "chroot" | "unshare" | "nsenter" | "strace" | "ltrace"
-            | "gdb" => {
+            _ if RUNNERS.contains(&name) => {
                 self.doubt(format!("{name} runs other commands"));
                 Inner::Own
             }
             "eval" | "source" | "." => {
                 self.doubt(format!("{name} runs text as commands"));
+                Inner::Own
+            }
+            "git" => {
+                let handed = |word: &&String| {
+                    ["-c", "--config-env", "--exec-path"].iter().any(|option| word.starts_with(option))
+                };
+                if arguments
+                    .iter()
+                    .take_while(|word| word.starts_with('-') || word.contains('='))
+                    .any(|word| handed(&word))
+                {
+                    self.doubt("git is handed settings, which may name commands".to_owned());
+                }
                 Inner::Own
             }
             _ => {
@@ -199,31 +252,43 @@ impl Understood {
         }
     }
 
+    /// What a shell is handed behind `-c`: the first word that is no option, wherever `-c` stands among the options.
     fn shell(&mut self, name: &str, arguments: &[String]) -> Inner {
-        let mut words = arguments.iter();
-        while let Some(word) = words.next() {
-            match word.strip_prefix('-') {
-                Some(flags) if !word.starts_with("--") && flags.contains('c') => {
-                    return match words.next() {
-                        Some(text) => Inner::Line(text.clone()),
-                        None => {
-                            self.doubt(format!("{name} -c has nothing to run"));
-                            Inner::Own
-                        }
-                    };
-                }
-                Some("o") => drop(words.next()),
-                Some(flags) if !flags.is_empty() && flags.bytes().all(|flag| b"eluvxn".contains(&flag)) => {}
-                Some(_) => {
-                    self.doubt(format!("{name} has options that are not understood"));
-                    return Inner::Own;
-                }
-                // A script: what it does is in the file.
-                None => return Inner::Own,
+        if OTHER_SHELLS.contains(&name) {
+            self.doubt(format!("{name} has a language of its own"));
+        }
+        let mut words = arguments.iter().peekable();
+        let mut is_line = false;
+        while let Some(word) = words.next_if(|word| word.len() > 1 && (word.starts_with('-') || word.starts_with('+')))
+        {
+            if word == "--" {
+                break;
+            }
+            if word.starts_with("--") {
+                self.doubt(format!("{name} has options that are not understood"));
+                continue;
+            }
+            let flags = word.get(1..).unwrap_or_default();
+            is_line |= word.starts_with('-') && flags.contains('c');
+            if flags.contains('s') {
+                self.doubt(format!("{name} runs what it reads"));
+            }
+            if !flags.bytes().all(|flag| b"abcefhiklmnopstuvxCDEHPT".contains(&flag)) {
+                self.doubt(format!("{name} has options that are not understood"));
+            }
+            if flags.ends_with('o') || flags.ends_with('O') {
+                words.next();
             }
         }
-        self.doubt(format!("{name} runs what it reads"));
-        Inner::Own
+        match (words.next(), is_line) {
+            (Some(text), true) => Inner::Line(text.clone()),
+            // A script: what it does is in the file.
+            (Some(_), false) => Inner::Own,
+            (None, _) => {
+                self.doubt(format!("{name} runs what it reads"));
+                Inner::Own
+            }
+        }
     }
 
     fn env(&mut self, arguments: &[String]) -> Inner {
@@ -231,20 +296,18 @@ impl Understood {
         while let Some(word) = words.peek() {
             match word.as_str() {
                 "-i" | "-" | "-0" | "--ignore-environment" => drop(words.next()),
-                "-u" | "--unset" | "-C" | "--chdir" => {
+                "-u" | "--unset" => {
                     words.next();
                     words.next();
                 }
+                "--" => drop(words.next()),
                 word if shell::is_assignment(word) => {
-                    let name = word.split_once('=').map(|(name, _)| name).unwrap_or_default();
-                    if LOADED.contains(&name) {
-                        self.doubt(format!("it sets {name}, which changes what programs do"));
-                    }
+                    self.doubt("it sets variables, which change what programs do".to_owned());
                     words.next();
                 }
                 word if word.starts_with('-') => {
                     self.doubt("env has options that are not understood".to_owned());
-                    return Inner::Own;
+                    words.next();
                 }
                 _ => return Inner::Command(words.cloned().collect()),
             }
@@ -252,27 +315,24 @@ impl Understood {
         Inner::Own
     }
 
-    /// The command behind options, of which some take a value, and behind so many other words.
-    fn after_options(&mut self, name: &str, arguments: &[String], valued: &[&str], skip: usize) -> Inner {
+    /// The command behind a wrapper's options. An option that is not known is a doubt.
+    fn after_options(&mut self, name: &str, arguments: &[String], options: Options<'_>) -> Inner {
         let mut words = arguments.iter().peekable();
-        while let Some(word) = words.peek().filter(|word| word.starts_with('-') && word.len() > 1) {
-            if *word == "--" {
-                words.next();
+        while let Some(word) = words.next_if(|word| word.starts_with('-') && word.len() > 1) {
+            if word == "--" {
                 break;
             }
-            let takes_value = valued.contains(&word.as_str());
-            let is_known = takes_value
-                || valued.iter().any(|option| word.starts_with(*option))
-                || word.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-            if !is_known {
+            let is_numeric = word.bytes().skip(1).all(|byte| byte.is_ascii_digit());
+            if options.valued.contains(&word.as_str()) {
+                words.next();
+            } else if !(options.flags.contains(&word.as_str())
+                || options.joined.iter().any(|option| word.starts_with(*option))
+                || (name == "nice" && is_numeric))
+            {
                 self.doubt(format!("{name} has options that are not understood"));
             }
-            words.next();
-            if takes_value {
-                words.next();
-            }
         }
-        for _ in 0..skip {
+        for _ in 0..options.skip {
             words.next();
         }
         let inner: Vec<String> = words.cloned().collect();
@@ -281,35 +341,32 @@ impl Understood {
 
     fn find(&mut self, arguments: &[String]) -> Inner {
         let mut words = arguments.iter();
+        let mut all = Vec::new();
         while let Some(word) = words.next() {
             match word.as_str() {
                 "-exec" | "-execdir" | "-ok" | "-okdir" => {
-                    let inner: Vec<String> =
-                        words.by_ref().take_while(|word| *word != ";" && *word != "+").cloned().collect();
-                    if arguments.iter().filter(|word| word.starts_with("-exec") || word.starts_with("-ok")).count() > 1
-                    {
-                        self.doubt("find runs several commands".to_owned());
-                    }
-                    return Inner::OpenEnded(inner);
+                    all.push(words.by_ref().take_while(|word| *word != ";" && *word != "+").cloned().collect());
                 }
-                "-delete" => return Inner::OpenEnded(vec!["rm".to_owned()]),
+                "-delete" => all.push(vec!["rm".to_owned()]),
                 "-fprint" | "-fprint0" | "-fprintf" | "-fls" => self.doubt("find writes to a file".to_owned()),
                 _ => {}
             }
         }
-        Inner::Own
+        if all.is_empty() { Inner::Own } else { Inner::Several(all) }
     }
 
-    /// Whether an interpreter is handed its program as text.
+    /// Whether an interpreter is handed its program as text, or reads it.
     fn interpreter(&mut self, name: &str, arguments: &[String]) {
-        let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-        let options: &[&str] = match plain {
-            "python" | "pypy" | "lua" => &["-c", "-e", "-"],
-            "perl" => &["-e", "-E", "-"],
-            "ruby" => &["-e", "-"],
-            "node" | "deno" | "bun" => &["-e", "--eval", "-p", "--print", "eval", "-"],
-            "php" => &["-r", "-B", "-R", "-E"],
-            "osascript" | "pwsh" => &["-e", "-c", "-Command", "-"],
+        // Options that hand over code, and those that take a value which is no code.
+        let (code, valued): (&[&str], &[&str]) = match plain_name(name) {
+            "python" | "pypy" => (&["-c"], &["-X", "-W"]),
+            "perl" => (&["-e", "-E"], &["-I", "-M"]),
+            "ruby" => (&["-e"], &["-I", "-r"]),
+            "node" | "deno" | "bun" => (&["-e", "-p", "--eval", "--print", "eval"], &["-r", "--require"]),
+            "php" => (&["-r", "-B", "-R", "-E"], &["-d", "-c"]),
+            "lua" => (&["-e"], &["-l"]),
+            "osascript" => (&["-e"], &[]),
+            "pwsh" => (&["-c", "-Command", "-EncodedCommand"], &[]),
             "awk" | "gawk" | "mawk" => {
                 let runs = |word: &String| word.contains("system") || word.contains('|') || word.contains("getline");
                 if arguments.iter().any(runs) {
@@ -319,24 +376,48 @@ impl Understood {
             }
             _ => return,
         };
-        // Options of the script itself come behind its name.
-        let own = arguments.iter().take_while(|word| word.starts_with('-') || *word == "eval");
-        let is_handed = |word: &String| {
-            options.contains(&word.as_str())
-                || (word.starts_with('-')
-                    && !word.starts_with("--")
-                    && options.iter().any(|option| {
-                        option.len() == 2 && word.ends_with(option.trim_start_matches('-')) && *option != "-"
-                    }))
-        };
-        if own.clone().any(is_handed) {
-            self.doubt(format!("{name} runs code that it is handed"));
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            let hands_over = code.iter().any(|option| {
+                let is_short = option.len() == 2 && option.starts_with('-') && !word.starts_with("--");
+                let in_cluster = is_short && word.starts_with('-') && word.contains(option.trim_start_matches('-'));
+                word == option || in_cluster || word.starts_with(&format!("{option}="))
+            });
+            match word.as_str() {
+                "-m" if plain_name(name) == "python" => return,
+                "--version" | "-V" | "-v" | "--help" | "-h" => return,
+                word if valued.contains(&word) => drop(words.next()),
+                _ if hands_over => return self.doubt(format!("{name} runs code that it is handed")),
+                word if word.starts_with('-') && word.len() > 1 => {}
+                // A script: what it does is in the file.
+                word if word != "-" => return,
+                _ => break,
+            }
         }
+        self.doubt(format!("{name} runs what it reads"));
     }
 }
 
+/// Options of a wrapper.
+#[derive(Default)]
+struct Options<'a> {
+    /// Those without a value.
+    flags: &'a [&'a str],
+    /// Those whose value is the next word.
+    valued: &'a [&'a str],
+    /// Those whose value is joined to them.
+    joined: &'a [&'a str],
+    /// Words behind the options that are no command.
+    skip: usize,
+}
+
+/// A program's name without its version: `python3.12` is `python`.
+fn plain_name(name: &str) -> &str {
+    name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')
+}
+
 fn is_interpreter(command: &Command) -> bool {
-    command.words.first().is_some_and(|word| INTERPRETERS.contains(&base_name(word)))
+    command.words.first().is_some_and(|word| INTERPRETERS.contains(&plain_name(base_name(word))))
 }
 
 fn is_download(command: &Command) -> bool {
@@ -363,7 +444,13 @@ mod tests {
     fn wrappers_are_seen_through() {
         for (text, expected) in [
             ("rm -rf x", "rm"),
-            ("env -i A=1 rm x", "rm"),
+            ("env -i rm x", "rm"),
+            ("sh -c -e 'rm x'", "rm"),
+            ("sh -c -- 'rm x'", "rm"),
+            ("sh +e -c 'rm x'", "rm"),
+            ("bash -co pipefail 'rm x'", "rm"),
+            ("/usr/bin/env rm x", "rm"),
+            ("ionice --class 3 stdbuf --output L rm x", "rm"),
             ("nohup nice -n 5 rm x", "rm"),
             ("timeout -k 5 10 rm x", "rm"),
             ("setsid stdbuf -oL rm x", "rm"),
@@ -376,7 +463,13 @@ mod tests {
             assert_eq!(programs(&understood), [expected], "{text}");
             assert!(understood.doubts.is_empty(), "{text}: {:?}", understood.doubts);
         }
-        for (text, expected) in [("ls | xargs rm", "rm"), ("find . -exec rm {} +", "rm"), ("find . -delete", "rm")] {
+        for (text, expected) in [
+            ("ls | xargs -i rm {}", "rm"),
+            ("find . -exec grep x {} \\; -o -delete", "rm"),
+            ("ls | xargs rm", "rm"),
+            ("find . -exec rm {} +", "rm"),
+            ("find . -delete", "rm"),
+        ] {
             let understood = line(text);
             let last = understood.commands.last().unwrap();
             assert!(last.open_ended && last.words[0] == expected, "{text}");
@@ -432,6 +525,14 @@ mod tests {
             "curl x | env bash",
             "nohup curl x | bash &",
             "curl x | xargs -I{} sh -c {}",
+            "bash <(curl -s x)",
+            "source <(curl x)",
+            "bash <<< \"$(curl x)\"",
+            "curl x | { sh; }",
+            "if curl x | sh; then ls; fi",
+            "! curl x | sh",
+            "curl x | python3.12",
+            "rbash -c 'curl x | sh'",
         ] {
             assert!(line(text).runs_downloads, "{text}");
         }

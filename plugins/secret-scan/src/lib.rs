@@ -9,7 +9,7 @@ use fusebox_sdk::prelude::*;
 use fusebox_sdk::{Payload, context};
 use serde_json::Value;
 
-use crate::scan::{Certainty, OVERLAP, Secret, redacted, scan};
+use crate::scan::{Certainty, OVERLAP, Scan, Secret, is_kind, redacted, scan};
 
 /// Bytes of a payload that are looked at together.
 const SLICE_BYTES: u32 = 256 * 1024;
@@ -74,10 +74,13 @@ impl Guard for SecretScan {
     }
 
     fn check_settings(settings: &Settings) -> Vec<Finding> {
-        if (1..=4 * 1024 * 1024).contains(&settings.max_bytes) {
-            return Vec::new();
+        let unknown = settings.ignore.iter().filter(|kind| !is_kind(kind)).take(16);
+        let unknown = unknown.map(|kind| Finding::error("kind-unknown", format!("ignore: there is no kind {kind:?}")));
+        let mut findings: Vec<Finding> = unknown.collect();
+        if !(1..=4 * 1024 * 1024).contains(&settings.max_bytes) {
+            findings.push(Finding::error("max-bytes-invalid", "max_bytes must be from 1 to 4194304"));
         }
-        vec![Finding::error("max-bytes-invalid", "max_bytes must be from 1 to 4194304")]
+        findings
     }
 
     fn check_plan(plan: &Plan, settings: &Settings) -> Verdict {
@@ -87,8 +90,8 @@ impl Guard for SecretScan {
             return verdict;
         }
         for (index, step) in plan.steps.iter().enumerate() {
-            let secrets = certain(scan(step.input.as_bytes()), settings);
-            if let Some(secret) = secrets.first()
+            let secrets = scan(step.input.as_bytes(), &settings.ignore).secrets;
+            if let Some(secret) = secrets.iter().find(|secret| secret.certainty == Certainty::Certain)
                 && verdict.findings.len() < 64
             {
                 let message = format!("step {} of the plan holds a credential ({})", index + 1, secret.kind);
@@ -100,7 +103,7 @@ impl Guard for SecretScan {
 
     fn check(action: &Action, effects: &[Effect], settings: &Settings) -> Verdict {
         if settings.redact
-            && let Some(input) = redacted_input(&action.input)
+            && let Some(input) = redacted_input(&action.input, &settings.ignore)
         {
             let finding = Finding::info("secret-redacted", "credentials in the input were replaced");
             return Verdict::abstain().with(finding).rewriting(input);
@@ -119,22 +122,22 @@ impl Guard for SecretScan {
 }
 
 /// The input with its credentials replaced; `None` when there are none.
-fn redacted_input(input: &str) -> Option<String> {
+fn redacted_input(input: &str, ignore: &[String]) -> Option<String> {
     let mut value: Value = serde_json::from_str(input).ok()?;
-    redact_value(&mut value).then(|| value.to_string())
+    redact_value(&mut value, ignore).then(|| value.to_string())
 }
 
-fn redact_value(value: &mut Value) -> bool {
+fn redact_value(value: &mut Value, ignore: &[String]) -> bool {
     match value {
-        Value::String(text) => match redacted(text) {
+        Value::String(text) => match redacted(text, ignore) {
             Some(shown) => {
                 *text = shown;
                 true
             }
             None => false,
         },
-        Value::Array(items) => items.iter_mut().fold(false, |any, item| redact_value(item) | any),
-        Value::Object(map) => map.values_mut().fold(false, |any, item| redact_value(item) | any),
+        Value::Array(items) => items.iter_mut().fold(false, |any, item| redact_value(item, ignore) | any),
+        Value::Object(map) => map.values_mut().fold(false, |any, item| redact_value(item, ignore) | any),
         _ => false,
     }
 }
@@ -144,18 +147,23 @@ fn judge(effect: &Effect, settings: &Settings) -> Vec<(Ruling, Finding)> {
     match effect {
         Effect::Write(write) => {
             let place = format!("written to {}", shown_path(&write.path));
-            told(found_in(&write.content, settings), settings.files, &place)
+            let mut all = told(found_in(&write.content, settings), settings.files, &place);
+            all.extend(told(in_text(&write.path, settings), settings.files, "the name of a file that is written"));
+            all
         }
         Effect::Prompt(prompt) => told(found_in(&prompt.content, settings), settings.prompts, "sent to a model"),
         Effect::Run(run) => {
-            let secrets = run.argv.iter().flat_map(|word| scan(word.as_bytes())).collect();
-            told(Found { secrets, ..Found::default() }, settings.commands, "part of the command")
+            let mut found = Found::default();
+            for word in &run.argv {
+                found.merge(scan(word.as_bytes(), &settings.ignore));
+            }
+            told(found, settings.commands, "part of the command")
         }
         Effect::Net(net) => {
-            told(in_text(&format!("{} {}", net.host, net.path)), settings.others, "sent over the network")
+            told(in_text(&format!("{} {}", net.host, net.path), settings), settings.others, "sent over the network")
         }
-        Effect::Tool(tool) => told(in_text(&tool.input), settings.others, "handed to a tool"),
-        Effect::Other(other) => told(in_text(&other.data), settings.others, "part of the action"),
+        Effect::Tool(tool) => told(in_text(&tool.input, settings), settings.others, "handed to a tool"),
+        Effect::Other(other) => told(in_text(&other.data, settings), settings.others, "part of the action"),
         Effect::Read(_) | Effect::Remove(_) => Vec::new(),
     }
 }
@@ -166,12 +174,14 @@ struct Found {
     secrets: Vec<Secret>,
     /// Lines of the secrets, counted from 1, where they are known.
     lines: Vec<usize>,
-    /// It could not be looked at as a whole.
+    /// It could not be looked at as a whole, or not all that was found is told.
     is_partial: bool,
 }
 
-fn in_text(text: &str) -> Found {
-    Found { secrets: scan(text.as_bytes()), ..Found::default() }
+fn in_text(text: &str, settings: &Settings) -> Found {
+    let mut found = Found::default();
+    found.merge(scan(text.as_bytes(), &settings.ignore));
+    found
 }
 
 /// Looks through a payload slice by slice, and where two slices meet.
@@ -192,12 +202,14 @@ fn found_in(payload: &Payload, settings: &Settings) -> Found {
         let border = tail.len();
         if border > 0 {
             tail.extend_from_slice(slice.get(..OVERLAP).unwrap_or(&slice));
-            let across =
-                scan(&tail).into_iter().filter(|secret| secret.place.start < border && secret.place.end > border);
+            let across = scan(&tail, &settings.ignore).secrets.into_iter();
+            let across = across.filter(|secret| secret.place.start < border && secret.place.end > border);
             let before = offset - border as u64;
             across.for_each(|secret| found.add(payload, before + secret.place.start as u64, secret));
         }
-        for secret in scan(&slice) {
+        let scanned = scan(&slice, &settings.ignore);
+        found.is_partial |= scanned.is_full;
+        for secret in scanned.secrets {
             found.add(payload, offset + secret.place.start as u64, secret);
         }
         tail = slice.get(slice.len().saturating_sub(OVERLAP)..).unwrap_or_default().to_vec();
@@ -208,10 +220,18 @@ fn found_in(payload: &Payload, settings: &Settings) -> Found {
 
 impl Found {
     fn add(&mut self, payload: &Payload, at: u64, secret: Secret) {
-        if self.secrets.len() < 64 {
+        let of_its_kind = self.secrets.iter().filter(|other| other.certainty == secret.certainty).count();
+        if of_its_kind < 64 {
             self.lines.push(line_at(payload, at));
             self.secrets.push(secret);
+        } else {
+            self.is_partial = true;
         }
+    }
+
+    fn merge(&mut self, scanned: Scan) {
+        self.is_partial |= scanned.is_full;
+        self.secrets.extend(scanned.secrets);
     }
 }
 
@@ -234,22 +254,10 @@ fn count_lines(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte == b'\n').count()
 }
 
-fn certain(secrets: Vec<Secret>, settings: &Settings) -> Vec<Secret> {
-    secrets
-        .into_iter()
-        .filter(|secret| {
-            secret.certainty == Certainty::Certain && !settings.ignore.iter().any(|kind| kind == secret.kind)
-        })
-        .collect()
-}
-
 fn told(found: Found, meaning: Meaning, place: &str, settings: &Settings) -> Vec<(Ruling, Finding)> {
     let lines = found.lines.into_iter().map(Some).chain(std::iter::repeat(None));
     let mut told: Vec<(Ruling, Finding)> = Vec::new();
     for (secret, line) in found.secrets.into_iter().zip(lines) {
-        if settings.ignore.iter().any(|kind| kind == secret.kind) {
-            continue;
-        }
         let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
         let (meaning, message) = match secret.certainty {
             Certainty::Certain => (meaning, format!("a credential ({}) is {place}{line}", secret.kind)),
@@ -264,9 +272,17 @@ fn told(found: Found, meaning: Meaning, place: &str, settings: &Settings) -> Vec
             Meaning::Allow => (Ruling::Abstain, Finding::info("secret", message)),
         });
     }
+    // What counts most stands first: a verdict holds so many findings and no more.
+    told.sort_by_key(|(ruling, _)| match ruling {
+        Ruling::Deny => 0,
+        Ruling::Review => 1,
+        Ruling::Allow | Ruling::Abstain => 2,
+    });
     if found.is_partial && meaning != Meaning::Allow {
-        let message =
-            format!("what is {place} has more than {} bytes, so not all of it was looked at", settings.max_bytes);
+        let message = format!(
+            "not all of what is {place} was looked at: it is over {} bytes, or holds too much",
+            settings.max_bytes
+        );
         told.push((Ruling::Review, Finding::warning("not-scanned", message)));
     }
     told
@@ -285,7 +301,7 @@ impl Meaning {
 
 /// A path, unless it is itself a credential.
 fn shown_path(path: &str) -> &str {
-    if scan(path.as_bytes()).is_empty() { path } else { "a file whose name holds a credential" }
+    if scan(path.as_bytes(), &[]).secrets.is_empty() { path } else { "a file whose name holds a credential" }
 }
 
 fn stricter(one: Ruling, other: Ruling) -> Ruling {
@@ -392,8 +408,8 @@ mod tests {
 
     #[test]
     fn settings_are_checked() {
-        let settings = Settings { max_bytes: 0, ..Settings::default() };
-        assert_eq!(SecretScan::check_settings(&settings).len(), 1);
+        let settings = Settings { max_bytes: 0, ignore: vec!["aws-acess-key".into()], ..Settings::default() };
+        assert_eq!(SecretScan::check_settings(&settings).len(), 2);
         assert!(SecretScan::check_settings(&Settings::default()).is_empty());
     }
 }

@@ -148,22 +148,53 @@ const MAX_SECRETS: usize = 64;
 /// How far back a finding may begin before the end of a text: so much of a slice is kept for the next one.
 pub const OVERLAP: usize = 1280;
 
-/// All credentials in a text, in order; at most 64.
-pub fn scan(text: &[u8]) -> Vec<Secret> {
-    let mut found: Vec<Secret> = Vec::new();
+/// Credentials in a text, in order: at most 64 that are certain and 64 that are likely, those of ignored kinds left out.
+pub fn scan(text: &[u8], ignore: &[String]) -> Scan {
+    scan_for(text, ignore, MAX_SECRETS)
+}
+
+/// What a text holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    pub secrets: Vec<Secret>,
+    /// There is more than is told.
+    pub is_full: bool,
+}
+
+fn scan_for(text: &[u8], ignore: &[String], most: usize) -> Scan {
+    let (mut sure, mut likely): (Vec<Secret>, Vec<Secret>) = (Vec::new(), Vec::new());
+    let mut is_full = false;
     let mut at = 0;
     while let Some(skipped) = next_mark(text.get(at..).unwrap_or_default()) {
         at += skipped;
-        let after = found.last().map_or(0, |last| last.place.end);
-        match at_mark(text, at).filter(|secret| secret.place.start >= after) {
-            Some(secret) if found.len() < MAX_SECRETS => {
-                at = secret.place.end.max(at + 1);
-                found.push(secret);
+        let after = sure.last().map_or(0, |last| last.place.end);
+        let secret = at_mark(text, at).filter(|secret| secret.place.start >= after);
+        at += 1;
+        let Some(secret) = secret.filter(|secret| !ignore.iter().any(|kind| kind == secret.kind)) else { continue };
+        let found = match secret.certainty {
+            Certainty::Certain => {
+                at = secret.place.end.max(at);
+                &mut sure
             }
-            _ => at += 1,
+            // What is certain may stand inside of it.
+            Certainty::Likely => &mut likely,
+        };
+        is_full |= found.len() == most;
+        if found.len() < most {
+            found.push(secret);
         }
     }
-    found
+    likely
+        .retain(|one| !sure.iter().any(|other| one.place.start < other.place.end && other.place.start < one.place.end));
+    sure.extend(likely);
+    sure.sort_by_key(|secret| secret.place.start);
+    Scan { secrets: sure, is_full }
+}
+
+/// Whether there is a kind of this name.
+pub fn is_kind(kind: &str) -> bool {
+    let others = ["json-web-token", "private-key", "url-password", "password"];
+    others.contains(&kind) || FORMATS.iter().any(|format| format.kind == kind)
 }
 
 /// How far it is to the next byte that may belong to a credential. Most bytes of most texts are ruled out here, eight at a
@@ -234,7 +265,7 @@ fn token(text: &[u8], at: usize, byte: u8) -> Option<Secret> {
         }
         let start = at.checked_sub(format.mark)?;
         let body = text.get(start..)?.strip_prefix(prefix)?;
-        if start.checked_sub(1).and_then(|at| text.get(at)).is_some_and(|byte| word(*byte)) {
+        if !begins_word(text, start) {
             return None;
         }
         let len = body.iter().take(format.max + 1).take_while(|byte| (format.alphabet)(**byte)).count();
@@ -247,11 +278,17 @@ fn certain(kind: &'static str, place: Range<usize>) -> Secret {
     Secret { kind, certainty: Certainty::Certain, place }
 }
 
+/// Whether a word begins here: behind a letter or digit none does, unless that letter is part of an escape such as `\\n`.
+fn begins_word(text: &[u8], start: usize) -> bool {
+    let byte = |back: usize| start.checked_sub(back).and_then(|at| text.get(at));
+    byte(2) == Some(&b'\\') || !byte(1).is_some_and(u8::is_ascii_alphanumeric)
+}
+
 /// A JSON Web Token (RFC 7519) whose `J` stands here: three parts in base64url, of which the first two begin like an object.
 fn web_token(text: &[u8], at: usize) -> Option<Secret> {
     let start = at.checked_sub(2)?;
     let rest = text.get(start..)?;
-    if !rest.starts_with(b"eyJ") || start.checked_sub(1).and_then(|at| text.get(at)).is_some_and(|byte| word(*byte)) {
+    if !rest.starts_with(b"eyJ") || !begins_word(text, start) {
         return None;
     }
     let part =
@@ -338,12 +375,15 @@ fn ends_with_name(name: &[u8], known: &[u8]) -> bool {
 /// The password of `scheme://user:password@host`; `at` is the first colon.
 fn url_password(text: &[u8], at: usize) -> Option<Secret> {
     let rest = text.get(at..)?.strip_prefix(b"://")?;
-    let is_user = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(byte);
+    let is_user = |byte: &u8| !byte.is_ascii_whitespace() && !b":/@\"'<>".contains(byte);
     let user = rest.iter().take(MAX_VALUE).take_while(|byte| is_user(byte)).count();
     let value = rest.get(user..)?.strip_prefix(b":")?;
     let ends = |byte: &u8| *byte == b'@' || *byte == b'/' || byte.is_ascii_whitespace();
     let len = value.iter().take(MAX_VALUE).position(ends)?;
-    let is_password = user > 0 && value.get(len) == Some(&b'@') && len >= 3 && !is_placeholder(value.get(..len)?);
+    let password = value.get(..len)?;
+    let is_template = [&b"pass"[..], b"password", b"secret", b"user"].contains(&password)
+        || password.iter().any(|byte| b"<>${}*[]".contains(byte));
+    let is_password = value.get(len) == Some(&b'@') && len >= 3 && !is_template;
     let start = at + 3 + user + 1;
     is_password.then(|| certain("url-password", start..start + len))
 }
@@ -370,8 +410,8 @@ fn distinct(value: &[u8]) -> usize {
 }
 
 /// A text with each credential that is certain replaced by what it is.
-pub fn redacted(text: &str) -> Option<String> {
-    let secrets = scan(text.as_bytes());
+pub fn redacted(text: &str, ignore: &[String]) -> Option<String> {
+    let secrets = scan_for(text.as_bytes(), ignore, usize::MAX).secrets;
     let mut shown = String::new();
     let mut from = 0;
     for secret in secrets.iter().filter(|secret| secret.certainty == Certainty::Certain) {
@@ -389,6 +429,10 @@ pub fn redacted(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn secrets(text: &[u8]) -> Vec<Secret> {
+        scan(text, &[]).secrets
+    }
 
     /// Made up, and put together here so that no scanner of this repository takes them for real.
     fn tokens() -> Vec<(&'static str, String)> {
@@ -418,7 +462,7 @@ mod tests {
     fn every_format_is_found_wherever_it_stands() {
         for (kind, token) in tokens() {
             for text in [token.clone(), format!("x = \"{token}\""), format!("a {token}, b"), format!("k={token}\n")] {
-                let found = scan(text.as_bytes());
+                let found = secrets(text.as_bytes());
                 assert_eq!(found.len(), 1, "{kind}: {text}: {found:?}");
                 assert_eq!((found[0].kind, found[0].certainty), (kind, Certainty::Certain));
                 assert_eq!(&text[found[0].place.clone()], token);
@@ -451,6 +495,8 @@ mod tests {
             "eyJ.eyJ.x",
             "https://example.org:8080/a@b",
             "http://user@host",
+            "https://user:<password>@host",
+            "https://u:${PASS}@h",
             "a: b",
             "password: ",
             "password = input()",
@@ -463,7 +509,7 @@ mod tests {
             "let token = lexer.next();",
             "password_hash_rounds = 12",
         ] {
-            assert_eq!(scan(text.as_bytes()), [], "{text}");
+            assert_eq!(secrets(text.as_bytes()), [], "{text}");
         }
     }
 
@@ -475,22 +521,22 @@ mod tests {
             "\"api_key\": \"a1b2c3d4e5\"",
             "apiKey: 'a1b2c3d4e5'",
         ] {
-            let found = scan(text.as_bytes());
+            let found = secrets(text.as_bytes());
             assert_eq!(found.len(), 1, "{text}");
             assert_eq!(found[0].certainty, Certainty::Likely);
         }
-        let found = scan(b"postgres://app:pa55word@db/x");
+        let found = secrets(b"postgres://app:pa55word@db/x");
         assert_eq!((found[0].kind, &found[0].place), ("url-password", &(15..23)));
     }
 
     #[test]
     fn redaction_leaves_nothing_of_it() {
         for (kind, token) in tokens() {
-            let shown = redacted(&format!("a {token} ä")).unwrap();
+            let shown = redacted(&format!("a {token} ä"), &[]).unwrap();
             assert_eq!(shown, format!("a [REDACTED:{kind}] ä"));
-            assert_eq!(redacted(&shown), None, "what is redacted stays as it is");
+            assert_eq!(redacted(&shown, &[]), None, "what is redacted stays as it is");
         }
-        assert_eq!(redacted("nothing here"), None);
+        assert_eq!(redacted("nothing here", &[]), None);
     }
 
     #[test]
@@ -503,7 +549,32 @@ mod tests {
             "://a:".repeat(1 << 14),
             "sk-".repeat(1 << 14),
         ] {
-            assert!(scan(text.as_bytes()).len() <= MAX_SECRETS);
+            assert!(secrets(text.as_bytes()).len() <= 2 * MAX_SECRETS);
+        }
+    }
+
+    #[test]
+    fn what_is_certain_is_found_inside_of_what_is_likely_and_behind_decoys() {
+        let token = format!("ghp_{}", &"aB3dE5fG7hI9jK1lM2nO4pQ6rS8tU0vW1xY2zA3b"[..36]);
+        for text in [
+            format!("GITHUB_TOKEN={token}"),
+            format!("api_key: \"{token}\""),
+            format!("my_{token}"),
+            format!("x\\n{token}"),
+        ] {
+            let found = secrets(text.as_bytes());
+            assert_eq!(found.len(), 1, "{text}");
+            assert_eq!((found[0].kind, found[0].certainty), ("github-token", Certainty::Certain), "{text}");
+            assert!(redacted(&text, &[]).unwrap().contains("[REDACTED:github-token]"));
+        }
+        let decoys: String = (0..100).map(|n| format!("password = \"hunter{n}!xyz\"\n")).collect();
+        let all = scan(format!("{decoys}{token}").as_bytes(), &[]);
+        assert!(all.is_full && all.secrets.iter().any(|secret| secret.kind == "github-token"));
+        let many: String = (0..100).map(|n| format!("{token}{n} ")).collect();
+        assert!(!redacted(&many, &[]).unwrap().contains("ghp_"));
+        assert_eq!(redacted(&token, &["github-token".to_owned()]), None);
+        for address in ["redis://:pa55word9@h/0", "https://user+x:pa55word9@h", "https://u:yourRealPw99@h"] {
+            assert_eq!(secrets(address.as_bytes()).len(), 1, "{address}");
         }
     }
 }

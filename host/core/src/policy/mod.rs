@@ -90,7 +90,7 @@ pub struct RunPolicy {
     pub on_denied: OnDenied,
     /// What a step that failed does to its run.
     pub on_step_failure: OnStepFailure,
-    /// Most retries of a step whose plan names none. Counts with `on_step_failure = "retry"` only.
+    /// Most retries of one step; a plan can ask for fewer. Counts with `on_step_failure = "retry"` only.
     #[schemars(range(max = 100))]
     pub max_retries: u32,
     /// How long the first retry waits, in milliseconds; each further one waits twice as long, 30 seconds at the most.
@@ -156,14 +156,14 @@ impl Policy {
         }
     }
 
-    /// Most retries of a step for which the plan asks this many.
+    /// Most retries of a step for which the plan asks this many, if it does: a plan only tightens.
     #[must_use]
     pub fn retries(&self, asked: Option<u32>, limits: &RunLimits) -> u32 {
         match self.run.on_step_failure {
             OnStepFailure::Stop => 0,
             OnStepFailure::Retry => {
                 let most = limits.retries.unwrap_or(u32::MAX);
-                asked.unwrap_or(self.run.max_retries).min(most)
+                asked.map_or(self.run.max_retries, |asked| asked.min(self.run.max_retries)).min(most)
             }
         }
     }
@@ -196,7 +196,8 @@ mod tests {
         let mut policy = Policy::default();
         assert_eq!(policy.retries(Some(5), &RunLimits::default()), 0);
         policy.run.on_step_failure = OnStepFailure::Retry;
-        assert_eq!(policy.retries(Some(5), &RunLimits::default()), 5);
+        assert_eq!(policy.retries(Some(1), &RunLimits::default()), 1);
+        assert_eq!(policy.retries(Some(5), &RunLimits::default()), 2, "a plan only tightens");
         assert_eq!(policy.retries(None, &RunLimits::default()), 2);
         assert_eq!(policy.retries(Some(5), &RunLimits { retries: Some(1), ..RunLimits::default() }), 1);
     }

@@ -146,7 +146,12 @@ fn propose(state: &RunState, now_us: u64) -> Vec<Event> {
         return vec![Event::RunStarted];
     }
     let Some(step) = state.current() else {
-        return vec![end(RunEnd::Completed, "all steps were carried out")];
+        return vec![match state.ledger.overspent() {
+            None => end(RunEnd::Completed, "all steps were carried out"),
+            Some(kind) => {
+                end(RunEnd::Budget, format!("all steps were carried out, and took more than the budget {kind}"))
+            }
+        }];
     };
     if let Some(kind) = out_of_budget(state, now_us) {
         return vec![end(RunEnd::Budget, format!("the budget {kind} is used up"))];

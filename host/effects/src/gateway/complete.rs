@@ -154,7 +154,7 @@ impl Quote {
             let exchange = route.backend.exchange(ask, on_text);
             let fault = match tokio::time::timeout(self.limits.timeout, exchange).await {
                 Ok(Ok(answer)) => {
-                    spent.add(route, ask, &answer, self.output);
+                    spent.add(route, ask, &answer);
                     return Ok(answer);
                 }
                 Ok(Err(fault)) => fault,
@@ -209,13 +209,13 @@ impl LastFault {
 }
 
 impl Spent {
-    fn add(&mut self, route: &Route, ask: Ask<'_>, answer: &Answer, most: u64) {
+    fn add(&mut self, route: &Route, ask: Ask<'_>, answer: &Answer) {
         // Who says that a text took no tokens has not counted.
         let counted = |tokens: Option<u64>, bytes: usize| tokens.filter(|tokens| *tokens > 0 || bytes == 0);
         let input = counted(answer.input_tokens, ask.prompt.len());
         let output = counted(answer.output_tokens, answer.text.len());
         self.is_estimated |= input.is_none() || output.is_none();
-        let output = output.unwrap_or((answer.text.len() as u64).min(most));
+        let output = output.unwrap_or(answer.text.len() as u64);
         self.count(route, input.unwrap_or(ask.prompt.len() as u64), output);
     }
 

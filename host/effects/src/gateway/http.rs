@@ -108,7 +108,7 @@ impl Server {
             }
         };
         let _ = tokio::time::timeout(Duration::from_secs(1), read).await;
-        let said = self.scrubbed(String::from_utf8_lossy(&said).into_owned());
+        let said = self.scrubbed(plain_words(&said));
         let said: String =
             said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_ERROR_CHARS).collect();
         let message = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
@@ -163,6 +163,19 @@ impl Body {
                 Some(bytes) => all.extend_from_slice(&bytes),
             }
         }
+    }
+}
+
+/// What an error's body says: the message of its JSON or, without any, its text. Escapes could hide a key in a text.
+fn plain_words(body: &[u8]) -> String {
+    let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let message =
+        ["/error/message", "/message", "/error", "/detail"].into_iter().find_map(|at| value.pointer(at)?.as_str());
+    let text = String::from_utf8_lossy(body);
+    match message {
+        Some(message) => message.to_owned(),
+        None if text.contains('\\') => String::new(),
+        None => text.into_owned(),
     }
 }
 

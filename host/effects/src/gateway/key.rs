@@ -8,6 +8,8 @@ const MAX_BYTES: usize = 16 * 1024;
 const REDACTED: &str = "[key]";
 /// A key so short that it may stand in ordinary text is not looked for there.
 const MIN_SCRUBBED: usize = 6;
+/// So many bytes from the beginning of a key are as good as the key.
+const MIN_PART: usize = 10;
 
 /// A key. It goes into the header of a request and nowhere else.
 #[derive(Clone)]
@@ -41,14 +43,35 @@ impl Key {
     }
 }
 
-/// A text without the key, in case a server echoes it.
+/// A text without the key, in case a server echoes it, or the beginning of it.
 pub fn scrub(key: Option<&Key>, text: String) -> String {
+    without_parts(key, without_whole(key, text))
+}
+
+fn without_whole(key: Option<&Key>, text: String) -> String {
     match key {
         Some(Key(key)) if key.len() >= MIN_SCRUBBED && text.contains(key.as_str()) => {
             text.replace(key.as_str(), REDACTED)
         }
         _ => text,
     }
+}
+
+fn without_parts(key: Option<&Key>, text: String) -> String {
+    let Some(Key(key)) = key else { return text };
+    // A part is told by its beginning: so much of a key does not stand in ordinary text.
+    let Some(beginning) = key.get(..MIN_PART).filter(|_| key.len() > MIN_PART) else { return text };
+    let mut shown = String::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(beginning) {
+        let (before, part) = rest.split_at(at);
+        let same = part.bytes().zip(key.bytes()).take_while(|(one, other)| one == other).count();
+        shown.push_str(before);
+        shown.push_str(REDACTED);
+        rest = part.get(same..).unwrap_or_default();
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// Passes a stream of text on without the key, even when it comes in pieces.
@@ -65,7 +88,7 @@ impl<'a> Scrubber<'a> {
     /// What can be passed on now.
     pub fn push(&mut self, text: &str) -> String {
         self.held.push_str(text);
-        self.held = scrub(self.key, std::mem::take(&mut self.held));
+        self.held = without_whole(self.key, std::mem::take(&mut self.held));
         // The end may be the start of a key.
         let keep = self.key.map_or(0, |Key(key)| {
             (1..key.len())
@@ -74,7 +97,7 @@ impl<'a> Scrubber<'a> {
                 .unwrap_or(0)
         });
         let rest = self.held.split_off(self.held.len() - keep);
-        std::mem::replace(&mut self.held, rest)
+        without_parts(self.key, std::mem::replace(&mut self.held, rest))
     }
 
     /// The rest.
@@ -109,5 +132,6 @@ mod tests {
         }
         told.push_str(&scrubber.finish());
         assert_eq!(told, "it is [key] and sk-sec");
+        assert_eq!(scrub(Some(&key), "bad key sk-secret-".into()), "bad key [key]", "a part of it");
     }
 }

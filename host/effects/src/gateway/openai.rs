@@ -82,17 +82,20 @@ fn body(ask: Ask<'_>) -> String {
     body.to_string()
 }
 
-fn not_understood(what: &str, received: usize) -> Fault {
-    Fault::passing(format!("the answer is no chat completion: {what}")).charged(Charge::Partial(received as u64))
-}
-
 impl OpenAi {
+    /// A fault that may quote the answer, without the key.
+    fn not_understood(&self, what: String, received: usize) -> Fault {
+        let what: String = self.server.scrubbed(what).chars().take(300).collect();
+        Fault::passing(format!("the answer is no chat completion: {what}")).charged(Charge::Partial(received as u64))
+    }
+
     async fn whole(&self, body: Body, on_text: OnText<'_>) -> Result<Answer, Fault> {
         let bytes = body.all().await?;
-        let wrong = |error: serde_json::Error| not_understood(&error.to_string(), bytes.len());
+        let wrong = |error: serde_json::Error| self.not_understood(error.to_string(), bytes.len());
         let whole: Whole = serde_json::from_slice(&bytes).map_err(wrong)?;
         let text = whole.choices.into_iter().next().and_then(|choice| choice.message.content);
-        let text = self.server.scrubbed(text.ok_or_else(|| not_understood("it holds no text", bytes.len()))?);
+        let text =
+            self.server.scrubbed(text.ok_or_else(|| self.not_understood("it holds no text".to_owned(), bytes.len()))?);
         on_text(&text);
         let usage = whole.usage.unwrap_or_default();
         Ok(Answer { text, input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens })
@@ -114,14 +117,14 @@ impl OpenAi {
                     is_finished = true;
                     break 'reading;
                 }
-                let wrong = |error: serde_json::Error| not_understood(&error.to_string(), received);
+                let wrong = |error: serde_json::Error| self.not_understood(error.to_string(), received);
                 let chunk: Chunk = serde_json::from_str(&data).map_err(wrong)?;
                 if let Some(error) = chunk.error {
-                    let said: String = error.to_string().chars().take(300).collect();
-                    return Err(not_understood(&self.server.scrubbed(said), received));
+                    return Err(self.not_understood(error.to_string(), received));
                 }
                 if let Some(usage) = chunk.usage {
-                    (answer.input_tokens, answer.output_tokens) = (usage.prompt_tokens, usage.completion_tokens);
+                    answer.input_tokens = usage.prompt_tokens.or(answer.input_tokens);
+                    answer.output_tokens = usage.completion_tokens.or(answer.output_tokens);
                 }
                 for choice in chunk.choices {
                     is_finished |= choice.finish_reason.is_some();

@@ -47,6 +47,7 @@ impl Backend for Router {
             let bytes = self.server.post(path, request.to_string()).await?.all().await?;
             let wrong = |what: String| {
                 let charge = Charge::Partial(bytes.len() as u64);
+                let what: String = self.server.scrubbed(what).chars().take(300).collect();
                 Fault::passing(format!("the answer is not a router's: {what}")).charged(charge)
             };
             let response: Response = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;

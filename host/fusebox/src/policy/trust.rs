@@ -38,7 +38,7 @@ pub enum TrustState {
     Trusted(String),
     /// It does not count: nobody trusted it.
     Untrusted,
-    /// It does not count: it has changed since it was trusted.
+    /// It has changed since it was trusted, or is gone: nobody knows what should count.
     Changed,
 }
 
@@ -66,7 +66,7 @@ impl Trust {
         let (Some(key), file) = (key(folder), folder.join(PROJECT_FILE)) else { return Ok(TrustState::None) };
         // Neither a link nor a device: what was read then is what lies there now.
         if !file.symlink_metadata().is_ok_and(|found| found.is_file()) {
-            return Ok(TrustState::None);
+            return Ok(if self.projects.contains_key(&key) { TrustState::Changed } else { TrustState::None });
         }
         let (text, digest) = read(&file)?;
         Ok(match self.projects.get(&key) {

@@ -245,6 +245,18 @@ fn a_failure_that_a_retry_cannot_help_is_not_retried() {
 }
 
 #[test]
+fn a_run_that_took_more_than_its_budget_is_not_completed() {
+    let mut state = executing(RunLimits { tokens: Some(10), ..RunLimits::default() });
+    let prompt = Effect::Prompt { model: "m".into(), content: Digest::ZERO, size: 1, max_output_tokens: 1 };
+    let (judgement, reserve) = (decision(Ruling::Allow), tokens(1));
+    tell(&mut state, Command::HostCall { effect: prompt, judgement, note: None, reserve });
+    tell(&mut state, Command::HostCallDone { call: 0, failure: None, spent: tokens(11), model: None });
+    tell(&mut state, done(0));
+    tell(&mut state, Command::Advance);
+    assert_eq!(state.phase(), Phase::Ended(RunEnd::Budget));
+}
+
+#[test]
 fn what_a_model_call_may_cost_is_reserved_and_settled() {
     let mut state = executing(RunLimits { tokens: Some(10), ..RunLimits::default() });
     let prompt = Effect::Prompt { model: "m".into(), content: Digest::ZERO, size: 1, max_output_tokens: 1 };
