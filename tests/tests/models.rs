@@ -60,6 +60,11 @@ fn answer(stream: TcpStream, body: Option<String>, tell: &mpsc::Sender<String>) 
     }
 }
 
+/// What the server tells next; a server that tells nothing fails the test instead of holding it.
+fn next(told: &mpsc::Receiver<String>) -> String {
+    told.recv_timeout(std::time::Duration::from_secs(120)).unwrap()
+}
+
 fn chat(text: &str) -> String {
     let usage = json!({ "prompt_tokens": 100, "completion_tokens": 50 });
     json!({ "choices": [{ "message": { "content": text } }], "usage": usage }).to_string()
@@ -100,7 +105,7 @@ fn a_model_is_asked_exactly_what_guards_have_seen_and_the_cost_is_settled() {
     let steps = json!([analyze(), step("summarize", json!({ "instruction": "short", "steps": ["step-1"] }))]);
     let (code, lines) = run(&place, &steps, &["--budget-usd", "0.10"]);
     assert_eq!(code, 0, "{lines:?}");
-    let sent: Value = serde_json::from_str(&told.recv().unwrap()).unwrap();
+    let sent: Value = serde_json::from_str(&next(&told)).unwrap();
     let prompt = sent["messages"][0]["content"].as_str().unwrap();
     assert!(prompt.starts_with("What is wrong?") && prompt.contains("| the text"), "{prompt}");
     let previewed = &events(&lines, "effects_previewed")[0]["effects"];
@@ -108,7 +113,7 @@ fn a_model_is_asked_exactly_what_guards_have_seen_and_the_cost_is_settled() {
     let performed: Vec<_> =
         events(&lines, "effect_performed").into_iter().filter(|event| !event["model"].is_null()).collect();
     assert_eq!(performed[0]["spent"], json!({ "tokens": 150, "micro_usd": 200 }));
-    let second: Value = serde_json::from_str(&told.recv().unwrap()).unwrap();
+    let second: Value = serde_json::from_str(&next(&told)).unwrap();
     assert!(second["messages"][0]["content"].as_str().unwrap().contains("nothing"), "outputs of earlier steps");
     let summary = lines.last().unwrap();
     assert_eq!((&summary["tokens"], &summary["micro_usd"]), (&json!(300), &json!(400)));
@@ -170,10 +175,10 @@ fn a_kill_ends_a_waiting_model_call() {
         ["run", "plan.json", "--workspace", "workspace", "--policy", "policy.toml", "--approve", "all", "--json"];
     let mut command = place.command(&args);
     let child = command.env("TEST_KEY", KEY).stdout(Stdio::piped()).spawn().unwrap();
-    assert!(told.recv().unwrap().contains("What is wrong?"));
+    assert!(next(&told).contains("What is wrong?"));
     let process = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
-    assert_eq!(told.recv().unwrap(), "closed");
+    assert_eq!(next(&told), "closed");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     let lines = lines(&output);
@@ -208,8 +213,8 @@ fn a_structured_answer_is_validated_and_mended() {
     structured["input"]["schema"] = json!({ "type": "object", "required": ["faults"] });
     let (code, lines) = run(&place, &json!([structured]), &[]);
     assert_eq!(code, 0, "{lines:?}");
-    assert!(told.recv().unwrap().contains("faults"), "the schema stands in the prompt");
-    assert!(told.recv().unwrap().contains("not json"));
+    assert!(next(&told).contains("faults"), "the schema stands in the prompt");
+    assert!(next(&told).contains("not json"));
     let performed = events(&lines, "effect_performed");
     assert_eq!(performed.last().unwrap()["spent"]["tokens"], 300, "mending is charged to the step");
 }
@@ -225,7 +230,7 @@ fn a_cassette_answers_what_it_holds_and_nothing_else() {
     let mut taped = analyze();
     taped["input"]["model"] = "taped".into();
     assert_eq!(run(&place, &json!([taped.clone()]), &[]).0, 0);
-    told.recv().unwrap();
+    next(&told);
     let (code, lines) = run(&place, &json!([taped.clone()]), &["--cassette", "tape.json"]);
     assert_eq!((code, &lines.last().unwrap()["micro_usd"]), (0, &json!(0)));
     place.write("workspace/a.txt", "changed");

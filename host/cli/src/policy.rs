@@ -25,7 +25,7 @@ pub fn policy(args: PolicyArgs) -> Result<Exit, Error> {
             }
             let host = builder.build()?;
             tell_notices(&host, args.json);
-            explain(&host, key.as_deref().unwrap_or_default(), args.json);
+            return Ok(explain(&host, key.as_deref().unwrap_or_default(), args.json));
         }
     }
     Ok(Exit::Completed)
@@ -66,13 +66,15 @@ fn check(host: &Host, json: bool) {
     }
 }
 
-fn explain(host: &Host, prefix: &str, json: bool) {
+fn explain(host: &Host, prefix: &str, json: bool) -> Exit {
     let wanted = |key: &str| {
         key.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || prefix.is_empty() || rest.starts_with('.'))
     };
     let settings: Vec<_> = host.policy().explain().into_iter().filter(|setting| wanted(&setting.key)).collect();
-    if settings.is_empty() && !json {
-        print::out(&format!("nothing is set under {prefix:?}; see `fusebox policy schema` for what can be"));
+    if settings.is_empty() {
+        let prefix = safe_line(prefix, 200);
+        print::err(&format!("nothing is set under {prefix:?}; see `fusebox policy schema` for what can be\n"));
+        return Exit::BadInput;
     }
     for setting in settings {
         if json {
@@ -86,4 +88,5 @@ fn explain(host: &Host, prefix: &str, json: bool) {
             print::out(&format!("{key} = {value}  {DIM}# {}{DIM:#}", safe_line(&setting.source, 400)));
         }
     }
+    Exit::Completed
 }

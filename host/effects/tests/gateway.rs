@@ -478,3 +478,16 @@ async fn an_answer_without_usage_that_is_longer_than_was_asked_for_is_counted_wh
     let done = quote.complete(ModelRequest { prompt: "hello", schema: None }, &mut |_| {}).await;
     assert_eq!(done.spent[&BudgetKind::Tokens], 5 + 5000);
 }
+
+#[tokio::test]
+async fn a_key_can_come_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), format!("{KEY}\n")).unwrap();
+    let server = Server::new(vec![chat("hi")]).await;
+    let mut policy = policy("openai", &[&server.address], &json!({}));
+    let endpoint = policy.gateway.endpoints.get_mut("e0").unwrap();
+    (endpoint.key_env, endpoint.key_file) = (None, Some("key".into()));
+    let gateway = Gateway::new(&policy, Some(folder.path()), &|_| None).unwrap();
+    assert_eq!(ask(&gateway, None).await.0.result.unwrap().text, "hi");
+    assert!(server.request(0).0.contains(&format!("authorization: Bearer {KEY}")));
+}

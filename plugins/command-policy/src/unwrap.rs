@@ -176,7 +176,11 @@ impl Understood {
             "nohup" | "builtin" | "unbuffer" | "chronic" | "setsid" => {
                 self.after_options(name, arguments, Options::default())
             }
-            "exec" => self.after_options(name, arguments, Options { flags: &["-c", "-l"], ..Options::default() }),
+            "exec" => self.after_options(
+                name,
+                arguments,
+                Options { flags: &["-c", "-l"], valued: &["-a"], ..Options::default() },
+            ),
             "command" if arguments.first().is_some_and(|word| word == "-v" || word == "-V") => Inner::Own,
             "command" | "time" => self.after_options(name, arguments, Options { flags: &["-p"], ..Options::default() }),
             "nice" => {
