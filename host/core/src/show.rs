@@ -66,12 +66,15 @@ pub fn quoted_text(text: &str, max_chars: usize, margin: &str) -> String {
     let shown = safe_text(text, max_chars).replace('\t', "    ");
     let mut lines: Vec<String> = Vec::new();
     for line in shown.lines() {
-        let chars: Vec<char> = line.chars().collect();
-        let pieces = chars.chunks(QUOTED_COLUMNS).map(|piece| format!("{margin}{}", piece.iter().collect::<String>()));
-        lines.extend(pieces);
-        if chars.is_empty() {
-            lines.push(margin.to_owned());
+        let mut rest: Vec<char> = line.chars().collect();
+        while rest.len() > QUOTED_COLUMNS {
+            // Behind a blank, where there is one.
+            let blank = rest.iter().take(QUOTED_COLUMNS).rposition(|c| *c == ' ').filter(|at| *at > QUOTED_COLUMNS / 2);
+            let tail = rest.split_off(blank.map_or(QUOTED_COLUMNS, |at| at + 1));
+            lines.push(format!("{margin}{}", rest.iter().collect::<String>()));
+            rest = tail;
         }
+        lines.push(format!("{margin}{}", rest.iter().collect::<String>()));
     }
     lines.join("\n")
 }
@@ -110,6 +113,8 @@ mod tests {
         assert_eq!(safe_text("\\u{1b}", 100), "\\u{5c}u{1b}");
         assert_eq!(quoted_text("a\nb", 100, "| "), "| a\n| b");
         assert_eq!(quoted_text(&"x".repeat(100), 200, "| ").lines().count(), 2, "behind the margin, however long");
+        let words = "word ".repeat(20);
+        assert!(quoted_text(&words, 200, "| ").lines().all(|line| line.ends_with("word ")));
         assert_eq!(safe_line("a      b", 100), "a␠×6␠b");
         assert_eq!(safe_line("␠×6␠", 100), "\\u{2420}×6\\u{2420}");
         assert_eq!(safe_line("\u{2800}\u{17b4}", 100), "\\u{2800}\\u{17b4}");
