@@ -109,9 +109,13 @@ impl OpenAi {
             let so_far = Charge::Partial(received as u64);
             let Some(bytes) = body.chunk().await.map_err(|fault| fault.charged(so_far))? else { break };
             received += bytes.len();
-            pending.extend_from_slice(&bytes);
-            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = pending.drain(..=end).collect();
+            // Each byte is looked at once, however long a line becomes.
+            for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+                pending.extend_from_slice(piece);
+                if !piece.ends_with(b"\n") {
+                    continue;
+                }
+                let line: Vec<u8> = std::mem::take(&mut pending);
                 let Some(data) = data(&line) else { continue };
                 if data == "[DONE]" {
                     is_finished = true;

@@ -3,11 +3,16 @@
 use fusebox_core::json::canonical;
 use fusebox_core::{Failure, Json};
 use jsonschema::{PatternOptions, Validator};
+use serde_json::Value;
 
 /// Largest schema, in bytes.
 const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 /// Largest compiled pattern of a schema, in bytes. The engine is linear in the text.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
+/// Most parts of a schema, those that it refers to counted each time: checking an answer takes time in proportion.
+const MAX_PARTS: usize = 20_000;
+/// How deep a schema may refer to parts of itself, one inside of another.
+const MAX_REFERENCES: usize = 32;
 /// Largest answer that is parsed, in bytes.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Most bytes of an answer that go back to be mended.
@@ -29,6 +34,8 @@ impl Schema {
         if schema.as_str().len() > MAX_SCHEMA_BYTES {
             return Err(wrong(format!("is larger than {MAX_SCHEMA_BYTES} bytes")));
         }
+        let mut left = MAX_PARTS;
+        measure(schema.value(), schema.value(), 0, &mut left).map_err(|what| wrong(what.to_owned()))?;
         let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES);
         let validator = jsonschema::options().with_pattern_options(patterns).build(schema.value());
         Ok(Self { validator: validator.map_err(|error| wrong(format!("is no JSON Schema: {error}")))? })
@@ -41,6 +48,30 @@ impl Schema {
         let complaint = self.validator.iter_errors(json.value()).next();
         let complaint = complaint.map(|error| format!("at {:?}: {error}", error.instance_path().to_string()));
         complaint.map_or(Ok(json), Err)
+    }
+}
+
+/// Refuses schemas that never end or that take exponential time, which references alone can bring about.
+fn measure(part: &Value, root: &Value, references: usize, left: &mut usize) -> Result<(), &'static str> {
+    *left = left.checked_sub(1).ok_or("has too many parts, counting those that it refers to each time")?;
+    match part {
+        Value::Array(items) => items.iter().try_for_each(|item| measure(item, root, references, left)),
+        Value::Object(map) => {
+            let moves = ["$id", "id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor"];
+            if moves.iter().any(|key| map.get(*key).is_some_and(Value::is_string)) {
+                return Err("may refer to its own parts by `$ref` and a JSON Pointer only");
+            }
+            if let Some(Value::String(reference)) = map.get("$ref") {
+                let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+                let target = target.ok_or("refers to something that is no part of it")?;
+                if references == MAX_REFERENCES {
+                    return Err("refers to itself, or through too many of its parts");
+                }
+                measure(target, root, references + 1, left)?;
+            }
+            map.values().try_for_each(|value| measure(value, root, references, left))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -107,6 +138,22 @@ mod tests {
         assert!(schema(r#"{"$ref": "file:///etc/passwd"}"#).is_err());
         assert!(schema(&format!(r#"{{"pattern": "{}"}}"#, "(a{1000}){1000}")).is_err());
         assert!(schema(&format!(r#"{{"const": "{}"}}"#, "x".repeat(MAX_SCHEMA_BYTES))).is_err());
+        for endless in [
+            r##"{"$ref":"#"}"##,
+            r##"{"properties":{"a":{"$ref":"#"}}}"##,
+            r##"{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"}"##,
+            r#"{"$dynamicRef":"x"}"#,
+            r#"{"$id":"x"}"#,
+        ] {
+            assert!(matches!(schema(endless), Err(Failure::InvalidInput(_))), "{endless}");
+        }
+        let level =
+            |n: usize| format!(r##""a{n}":{{"anyOf":[{{"$ref":"#/$defs/a{0}"}},{{"$ref":"#/$defs/a{0}"}}]}}"##, n + 1);
+        let levels: Vec<String> = (0..25).map(level).collect();
+        let doubling = format!(r##"{{"$defs":{{{},"a25":{{}}}},"$ref":"#/$defs/a0"}}"##, levels.join(","));
+        assert!(schema(&doubling).is_err(), "exponential");
+        let fine = schema(r##"{"$defs":{"n":{"type":"integer"}},"items":{"$ref":"#/$defs/n"}}"##).unwrap();
+        assert!(fine.check("[1]").is_ok() && fine.check("[\"x\"]").is_err());
         let slow = schema(r#"{"pattern": "^(a+)+$"}"#).unwrap();
         assert!(slow.check(&format!("\"{}!\"", "a".repeat(100_000))).is_err(), "patterns are linear");
     }
