@@ -28,7 +28,9 @@ impl Place {
     }
 
     fn host(&self) -> Host {
-        Host::builder().home(self.folder.path().join("home")).policy_file(self.policy()).build().unwrap()
+        let launcher = env!("CARGO_BIN_EXE_fusebox");
+        let builder = Host::builder().home(self.folder.path().join("home")).launcher(launcher);
+        builder.policy_file(self.policy()).build().unwrap()
     }
 
     fn policy(&self) -> PathBuf {

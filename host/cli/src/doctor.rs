@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
-use fusebox::{Error, Home, Host};
+use fusebox::{Error, Holds, Home, Host};
 use serde_json::json;
 
 use crate::args::DoctorArgs;
@@ -21,7 +21,7 @@ enum Status {
 }
 
 struct Finding {
-    check: &'static str,
+    check: String,
     status: Status,
     message: String,
 }
@@ -32,7 +32,6 @@ pub fn doctor(args: DoctorArgs) -> Result<Exit, Error> {
         Ok(host) => findings.extend(of_host(&host)),
         Err(error) => findings.push(finding("policy", Status::Error, with_causes(&error))),
     }
-    findings.extend(kernel());
     for found in &findings {
         show(found, args.json);
     }
@@ -40,8 +39,8 @@ pub fn doctor(args: DoctorArgs) -> Result<Exit, Error> {
     Ok(if is_sound { Exit::Completed } else { Exit::Failed })
 }
 
-fn finding(check: &'static str, status: Status, message: impl Into<String>) -> Finding {
-    Finding { check, status, message: message.into() }
+fn finding(check: &str, status: Status, message: impl Into<String>) -> Finding {
+    Finding { check: check.to_owned(), status, message: message.into() }
 }
 
 fn with_causes(error: &Error) -> String {
@@ -78,6 +77,7 @@ fn of_host(host: &Host) -> Vec<Finding> {
         ),
         Some(gateway) => finding("models", Status::Ok, format!("the policy knows {}", gateway.models().join(", "))),
     });
+    findings.extend(confinement(host));
     findings.extend(policy::warnings(host).into_iter().map(|warning| finding("policy", Status::Warning, warning)));
     findings
 }
@@ -87,40 +87,24 @@ fn cache_size(folder: &Path) -> Option<(usize, u64)> {
     Some(sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size)))
 }
 
-/// What the kernel offers for confining processes.
-fn kernel() -> Vec<Finding> {
-    if !cfg!(target_os = "linux") {
-        return vec![finding("kernel", Status::Warning, "processes cannot be confined on this system")];
-    }
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let modules = read("/sys/kernel/security/lsm");
-    let landlock = if modules.split(',').any(|name| name.trim() == "landlock") {
-        finding("landlock", Status::Ok, "the kernel has it")
-    } else if modules.is_empty() {
-        finding(
-            "landlock",
-            Status::Warning,
-            "it is not known whether the kernel has it: /sys/kernel/security is not readable",
-        )
-    } else {
-        finding("landlock", Status::Warning, "the kernel has it not, or it is not switched on")
-    };
-    let most: u64 = read("/proc/sys/user/max_user_namespaces").trim().parse().unwrap_or(0);
-    let is_closed = read("/proc/sys/kernel/unprivileged_userns_clone").trim() == "0"
-        || read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").trim() == "1";
-    let namespaces = if most > 0 && !is_closed {
-        finding("namespaces", Status::Ok, "user namespaces can be made")
-    } else {
-        finding("namespaces", Status::Warning, "user namespaces cannot be made without privileges")
-    };
-    let controllers = read("/sys/fs/cgroup/cgroup.controllers");
-    let groups = if controllers.trim().is_empty() {
-        finding("cgroups", Status::Warning, "there is no cgroup v2, so memory of processes cannot be bounded by it")
-    } else {
-        finding("cgroups", Status::Ok, format!("cgroup v2 with {}", controllers.trim()))
-    };
-    let confinement = "processes are not confined yet, whatever the kernel offers: run_command can do what you can";
-    vec![landlock, namespaces, groups, finding("confinement", Status::Warning, confinement)]
+/// How processes are confined here, as it was found by trying it.
+fn confinement(host: &Host) -> Vec<Finding> {
+    let confinement = host.confinement();
+    let found = confinement.protections().iter().map(|protected| {
+        let status = if protected.holds == Holds::Wholly { Status::Ok } else { Status::Warning };
+        let words = match protected.holds {
+            Holds::Wholly => protected.words.clone(),
+            Holds::Partly => format!("only partly: {}", protected.words),
+            Holds::Not => format!("missing: {}", protected.words),
+        };
+        Finding { check: protected.name.clone(), status, message: words }
+    });
+    let mut findings: Vec<Finding> = found.collect();
+    findings.push(match confinement.refusal() {
+        Some(why) => finding("run_command", Status::Warning, format!("it is refused: {}", why)),
+        None => finding("run_command", Status::Ok, confinement.describe()),
+    });
+    findings
 }
 
 fn show(found: &Finding, json: bool) {

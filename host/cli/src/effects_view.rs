@@ -27,11 +27,11 @@ const REMOVED: Style = AnsiColor::Red.on_default();
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
-/// All effects of a step.
-pub fn effects(effects: &[Effect], contents: &Contents) -> String {
+/// All effects of a step. `confinement` says what its processes can do.
+pub fn effects(effects: &[Effect], contents: &Contents, confinement: &str) -> String {
     let mut shown = String::new();
     for effect in effects {
-        shown.push_str(&one(effect, contents));
+        shown.push_str(&one(effect, contents, confinement));
     }
     if effects.is_empty() {
         shown.push_str("no effects\n");
@@ -78,7 +78,7 @@ pub fn hidden(effect: &Effect) -> String {
     }
 }
 
-fn one(effect: &Effect, contents: &Contents) -> String {
+fn one(effect: &Effect, contents: &Contents, confinement: &str) -> String {
     let mut shown = format!("{BOLD}{}{BOLD:#}\n", headline(effect));
     // Writing to a string cannot fail.
     let _ = match effect {
@@ -103,9 +103,7 @@ fn one(effect: &Effect, contents: &Contents) -> String {
                 .and_then(|()| writeln!(shown, "  program     {}", line(program)))
                 .and_then(|()| writeln!(shown, "  folder      {}", line(&cwd.to_string())))
                 .and_then(|()| writeln!(shown, "  environment {}", line(&env_names.join(" "))))
-                .and_then(|()| {
-                    writeln!(shown, "  confinement none: it can do what you can, beyond the workspace as well")
-                })
+                .and_then(|()| writeln!(shown, "  confinement {}", safe_line(confinement, MAX_TEXT)))
         }
         Effect::Prompt { content, max_output_tokens, .. } => {
             let text = contents.get(content).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
@@ -187,7 +185,7 @@ mod tests {
         let before = contents.insert("one\ntwo\nthree\n".into());
         let after = contents.insert("one\nt\u{1b}[8mwo\u{202e}\nthree\n".into());
         let path = "a\u{1b}]0;x.txt".parse().unwrap();
-        let shown = plain(&one(&Effect::Write { path, before: Some(before), after, size: 20 }, &contents));
+        let shown = plain(&one(&Effect::Write { path, before: Some(before), after, size: 20 }, &contents, ""));
         insta::assert_snapshot!(shown, @r"
         changes a\u{1b}]0;x.txt (20 bytes afterwards)
               1   one
@@ -207,14 +205,14 @@ mod tests {
             env_names: vec!["PATH".into()],
             shell_text: None,
         };
-        let shown = plain(&one(&effect, &Contents::default()));
+        let shown = plain(&one(&effect, &Contents::default(), "by namespaces"));
         insta::assert_snapshot!(shown, @r"
         runs rm -rf 'a b' 'it'\''s'
           arguments   rm -rf 'a b' 'it'\''s'
           program     /bin/rm
           folder      .
           environment PATH
-          confinement none: it can do what you can, beyond the workspace as well
+          confinement by namespaces
         ");
     }
 

@@ -22,6 +22,11 @@ use crate::args::{Args, Task};
 use crate::exit::{Exit, report};
 
 fn main() {
+    // Before anything else: the launcher must have one thread.
+    #[cfg(target_os = "linux")]
+    if fusebox::serve_launcher(std::env::args_os()) {
+        return;
+    }
     let args = Args::parse();
     let json = args.task.json();
     let done = match args.task {

@@ -27,7 +27,11 @@ pub fn read_input(what: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
 
 /// How to set up a host under the policy that was given, if any.
 pub fn builder(policy: Option<PathBuf>) -> HostBuilder {
-    let builder = Host::builder();
+    let mut builder = Host::builder();
+    // The very file that runs, whatever its name leads to by now.
+    if let Ok(program) = std::env::current_exe() {
+        builder = builder.launcher(program);
+    }
     policy.map_or(builder.clone(), |policy| builder.policy_file(policy))
 }
 

@@ -51,7 +51,7 @@ impl Approver for TerminalApprover {
 }
 
 fn show(request: &ApprovalRequest) {
-    let ApprovalRequest { subject, effects, contents, decision, problem, .. } = request;
+    let ApprovalRequest { subject, effects, contents, decision, confinement, problem, .. } = request;
     if let Some(problem) = problem {
         print::err(&format!("\n{BAD}That cannot be taken:{BAD:#} {}\n", safe_line(problem, 1000)));
     }
@@ -72,7 +72,7 @@ fn show(request: &ApprovalRequest) {
             let (number, step_type) = (index + 1, safe_line(&step.step_type, 80));
             let again = if *attempt > 1 { format!(", try {attempt}") } else { String::new() };
             print::err(&format!("\n{ASK}Approval needed{ASK:#} for step {number} of {total} ({step_type}{again})\n"));
-            print::err(&effects_view::effects(effects, contents));
+            print::err(&effects_view::effects(effects, contents, confinement));
             print::err(&format!("{DIM}asked because:{DIM:#} {because}\n"));
             if action.input != step.input {
                 print::err(&format!("{DIM}its input is not the plan's any more: it was rewritten or edited{DIM:#}\n"));

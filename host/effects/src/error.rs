@@ -67,6 +67,34 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Processes cannot be confined here as policy wants it.
+    #[error(
+        "processes cannot be confined on this machine: it lacks {missing}. `fusebox doctor` says more; a policy can do \
+         without by `process.accept_missing`"
+    )]
+    Unconfined {
+        /// What is missing, and why.
+        missing: String,
+    },
+    /// The sandbox of one process could not be built.
+    #[error("{program} was not started, because its sandbox could not be built: {message}")]
+    Confinement {
+        /// The program.
+        program: String,
+        /// What failed.
+        message: String,
+    },
+    /// The program lies where processes cannot see it.
+    #[error(
+        "the program {program:?} is {path}, which processes cannot see; grant its folder by `[process.paths.NAME]` in \
+         the policy"
+    )]
+    ProgramHidden {
+        /// As given.
+        program: String,
+        /// What it is.
+        path: PathBuf,
+    },
     /// An endpoint or model of the gateway cannot be used as policy has it.
     #[error("the gateway's {endpoint} cannot be used: {message}")]
     GatewayWrong {
@@ -88,6 +116,9 @@ fusebox_core::error_codes!(Error {
     CopyInItself => "FBX-3008",
     Io => "FBX-3009",
     GatewayWrong => "FBX-3010",
+    Unconfined => "FBX-3011",
+    Confinement => "FBX-3012",
+    ProgramHidden => "FBX-3013",
 });
 
 impl From<Error> for Failure {
@@ -95,13 +126,14 @@ impl From<Error> for Failure {
         let text = error.to_string();
         match error {
             Error::NotFound { .. } | Error::ProgramNotFound { .. } => Self::NotFound(text),
-            Error::NotRegular { .. } => Self::Denied(text),
+            Error::NotRegular { .. } | Error::Unconfined { .. } | Error::ProgramHidden { .. } => Self::Denied(text),
             Error::Conflict { .. } => Self::Conflict(text),
             Error::TooLarge { .. } => Self::Limit(text),
             Error::WorkspaceMissing { .. }
             | Error::WorkspaceNotAFolder { .. }
             | Error::CopyInItself { .. }
             | Error::GatewayWrong { .. }
+            | Error::Confinement { .. }
             | Error::Io { .. } => Self::Io(text),
         }
     }

@@ -13,18 +13,22 @@
 //! ```
 //!
 //! Why it is built so: every path is walked part by part from an open handle of the workspace, never following a link,
-//! so that neither `..` nor a link swapped in at the wrong moment leads outside. A process is started with an empty
-//! environment and a group of its own, and the whole group is killed when it ends, times out or is no longer waited for.
+//! so that neither `..` nor a link swapped in at the wrong moment leads outside. A process is started by the launcher, in a
+//! sandbox of its own that ends with it, whether it ends by itself, times out or is no longer waited for.
 
 mod copy;
 mod error;
 pub mod gateway;
+#[cfg(target_os = "linux")]
+pub mod launcher;
 mod process;
 mod program;
 mod workspace;
 
 pub use copy::copy_folder;
 pub use error::Error;
-pub use process::{Output, ProcessExit, ProcessSpec, run_process};
+pub use process::{
+    Confinement, ConfinementSetup, Held, Holds, Output, ProcessExit, ProcessSpec, Protected, Way, run_process,
+};
 pub use program::{Environment, resolve_program};
 pub use workspace::{Entry, EntryKind, FileState, MAX_ENTRIES, MAX_FILE_BYTES, MAX_SLICE_BYTES, Metadata, Workspace};

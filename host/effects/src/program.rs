@@ -33,25 +33,48 @@ impl Environment {
         self.0.iter()
     }
 
+    /// The home folder that it names.
+    #[must_use]
+    pub fn home(&self) -> Option<&Path> {
+        self.0.get("HOME").map(Path::new).filter(|home| home.is_absolute())
+    }
+
     fn search_path(&self) -> Vec<PathBuf> {
         self.0.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default()
     }
 }
 
 /// The executable that `name` stands for in the folder `cwd`, all links resolved: itself when it holds a `/`, else the
-/// first one on the search path. Relative entries of the search path are left out: they would depend on the workspace.
+/// first one on the search path that processes can see. Relative entries of the search path are left out: they would
+/// depend on the workspace.
 ///
 /// # Errors
-/// [`Error::ProgramNotFound`].
-pub fn resolve_program(name: &str, cwd: &Path, environment: &Environment) -> Result<PathBuf, Error> {
-    let found = if name.contains('/') {
-        Some(cwd.join(name)).filter(|path| is_executable(path))
+/// [`Error::ProgramNotFound`], and [`Error::ProgramHidden`] when there are only such that processes cannot see.
+pub fn resolve_program(
+    name: &str,
+    cwd: &Path,
+    environment: &Environment,
+    is_shown: &dyn Fn(&Path) -> bool,
+) -> Result<PathBuf, Error> {
+    let program = || name.chars().take(200).collect();
+    let candidates = if name.contains('/') {
+        vec![cwd.join(name)]
     } else {
-        let mut folders = environment.search_path().into_iter().filter(|folder| folder.is_absolute());
-        folders.find_map(|folder| Some(folder.join(name)).filter(|path| !name.is_empty() && is_executable(path)))
+        let folders = environment.search_path().into_iter().filter(|folder| folder.is_absolute() && !name.is_empty());
+        folders.map(|folder| folder.join(name)).collect()
     };
-    let missing = || Error::ProgramNotFound { program: name.chars().take(200).collect() };
-    found.ok_or_else(missing)?.canonicalize().map_err(|_| missing())
+    let mut hidden = None;
+    for candidate in candidates.into_iter().filter(|path| is_executable(path)) {
+        let Ok(path) = candidate.canonicalize() else { continue };
+        if is_shown(&path) {
+            return Ok(path);
+        }
+        hidden.get_or_insert(path);
+    }
+    Err(match hidden {
+        Some(path) => Error::ProgramHidden { program: program(), path },
+        None => Error::ProgramNotFound { program: program() },
+    })
 }
 
 #[cfg(unix)]
@@ -82,10 +105,13 @@ mod tests {
     #[test]
     fn programs_are_found_on_the_search_path_only() {
         let environment = environment(&[("PATH", "rel:/nowhere:/bin:/usr/bin")]);
-        let found = resolve_program("sh", Path::new("/"), &environment).unwrap();
+        let all = |_: &Path| true;
+        let found = resolve_program("sh", Path::new("/"), &environment, &all).unwrap();
         assert!(found.is_absolute() && !found.is_symlink(), "{found:?}");
         for missing in ["no-such-program", "", "./sh", "etc/passwd"] {
-            assert!(resolve_program(missing, Path::new("/"), &environment).is_err(), "{missing}");
+            assert!(resolve_program(missing, Path::new("/"), &environment, &all).is_err(), "{missing}");
         }
+        let hidden = resolve_program("sh", Path::new("/"), &environment, &|_| false);
+        assert!(matches!(hidden, Err(Error::ProgramHidden { .. })), "{hidden:?}");
     }
 }

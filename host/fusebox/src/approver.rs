@@ -22,6 +22,8 @@ pub struct ApprovalRequest {
     pub decision: Decision,
     /// What the answer is for.
     pub binding: Binding,
+    /// How processes of it are confined, in one line; empty when it starts none.
+    pub confinement: String,
     /// Why their last answer could not be taken, if it could not.
     pub problem: Option<String>,
 }

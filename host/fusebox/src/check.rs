@@ -225,7 +225,7 @@ impl Host {
             CheckEffects::Stated(effects) => effects.clone(),
         };
         let workspace = self.workspace_of(proposal)?;
-        derive(proposed, &workspace, &self.environment).map_err(|failure| no_preview(step_type, &failure.to_string()))
+        derive(proposed, &workspace, &self.elsewhere).map_err(|failure| no_preview(step_type, &failure.to_string()))
     }
 
     fn preview(&self, proposal: &Proposal, situation: &Situation) -> Result<Vec<ProposedEffect>, Error> {

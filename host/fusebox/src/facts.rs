@@ -1,8 +1,11 @@
 //! Turning proposed effects into facts: digests, programs and environment as the host finds them.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fusebox_core::{Contents, Digest, Effect, Failure, ProposedEffect, WorkspacePath};
-use fusebox_effects::{Environment, MAX_FILE_BYTES, Workspace, resolve_program};
+use fusebox_effects::{Confinement, Environment, MAX_FILE_BYTES, Workspace, resolve_program};
 
 /// Most bytes of the words of one command: as much as Linux takes for one word. Each command is kept in the log.
 const MAX_ARGV_BYTES: usize = 128 * 1024;
@@ -20,11 +23,20 @@ pub struct Derived {
     pub contents: Contents,
 }
 
+/// What processes find around them.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Their environment.
+    pub environment: Environment,
+    /// What confines them; `None` when somebody else starts them, wherever that may be.
+    pub confinement: Option<Arc<Confinement>>,
+}
+
 /// Derives the facts of proposed effects in a workspace.
 pub fn derive(
     proposed: Vec<ProposedEffect>,
     workspace: &Workspace,
-    environment: &Environment,
+    surroundings: &Surroundings,
 ) -> Result<Derived, Failure> {
     let mut derived = Derived::default();
     if proposed.len() > MAX_EFFECTS {
@@ -51,7 +63,7 @@ pub fn derive(
                 }
                 Effect::Remove { path, before }
             }
-            ProposedEffect::Run { argv, cwd, .. } => run(argv, &cwd, workspace, environment)?,
+            ProposedEffect::Run { argv, cwd, .. } => run(argv, &cwd, workspace, surroundings)?,
             ProposedEffect::Prompt { model, content, max_output_tokens } => {
                 let size = content.len() as u64;
                 Effect::Prompt { model, content: derived.contents.insert(content), size, max_output_tokens }
@@ -69,7 +81,13 @@ pub fn path_of(path: &str) -> Result<WorkspacePath, Failure> {
 }
 
 /// Facts of starting a process.
-pub fn run(argv: Vec<String>, cwd: &str, workspace: &Workspace, environment: &Environment) -> Result<Effect, Failure> {
+pub fn run(
+    argv: Vec<String>,
+    cwd: &str,
+    workspace: &Workspace,
+    surroundings: &Surroundings,
+) -> Result<Effect, Failure> {
+    let Surroundings { environment, confinement } = surroundings;
     let cwd = path_of(cwd)?;
     workspace.open_folder(&cwd)?;
     if argv.iter().map(String::len).sum::<usize>() > MAX_ARGV_BYTES {
@@ -80,7 +98,12 @@ pub fn run(argv: Vec<String>, cwd: &str, workspace: &Workspace, environment: &En
         return Err(Failure::InvalidInput(format!("the argument {word:?} holds a NUL character")));
     }
     let folder = workspace.root().join(cwd.as_str());
-    let program = resolve_program(name, &folder, environment)?.display().to_string();
+    if let Some(confinement) = confinement {
+        confinement.way()?;
+    }
+    let is_shown =
+        |file: &Path| confinement.as_ref().is_none_or(|confinement| confinement.shows(file, workspace.root()));
+    let program = resolve_program(name, &folder, environment, &is_shown)?.display().to_string();
     let shell_text = shell_text(&argv);
     Ok(Effect::Run { argv, program, cwd, env_names: environment.names(), shell_text })
 }

@@ -14,13 +14,14 @@ use fusebox_core::policy::Grants;
 use fusebox_core::run::HostCallJudgement;
 use fusebox_core::{Action, Amounts, Command, Effect, Failure, Gate, Situation, StepId, WorkspacePath};
 use fusebox_effects::gateway::{Gateway, Quote};
-use fusebox_effects::{Environment, Output, ProcessSpec, Workspace, run_process};
+use fusebox_effects::{Confinement, Output, ProcessSpec, Workspace, run_process};
 use fusebox_sandbox::{
     EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, Judged, Kill, PathMetadata, ProcessEnd,
     Reply, Stop,
 };
 use tokio::sync::{Mutex, mpsc};
 
+use crate::facts::Surroundings;
 use crate::journal::Journal;
 use crate::registry::Registry;
 use crate::restore::Changes;
@@ -35,8 +36,6 @@ const DEFAULT_PROCESS_TIME: Duration = Duration::from_secs(600);
 const MAX_RECORDED: u32 = 1000;
 /// Longest word on progress that is passed on, in characters: it waits in memory until it is shown.
 const MAX_PROGRESS_CHARS: usize = 200;
-/// What people should know of how a process is run.
-const UNCONFINED: &str = "not confined: the process can do what its user can, beyond the workspace as well";
 
 /// Answers reads from a workspace.
 #[derive(Clone)]
@@ -110,7 +109,8 @@ pub type StopReason = Arc<StdMutex<Option<Error>>>;
 pub struct Live {
     pub reads: Reads,
     pub registry: Arc<Registry>,
-    pub environment: Arc<Environment>,
+    pub surroundings: Arc<Surroundings>,
+    pub confinement: Arc<Confinement>,
     pub journal: Arc<Mutex<Journal>>,
     pub step: StepId,
     pub action: Action,
@@ -177,7 +177,7 @@ impl Live {
             Some(_) => HostCallJudgement::NotNeeded,
             None => self.judge(&needed, &call).await,
         };
-        let note = matches!(needed, Effect::Run { .. }).then(|| UNCONFINED.to_owned());
+        let note = matches!(needed, Effect::Run { .. }).then(|| self.confinement.describe());
         let quote = match self.quote(&call).await {
             Ok(quote) => quote,
             Err(failure) => return Ok(Err(failure)),
@@ -248,7 +248,7 @@ impl Live {
     }
 
     fn needed_run(&self, argv: &[String], cwd: &str, approved: &[Effect]) -> Result<Effect, Failure> {
-        let now = facts::run(argv.to_vec(), cwd, &self.reads.workspace, &self.environment)?;
+        let now = facts::run(argv.to_vec(), cwd, &self.reads.workspace, &self.surroundings)?;
         let Effect::Run { cwd: folder, program, .. } = &now else { return Ok(now) };
         let same =
             |effect: &&Effect| matches!(effect, Effect::Run { argv: words, cwd, .. } if words == argv && cwd == folder);
@@ -329,13 +329,17 @@ impl Live {
                 let spec = ProcessSpec {
                     program: PathBuf::from(program),
                     argv: argv.clone(),
-                    cwd: workspace.open_folder(cwd)?,
-                    cwd_path: workspace.root().join(cwd.as_str()),
-                    environment: (*self.environment).clone(),
+                    cwd: cwd.clone(),
+                    workspace: workspace.open_folder(&WorkspacePath::default())?,
+                    workspace_path: workspace.root().to_path_buf(),
+                    environment: self.surroundings.environment.clone(),
                     time_limit: Some(limit.min(DEFAULT_PROCESS_TIME)),
                     keep_bytes: KEEP_OUTPUT_BYTES,
                 };
-                let exit = run_process(spec, |stream, bytes| self.output(stream, bytes)).await?;
+                let exit = run_process(spec, &self.confinement, |stream, bytes| self.output(stream, bytes)).await?;
+                if let Some(why) = exit.stopped_by {
+                    return Err(Failure::Limit(format!("the command was stopped: {why}")));
+                }
                 Ok(HostAnswer::Process(ProcessEnd {
                     code: exit.code,
                     signal: exit.signal,

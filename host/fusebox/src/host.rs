@@ -12,13 +12,14 @@ use fusebox_core::run::RunSetup;
 use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{Contents, Digest, Plan, RunLimits, RunState, WorkspacePath, json};
 use fusebox_effects::gateway::Gateway;
-use fusebox_effects::{Environment, Workspace, copy_folder};
+use fusebox_effects::{Confinement, ConfinementSetup, Environment, Workspace, copy_folder};
 use fusebox_sandbox::Sandbox;
 use fusebox_store::{EventLog, SqliteStore};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::Error;
 use crate::driver::{Driver, Outputs};
+use crate::facts::Surroundings;
 use crate::home::Home;
 use crate::journal::Journal;
 use crate::now::new_run_id;
@@ -35,6 +36,7 @@ pub struct HostBuilder {
     projects: Vec<PathBuf>,
     cassette: Option<PathBuf>,
     checks: RecordChecks,
+    launcher: Option<PathBuf>,
 }
 
 /// Something that whoever set a host up should know.
@@ -103,6 +105,14 @@ impl HostBuilder {
         self
     }
 
+    /// Starts processes through this program: `fusebox`, or one that calls [`serve_launcher`](crate::serve_launcher) first.
+    /// Without it, steps that start processes are refused, unless the policy accepts that nothing confines them.
+    #[must_use]
+    pub fn launcher(mut self, program: impl Into<PathBuf>) -> Self {
+        self.launcher = Some(program.into());
+        self
+    }
+
     /// Says whether [`Host::check`] writes its decisions into the log.
     #[must_use]
     pub fn record_checks(mut self, checks: RecordChecks) -> Self {
@@ -137,6 +147,13 @@ impl HostBuilder {
         let program = std::env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
         let own = OwnPlaces { home: text(home.path()), program: text(&program) };
         let registry = Registry::load(&sandbox, &policy, own)?;
+        let environment = Environment::allowed(std::env::vars_os());
+        let confinement = Arc::new(Confinement::new(ConfinementSetup {
+            launcher: self.launcher.map(|path| path.canonicalize().unwrap_or(path)),
+            policy: policy.policy.process.clone(),
+            absent: [home.path().to_path_buf(), program].into_iter().filter(|path| path.is_absolute()).collect(),
+            environment: environment.clone(),
+        }));
         let store: Arc<dyn EventLog> = Arc::new(SqliteStore::open(&home.log())?);
         Ok(Host {
             policy_digest: policy.policy.digest(),
@@ -144,7 +161,12 @@ impl HostBuilder {
             loaded: policy,
             notices,
             gateway: gateway.map(Arc::new),
-            environment: Arc::new(Environment::allowed(std::env::vars_os())),
+            surroundings: Arc::new(Surroundings {
+                environment: environment.clone(),
+                confinement: Some(Arc::clone(&confinement)),
+            }),
+            elsewhere: Surroundings { environment, confinement: None },
+            confinement,
             registry: Arc::new(registry),
             checks: self.checks,
             check_chain: StdMutex::new(Chain::new(new_run_id()?)),
@@ -165,7 +187,10 @@ pub struct Host {
     notices: Vec<Notice>,
     pub(crate) gateway: Option<Arc<Gateway>>,
     pub(crate) store: Arc<dyn EventLog>,
-    pub(crate) environment: Arc<Environment>,
+    pub(crate) surroundings: Arc<Surroundings>,
+    /// For actions that somebody else carries out.
+    pub(crate) elsewhere: Surroundings,
+    pub(crate) confinement: Arc<Confinement>,
     pub(crate) home: Home,
     pub(crate) checks: RecordChecks,
     /// Checks of this host are one chain of the log.
@@ -218,6 +243,12 @@ impl Host {
         self.gateway.as_deref()
     }
 
+    /// How processes are confined here. The first question tries it out, which takes some milliseconds.
+    #[must_use]
+    pub fn confinement(&self) -> &Confinement {
+        &self.confinement
+    }
+
     /// Its log.
     #[must_use]
     pub fn log(&self) -> &dyn EventLog {
@@ -268,7 +299,8 @@ impl Host {
         let killer = Killer { kill: self.sandbox.kill_flag(), by: Arc::default() };
         let driver = Driver {
             registry: Arc::clone(&self.registry),
-            environment: Arc::clone(&self.environment),
+            surroundings: Arc::clone(&self.surroundings),
+            confinement: Arc::clone(&self.confinement),
             gateway: self.gateway.clone(),
             changes: Arc::default(),
             problem: None,

@@ -56,7 +56,9 @@ pub use check::{CheckEffects, Proposal};
 pub use error::Error;
 pub use fusebox_core::event::{Event, RunEnd};
 pub use fusebox_core::{self as core, Decision, Effect, Plan, Policy, Ruling, RunLimits};
-pub use fusebox_effects::Workspace;
+#[cfg(target_os = "linux")]
+pub use fusebox_effects::launcher::serve as serve_launcher;
+pub use fusebox_effects::{Confinement, Holds, Protected, Workspace};
 pub use fusebox_sandbox as sandbox;
 pub use harness::Harness;
 pub use home::Home;

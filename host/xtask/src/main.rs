@@ -1,6 +1,7 @@
 //! Builds the guests and checks what CI checks. Run as `cargo xtask`.
 
 mod contract;
+mod fuzz;
 mod guests;
 mod lock;
 mod stage;
@@ -30,15 +31,30 @@ enum Task {
     Lock,
     /// Checks that the WIT package parses and, once it is frozen, that no released file changed.
     Contract,
+    /// Fuzzes what reads words of others: plans, policies, actions, paths, shell lines, models' responses, diffs.
+    Fuzz {
+        /// Which targets; all of them when left out.
+        targets: Vec<String>,
+        /// How long each of them, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Where what was found is kept; `target/fuzz/corpus` when left out.
+        #[arg(long)]
+        corpus: Option<PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
+    if let Some(code) = fuzz::as_wrapper()? {
+        std::process::exit(code);
+    }
     let root = root()?;
     match Args::parse().task {
         Task::Guests { check: false } => guests::build(&root),
         Task::Guests { check: true } => guests::check(&root),
         Task::Lock => lock::check(&root),
         Task::Contract => contract::check(&root),
+        Task::Fuzz { targets, seconds, corpus } => fuzz::fuzz(&root, &targets, seconds, corpus.as_deref()),
     }
 }
 

@@ -4,6 +4,7 @@
 mod approval;
 mod gateway;
 mod plugins;
+mod process;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub use approval::{ApprovalPolicy, EffectKind, StepTypePolicy};
 pub use gateway::{Endpoint, GatewayPolicy, ModelPolicy, Protocol, Route, Unpriced};
 pub use plugins::{ExecutorPolicy, Grants, GuardGrants, GuardMode, GuardPolicy, ImpactPolicy, OnError, PluginLimits};
+
+pub use process::{PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
 
 use crate::{Digest, Price, Ruling, RunLimits, json};
 
@@ -36,6 +39,8 @@ pub struct Policy {
     pub run: RunPolicy,
     /// Limits and budgets of every run.
     pub limits: RunLimits,
+    /// How processes are confined.
+    pub process: ProcessPolicy,
     /// How models are reached. Without models there are none.
     #[serde(skip_serializing_if = "GatewayPolicy::is_default")]
     pub gateway: GatewayPolicy,

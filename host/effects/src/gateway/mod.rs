@@ -13,12 +13,14 @@ mod http;
 mod key;
 mod openai;
 mod quote;
+mod response;
 mod router;
 mod setup;
 mod structured;
 
 pub use complete::{Completed, Completion, ModelRequest};
 pub use quote::{Form, Money, Quote};
+pub use response::{ResponseForm, read_response};
 pub use setup::Lacking;
 
 use std::collections::BTreeMap;

@@ -3,12 +3,14 @@
 //! Source of the shapes: OpenAI API reference, "Create chat completion" and "Chat completion chunk". The answer is asked
 //! for as a stream; a server that answers in one piece is understood as well.
 
+use std::ops::ControlFlow;
+
 use serde::Deserialize;
 use serde_json::json;
 
 use super::backend::{Answer, Ask, Backend, Charge, Exchange, Fault, OnText};
 use super::http::{Body, Server};
-use super::key::Scrubber;
+use super::key::{Key, Scrubber};
 
 pub struct OpenAi {
     pub server: Server,
@@ -83,70 +85,117 @@ fn body(ask: Ask<'_>) -> String {
 }
 
 impl OpenAi {
-    /// A fault that may quote the answer, without the key.
-    fn not_understood(&self, what: String, received: usize) -> Fault {
-        let what: String = self.server.scrubbed(what).chars().take(300).collect();
-        Fault::passing(format!("the answer is no chat completion: {what}")).charged(Charge::Partial(received as u64))
-    }
-
     async fn whole(&self, body: Body, on_text: OnText<'_>) -> Result<Answer, Fault> {
         let bytes = body.all().await?;
-        let wrong = |error: serde_json::Error| self.not_understood(error.to_string(), bytes.len());
-        let whole: Whole = serde_json::from_slice(&bytes).map_err(wrong)?;
-        let text = whole.choices.into_iter().next().and_then(|choice| choice.message.content);
-        let text =
-            self.server.scrubbed(text.ok_or_else(|| self.not_understood("it holds no text".to_owned(), bytes.len()))?);
-        on_text(&text);
-        let usage = whole.usage.unwrap_or_default();
-        Ok(Answer { text, input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens })
+        let wrong = |what: String| not_understood(self.server.scrubbed(what), bytes.len());
+        let mut answer = read_whole(&bytes).map_err(wrong)?;
+        answer.text = self.server.scrubbed(answer.text);
+        on_text(&answer.text);
+        Ok(answer)
     }
 
     async fn stream(&self, mut body: Body, on_text: OnText<'_>) -> Result<Answer, Fault> {
-        let mut answer = Answer::default();
-        let mut scrubber = Scrubber::new(self.server.key.as_ref());
-        let (mut pending, mut received, mut is_finished) = (Vec::new(), 0, false);
-        'reading: loop {
-            let so_far = Charge::Partial(received as u64);
+        let mut reader = StreamReader::new(self.server.key.as_ref());
+        loop {
+            let so_far = Charge::Partial(reader.received as u64);
             let Some(bytes) = body.chunk().await.map_err(|fault| fault.charged(so_far))? else { break };
-            received += bytes.len();
-            // Each byte is looked at once, however long a line becomes.
-            for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-                pending.extend_from_slice(piece);
-                if !piece.ends_with(b"\n") {
-                    continue;
-                }
-                let line: Vec<u8> = std::mem::take(&mut pending);
-                let Some(data) = data(&line) else { continue };
-                if data == "[DONE]" {
-                    is_finished = true;
-                    break 'reading;
-                }
-                let wrong = |error: serde_json::Error| self.not_understood(error.to_string(), received);
-                let chunk: Chunk = serde_json::from_str(&data).map_err(wrong)?;
-                if let Some(error) = chunk.error {
-                    return Err(self.not_understood(error.to_string(), received));
-                }
-                if let Some(usage) = chunk.usage {
-                    answer.input_tokens = usage.prompt_tokens.or(answer.input_tokens);
-                    answer.output_tokens = usage.completion_tokens.or(answer.output_tokens);
-                }
-                for choice in chunk.choices {
-                    is_finished |= choice.finish_reason.is_some();
-                    if let Some(text) = choice.delta.and_then(|delta| delta.content) {
-                        let told = scrubber.push(&text);
-                        answer.text.push_str(&told);
-                        on_text(&told);
-                    }
-                }
+            let pushed = reader.push(&bytes, on_text);
+            let wrong = |what: String| not_understood(self.server.scrubbed(what), reader.received);
+            if pushed.map_err(wrong)?.is_break() {
+                break;
             }
         }
-        if !is_finished {
-            return Err(Fault::passing("the answer broke off").charged(Charge::Partial(received as u64)));
+        let received = reader.received;
+        let broken = || Fault::passing("the answer broke off").charged(Charge::Partial(received as u64));
+        reader.finish(on_text).ok_or_else(broken)
+    }
+}
+
+/// A fault that quotes the answer; the key is taken out already.
+fn not_understood(what: String, received: usize) -> Fault {
+    let what: String = what.chars().take(300).collect();
+    Fault::passing(format!("the answer is no chat completion: {what}")).charged(Charge::Partial(received as u64))
+}
+
+/// Reads an answer in one piece, or says what is wrong with it.
+pub fn read_whole(bytes: &[u8]) -> Result<Answer, String> {
+    let whole: Whole = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let text = whole.choices.into_iter().next().and_then(|choice| choice.message.content);
+    let text = text.ok_or_else(|| "it holds no text".to_owned())?;
+    let usage = whole.usage.unwrap_or_default();
+    Ok(Answer { text, input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens })
+}
+
+/// Reads an answer that comes as a stream of events.
+pub struct StreamReader<'a> {
+    answer: Answer,
+    scrubber: Scrubber<'a>,
+    /// The line that is not whole yet.
+    pending: Vec<u8>,
+    received: usize,
+    is_finished: bool,
+}
+
+impl<'a> StreamReader<'a> {
+    /// A reader that takes this key out of what it tells.
+    pub fn new(key: Option<&'a Key>) -> Self {
+        Self {
+            answer: Answer::default(),
+            scrubber: Scrubber::new(key),
+            pending: Vec::new(),
+            received: 0,
+            is_finished: false,
         }
-        let rest = scrubber.finish();
+    }
+
+    /// Takes the next bytes and tells the text in them. Breaks when the answer says that it is over.
+    pub fn push(&mut self, bytes: &[u8], on_text: OnText<'_>) -> Result<ControlFlow<()>, String> {
+        self.received += bytes.len();
+        // Each byte is looked at once, however long a line becomes.
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.pending.extend_from_slice(piece);
+            if !piece.ends_with(b"\n") {
+                continue;
+            }
+            let line = std::mem::take(&mut self.pending);
+            let Some(data) = data(&line) else { continue };
+            if data == "[DONE]" {
+                self.is_finished = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            self.take(serde_json::from_str(&data).map_err(|error| error.to_string())?, on_text)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn take(&mut self, chunk: Chunk, on_text: OnText<'_>) -> Result<(), String> {
+        if let Some(error) = chunk.error {
+            return Err(error.to_string());
+        }
+        if let Some(usage) = chunk.usage {
+            self.answer.input_tokens = usage.prompt_tokens.or(self.answer.input_tokens);
+            self.answer.output_tokens = usage.completion_tokens.or(self.answer.output_tokens);
+        }
+        for choice in chunk.choices {
+            self.is_finished |= choice.finish_reason.is_some();
+            if let Some(text) = choice.delta.and_then(|delta| delta.content) {
+                let told = self.scrubber.push(&text);
+                self.answer.text.push_str(&told);
+                on_text(&told);
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer, unless it broke off.
+    pub fn finish(mut self, on_text: OnText<'_>) -> Option<Answer> {
+        if !self.is_finished {
+            return None;
+        }
+        let rest = self.scrubber.finish();
         on_text(&rest);
-        answer.text.push_str(&rest);
-        Ok(answer)
+        self.answer.text.push_str(&rest);
+        Some(self.answer)
     }
 }
 

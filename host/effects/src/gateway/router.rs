@@ -50,16 +50,22 @@ impl Backend for Router {
                 let what: String = self.server.scrubbed(what).chars().take(300).collect();
                 Fault::passing(format!("the answer is not a router's: {what}")).charged(charge)
             };
-            let response: Response = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-            let text = match (ask.schema, response.text, response.data) {
-                (Some(_), _, Some(data)) => data.to_string(),
-                (_, Some(text), _) => text,
-                _ => return Err(wrong("it holds neither text nor data".to_owned())),
-            };
-            let text = self.server.scrubbed(text);
-            on_text(&text);
-            let Usage { input_tokens, output_tokens } = response.usage;
-            Ok(Answer { text, input_tokens, output_tokens })
+            let mut answer = read(&bytes, ask.schema.is_some()).map_err(wrong)?;
+            answer.text = self.server.scrubbed(answer.text);
+            on_text(&answer.text);
+            Ok(answer)
         })
     }
+}
+
+/// Reads an answer, or says what is wrong with it. Where a structure was asked for, its JSON is the text.
+pub fn read(bytes: &[u8], is_structured: bool) -> Result<Answer, String> {
+    let response: Response = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let text = match (is_structured, response.text, response.data) {
+        (true, _, Some(data)) => data.to_string(),
+        (_, Some(text), _) => text,
+        _ => return Err("it holds neither text nor data".to_owned()),
+    };
+    let Usage { input_tokens, output_tokens } = response.usage;
+    Ok(Answer { text, input_tokens, output_tokens })
 }

@@ -15,12 +15,13 @@ use fusebox_core::run::StepDone;
 use fusebox_core::situation::{DEFAULT_TENANT, StepOutputs};
 use fusebox_core::{Ask, Command, Contents, Digest, Effect, Failure, Json, Situation, StepId};
 use fusebox_effects::gateway::Gateway;
-use fusebox_effects::{Environment, Workspace};
+use fusebox_effects::{Confinement, Workspace};
 use fusebox_sandbox::{End, Judged, Kill, Limits, Recording, Report};
 use fusebox_store::EventLog;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
 use crate::approver::{ApprovalRequest, Approver, Subject};
+use crate::facts::Surroundings;
 use crate::handler::{Live, Reads, StopReason};
 use crate::journal::Journal;
 use crate::now::now_us;
@@ -36,7 +37,8 @@ const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 /// Everything that carrying out one run needs.
 pub struct Driver {
     pub registry: Arc<Registry>,
-    pub environment: Arc<Environment>,
+    pub surroundings: Arc<Surroundings>,
+    pub confinement: Arc<Confinement>,
     pub workspace: Arc<Workspace>,
     pub approver: Arc<dyn Approver>,
     pub kill: Kill,
@@ -219,7 +221,7 @@ impl Driver {
         let previewed = loaded.plugin.preview(&action, Arc::clone(&situation), handler, &options).await;
         let usage = previewed.report.usage;
         let derived = match previewed.result {
-            Ok(Ok(proposed)) => facts::derive(proposed, &self.workspace, &self.environment)
+            Ok(Ok(proposed)) => facts::derive(proposed, &self.workspace, &self.surroundings)
                 .and_then(|derived| self.can_ask_models(&derived.effects).map(|()| derived)),
             Ok(Err(failure)) => Err(failure),
             Err(end) => return self.failed(&end, usage, None).await,
@@ -276,7 +278,8 @@ impl Driver {
         let live = Live {
             reads: Reads::new(Arc::clone(&self.workspace), served.grants),
             registry: Arc::clone(&self.registry),
-            environment: Arc::clone(&self.environment),
+            surroundings: Arc::clone(&self.surroundings),
+            confinement: Arc::clone(&self.confinement),
             journal: Arc::clone(&self.journal),
             step: step.id.clone(),
             action: action.clone(),

@@ -26,6 +26,11 @@ impl Driver {
             contents: self.contents.clone(),
             decision: decision.clone(),
             binding,
+            confinement: if effects.iter().any(|effect| matches!(effect, Effect::Run { .. })) {
+                self.confinement.describe()
+            } else {
+                String::new()
+            },
             problem: self.problem.clone(),
         }
     }

@@ -71,10 +71,17 @@ impl LoadedPolicy {
     /// When it cannot be read or is no policy.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
         let (text, _) = read(path)?;
-        let name = path.display().to_string();
-        let (policy, file) = Self::parse_over_builtin(&text, &name)?;
         let folder = path.parent().map(Path::to_path_buf);
-        Ok(Self { policy, source: name, folder, file: Some(file), projects: Vec::new() })
+        Ok(Self { folder, ..Self::from_text(&text, &path.display().to_string())? })
+    }
+
+    /// The text of a policy file, laid over the built-in policy. `name` stands for the file in messages.
+    ///
+    /// # Errors
+    /// When it is no policy.
+    pub fn from_text(text: &str, name: &str) -> Result<Self, Error> {
+        let (policy, file) = Self::parse_over_builtin(text, name)?;
+        Ok(Self { policy, source: name.to_owned(), folder: None, file: Some(file), projects: Vec::new() })
     }
 
     /// Looks for the policy: the given file, else `$FUSEBOX_POLICY`, else `fusebox.toml` in the home, else the built-in.
@@ -158,6 +165,9 @@ fn check_ranges(policy: &Policy, name: &str) -> Result<(), Error> {
         if let Some(fault) = limits.fault() {
             return Err(bad(name, format!("{key}.{fault}")));
         }
+    }
+    if let Some(fault) = policy.process.fault() {
+        return Err(bad(name, format!("process.{fault}")));
     }
     if policy.run.max_retries > 100 {
         return Err(bad(name, "run.max_retries may be 100 at the most".to_owned()));

@@ -1,0 +1,242 @@
+//! The first process of a sandbox: it builds the sandbox around itself, gives up what it needed for that, starts the
+//! program, and buries what the program leaves behind. When it ends, so does everything in the sandbox.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use fusebox_core::policy::{PathAccess, Protection};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use super::access::{Allowed, Ports};
+use super::order::{Enforced, Level, Order, Program, Report, State, Task};
+use super::syscalls::Sockets;
+use super::watch::{self, Watch};
+use super::{access, bounds, channel, network, root, syscalls};
+
+/// Builds the sandbox and carries the order out.
+pub fn run(control: UnixStream) {
+    let done =
+        channel::receive(&control).map_err(|error| error.to_string()).and_then(|order| carry_out(order, &control));
+    if let Err(what) = done {
+        // Nobody is left to tell when this fails.
+        let _ = channel::send(&control, &Report::Refused { what });
+    }
+}
+
+fn carry_out(order: Order, control: &UnixStream) -> Result<(), String> {
+    // Nobody in the sandbox may look into this process or stop it.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| error.to_string())?;
+    let mut enforced = Vec::new();
+    if order.level == Level::Namespaces {
+        namespaces(&order, &mut enforced)?;
+    }
+    bounds::set(&order.bounds)?;
+    match &order.task {
+        Task::Probe => {
+            restrict(&order, &mut enforced)?;
+            channel::send(control, &Report::Enforced(enforced)).map_err(|error| error.to_string())
+        }
+        Task::Start(program) => {
+            let cwd = open_cwd(&order, &program.cwd)?;
+            rustix::process::fchdir(cwd).map_err(|error| format!("entering {}: {error}", program.cwd))?;
+            restrict(&order, &mut enforced)?;
+            start(program, &order, control)
+        }
+    }
+}
+
+fn holds(name: &str, how: impl Into<String>) -> Enforced {
+    Enforced { name: name.to_owned(), state: State::Holds(how.into()) }
+}
+
+/// Own files, processes and network.
+fn namespaces(order: &Order, enforced: &mut Vec<Enforced>) -> Result<(), String> {
+    let mut processes = Ok(());
+    root::enter(order, |proc| processes = bounds::bound_namespace(proc, order.bounds.processes))?;
+    enforced.push(holds(Protection::Namespaces.name(), "own files, processes, users and temporary folders"));
+    if order.network {
+        enforced.push(holds("network", "the policy grants it"));
+    } else {
+        network::loopback_up().map_err(|error| format!("the loopback interface: {error}"))?;
+        enforced.push(holds("network", "none but a loopback interface of its own"));
+    }
+    let most = order.bounds.processes;
+    let state = match (&order.cgroup, processes) {
+        (Some(_), _) => State::Holds(format!("{most} at once, by cgroup")),
+        (None, Ok(())) => {
+            State::Holds(format!("{} at once, by a limit of the namespace", most.max(bounds::FEWEST_PROCESSES)))
+        }
+        (None, Err(_)) if rustix::process::getuid().is_root() => {
+            State::Missing("root's processes cannot be counted without cgroup v2 or Linux 6.14".to_owned())
+        }
+        (None, Err(_)) => State::Holds(format!("{most} at once, by rlimit")),
+    };
+    enforced.push(Enforced { name: "processes".to_owned(), state });
+    enforced.push(Enforced { name: "memory".to_owned(), state: memory(order) });
+    Ok(())
+}
+
+/// How memory is bounded.
+pub fn memory(order: &Order) -> State {
+    let mib = order.bounds.memory / (1024 * 1024);
+    match order.cgroup {
+        Some(_) => State::Holds(format!("{mib} MiB, by cgroup")),
+        None => State::Partly(format!(
+            "{mib} MiB for each process by rlimit; their sum is looked at every {} ms only, and memory that no process \
+             has mapped is not counted: no cgroup v2 is delegated to this user",
+            watch::INTERVAL.as_millis()
+        )),
+    }
+}
+
+fn open_cwd(order: &Order, cwd: &str) -> Result<std::os::fd::OwnedFd, String> {
+    let failed = |error: rustix::io::Errno| format!("opening the folder {cwd:?} of the workspace: {error}");
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let workspace = match order.level {
+        Level::Namespaces => rustix::fs::open(&order.workspace, flags, Mode::empty()).map_err(failed)?,
+        // It was started there.
+        Level::Shared => rustix::fs::open(".", flags, Mode::empty()).map_err(failed)?,
+    };
+    let inside = if cwd.is_empty() { "." } else { cwd };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(workspace, inside, flags, Mode::empty(), resolve).map_err(failed)
+}
+
+/// Gives up everything that building the sandbox needed.
+fn restrict(order: &Order, enforced: &mut Vec<Enforced>) -> Result<(), String> {
+    let failed = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
+    rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
+    drop_capabilities().map_err(failed("giving up capabilities"))?;
+    let (ports, sockets) = match (order.network, order.level) {
+        (true, _) | (false, Level::Namespaces) => (Ports::Open, Sockets::Network),
+        (false, Level::Shared) => (Ports::Closed, Sockets::Local),
+    };
+    let landlock = access::restrict(&paths(order), ports).map(|version| format!("version {version} of its rules"));
+    add(enforced, order, Protection::Landlock, landlock)?;
+    let seccomp = syscalls::restrict(sockets).map(|()| "system calls that no command needs are refused".to_owned());
+    add(enforced, order, Protection::Seccomp, seccomp)
+}
+
+fn add(
+    enforced: &mut Vec<Enforced>,
+    order: &Order,
+    protection: Protection,
+    done: Result<String, String>,
+) -> Result<(), String> {
+    let state = match done {
+        Ok(how) => State::Holds(how),
+        Err(why) if matches!(order.task, Task::Probe) || order.accept_missing.contains(&protection) => {
+            State::Missing(why)
+        }
+        Err(why) => return Err(format!("{}: {why}", protection.name())),
+    };
+    enforced.push(Enforced { name: protection.name().to_owned(), state });
+    Ok(())
+}
+
+fn drop_capabilities() -> rustix::io::Result<()> {
+    let had = rustix::thread::capabilities(None)?.permitted;
+    for bit in (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit)).filter(|bit| had.contains(*bit)) {
+        // Without the right to, there is nothing in the set that could be gained: no_new_privs holds.
+        let _ = rustix::thread::remove_capability_from_bounding_set(bit);
+    }
+    rustix::thread::clear_ambient_capability_set()?;
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+}
+
+/// What may be opened, for Landlock.
+fn paths(order: &Order) -> Vec<(PathBuf, Allowed)> {
+    let mut paths: Vec<(PathBuf, Allowed)> = root::SYSTEM.iter().map(|path| (path.into(), Allowed::Read)).collect();
+    paths.extend(root::DEVICES.iter().map(|name| (Path::new("/dev").join(name), Allowed::Use)));
+    match order.level {
+        Level::Namespaces => {
+            // All that is there was put there for it.
+            paths.push(("/".into(), Allowed::List));
+            paths.extend(["/etc", "/proc", "/dev"].map(|path| (path.into(), Allowed::Read)));
+            paths.extend(["/tmp", "/run", "/dev/shm"].map(|path| (path.into(), Allowed::Change)));
+        }
+        Level::Shared => {
+            paths.extend(root::SETTINGS.iter().map(|name| (Path::new("/etc").join(name), Allowed::Read)));
+        }
+    }
+    paths.extend(order.home.iter().map(|home| (home.clone(), Allowed::Change)));
+    paths.extend(order.paths.iter().map(|(path, access)| {
+        (path.clone(), if *access == PathAccess::Write { Allowed::Change } else { Allowed::Read })
+    }));
+    paths.push((order.workspace.clone(), Allowed::Change));
+    paths
+}
+
+fn start(program: &Program, order: &Order, control: &UnixStream) -> Result<(), String> {
+    let mut command = Command::new(&program.path);
+    command.args(program.argv.iter().skip(1)).env_clear().envs(&program.environment).stdin(Stdio::null());
+    if let Some(name) = program.argv.first() {
+        command.arg0(name);
+    }
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "{} cannot be seen in the sandbox; grant its folder with [process.paths.NAME] in the policy",
+            program.path.display()
+        ),
+        _ => format!("starting {}: {error}", program.path.display()),
+    };
+    if order.level == Level::Shared {
+        return Err(failed(command.exec()));
+    }
+    // Neither a terminal nor signals of a group come from outside.
+    let _ = rustix::process::setsid();
+    let child = command.spawn().map_err(failed)?;
+    let child = Pid::from_raw(child.id().cast_signed()).ok_or_else(|| "the program has no id".to_owned())?;
+    let told = Mutex::new(());
+    let end = |report: Option<Report>| -> ! {
+        let _only_once = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(report) = report {
+            let _ = channel::send(control, &report);
+        }
+        // The kernel ends everything that is left in the sandbox with its first process.
+        std::process::exit(0)
+    };
+    let home = order.home.clone();
+    let watch = Watch::new(order.bounds, order.workspace.clone(), home, order.cgroup.is_some());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            loop {
+                if is_abandoned(control) {
+                    end(None);
+                }
+                if let Some(why) = watch.over(&watch::all_processes) {
+                    end(Some(Report::Ended { code: None, signal: Some(9), stopped_by: Some(why) }));
+                }
+            }
+        });
+        loop {
+            match rustix::process::wait(WaitOptions::empty()) {
+                Ok(Some((id, status))) if id == child => end(Some(ended(status))),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => end(None),
+            }
+        }
+    })
+}
+
+/// How a program ended.
+pub fn ended(status: WaitStatus) -> Report {
+    Report::Ended { code: status.exit_status(), signal: status.terminating_signal(), stopped_by: None }
+}
+
+/// Waits a while; says whether whoever ordered has gone.
+fn is_abandoned(control: &UnixStream) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(control.as_fd(), PollFlags::IN)];
+    let nanoseconds = i64::try_from(watch::INTERVAL.as_nanos()).unwrap_or(i64::MAX);
+    let interval = Timespec { tv_sec: 0, tv_nsec: nanoseconds };
+    poll(&mut fds, Some(&interval)).is_ok_and(|ready| ready > 0)
+}

@@ -1,0 +1,92 @@
+//! The launcher: how a command of a step becomes a process that can do nothing but what it was granted.
+//!
+//! The host starts the launcher (`fusebox __launch`) and sends it an order. The launcher makes namespaces for users,
+//! mounts, processes, IPC and the network, and starts itself once more as the first process in them. That one builds a
+//! root of its own (`root`), limits what follows (`bounds`), gives up all privileges, restricts itself by Landlock
+//! (`access`) and seccomp (`syscalls`), and starts the program. When it ends, the kernel ends everything else in there.
+//!
+//! The channel to the host is the lifeline: when it closes, for whatever reason, everything ends. All of it is safe code:
+//! stages are processes of their own, never forks of a program with threads.
+
+mod access;
+mod bounds;
+mod cgroup;
+mod channel;
+mod first;
+mod kin;
+mod network;
+mod order;
+mod outer;
+mod root;
+mod syscalls;
+mod watch;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+pub(crate) use cgroup::{delegated, remove};
+pub(crate) use channel::encode;
+pub(crate) use order::{Bounds, Enforced, Level, Order, Program, Report, State, Task};
+pub(crate) use root::SYSTEM;
+
+/// First argument of the launcher.
+pub(crate) const SUBCOMMAND: &str = "__launch";
+/// Second argument of its second stage.
+const FIRST: &str = "first";
+
+/// Whether a program was started as the launcher, by its arguments. If so, it has carried out its order when this
+/// returns, and must end.
+///
+/// A program that embeds the host calls this before anything else, while it has one thread only.
+#[must_use]
+pub fn serve(arguments: impl IntoIterator<Item = OsString>) -> bool {
+    let mut arguments = arguments.into_iter().skip(1);
+    if arguments.next().is_none_or(|first| first != SUBCOMMAND) {
+        return false;
+    }
+    let stage = arguments.next();
+    if stage.is_none() {
+        outer::close_inherited();
+    }
+    let Ok(control) = std::io::stdin().as_fd().try_clone_to_owned() else { return true };
+    let control = UnixStream::from(control);
+    match stage {
+        None => outer::run(control),
+        Some(_) => first::run(control),
+    }
+    true
+}
+
+/// What this machine enforces of an order, by trying it. Nothing is started.
+pub(crate) fn probe(launcher: &Path, workspace: &Path, order: &Order) -> io::Result<Vec<Enforced>> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut child = Command::new(launcher)
+        .arg(SUBCOMMAND)
+        .env_clear()
+        .current_dir(workspace)
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let id = child.id();
+    let told = channel::send(&ours, order).and_then(|()| channel::receive::<Report>(&ours));
+    drop(ours);
+    child.wait()?;
+    if let Some(parent) = &order.cgroup {
+        remove(parent, id);
+    }
+    match told? {
+        Report::Enforced(enforced) => Ok(enforced),
+        Report::Refused { what } => Err(io::Error::other(what)),
+        Report::Ended { .. } => Err(io::Error::other("the launcher did not do as it was told")),
+    }
+}
+
+/// Reads one report.
+pub(crate) fn decode(bytes: &[u8]) -> io::Result<Report> {
+    channel::receive(bytes)
+}

@@ -1,0 +1,359 @@
+//! The files that a sandbox sees: a new root in memory, with the system's folders read-only, the workspace, and what is
+//! granted, each where it is on the host.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use fusebox_core::policy::PathAccess;
+use rustix::fs::{CWD, StatVfsMountFlags};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind, mount_change,
+    mount_remount, move_mount, open_tree, unmount,
+};
+
+use super::order::Order;
+
+/// Folders of the system that everybody may read.
+pub const SYSTEM: [&str; 9] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix"];
+/// What programs look up in `/etc`. Nothing else of it is there: as root, all of it could be read.
+pub const SETTINGS: [&str; 41] = [
+    "alternatives",
+    "bash.bashrc",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "crypto-policies",
+    "debian_version",
+    "fonts",
+    "gai.conf",
+    "gitconfig",
+    "group",
+    "host.conf",
+    "hosts",
+    "inputrc",
+    "java",
+    "java-17-openjdk",
+    "java-21-openjdk",
+    "java-25-openjdk",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "ld-musl-x86_64.path",
+    "locale.alias",
+    "locale.conf",
+    "localtime",
+    "magic",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "passwd",
+    "perl",
+    "pki",
+    "profile",
+    "protocols",
+    "python3",
+    "resolv.conf",
+    "services",
+    "shells",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "terminfo",
+    "timezone",
+];
+/// Devices that hold nothing of anybody.
+pub const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// Where the new root is put together: a folder that every system has. It is only covered in this namespace.
+const SITE: &str = "/tmp";
+/// Space for the skeleton of the root, in bytes: folders and links only.
+const SKELETON: u64 = 4 * 1024 * 1024;
+/// Files and folders of one temporary folder for each MiB of it.
+const INODES_PER_MIB: u64 = 1024;
+
+fn failed(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> String {
+    move |error| format!("{what}: {error}")
+}
+
+/// A part of the host's tree, to be put into the new one.
+struct Part {
+    tree: OwnedFd,
+    is_folder: bool,
+    writable: bool,
+}
+
+/// Makes the new root and enters it. `configure` is given its `/proc` while that can be written.
+pub fn enter(order: &Order, configure: impl FnOnce(&Path)) -> Result<(), String> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(|error| failed("keeping mounts apart")(error.into()))?;
+    let parts = collect(order)?;
+    let devices: Vec<_> =
+        DEVICES.iter().filter_map(|name| Some((*name, clone_of(Path::new("/dev").join(name)).ok()?))).collect();
+    let links = links_of_system();
+
+    memory(Path::new(SITE), SKELETON, "0755")?;
+    let inside = |path: &Path| Path::new(SITE).join(path.strip_prefix("/").unwrap_or(path));
+    for folder in ["proc", "dev", "tmp", "run", "var", "etc"] {
+        fs::create_dir(Path::new(SITE).join(folder)).map_err(failed(folder))?;
+    }
+    mount("proc", &*inside(Path::new("/proc")), "proc", private(), None)
+        .map_err(|error| failed("mounting /proc")(error.into()))?;
+    configure(&inside(Path::new("/proc")));
+    memory(&inside(Path::new("/tmp")), order.bounds.temporary, "1777")?;
+    memory(&inside(Path::new("/run")), order.bounds.temporary / 16, "0755")?;
+    symlink("/tmp", inside(Path::new("/var/tmp"))).map_err(failed("/var/tmp"))?;
+    for (link, target) in links {
+        symlink(target, inside(&link)).map_err(failed(link.display()))?;
+    }
+    make_devices(devices, order.bounds.temporary)?;
+    if let Some(home) = order.home.as_deref().filter(|home| is_private(home, order)) {
+        fs::create_dir_all(inside(home)).map_err(failed("the home folder"))?;
+        memory(&inside(home), order.bounds.temporary, "0700")?;
+    }
+    // From the top down: what lies in another part is put on it.
+    for (path, part) in &parts {
+        let target = inside(path);
+        make_place(&target, part.is_folder).map_err(failed(path.display()))?;
+        attach(&part.tree, &target).map_err(failed(path.display()))?;
+    }
+    restrict_mounts(&parts)?;
+    protect(order, &inside)?;
+    pivot()
+}
+
+/// Flags of mounts that hold nothing of the system.
+fn private() -> MountFlags {
+    MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC
+}
+
+/// Folders below which everything is the sandbox's own.
+fn is_private(home: &Path, order: &Order) -> bool {
+    let below_system = SYSTEM.iter().any(|folder| home.starts_with(folder));
+    home.is_absolute() && home != Path::new("/") && !below_system && !home.starts_with(&order.workspace)
+}
+
+fn clone_of(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    Ok(open_tree(CWD, path.as_ref(), flags)?)
+}
+
+fn attach(tree: &OwnedFd, target: &Path) -> io::Result<()> {
+    Ok(move_mount(tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
+/// What of the host's tree is shown, by its path.
+fn collect(order: &Order) -> Result<BTreeMap<PathBuf, Part>, String> {
+    let mut parts = BTreeMap::new();
+    let mut add = |path: PathBuf, writable: bool| -> io::Result<()> {
+        let is_folder = fs::metadata(&path)?.is_dir();
+        parts.insert(path.clone(), Part { tree: clone_of(&path)?, is_folder, writable });
+        Ok(())
+    };
+    let settings = SETTINGS.iter().map(|name| Path::new("/etc").join(name));
+    for path in SYSTEM.iter().map(PathBuf::from).chain(settings) {
+        // Whatever a system has not is not shown; links of `/` are made anew.
+        let is_root_link = path.parent() == Some(Path::new("/")) && path.is_symlink();
+        if path.exists() && !is_root_link {
+            add(path.clone(), false).map_err(failed(path.display()))?;
+        }
+    }
+    for (path, access) in &order.paths {
+        if path.exists() {
+            add(path.clone(), *access == PathAccess::Write).map_err(failed(path.display()))?;
+        }
+    }
+    // The folder that the launcher was started in, not what its name leads to by now.
+    let tree = clone_of(".").map_err(failed("the workspace"))?;
+    parts.insert(order.workspace.clone(), Part { tree, is_folder: true, writable: true });
+    Ok(parts)
+}
+
+/// Links of `/` to folders of the system, such as `/bin`.
+fn links_of_system() -> Vec<(PathBuf, PathBuf)> {
+    SYSTEM.iter().filter_map(|path| Some((PathBuf::from(path), fs::read_link(path).ok()?))).collect()
+}
+
+fn memory(target: &Path, bytes: u64, mode: &str) -> Result<(), String> {
+    let inodes = (bytes / (1024 * 1024)).max(1) * INODES_PER_MIB;
+    let options = format!("size={bytes},nr_inodes={inodes},mode={mode}");
+    let options = std::ffi::CString::new(options).map_err(|_| "the options of a mount hold NUL".to_owned())?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("tmpfs", target, "tmpfs", flags, options.as_c_str())
+        .map_err(|error| failed(format!("a folder in memory at {}", target.display()))(error.into()))
+}
+
+fn make_place(target: &Path, is_folder: bool) -> io::Result<()> {
+    if target.exists() {
+        return Ok(());
+    }
+    if is_folder {
+        return fs::create_dir_all(target);
+    }
+    fs::create_dir_all(target.parent().unwrap_or(target))?;
+    fs::File::create(target).map(|_| ())
+}
+
+fn make_devices(devices: Vec<(&str, OwnedFd)>, temporary: u64) -> Result<(), String> {
+    let dev = Path::new(SITE).join("dev");
+    for (name, tree) in devices {
+        fs::File::create(dev.join(name)).map_err(failed(name))?;
+        attach(&tree, &dev.join(name)).map_err(failed(name))?;
+    }
+    for (link, target) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ] {
+        symlink(target, dev.join(link)).map_err(failed(link))?;
+    }
+    fs::create_dir(dev.join("shm")).map_err(failed("/dev/shm"))?;
+    memory(&dev.join("shm"), temporary, "1777")
+}
+
+/// Makes every mount of the parts as tight as its part says, those inside of them included: mounts in the workspace may
+/// not be changed unless a grant names them.
+fn restrict_mounts(parts: &BTreeMap<PathBuf, Part>) -> Result<(), String> {
+    let table = fs::read_to_string("/proc/self/mountinfo").map_err(failed("the table of mounts"))?;
+    for target in table.lines().filter_map(mount_point) {
+        let Ok(inside) = target.strip_prefix(SITE) else { continue };
+        let path = Path::new("/").join(inside);
+        let part = parts.iter().rev().find(|(part, _)| path.starts_with(part));
+        let Some((start, part)) = part else { continue };
+        let is_writable = part.writable && *start == path;
+        tighten(&target, is_writable).map_err(failed(path.display()))?;
+    }
+    Ok(())
+}
+
+/// The fifth field of a line of mountinfo (proc(5)), its octal escapes resolved.
+fn mount_point(line: &str) -> Option<PathBuf> {
+    let field = line.split(' ').nth(4)?;
+    let mut path = String::new();
+    let mut rest = field;
+    while let Some((before, after)) = rest.split_once('\\') {
+        path.push_str(before);
+        let code = u8::from_str_radix(after.get(..3)?, 8).ok()?;
+        path.push(char::from(code));
+        rest = after.get(3..)?;
+    }
+    path.push_str(rest);
+    Some(PathBuf::from(path))
+}
+
+/// Remounts without set-user-id and, for files, without devices; the flags that the host has set stay, as they must.
+fn tighten(target: &Path, is_writable: bool) -> io::Result<()> {
+    let now = rustix::fs::statvfs(target)?.f_flag;
+    let mut flags = MountFlags::BIND | MountFlags::NOSUID;
+    let is_device = fs::metadata(target).is_ok_and(|metadata| metadata.file_type().is_char_device());
+    if !is_device {
+        flags |= MountFlags::NODEV;
+    }
+    for (has, keep) in [
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+        (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
+    ] {
+        if now.contains(has) {
+            flags |= keep;
+        }
+    }
+    if !is_writable {
+        flags |= MountFlags::RDONLY;
+    }
+    Ok(mount_remount(target, flags, "")?)
+}
+
+/// Hides paths, and keeps others from being changed.
+fn protect(order: &Order, inside: &dyn Fn(&Path) -> PathBuf) -> Result<(), String> {
+    let covers = Path::new(SITE).join("run/.cover");
+    fs::create_dir(&covers).map_err(failed("covers"))?;
+    let (folder, file) = (covers.join("folder"), covers.join("file"));
+    fs::create_dir(&folder).map_err(failed("covers"))?;
+    fs::OpenOptions::new().write(true).create_new(true).mode(0).open(&file).map_err(failed("covers"))?;
+    let hide = |target: &Path| -> io::Result<()> {
+        match fs::symlink_metadata(target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // A link is no secret itself, and what it leads to is covered by its own path.
+            Ok(metadata) if metadata.is_symlink() => return Ok(()),
+            Ok(metadata) => mount_bind(if metadata.is_dir() { &folder } else { &file }, target)?,
+            Err(error) => return Err(error),
+        }
+        tighten(target, false)
+    };
+    for path in &order.absent {
+        hide(&inside(path)).map_err(failed(path.display()))?;
+    }
+    let workspace = inside(&order.workspace);
+    for path in order.hidden.iter().filter(|path| !leads_through_link(&workspace, path)) {
+        pin_above(&workspace, path).and_then(|()| hide(&workspace.join(path))).map_err(failed(path))?;
+    }
+    for path in order.read_only.iter().filter(|path| !leads_through_link(&workspace, path)) {
+        let target = workspace.join(path);
+        if target.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink()) {
+            pin_above(&workspace, path)
+                .and_then(|()| Ok(mount_bind(&target, &target)?))
+                .and_then(|()| tighten(&target, false))
+                .map_err(failed(path))?;
+        }
+    }
+    // What covers is held by its mounts.
+    fs::remove_dir_all(&covers).map_err(failed("covers"))
+}
+
+/// A link in the workspace must not make us cover something else.
+fn leads_through_link(workspace: &Path, path: &str) -> bool {
+    let mut at = workspace.to_owned();
+    path.split('/').any(|part| {
+        at.push(part);
+        at.is_symlink()
+    })
+}
+
+/// Makes the folders above a protected path mounts of their own, so that nobody renames them away.
+fn pin_above(workspace: &Path, path: &str) -> io::Result<()> {
+    let mut at = workspace.to_owned();
+    let parts: Vec<&str> = path.split('/').collect();
+    for part in parts.split_last().map_or(&[][..], |(_, above)| above) {
+        at.push(part);
+        if !at.is_dir() {
+            return Ok(());
+        }
+        let is_mount = rustix::fs::statx(CWD, &at, rustix::fs::AtFlags::empty(), rustix::fs::StatxFlags::BASIC_STATS)
+            .is_ok_and(|stat| stat.stx_attributes.contains(rustix::fs::StatxAttributes::MOUNT_ROOT));
+        if !is_mount {
+            mount_bind(&at, &at)?;
+            tighten(&at, true)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the new root the root, and leaves the host's.
+fn pivot() -> Result<(), String> {
+    let step = |what: &'static str| move |error: rustix::io::Errno| failed(what)(error.into());
+    let flags = private() | MountFlags::BIND | MountFlags::RDONLY;
+    mount_remount(Path::new(SITE).join("proc"), flags, "").map_err(step("closing /proc"))?;
+    std::env::set_current_dir(SITE).map_err(failed("entering the new root"))?;
+    rustix::process::pivot_root(".", ".").map_err(step("changing the root"))?;
+    unmount(".", UnmountFlags::DETACH).map_err(step("leaving the host's root"))?;
+    std::env::set_current_dir("/").map_err(failed("entering the new root"))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RDONLY;
+    mount_remount("/", flags | MountFlags::BIND, "").map_err(step("closing the root"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_with_their_escapes() {
+        let line = r"36 35 98:0 /mnt1 /mnt\0402/x\134y rw,noatime master:1 - ext3 /dev/root rw";
+        assert_eq!(mount_point(line), Some(PathBuf::from(r"/mnt 2/x\y")));
+        assert_eq!(mount_point("36 35"), None);
+        assert_eq!(mount_point(r"1 2 3:4 / /a\9"), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! Limits that the kernel does not keep without cgroups: memory of all processes together, and disk space.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::order::Bounds;
+
+/// How often it is looked.
+pub const INTERVAL: Duration = Duration::from_millis(50);
+/// Below this share of the machine's memory, whoever is confined is stopped first.
+const RESERVE_SHARE: u64 = 20;
+/// Folders in memory that belong to the sandbox.
+const IN_MEMORY: [&str; 3] = ["/tmp", "/run", "/dev/shm"];
+
+/// Watches what the processes of a sandbox use.
+pub struct Watch {
+    bounds: Bounds,
+    workspace: PathBuf,
+    home: Option<PathBuf>,
+    free_at_start: u64,
+    /// A cgroup bounds memory.
+    has_cgroup: bool,
+}
+
+impl Watch {
+    pub fn new(bounds: Bounds, workspace: PathBuf, home: Option<PathBuf>, has_cgroup: bool) -> Self {
+        let free_at_start = free(&workspace).unwrap_or(u64::MAX);
+        Self { bounds, workspace, home, free_at_start, has_cgroup }
+    }
+
+    /// What is over its limit, if anything.
+    pub fn over(&self, processes: &dyn Fn() -> Vec<u32>) -> Option<String> {
+        let mib = |bytes: u64| bytes / (1024 * 1024);
+        if let Some(free) = free(&self.workspace) {
+            if self.free_at_start.saturating_sub(free) > self.bounds.disk {
+                return Some(format!("it took up more than {} MiB of disk space", mib(self.bounds.disk)));
+            }
+        }
+        if self.has_cgroup {
+            return None;
+        }
+        if is_memory_short() {
+            return Some("the machine's memory was nearly used up".to_owned());
+        }
+        let in_folders: u64 =
+            IN_MEMORY.iter().map(PathBuf::from).chain(self.home.clone()).filter_map(|path| used(&path)).sum();
+        let processes = processes();
+        let cheap: u64 = processes.iter().filter_map(|process| resident(*process)).sum();
+        if cheap + in_folders <= self.bounds.memory {
+            return None;
+        }
+        // What several processes share is counted once.
+        let fair: u64 =
+            processes.iter().filter_map(|process| proportional(*process).or_else(|| resident(*process))).sum();
+        (fair + in_folders > self.bounds.memory)
+            .then(|| format!("its processes used more than {} MiB of memory", mib(self.bounds.memory)))
+    }
+}
+
+fn free(path: &std::path::Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Bytes that a folder in memory holds; `None` where it is none of its own.
+fn used(path: &std::path::Path) -> Option<u64> {
+    let stat = rustix::fs::statfs(path).ok()?;
+    let is_memory = u64::try_from(stat.f_type).ok()? == TMPFS_MAGIC;
+    is_memory
+        .then(|| stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(u64::try_from(stat.f_bsize).unwrap_or(0)))
+}
+
+/// `TMPFS_MAGIC` (linux/magic.h).
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
+fn resident(process: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+fn proportional(process: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
+    kib(&text, "Pss:")
+}
+
+fn is_memory_short() -> bool {
+    let Ok(text) = fs::read_to_string("/proc/meminfo") else { return false };
+    match (kib(&text, "MemAvailable:"), kib(&text, "MemTotal:")) {
+        (Some(available), Some(total)) => available < total / RESERVE_SHARE,
+        _ => false,
+    }
+}
+
+/// A line `Name:   123 kB`, in bytes.
+fn kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// All processes that `/proc` shows.
+pub fn all_processes() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}

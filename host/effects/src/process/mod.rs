@@ -1,0 +1,176 @@
+//! Processes.
+
+mod bare;
+mod confinement;
+#[cfg(target_os = "linux")]
+mod launched;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use cap_std::fs::Dir;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Child;
+
+use self::bare::Group;
+pub use self::confinement::{Confinement, ConfinementSetup, Held, Holds, Protected, Way};
+#[cfg(target_os = "linux")]
+use self::launched::Launched;
+use self::output::Kept;
+use crate::{Environment, Error};
+
+/// How long output is still read after the process has ended and its group was killed: whoever left the group may hold
+/// the pipe open for ever.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// What to start.
+#[derive(Debug)]
+pub struct ProcessSpec {
+    /// The resolved executable.
+    pub program: PathBuf,
+    /// Program name and arguments, as the process sees them.
+    pub argv: Vec<String>,
+    /// The folder to start in, below the workspace.
+    pub cwd: fusebox_core::WorkspacePath,
+    /// The workspace.
+    pub workspace: Dir,
+    /// The workspace by name.
+    pub workspace_path: PathBuf,
+    /// Its whole environment.
+    pub environment: Environment,
+    /// Wall time after which everything is killed.
+    pub time_limit: Option<Duration>,
+    /// Bytes of each output stream that are kept: half of them from the start, half from the end.
+    pub keep_bytes: usize,
+}
+
+/// Which stream some output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessExit {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The time limit ended it.
+    pub timed_out: bool,
+    /// The limit that ended it, if one did, in words that end a sentence.
+    pub stopped_by: Option<String>,
+    /// Start and end of its standard output.
+    pub stdout: Vec<u8>,
+    /// Start and end of its standard error.
+    pub stderr: Vec<u8>,
+    /// Bytes that it wrote to standard output.
+    pub stdout_size: u64,
+    /// Bytes that it wrote to standard error.
+    pub stderr_size: u64,
+}
+
+/// Starts a process, confined, and waits until it and everything that it started have ended. Dropping the future ends
+/// all of it before the drop returns. `on_output` sees all output as it comes.
+///
+/// # Errors
+/// When it cannot be confined as it must be, or cannot be started.
+pub async fn run_process(
+    spec: ProcessSpec,
+    confinement: &Confinement,
+    on_output: impl FnMut(Output, &[u8]),
+) -> Result<ProcessExit, Error> {
+    let (limit, keep) = (spec.time_limit.unwrap_or(Duration::MAX / 4), spec.keep_bytes);
+    match confinement.way()? {
+        Way::Bare => attend(Group::start(&spec)?, limit, keep, on_output).await,
+        #[cfg(target_os = "linux")]
+        Way::Launched(level) => {
+            let order = confinement.order(&spec, level)?;
+            attend(Launched::start(&spec, confinement, order).await?, limit, keep, on_output).await
+        }
+        #[cfg(not(target_os = "linux"))]
+        Way::Launched(_) => Err(Error::Unconfined { missing: "there is no launcher for this system".to_owned() }),
+    }
+}
+
+/// Something that was started, with all that it starts. Dropping it ends all of it.
+trait Started {
+    /// The process whose output and end are waited for.
+    fn child(&mut self) -> &mut Child;
+    /// Ends everything.
+    fn end(&mut self);
+    /// How the program ended, now that the child has.
+    fn exit(&mut self, status: ExitStatus) -> Result<ProcessExit, Error>;
+}
+
+/// Reads output until everything has ended.
+async fn attend(
+    mut started: impl Started,
+    limit: Duration,
+    keep: usize,
+    mut on_output: impl FnMut(Output, &[u8]),
+) -> Result<ProcessExit, Error> {
+    let failed = |source| Error::Io { what: "waiting for a process".to_owned(), source };
+    let (mut stdout, mut stderr) = (started.child().stdout.take(), started.child().stderr.take());
+    let (mut kept_out, mut kept_err) = (Kept::new(keep), Kept::new(keep));
+    let (mut out_buffer, mut err_buffer) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+    let (mut status, mut timed_out) = (None, false);
+    let limit = tokio::time::sleep(limit);
+    tokio::pin!(limit);
+    let drain = tokio::time::sleep(Duration::MAX / 4);
+    tokio::pin!(drain);
+    while status.is_none() || stdout.is_some() || stderr.is_some() {
+        tokio::select! {
+            read = next(&mut stdout, &mut out_buffer), if stdout.is_some() => {
+                let bytes = out_buffer.get(..read).unwrap_or_default();
+                kept_out.push(bytes);
+                if read > 0 {
+                    on_output(Output::Stdout, bytes);
+                }
+            }
+            read = next(&mut stderr, &mut err_buffer), if stderr.is_some() => {
+                let bytes = err_buffer.get(..read).unwrap_or_default();
+                kept_err.push(bytes);
+                if read > 0 {
+                    on_output(Output::Stderr, bytes);
+                }
+            }
+            ended = started.child().wait(), if status.is_none() => {
+                status = Some(ended.map_err(failed)?);
+                started.end();
+                drain.as_mut().reset(tokio::time::Instant::now() + DRAIN);
+            }
+            () = &mut limit, if status.is_none() && !timed_out => {
+                timed_out = true;
+                started.end();
+            }
+            () = &mut drain, if status.is_some() => break,
+        }
+    }
+    let mut exit = if timed_out {
+        ProcessExit { signal: Some(9), timed_out, ..ProcessExit::default() }
+    } else {
+        started.exit(status.unwrap_or_default())?
+    };
+    (exit.stdout, exit.stdout_size) = kept_out.finish();
+    (exit.stderr, exit.stderr_size) = kept_err.finish();
+    Ok(exit)
+}
+
+/// Reads some output; a stream that has ended or failed is closed.
+async fn next<R: AsyncRead + Unpin>(stream: &mut Option<R>, buffer: &mut [u8]) -> usize {
+    let read = match stream {
+        Some(stream) => stream.read(buffer).await.unwrap_or(0),
+        None => 0,
+    };
+    if read == 0 {
+        *stream = None;
+    }
+    read
+}
