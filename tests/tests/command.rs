@@ -281,6 +281,62 @@ fn an_interrupt_kills_the_run_and_its_processes() {
     assert_eq!(left, None, "it ended before the run did");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn another_process_kills_a_run_whatever_it_is_doing() {
+    let place = Place::new();
+    place.write("spin.wasm", executor("", "(loop (br 0))"));
+    place.write(
+        "policy.toml",
+        "[executors.hostile]\npath = 'spin.wasm'\nlimits = { fuel = 1000000000000, time_ms = 600000 }",
+    );
+    for (what, steps) in [
+        ("a process", json!([step("run_command", json!({ "shell": "sleep 1000 & setsid sleep 1000" }))])),
+        ("a guest", json!([step("hostile", json!({}))])),
+    ] {
+        place.plan(&steps);
+        let args =
+            ["run", "plan.json", "--workspace", "workspace", "--policy", "policy.toml", "--approve", "all", "--json"];
+        let mut child = place.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut run = Value::Null;
+        // A guest has no effect to wait for; its step has started.
+        let sign = if what == "a guest" { "step_started" } else { "effect_intended" };
+        loop {
+            let mut line = String::new();
+            assert!(std::io::BufRead::read_line(&mut output, &mut line).unwrap() > 0, "{what} ended by itself");
+            let event: Value = serde_json::from_str(&line).unwrap();
+            run = if run.is_null() { event["run_id"].clone() } else { run };
+            if event["event"] == sign {
+                break;
+            }
+        }
+        let killed = place.fusebox(&["kill", run.as_str().unwrap(), "--json"]);
+        assert_eq!(killed.status.code(), Some(0), "{what}: {}", text(&killed.stderr));
+        let killed = &lines(&killed)[0];
+        assert_eq!((&killed["outcome"], &killed["run_id"]), (&json!("killed"), &run), "{what}");
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(4), "{what}");
+        let ended: Vec<Value> = rest.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let times = &events(&ended, "run_ended")[0]["kill"];
+        assert_eq!(times["took_us"], killed["took_us"], "{what}");
+        assert_eq!(
+            times["stopped_us"].as_u64().unwrap() - times["requested_us"].as_u64().unwrap(),
+            times["took_us"].as_u64().unwrap(),
+            "{what}"
+        );
+        // It had ended before, and says so.
+        let again = place.fusebox(&["kill", run.as_str().unwrap()]);
+        assert!(again.status.success() && text(&again.stdout).contains("had ended"), "{what}");
+    }
+    assert!(text(&place.fusebox(&["kill", "--all"]).stdout).contains("no run is under way"));
+    refused(&place, &["kill", "no-such-run"], "FBX-5022", "no run");
+    let left: Vec<_> =
+        std::fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_str().unwrap().starts_with("fusebox-")), "{left:?}");
+}
+
 #[test]
 fn one_action_is_judged_by_the_same_gate() {
     let place = Place::new();

@@ -41,6 +41,15 @@ pub enum Task {
     Plugins(PluginsArgs),
     /// Check, explain or describe policies
     Policy(PolicyArgs),
+    /// Kill runs that other processes carry out
+    #[command(
+        after_help = "A killed run is over for good: what it was doing stops at once, processes and model calls \
+        included. It works for all runs on the same $FUSEBOX_HOME.\n  \
+        fusebox kill 0193a5c2-…     one run\n  \
+        fusebox kill --all          every run that is under way\n\n\
+        Exit codes: 0 it has ended, 1 it did not answer, 2 there is no such run."
+    )]
+    Kill(KillArgs),
     /// Let the policy in a project's folder count
     #[command(
         after_help = "A file fusebox.toml beside a plan or in a workspace counts only after it was trusted, as it is \
@@ -90,6 +99,7 @@ impl Task {
             Self::Plugins(args) => args.json,
             Self::Policy(args) => args.json,
             Self::Trust(args) => args.json,
+            Self::Kill(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => false,
         }
@@ -198,6 +208,19 @@ pub enum PolicyTask {
     },
     /// Print the strict built-in policy
     Builtin,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct KillArgs {
+    /// Id of the run
+    #[arg(required_unless_present = "all")]
+    pub run: Option<String>,
+    /// Every run that is under way
+    #[arg(long, conflicts_with = "run")]
+    pub all: bool,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

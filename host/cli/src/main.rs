@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod effects_view;
 mod exit;
+mod kill;
 mod man;
 mod plugins;
 mod policy;
@@ -35,6 +36,7 @@ fn main() {
         Task::Plugins(task) => plugins::plugins(task),
         Task::Policy(task) => policy::policy(task),
         Task::Trust(task) => trust::trust(&task),
+        Task::Kill(task) => kill::kill(&task),
         Task::Doctor(task) => doctor::doctor(task),
         Task::Schema { of } => {
             schema::print(of);

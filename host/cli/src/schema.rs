@@ -60,6 +60,10 @@ fn output() -> Value {
             named("setting", setting),
             named("policy", object(&[("policy", text()), ("warnings", json!({ "type": "array", "items": text() }))])),
             named("trust", object(&[("folder", text()), ("digest", text())])),
+            named("kill", object(&[
+                ("run_id", text()),
+                ("outcome", json!({ "enum": ["killed", "ended", "no_answer"] })),
+            ])),
             named("trust_revoked", object(&[("folder", text())])),
             named("doctor", object(&[
                 ("check", text()),

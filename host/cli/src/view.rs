@@ -139,6 +139,9 @@ impl View {
                 };
                 self.line(&format!("    {WARN}↻ try {attempt} in {}{WARN:#}{files}", duration(*wait_us)));
             }
+            Event::RunEnded { kill: Some(times), .. } => {
+                self.line(&format!("everything stopped {:.1} ms after the kill", times.took_us as f64 / 1000.0));
+            }
             Event::StepSkipped { reason, message, .. } => {
                 let word = match reason {
                     SkipReason::Denied => "denied",

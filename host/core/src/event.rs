@@ -104,6 +104,25 @@ pub enum RunEnd {
     Killed,
 }
 
+/// When a kill was asked for, and when everything had stopped. Times are microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KillTimes {
+    /// When somebody asked for it.
+    pub requested_us: u64,
+    /// When the guest, its processes and its model calls had ended.
+    pub stopped_us: u64,
+    /// The difference.
+    pub took_us: u64,
+}
+
+impl KillTimes {
+    /// Both times with their difference.
+    #[must_use]
+    pub fn new(requested_us: u64, stopped_us: u64) -> Self {
+        Self { requested_us, stopped_us, took_us: stopped_us.saturating_sub(requested_us) }
+    }
+}
+
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -280,7 +299,13 @@ pub enum Event {
         by: Vec<String>,
     },
     /// The run has ended, for good.
-    RunEnded { end: RunEnd, message: String },
+    RunEnded {
+        end: RunEnd,
+        message: String,
+        /// How fast it stopped, when somebody killed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kill: Option<KillTimes>,
+    },
     /// One action was judged that somebody else carries out; not part of a run.
     ActionChecked {
         schema: u32,
@@ -460,7 +485,7 @@ mod tests {
     fn every_change_of_a_sealed_event_shows() {
         let mut chain = Chain::new("run".parse().unwrap());
         let first = chain.seal(&Event::RunStarted, 1);
-        let second = chain.seal(&Event::RunEnded { end: RunEnd::Killed, message: String::new() }, 2);
+        let second = chain.seal(&Event::RunEnded { end: RunEnd::Killed, message: String::new(), kill: None }, 2);
         assert_eq!(second.previous, first.hash);
         assert_eq!(second.computed_hash(), second.hash);
         let changes: [fn(&mut SealedEvent); 6] = [
@@ -480,7 +505,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_reads_back() {
-        let event = Event::RunEnded { end: RunEnd::Budget, message: "fuel".into() };
+        let event = Event::RunEnded { end: RunEnd::Budget, message: "fuel".into(), kill: None };
         let sealed = Chain::new("run".parse().unwrap()).seal(&event, 1);
         assert_eq!(sealed.event(), Ok(event));
         assert_eq!(sealed.to_json("t")["event"], "run_ended");

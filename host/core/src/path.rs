@@ -10,6 +10,8 @@ use crate::Error;
 
 /// Longest path in bytes, as on Linux.
 const MAX_BYTES: usize = 4096;
+/// Most parts of a path: folders of people and programs are not deeper.
+const MAX_PARTS: usize = 128;
 /// Longest part in bytes, as on Linux.
 const MAX_PART_BYTES: usize = 255;
 
@@ -43,6 +45,9 @@ impl WorkspacePath {
                 _ if part.len() > MAX_PART_BYTES => return Err(bad("a part of it is longer than 255 bytes")),
                 _ => parts.push(part),
             }
+        }
+        if parts.len() > MAX_PARTS {
+            return Err(bad("it is deeper than 128 folders"));
         }
         Ok(Self(parts.join("/")))
     }

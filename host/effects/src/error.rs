@@ -27,8 +27,19 @@ pub enum Error {
         path: String,
     },
     /// The path leads through a link, or is one, or is no regular file.
-    #[error("{path} is or leads through something that is neither a regular file nor a folder, such as a link")]
+    #[error(
+        "{path} is or leads through something that is neither a regular file nor a folder, such as a link, or on another file system"
+    )]
     NotRegular {
+        /// The path in the workspace.
+        path: String,
+    },
+    /// The file has further names, and policy does not read such files.
+    #[error(
+        "{path} has further names (hard links), so it may be a file from elsewhere; a policy reads such files by \
+         `workspace.hard_links = \"allow\"`"
+    )]
+    HardLinked {
         /// The path in the workspace.
         path: String,
     },
@@ -119,6 +130,7 @@ fusebox_core::error_codes!(Error {
     Unconfined => "FBX-3011",
     Confinement => "FBX-3012",
     ProgramHidden => "FBX-3013",
+    HardLinked => "FBX-3014",
 });
 
 impl From<Error> for Failure {
@@ -126,7 +138,10 @@ impl From<Error> for Failure {
         let text = error.to_string();
         match error {
             Error::NotFound { .. } | Error::ProgramNotFound { .. } => Self::NotFound(text),
-            Error::NotRegular { .. } | Error::Unconfined { .. } | Error::ProgramHidden { .. } => Self::Denied(text),
+            Error::NotRegular { .. }
+            | Error::HardLinked { .. }
+            | Error::Unconfined { .. }
+            | Error::ProgramHidden { .. } => Self::Denied(text),
             Error::Conflict { .. } => Self::Conflict(text),
             Error::TooLarge { .. } => Self::Limit(text),
             Error::WorkspaceMissing { .. }

@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use fusebox_core::policy::HardLinks;
 use fusebox_core::{Digest, WorkspacePath};
 use fusebox_effects::{EntryKind, Error, Workspace, copy_folder};
 
@@ -112,13 +113,16 @@ fn a_copy_has_no_links() {
     fs::write(workspace.root().join("sub/a"), "x").unwrap();
     symlink("/etc", workspace.root().join("etc")).unwrap();
     let copy = folder.path().join("copy");
-    assert_eq!(copy_folder(workspace.root(), &copy).unwrap(), 1);
+    assert_eq!(copy_folder(workspace.root(), &copy, HardLinks::Deny).unwrap(), 1);
     assert_eq!(fs::read_to_string(copy.join("sub/a")).unwrap(), "x");
     assert!(!copy.join("etc").exists());
-    assert!(copy_folder(&folder.path().join("no"), &folder.path().join("c2")).is_err());
-    let inside = copy_folder(workspace.root(), &workspace.root().join("sub/copy"));
+    assert!(copy_folder(&folder.path().join("no"), &folder.path().join("c2"), HardLinks::Deny).is_err());
+    let inside = copy_folder(workspace.root(), &workspace.root().join("sub/copy"), HardLinks::Deny);
     assert!(matches!(inside, Err(Error::CopyInItself { .. })));
     let sparse = fs::File::create(workspace.root().join("sparse")).unwrap();
     sparse.set_len(1 << 43).unwrap();
-    assert!(matches!(copy_folder(workspace.root(), &folder.path().join("c3")), Err(Error::TooLarge { .. })));
+    assert!(matches!(
+        copy_folder(workspace.root(), &folder.path().join("c3"), HardLinks::Deny),
+        Err(Error::TooLarge { .. })
+    ));
 }

@@ -257,7 +257,8 @@ impl Host {
 
     fn workspace_of(&self, proposal: &Proposal) -> Result<Workspace, Error> {
         let none = || Error::NoWorkspace { reason: "the effects of this action depend on one".to_owned() };
-        let workspace = Workspace::open(proposal.workspace.as_ref().ok_or_else(none)?)?;
+        let workspace = Workspace::open(proposal.workspace.as_ref().ok_or_else(none)?)?
+            .with_hard_links(self.policy.workspace.hard_links);
         self.home.keep_apart(workspace.root())?;
         Ok(workspace)
     }

@@ -179,6 +179,12 @@ pub enum Error {
         /// Its folder.
         folder: PathBuf,
     },
+    /// There is no such run in the log.
+    #[error("there is no run {run} in the log of this home; `fusebox run` prints the id of each run")]
+    UnknownRun {
+        /// The run.
+        run: String,
+    },
 }
 
 fusebox_core::error_codes!(Error {
@@ -203,6 +209,7 @@ fusebox_core::error_codes!(Error {
     InputTooLarge => "FBX-5019",
     NoModel => "FBX-5020",
     TrustBroken => "FBX-5021",
+    UnknownRun => "FBX-5022",
 });
 
 impl Error {

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex as StdMutex, RwLock};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use fusebox_core::builtin::OwnPlaces;
 use fusebox_core::event::{Chain, Event, SCHEMA_VERSION, Usage};
 use fusebox_core::plan::WorkspaceMode;
+use fusebox_core::policy::HardLinks;
 use fusebox_core::run::RunSetup;
 use fusebox_core::situation::DEFAULT_TENANT;
-use fusebox_core::{Contents, Digest, Plan, RunLimits, RunState, WorkspacePath, json};
+use fusebox_core::{Contents, Digest, Plan, RunId, RunLimits, RunState, WorkspacePath, json};
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, ConfinementSetup, Environment, Workspace, copy_folder};
 use fusebox_sandbox::Sandbox;
@@ -22,6 +23,7 @@ use crate::driver::{Driver, Outputs};
 use crate::facts::Surroundings;
 use crate::home::Home;
 use crate::journal::Journal;
+use crate::kill_board::KillBoard;
 use crate::now::new_run_id;
 use crate::policy::{LoadedPolicy, PROJECT_FILE, Trust, TrustState};
 use crate::registry::{Loaded, Registry};
@@ -296,7 +298,8 @@ impl Host {
         let policy_bytes = Bytes::from(json::canonical(&*self.policy));
         let created = self.created(&plan, limits, mode, &plan_bytes);
         let (sender, updates) = mpsc::unbounded_channel();
-        let killer = Killer { kill: self.sandbox.kill_flag(), by: Arc::default() };
+        let killer = Killer { kill: self.sandbox.kill_flag(), asked: Arc::default() };
+        let watcher = self.watcher(&id, &killer)?;
         let driver = Driver {
             registry: Arc::clone(&self.registry),
             surroundings: Arc::clone(&self.surroundings),
@@ -307,7 +310,8 @@ impl Host {
             workspace: Arc::clone(&workspace),
             approver: Arc::clone(&options.approver),
             kill: killer.kill.clone(),
-            killed_by: Arc::clone(&killer.by),
+            killer: killer.clone(),
+            stopped_us: None,
             journal: Arc::new(Mutex::new(Journal::new(RunState::new(setup), Arc::clone(&self.store), sender.clone()))),
             updates: sender,
             outputs: Arc::new(Outputs { store: Arc::clone(&self.store), digests: RwLock::new(HashMap::new()) }),
@@ -322,7 +326,22 @@ impl Host {
             updates,
             summary: None,
             killer,
+            _watcher: watcher,
         })
+    }
+
+    /// Kills the run when another process on this home asks for it.
+    fn watcher(&self, run: &RunId, killer: &Killer) -> Result<Arc<dyn Fn() + Send + Sync>, Error> {
+        let board = KillBoard::open(&self.home)?;
+        let (run, killer, seen) = (run.clone(), killer.clone(), StdMutex::new(board.generation()));
+        let watcher: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(request) = board.asked_since(&mut seen, &run) {
+                killer.kill_since(&request.by, request.requested_us);
+            }
+        });
+        self.sandbox.on_tick(&watcher);
+        Ok(watcher)
     }
 
     fn created(&self, plan: &Plan, limits: RunLimits, workspace: WorkspaceMode, plan_bytes: &Bytes) -> Event {
@@ -358,7 +377,8 @@ impl Host {
         };
         let named_by_plan = options.workspace.is_none();
         let asks_for_copy = plan.workspace.as_ref().is_some_and(|named| named.mode == WorkspaceMode::Copy);
-        let original = Workspace::open(&folder)?;
+        let hard_links = self.policy.workspace.hard_links;
+        let original = Workspace::open(&folder)?.with_hard_links(hard_links);
         if named_by_plan && !is_below(original.root(), options.plan_folder.as_deref()) {
             return Err(none("the plan names one that lies, by a link, outside of the plan's own folder"));
         }
@@ -366,7 +386,7 @@ impl Host {
         if options.mode == WorkspaceMode::InPlace && !asks_for_copy {
             return Ok((original, WorkspaceMode::InPlace));
         }
-        let copy = copy_of(original.root())?;
+        let copy = copy_of(original.root(), hard_links)?;
         self.home.keep_apart(copy.root())?;
         Ok((copy, WorkspaceMode::Copy))
     }
@@ -401,7 +421,7 @@ fn is_below(folder: &Path, base: Option<&Path>) -> bool {
 }
 
 /// A copy of a folder, in the system's folder for temporary files. It stays after the run: it holds what came of it.
-fn copy_of(folder: &Path) -> Result<Workspace, Error> {
+fn copy_of(folder: &Path, hard_links: HardLinks) -> Result<Workspace, Error> {
     let failed =
         |source| Error::Effects(fusebox_effects::Error::Io { what: "making a folder for the copy".to_owned(), source });
     let mut builder = tempfile::Builder::new();
@@ -411,7 +431,7 @@ fn copy_of(folder: &Path) -> Result<Workspace, Error> {
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     let parent = builder.tempdir().map_err(failed)?;
     let target = parent.path().join(folder.file_name().unwrap_or("workspace".as_ref()));
-    copy_folder(folder, &target)?;
+    copy_folder(folder, &target, hard_links)?;
     let copy = Workspace::open(&target)?;
     let _ = parent.keep();
     Ok(copy)

@@ -49,7 +49,7 @@ impl Journal {
     /// Records an event that needs no decision.
     pub fn record(&mut self, event: Event, now: u64) {
         self.state.apply(&event, now);
-        if let Event::RunEnded { end, message } = &event {
+        if let Event::RunEnded { end, message, .. } = &event {
             self.ended = Some((*end, message.clone(), now));
         }
         let sealed = self.chain.seal(&event, now);

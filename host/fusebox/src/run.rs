@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::Error;
 use crate::approver::{ApproveNothing, Approver};
+use crate::now::now_us;
 use crate::summary::Summary;
 use crate::updates::RunUpdate;
 
@@ -93,6 +94,8 @@ pub struct Run {
     pub(crate) updates: mpsc::UnboundedReceiver<RunUpdate>,
     pub(crate) summary: Option<Result<Summary, Error>>,
     pub(crate) killer: Killer,
+    /// Looks whether another process asks for an end, as long as the run is there.
+    pub(crate) _watcher: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl std::fmt::Debug for Run {
@@ -105,13 +108,26 @@ impl std::fmt::Debug for Run {
 #[derive(Debug, Clone)]
 pub struct Killer {
     pub(crate) kill: Kill,
-    pub(crate) by: Arc<Mutex<Option<String>>>,
+    pub(crate) asked: Arc<Mutex<Option<Asked>>>,
+}
+
+/// Who asked for an end first, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub by: String,
+    pub at_us: u64,
 }
 
 impl Killer {
     /// Kills the run: what is under way stops, and nothing more happens.
     pub fn kill(&self, by: &str) {
-        *self.by.lock().unwrap_or_else(PoisonError::into_inner) = Some(by.to_owned());
+        self.kill_since(by, now_us());
+    }
+
+    /// The same, for somebody who asked at this time.
+    pub(crate) fn kill_since(&self, by: &str, at_us: u64) {
+        let asked = Asked { by: by.to_owned(), at_us };
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(asked);
         self.kill.kill();
     }
 }

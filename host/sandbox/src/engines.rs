@@ -1,7 +1,7 @@
 //! The engines of a sandbox and the thread that makes guests look at their deadlines.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crate::state::State;
 pub const TICK: Duration = Duration::from_millis(1);
 /// How often the ticker looks whether anybody still needs it.
 const IDLE: Duration = Duration::from_millis(500);
+/// How often watchers are called while no invocation is under way.
+const WATCH: Duration = Duration::from_millis(20);
 
 /// An engine with its pool. Each thread keeps to one, so that threads do not wait for each other.
 pub struct Shard {
@@ -97,6 +99,33 @@ impl Drop for Slot<'_> {
 pub struct Ticker {
     active: Arc<AtomicUsize>,
     thread: Thread,
+    watchers: Watchers,
+}
+
+/// Called with every tick, as long as whoever watches holds it.
+pub type Watcher = Arc<dyn Fn() + Send + Sync>;
+
+/// All that are called.
+#[derive(Clone, Default)]
+struct Watchers(Arc<Mutex<Vec<Weak<dyn Fn() + Send + Sync>>>>);
+
+impl std::fmt::Debug for Watchers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watchers")
+    }
+}
+
+impl Watchers {
+    /// Calls all of them; says whether there is any.
+    fn call(&self) -> bool {
+        let mut watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        // Not while the lock is held: whoever is called may watch something else.
+        let called: Vec<Watcher> = watchers.iter().filter_map(Weak::upgrade).collect();
+        drop(watchers);
+        called.iter().for_each(|watcher| watcher());
+        !called.is_empty()
+    }
 }
 
 /// An invocation that is under way.
@@ -107,11 +136,14 @@ impl Ticker {
     pub fn start(engines: Engines) -> Result<Self, Error> {
         let active = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&active);
+        let watchers = Watchers::default();
+        let watched = watchers.clone();
         let tick = move || {
             let mut anybody = true;
             while anybody {
+                let is_watched = watched.call();
                 if count.load(Ordering::Acquire) == 0 {
-                    std::thread::park_timeout(IDLE);
+                    std::thread::park_timeout(if is_watched { WATCH } else { IDLE });
                     anybody = engines.any();
                 } else {
                     std::thread::sleep(TICK);
@@ -121,7 +153,13 @@ impl Ticker {
         };
         let handle = std::thread::Builder::new().name("fusebox-ticker".to_owned()).spawn(tick);
         let handle = handle.map_err(|error| Error::Engine { message: format!("no thread for deadlines: {error}") })?;
-        Ok(Self { active, thread: handle.thread().clone() })
+        Ok(Self { active, thread: handle.thread().clone(), watchers })
+    }
+
+    /// Calls this with every tick.
+    pub fn call(&self, watcher: &Watcher) {
+        self.watchers.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(watcher));
+        self.thread.unpark();
     }
 
     pub fn watch(&self) -> Active<'_> {

@@ -79,6 +79,12 @@ impl Sandbox {
         Kill::new(self.inner.engines.clone())
     }
 
+    /// Calls this every millisecond while an invocation is under way, and every 20 milliseconds otherwise, as long as the
+    /// caller holds it. It runs on the thread that keeps deadlines, so it must be short.
+    pub fn on_tick(&self, watcher: &Arc<dyn Fn() + Send + Sync>) {
+        self.inner.ticker.call(watcher);
+    }
+
     /// Engine version and settings: fuel is comparable only between equal ones.
     #[must_use]
     pub fn engine(&self) -> String {

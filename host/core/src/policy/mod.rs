@@ -5,6 +5,7 @@ mod approval;
 mod gateway;
 mod plugins;
 mod process;
+mod workspace;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ pub use gateway::{Endpoint, GatewayPolicy, ModelPolicy, Protocol, Route, Unprice
 pub use plugins::{ExecutorPolicy, Grants, GuardGrants, GuardMode, GuardPolicy, ImpactPolicy, OnError, PluginLimits};
 
 pub use process::{PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
+pub use workspace::{HardLinks, WorkspacePolicy};
 
 use crate::{Digest, Price, Ruling, RunLimits, json};
 
@@ -41,6 +43,8 @@ pub struct Policy {
     pub limits: RunLimits,
     /// How processes are confined.
     pub process: ProcessPolicy,
+    /// What files of a workspace may be read.
+    pub workspace: WorkspacePolicy,
     /// How models are reached. Without models there are none.
     #[serde(skip_serializing_if = "GatewayPolicy::is_default")]
     pub gateway: GatewayPolicy,

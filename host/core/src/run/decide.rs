@@ -2,7 +2,7 @@
 
 use super::state::{Phase, RunState, Stage};
 use super::told::{Command, HostCallJudgement, StepDone};
-use crate::event::{AllowedBy, Event, ModelUse, RunEnd, SkipReason, Usage};
+use crate::event::{AllowedBy, Event, KillTimes, ModelUse, RunEnd, SkipReason, Usage};
 use crate::gate::GuardAnswer;
 use crate::policy::OnDenied;
 use crate::{
@@ -20,7 +20,7 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
         return Err(not_now(state, &command));
     }
     match (command, &state.stage) {
-        (Command::Kill { by, tape, usage }, _) => Ok(kill(state, &by, tape, usage)),
+        (Command::Kill { by, times, tape, usage }, _) => Ok(kill(state, &by, times, tape, usage)),
         (Command::Advance, Stage::Idle) => Ok(propose(state, now_us)),
         (Command::Advance, Stage::Retry { until_us, restores })
             if restores.is_empty() && (now_us >= *until_us || state.time_left_us(now_us) == Some(0)) =>
@@ -138,7 +138,7 @@ fn with_step(state: &RunState, events: impl FnOnce(StepId) -> Vec<Event>) -> Vec
 }
 
 fn end(end: RunEnd, message: impl Into<String>) -> Event {
-    Event::RunEnded { end, message: message.into() }
+    Event::RunEnded { end, message: message.into(), kill: None }
 }
 
 fn propose(state: &RunState, now_us: u64) -> Vec<Event> {
@@ -385,7 +385,7 @@ fn is_in_doubt(state: &RunState) -> bool {
     execution.open.values().any(|open| open.effect.changes_the_world())
 }
 
-fn kill(state: &RunState, by: &str, tape: Option<Digest>, usage: Usage) -> Vec<Event> {
+fn kill(state: &RunState, by: &str, times: KillTimes, tape: Option<Digest>, usage: Usage) -> Vec<Event> {
     let (killed, message) = ("killed".to_owned(), format!("killed by {by}"));
     let mut events = match &state.stage {
         Stage::Executing(_) => with_step(state, |step| {
@@ -398,6 +398,6 @@ fn kill(state: &RunState, by: &str, tape: Option<Digest>, usage: Usage) -> Vec<E
         }),
         _ => Vec::new(),
     };
-    events.push(end(RunEnd::Killed, message));
+    events.push(Event::RunEnded { end: RunEnd::Killed, message, kill: Some(times) });
     events
 }

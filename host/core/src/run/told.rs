@@ -1,6 +1,6 @@
 //! What a run asks for and is told.
 
-use crate::event::{Judgement, ModelUse, Usage};
+use crate::event::{Judgement, KillTimes, ModelUse, Usage};
 use crate::gate::GuardAnswer;
 use crate::{Amounts, ApprovalAnswer, Binding, Decision, Digest, Effect, Failure, Impact};
 
@@ -170,6 +170,8 @@ pub enum Command {
     Kill {
         /// Who or what, for people.
         by: String,
+        /// When it was asked for, and when everything had stopped.
+        times: KillTimes,
         /// Digest of the tape of the step that was under way, if there is one.
         tape: Option<Digest>,
         /// What that step had used.

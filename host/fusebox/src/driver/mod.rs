@@ -5,12 +5,12 @@ mod judging;
 mod person;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_core::event::{Event, Usage};
+use fusebox_core::event::{Event, KillTimes, Usage};
 use fusebox_core::run::StepDone;
 use fusebox_core::situation::{DEFAULT_TENANT, StepOutputs};
 use fusebox_core::{Ask, Command, Contents, Digest, Effect, Failure, Json, Situation, StepId};
@@ -27,6 +27,7 @@ use crate::journal::Journal;
 use crate::now::now_us;
 use crate::registry::{Loaded, Registry, Served};
 use crate::restore::Changes;
+use crate::run::{Asked, Killer};
 use crate::summary::Summary;
 use crate::updates::RunUpdate;
 use crate::{Error, facts, judge, model_call};
@@ -42,7 +43,9 @@ pub struct Driver {
     pub workspace: Arc<Workspace>,
     pub approver: Arc<dyn Approver>,
     pub kill: Kill,
-    pub killed_by: Arc<StdMutex<Option<String>>>,
+    pub killer: Killer,
+    /// When what was under way had stopped, after a kill.
+    pub stopped_us: Option<u64>,
     pub journal: Arc<Mutex<Journal>>,
     pub updates: mpsc::UnboundedSender<RunUpdate>,
     pub outputs: Arc<Outputs>,
@@ -149,13 +152,16 @@ impl Driver {
 
     /// Ends a run that was killed. Says whether there was anything to end.
     async fn stop(&mut self) -> Result<bool, Error> {
-        let by = self.killed_by.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stopped_us = self.stopped_us.unwrap_or_else(now_us);
+        let asked = self.killer.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Asked { by, at_us } = asked.unwrap_or_else(|| Asked { by: "the operator".to_owned(), at_us: stopped_us });
+        let times = KillTimes::new(at_us, stopped_us);
         let mut journal = self.journal.lock().await;
         if journal.ended.is_some() {
             return Ok(false);
         }
         let (tape, usage) = self.cut_off;
-        journal.tell(Command::Kill { by: by.unwrap_or_else(|| "the operator".to_owned()), tape, usage })?;
+        journal.tell(Command::Kill { by, times, tape, usage })?;
         journal.flush().await?;
         Ok(true)
     }
@@ -294,6 +300,9 @@ impl Driver {
         };
         let (recording, tape) = Recording::new(live);
         let executed = loaded.plugin.execute(&action, situation, Box::new(recording), &options).await;
+        if self.kill.is_killed() {
+            self.stopped_us = Some(now_us());
+        }
         if let Some(error) = stop_reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }

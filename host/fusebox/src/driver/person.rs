@@ -1,7 +1,5 @@
 //! Asking a person, and taking the answer.
 
-use std::sync::PoisonError;
-
 use fusebox_core::{ApprovalAnswer, Ask, Binding, Command, Decision, Effect, Json};
 
 use super::{Driver, let_others_go_first, sleep_for};
@@ -70,8 +68,7 @@ impl Driver {
             Answer::Reject { by, channel, reason } => ApprovalAnswer::Rejected { by, channel, reason },
             Answer::Nobody { reason } => ApprovalAnswer::Expired { reason },
             Answer::Quit { by } => {
-                *self.killed_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(by);
-                self.kill.kill();
+                self.killer.kill(&by);
                 return Ok(());
             }
         };

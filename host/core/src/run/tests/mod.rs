@@ -8,7 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{Ask, Command, HostCallJudgement, Phase, RunSetup, RunState, StepDone, StepState, decide};
-use crate::event::{Event, Judgement, RunEnd, Usage};
+use crate::event::{Event, Judgement, KillTimes, RunEnd, Usage};
 use crate::gate::{GateSetup, GuardAnswer, GuardSlot};
 use crate::policy::{GuardMode, OnDenied, OnError, OnStepFailure, StepTypePolicy};
 use crate::{
@@ -100,7 +100,7 @@ fn decision(ruling: Ruling) -> HostCallJudgement {
 }
 
 fn kill() -> Command {
-    Command::Kill { by: "test".into(), tape: None, usage: usage(1) }
+    Command::Kill { by: "test".into(), times: KillTimes::new(1, 2), tape: None, usage: usage(1) }
 }
 
 fn any_ruling() -> impl Strategy<Value = Ruling> {

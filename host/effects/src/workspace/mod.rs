@@ -1,15 +1,17 @@
 //! Files of a workspace.
 
-use std::cell::Cell;
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+mod replace;
+mod walk;
 
-use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, OpenOptions};
+use cap_std::fs::{Dir, File};
+use fusebox_core::policy::HardLinks;
 use fusebox_core::{Digest, WorkspacePath};
 
+use self::replace::{Swap, Temporary};
 use crate::Error;
 
 /// Largest slice of one read, in bytes.
@@ -25,6 +27,7 @@ pub const MAX_ENTRIES: u64 = 10_000;
 pub struct Workspace {
     root: PathBuf,
     dir: Dir,
+    hard_links: HardLinks,
 }
 
 /// What a path names.
@@ -80,7 +83,13 @@ impl Workspace {
         }
         let dir = Dir::open_ambient_dir(&root, ambient_authority())
             .map_err(|source| Error::Io { what: format!("opening the workspace {}", root.display()), source })?;
-        Ok(Self { root, dir })
+        Ok(Self { root, dir, hard_links: HardLinks::default() })
+    }
+
+    /// Reads files that have further names, or does not.
+    #[must_use]
+    pub fn with_hard_links(self, hard_links: HardLinks) -> Self {
+        Self { hard_links, ..self }
     }
 
     /// The folder, as an absolute path without links.
@@ -128,11 +137,7 @@ impl Workspace {
     /// # Errors
     /// As [`read`](Self::read), and when it is larger than `max` bytes.
     pub fn read_all(&self, path: &WorkspacePath, max: u64) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        let file = self.open_file(path)?;
-        file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| io(path, "reading", error))?;
-        let is_larger = bytes.len() as u64 > max;
-        if is_larger { Err(Error::TooLarge { what: path.to_string(), limit: max }) } else { Ok(bytes) }
+        read_up_to(self.open_file(path)?, path, max)
     }
 
     /// Digest and size of a file; `None` when nothing is there.
@@ -177,17 +182,22 @@ impl Workspace {
         if content.len() as u64 > MAX_FILE_BYTES {
             return Err(Error::TooLarge { what: path.to_string(), limit: MAX_FILE_BYTES });
         }
-        self.create_parents(path)?;
-        let Some((parent, name)) = self.parent(path)? else {
+        let parent = match before {
+            None => self.create_parents(path).and_then(|()| self.parent(path))?,
+            // What must be there already has its folders.
+            Some(_) => self.parent(path).map_err(|error| match error {
+                Error::NotFound { path } => Error::Conflict { path },
+                error => error,
+            })?,
+        };
+        let Some((parent, name)) = parent else {
             return Err(Error::NotRegular { path: path.to_string() });
         };
-        let temporary = Temporary::create(&parent, path)?;
-        temporary.fill(content, mode_of(&parent, name), path)?;
-        self.expect(path, before)?;
-        parent.rename(&temporary.name, &parent, name).map_err(|error| io(path, "replacing", error))?;
-        temporary.keep();
-        sync_folder(&parent);
-        Ok(())
+        self.expect(&parent, name, path, before)?;
+        let temporary = Temporary::create(&parent).map_err(|error| io(path, "writing beside", error))?;
+        temporary.fill(content, name).map_err(|error| io(path, "writing", error))?;
+        let is_expected = |name: &str| self.expect(&parent, name, path, before).is_ok();
+        swapped(path, "replacing", temporary.replace(name, before.is_none(), is_expected))
     }
 
     /// Removes a file, if it is still as `before` says.
@@ -195,13 +205,12 @@ impl Workspace {
     /// # Errors
     /// [`Error::Conflict`] when the file is not as it was; otherwise as [`read`](Self::read).
     pub fn remove(&self, path: &WorkspacePath, before: Option<&Digest>) -> Result<(), Error> {
-        self.expect(path, before)?;
         let Some((parent, name)) = self.parent(path)? else {
             return Err(Error::NotRegular { path: path.to_string() });
         };
-        parent.remove_file(name).map_err(|error| io(path, "removing", error))?;
-        sync_folder(&parent);
-        Ok(())
+        self.expect(&parent, name, path, before)?;
+        let is_expected = |name: &str| self.expect(&parent, name, path, before).is_ok();
+        swapped(path, "removing", replace::remove(&parent, name, is_expected))
     }
 
     /// A handle of a folder, for a process to start in.
@@ -212,8 +221,13 @@ impl Workspace {
         self.folder(path.parts(), path)
     }
 
-    fn expect(&self, path: &WorkspacePath, before: Option<&Digest>) -> Result<(), Error> {
-        let now = self.state(path)?.map(|state| state.digest);
+    /// Whether a name in an open folder means what it meant before.
+    fn expect(&self, parent: &Dir, name: &str, path: &WorkspacePath, before: Option<&Digest>) -> Result<(), Error> {
+        let now = match self.open_in(parent, name, path).and_then(|file| read_up_to(file, path, MAX_FILE_BYTES)) {
+            Ok(bytes) => Some(Digest::of(&bytes)),
+            Err(Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
         if now.as_ref() == before { Ok(()) } else { Err(Error::Conflict { path: path.to_string() }) }
     }
 
@@ -230,7 +244,7 @@ impl Workspace {
     fn folder<'a>(&self, parts: impl Iterator<Item = &'a str>, path: &WorkspacePath) -> Result<Dir, Error> {
         let mut dir = self.dir.try_clone().map_err(|error| io(path, "opening", error))?;
         for part in parts {
-            dir = dir.open_dir_nofollow(part).map_err(|error| io(path, "opening", error))?;
+            dir = walk::folder(&dir, part).map_err(|error| io(path, "opening", error))?;
         }
         Ok(dir)
     }
@@ -241,7 +255,7 @@ impl Workspace {
         for part in parts.split_last().map_or(&[][..], |(_, above)| above) {
             match dir.create_dir(part) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(io(path, "creating", error)),
-                _ => dir = dir.open_dir_nofollow(part).map_err(|error| io(path, "opening", error))?,
+                _ => dir = walk::folder(&dir, part).map_err(|error| io(path, "opening", error))?,
             }
         }
         Ok(())
@@ -251,74 +265,30 @@ impl Workspace {
         let Some((parent, name)) = self.parent(path)? else {
             return Err(Error::NotRegular { path: path.to_string() });
         };
-        let mut options = OpenOptions::new();
-        options.read(true).follow(FollowSymlinks::No);
-        // A FIFO would otherwise block until somebody writes to it.
-        #[cfg(unix)]
-        cap_std::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        let file = parent.open_with(name, &options).map_err(|error| io(path, "opening", error))?;
-        let metadata = file.metadata().map_err(|error| io(path, "opening", error))?;
-        if metadata.is_file() { Ok(file) } else { Err(Error::NotRegular { path: path.to_string() }) }
-    }
-}
-
-/// A file beside the one to be replaced; removed unless it took its place.
-struct Temporary<'a> {
-    parent: &'a Dir,
-    name: String,
-    /// The handle that created it: its name is never opened again.
-    file: File,
-    kept: Cell<bool>,
-}
-
-impl<'a> Temporary<'a> {
-    fn create(parent: &'a Dir, path: &WorkspacePath) -> Result<Self, Error> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let name = format!(".fusebox-{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            match parent.open_with(&name, OpenOptions::new().write(true).create_new(true)) {
-                Ok(file) => return Ok(Self { parent, name, file, kept: Cell::new(false) }),
-                // A leftover of a process with the same id that was killed; the next name is free at some point.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(io(path, "writing beside", error)),
-            }
-        }
+        self.open_in(&parent, name, path)
     }
 
-    fn fill(&self, content: &[u8], mode: Option<cap_std::fs::Permissions>, path: &WorkspacePath) -> Result<(), Error> {
-        let fill = || -> std::io::Result<()> {
-            (&self.file).write_all(content)?;
-            if let Some(mode) = mode {
-                self.file.set_permissions(mode)?;
-            }
-            self.file.sync_all()
-        };
-        fill().map_err(|error| io(path, "writing", error))
-    }
-
-    fn keep(self) {
-        self.kept.set(true);
-    }
-}
-
-impl Drop for Temporary<'_> {
-    fn drop(&mut self) {
-        if !self.kept.get() {
-            // Nothing more can be done about a file that cannot be removed; it is named as ours.
-            let _ = self.parent.remove_file(&self.name);
+    fn open_in(&self, parent: &Dir, name: &str, path: &WorkspacePath) -> Result<File, Error> {
+        let found = walk::file(parent, name).map_err(|error| io(path, "opening", error))?;
+        match self.hard_links {
+            HardLinks::Deny if found.links > 1 => Err(Error::HardLinked { path: path.to_string() }),
+            _ => Ok(found.file),
         }
     }
 }
 
-fn mode_of(parent: &Dir, name: &str) -> Option<cap_std::fs::Permissions> {
-    parent.symlink_metadata(name).ok().filter(cap_std::fs::Metadata::is_file).map(|metadata| metadata.permissions())
+fn swapped(path: &WorkspacePath, what: &str, swap: std::io::Result<Swap>) -> Result<(), Error> {
+    match swap.map_err(|error| io(path, what, error))? {
+        Swap::Done => Ok(()),
+        Swap::Conflict => Err(Error::Conflict { path: path.to_string() }),
+    }
 }
 
-/// Makes a rename in a folder durable, as far as the platform can.
-fn sync_folder(dir: &Dir) {
-    if let Ok(folder) = dir.open(".") {
-        let _ = folder.sync_all();
-    }
+fn read_up_to(file: File, path: &WorkspacePath, max: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| io(path, "reading", error))?;
+    let is_larger = bytes.len() as u64 > max;
+    if is_larger { Err(Error::TooLarge { what: path.to_string(), limit: max }) } else { Ok(bytes) }
 }
 
 fn kind_and_size(metadata: &cap_std::fs::Metadata) -> Metadata {
@@ -343,11 +313,13 @@ fn io(path: &WorkspacePath, what: &str, error: std::io::Error) -> Error {
     }
 }
 
-/// Whether the system says that there is a link, a socket, or a FIFO without a reader.
+/// Whether the system says that there is a link, a socket, a FIFO without a reader, or another file system.
 #[cfg(unix)]
 fn is_no_file(error: &std::io::Error) -> bool {
     let said = error.raw_os_error();
-    [rustix::io::Errno::LOOP, rustix::io::Errno::NXIO].iter().any(|errno| said == Some(errno.raw_os_error()))
+    [rustix::io::Errno::LOOP, rustix::io::Errno::NXIO, rustix::io::Errno::XDEV]
+        .iter()
+        .any(|errno| said == Some(errno.raw_os_error()))
 }
 
 #[cfg(not(unix))]

@@ -1,0 +1,87 @@
+//! Opening what lies below a folder, without ever leaving it: part by part from an open handle, through no link and onto
+//! no other file system, however the names change meanwhile.
+
+use cap_std::fs::{Dir, File};
+
+/// What was found at a name.
+pub struct Found {
+    /// It, open for reading.
+    pub file: File,
+    /// Names that it has, here or elsewhere.
+    pub links: u64,
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::io::{Error, ErrorKind, Result};
+    use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+
+    use cap_std::fs::{Dir, File};
+    use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
+
+    use super::Found;
+
+    /// Opens a name without opening what it names: that could block, or wake a device.
+    fn look(dir: &Dir, name: &str, flags: OFlags) -> Result<OwnedFd> {
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat2(dir, name, flags, Mode::empty(), resolve)?)
+    }
+
+    pub fn folder(dir: &Dir, name: &str) -> Result<Dir> {
+        let opened = look(dir, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK)?;
+        Ok(Dir::from_std_file(std::fs::File::from(opened)))
+    }
+
+    pub fn file(dir: &Dir, name: &str) -> Result<Found> {
+        let named = look(dir, name, OFlags::PATH)?;
+        let stat = fstat(&named)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Error::from(ErrorKind::NotADirectory));
+        }
+        // The very thing that was looked at, whatever the name means by now.
+        let again = format!("/proc/self/fd/{}", named.as_fd().as_raw_fd());
+        let opened = open(again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Found { file: File::from_std(std::fs::File::from(opened)), links: stat.st_nlink })
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::io::{Error, ErrorKind, Result};
+
+    use cap_fs_ext::{DirExt as _, FollowSymlinks, MetadataExt as _, OpenOptionsFollowExt as _};
+    use cap_std::fs::{Dir, OpenOptions};
+
+    use super::Found;
+
+    pub fn folder(dir: &Dir, name: &str) -> Result<Dir> {
+        dir.open_dir_nofollow(name)
+    }
+
+    pub fn file(dir: &Dir, name: &str) -> Result<Found> {
+        let mut options = OpenOptions::new();
+        options.read(true).follow(FollowSymlinks::No);
+        // A FIFO would otherwise block until somebody writes to it.
+        #[cfg(unix)]
+        cap_std::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+        let file = dir.open_with(name, &options)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(Error::from(ErrorKind::NotADirectory));
+        }
+        Ok(Found { links: metadata.nlink(), file })
+    }
+}
+
+/// Opens a folder in a folder.
+pub fn folder(dir: &Dir, name: &str) -> std::io::Result<Dir> {
+    system::folder(dir, name)
+}
+
+/// Opens a regular file in a folder. What is none is told as "not a directory": a file system's own words for a name that
+/// is of the wrong kind.
+pub fn file(dir: &Dir, name: &str) -> std::io::Result<Found> {
+    system::file(dir, name)
+}
