@@ -141,7 +141,7 @@ fn a_run_writes_reads_and_tells_every_event() {
     assert_eq!(events(&lines, "step_completed").len(), 4);
     let processes: Vec<_> =
         events(&lines, "effect_intended").into_iter().filter(|e| e["effect"]["effect"] == "run").collect();
-    assert!(processes[0]["note"].as_str().unwrap().contains("confined (namespaces"), "{processes:?}");
+    assert!(processes[0]["note"].as_str().unwrap().contains("confined by namespaces"), "{processes:?}");
 }
 
 #[test]

@@ -312,6 +312,12 @@ const ATTEMPTS: &[(&str, Outside, &str)] = &[
     ),
     ("raise a limit", Works, "ulimit -n 300"),
     ("become root by set-user-id", NotTried, "test \"$(./whoami -u)\" = 0 && test \"$(id -u)\" != 0"),
+    ("leave a set-user-id file behind", Works, "cp /usr/bin/id u && chmod 4755 u && rm -f u"),
+    (
+        "make a set-user-id file",
+        Works,
+        "python3 -c \"import os; os.open('v', os.O_CREAT | os.O_WRONLY, 0o4755)\" && rm -f v",
+    ),
     ("become somebody else", WorksForRoot, "python3 -c \"import os; os.setuid(1234)\""),
     ("gain a capability", NotTried, "grep -E 'Cap(Prm|Eff|Bnd|Amb|Inh):.*[1-9a-f]' /proc/self/status"),
     ("name the machine", NotTried, "python3 -c \"import socket; socket.sethostname('x')\""),
@@ -450,6 +456,7 @@ fn what_the_policy_grants_by_name_can_be_used() {
     for user in users() {
         let target = Target::new(user);
         let grants = "[process]\nnetwork = true\nhidden = ['plain']\nread_only = ['sub']\n\
+                      [process.paths.store]\npath = 'DIR/home'\naccess = 'write'\n\
                       [process.paths.tools]\npath = 'DIR/outside'\naccess = 'read'\n\
                       [process.paths.cache]\npath = '~/.'\naccess = 'write'\n[process.limits]";
         let policy = target.fill(&POLICY.replace("[process.limits]", grants));
@@ -460,6 +467,7 @@ fn what_the_policy_grants_by_name_can_be_used() {
             "grep SECRET DIR/other-home/secret && echo x > ~/cached",
             "python3 -c \"import socket; socket.create_connection(('127.0.0.1', TCP), 2)\"",
             "! python3 -c \"import socket; socket.socket(1).connect('\\\\0fusebox-test-NAME')\"",
+            "! cat DIR/ho?e/key",
             "! cat plain",
             "! touch sub/x",
         ];

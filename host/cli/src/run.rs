@@ -43,13 +43,17 @@ pub fn host(policy: Option<PathBuf>) -> Result<Host, Error> {
 /// Tells what whoever runs this should know.
 pub fn tell_notices(host: &Host, json: bool) {
     for notice in host.notices() {
-        let text = fusebox::core::show::safe_line(&notice.to_string(), 2000);
-        if json {
-            print::json(&serde_json::json!({ "event": "notice", "message": text }));
-        } else {
-            let style = anstyle::AnsiColor::Yellow.on_default().bold();
-            print::err(&format!("{style}notice{style:#}: {text}\n"));
-        }
+        tell_notice(&notice.to_string(), json);
+    }
+}
+
+fn tell_notice(text: &str, json: bool) {
+    let text = fusebox::core::show::safe_line(text, 2000);
+    if json {
+        print::json(&serde_json::json!({ "event": "notice", "message": text }));
+    } else {
+        let style = anstyle::AnsiColor::Yellow.on_default().bold();
+        print::err(&format!("{style}notice{style:#}: {text}\n"));
     }
 }
 
@@ -75,6 +79,12 @@ pub fn run(args: RunArgs) -> Result<Exit, Error> {
         message: format!("no threads could be started: {source}"),
     })?;
     let run = host.run(plan, options)?;
+    if run.left_out() > 0 {
+        tell_notice(
+            &format!("the copy lacks {} links, devices or files with further names", run.left_out()),
+            args.json,
+        );
+    }
     let watched = if args.json {
         runtime.block_on(watch::watch(run, &backlog, print_json))
     } else {

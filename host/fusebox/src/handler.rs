@@ -34,6 +34,8 @@ const KEEP_OUTPUT_BYTES: usize = 256 * 1024;
 const DEFAULT_PROCESS_TIME: Duration = Duration::from_secs(600);
 /// Most effects of one step that are recorded, refused ones included: the log must have a bound.
 const MAX_RECORDED: u32 = 1000;
+/// Most bytes that one step writes in all, refused ones included: they wait in memory and are kept in the log.
+const MAX_WRITTEN_BYTES: u64 = 1024 * 1024 * 1024;
 /// Longest word on progress that is passed on, in characters: it waits in memory until it is shown.
 const MAX_PROGRESS_CHARS: usize = 200;
 
@@ -122,6 +124,8 @@ pub struct Live {
     pub read: BTreeSet<WorkspacePath>,
     /// Effects that were recorded, refused ones included.
     pub recorded: u32,
+    /// Bytes of all writes so far.
+    pub written: u64,
     /// Who answers prompts.
     pub gateway: Option<Arc<Gateway>>,
     /// What was changed so far, for restoring it.
@@ -172,6 +176,12 @@ impl Live {
             return Ok(Err(Failure::Limit(format!("a step may have {MAX_RECORDED} effects"))));
         }
         self.recorded += 1;
+        if let Effect::Write { size, .. } = &needed {
+            self.written = self.written.saturating_add(*size);
+            if self.written > MAX_WRITTEN_BYTES {
+                return Ok(Err(Failure::Limit(format!("a step may write {MAX_WRITTEN_BYTES} bytes in all"))));
+            }
+        }
         let covering = self.journal.lock().await.state.covering(&needed);
         let judgement = match covering {
             Some(_) => HostCallJudgement::NotNeeded,

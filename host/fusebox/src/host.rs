@@ -281,7 +281,7 @@ impl Host {
         self.check_plan(&plan)?;
         options.limits.check()?;
         let limits = options.limits.tighten(&self.policy.limits).tighten(&plan.limits).capped();
-        let (workspace, mode) = self.open_workspace(&plan, &options)?;
+        let Opened { workspace, mode, left_out } = self.open_workspace(&plan, &options)?;
         let (plan, workspace) = (Arc::new(plan), Arc::new(workspace));
         let id = new_run_id()?;
         let setup = Arc::new(RunSetup {
@@ -322,6 +322,7 @@ impl Host {
         Ok(Run {
             id,
             workspace: workspace.root().to_path_buf(),
+            left_out,
             driving: Some(Box::pin(driver.run(created, vec![plan_bytes, policy_bytes]))),
             updates,
             summary: None,
@@ -363,7 +364,7 @@ impl Host {
 
     /// Opens the workspace that operator and plan come to. A plan may only name a folder beside or below itself, and a
     /// copy is made as soon as one of them asks for it.
-    fn open_workspace(&self, plan: &Plan, options: &RunOptions) -> Result<(Workspace, WorkspaceMode), Error> {
+    fn open_workspace(&self, plan: &Plan, options: &RunOptions) -> Result<Opened, Error> {
         let none = |reason: &str| Error::NoWorkspace { reason: reason.to_owned() };
         let folder = match (&options.workspace, &plan.workspace) {
             (Some(folder), _) => folder.clone(),
@@ -384,12 +385,20 @@ impl Host {
         }
         self.home.keep_apart(original.root())?;
         if options.mode == WorkspaceMode::InPlace && !asks_for_copy {
-            return Ok((original, WorkspaceMode::InPlace));
+            return Ok(Opened { workspace: original, mode: WorkspaceMode::InPlace, left_out: 0 });
         }
-        let copy = copy_of(original.root(), hard_links)?;
+        let (copy, left_out) = copy_of(original.root(), hard_links)?;
         self.home.keep_apart(copy.root())?;
-        Ok((copy, WorkspaceMode::Copy))
+        Ok(Opened { workspace: copy, mode: WorkspaceMode::Copy, left_out })
     }
+}
+
+/// The workspace of a run.
+struct Opened {
+    workspace: Workspace,
+    mode: WorkspaceMode,
+    /// What a copy does not have.
+    left_out: u64,
 }
 
 /// Tightens a policy by the projects' policies that count, and tells of those that do not.
@@ -421,7 +430,7 @@ fn is_below(folder: &Path, base: Option<&Path>) -> bool {
 }
 
 /// A copy of a folder, in the system's folder for temporary files. It stays after the run: it holds what came of it.
-fn copy_of(folder: &Path, hard_links: HardLinks) -> Result<Workspace, Error> {
+fn copy_of(folder: &Path, hard_links: HardLinks) -> Result<(Workspace, u64), Error> {
     let failed =
         |source| Error::Effects(fusebox_effects::Error::Io { what: "making a folder for the copy".to_owned(), source });
     let mut builder = tempfile::Builder::new();
@@ -431,8 +440,8 @@ fn copy_of(folder: &Path, hard_links: HardLinks) -> Result<Workspace, Error> {
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     let parent = builder.tempdir().map_err(failed)?;
     let target = parent.path().join(folder.file_name().unwrap_or("workspace".as_ref()));
-    copy_folder(folder, &target, hard_links)?;
+    let left_out = copy_folder(folder, &target, hard_links)?;
     let copy = Workspace::open(&target)?;
     let _ = parent.keep();
-    Ok(copy)
+    Ok((copy, left_out))
 }

@@ -90,6 +90,7 @@ type Driving = Pin<Box<dyn Future<Output = Result<Summary, Error>> + Send>>;
 pub struct Run {
     pub(crate) id: RunId,
     pub(crate) workspace: PathBuf,
+    pub(crate) left_out: u64,
     pub(crate) driving: Option<Driving>,
     pub(crate) updates: mpsc::UnboundedReceiver<RunUpdate>,
     pub(crate) summary: Option<Result<Summary, Error>>,
@@ -143,6 +144,12 @@ impl Run {
     #[must_use]
     pub fn workspace(&self) -> &std::path::Path {
         &self.workspace
+    }
+
+    /// How many links, devices, FIFOs, sockets and files with further names the copy of the workspace does not have.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// What stops it.

@@ -107,7 +107,9 @@ pub type Watcher = Arc<dyn Fn() + Send + Sync>;
 
 /// All that are called.
 #[derive(Clone, Default)]
-struct Watchers(Arc<Mutex<Vec<Weak<dyn Fn() + Send + Sync>>>>);
+struct Watchers(Arc<Mutex<Vec<WeakWatcher>>>);
+
+type WeakWatcher = Weak<dyn Fn() + Send + Sync>;
 
 impl std::fmt::Debug for Watchers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail, ensure};
 
@@ -42,33 +43,64 @@ pub fn as_wrapper() -> anyhow::Result<Option<i32>> {
     Ok(Some(command.status()?.code().unwrap_or(1)))
 }
 
-/// Fuzzes these targets, or all, one after the other, for some seconds each.
+/// Fuzzes these targets, or all, for some seconds each; as many at a time as there are processors.
 pub fn fuzz(root: &Path, targets: &[String], seconds: u64, corpus: Option<&Path>) -> anyhow::Result<()> {
     if let Some(unknown) = targets.iter().find(|target| !TARGETS.contains(&target.as_str())) {
         bail!("there is no target {unknown:?}; there are {}", TARGETS.join(", "));
     }
-    let binary = build(root)?;
-    let corpus = corpus.map_or_else(|| root.join("target/fuzz/corpus"), Path::to_path_buf);
-    let artifacts = root.join("target/fuzz/found");
-    std::fs::create_dir_all(&artifacts)?;
+    let fuzzer = Fuzzer {
+        binary: build(root)?,
+        seeds: root.join("tests/fuzz/seeds"),
+        corpus: corpus.map_or_else(|| root.join("target/fuzz/corpus"), Path::to_path_buf),
+        found: root.join("target/fuzz/found"),
+        seconds,
+    };
+    std::fs::create_dir_all(&fuzzer.found)?;
     let all: Vec<&str> = TARGETS.to_vec();
     let chosen = if targets.is_empty() { all } else { targets.iter().map(String::as_str).collect() };
-    for target in chosen {
-        let found = corpus.join(target);
-        std::fs::create_dir_all(&found)?;
-        println!("fuzzing {target} for {seconds} s");
-        let status = Command::new(&binary)
+    let waiting = Mutex::new(chosen.into_iter());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        let work = || std::iter::from_fn(next).try_for_each(|target| fuzzer.run(target));
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let done = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a thread broke off")));
+        done.collect::<anyhow::Result<Vec<()>>>().map(|_| ())
+    })
+}
+
+struct Fuzzer {
+    binary: PathBuf,
+    seeds: PathBuf,
+    corpus: PathBuf,
+    found: PathBuf,
+    seconds: u64,
+}
+
+impl Fuzzer {
+    /// Fuzzes one target and tells its last figures.
+    fn run(&self, target: &str) -> anyhow::Result<()> {
+        let corpus = self.corpus.join(target);
+        std::fs::create_dir_all(&corpus)?;
+        println!("{target}: fuzzing for {} s", self.seconds);
+        let output = Command::new(&self.binary)
             .env("FUSEBOX_FUZZ_TARGET", target)
-            .arg(&found)
-            .arg(root.join("tests/fuzz/seeds").join(target))
-            .arg(format!("-max_total_time={seconds}"))
+            .arg(&corpus)
+            .arg(self.seeds.join(target))
+            .arg(format!("-max_total_time={}", self.seconds))
             .arg(format!("-max_len={MAX_LEN}"))
-            .arg(format!("-artifact_prefix={}/{target}-", artifacts.display()))
-            .args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-use_value_profile=1", "-verbosity=1"])
-            .status()?;
-        ensure!(status.success(), "{target} broke a rule; the input lies in {}", artifacts.display());
+            .arg(format!("-artifact_prefix={}/{target}-", self.found.display()))
+            .args(["-timeout=20", "-rss_limit_mb=2048", "-use_value_profile=1"])
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            println!("{said}");
+            bail!("{target} broke a rule; the input lies in {}", self.found.display());
+        }
+        let last = said.lines().rev().find(|line| line.contains("DONE")).unwrap_or("nothing was tried");
+        println!("{target}: {last}");
+        Ok(())
     }
-    Ok(())
 }
 
 /// Builds the fuzzer, instrumented, in the folder of all other builds.

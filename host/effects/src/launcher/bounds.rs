@@ -33,7 +33,7 @@ pub const FEWEST_PROCESSES: u64 = 301;
 /// Bounds the processes of this namespace, whoever they belong to, and keeps them from making namespaces. Says whether
 /// the number of processes is bounded: older kernels cannot.
 pub fn bound_namespace(proc: &Path, processes: u64) -> std::io::Result<()> {
-    // Seccomp refuses them as well, but cannot see the flags of `clone3`.
+    // Seccomp refuses them as well, where the kernel has it.
     let _ = std::fs::write(proc.join("sys/user/max_user_namespaces"), "0");
     std::fs::write(proc.join("sys/kernel/pid_max"), processes.max(FEWEST_PROCESSES).to_string())
 }

@@ -53,3 +53,30 @@ pub fn remove(parent: &Path, launcher: u32) {
 fn of(parent: &Path, launcher: u32) -> PathBuf {
     parent.join(format!("fusebox-{launcher}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_gets_its_limits_before_its_process() {
+        let parent = tempfile::tempdir().unwrap();
+        let bounds =
+            Bounds { cpu_s: 1, memory: 1 << 30, processes: 100, open_files: 1, file: 1, disk: 1, temporary: 1 };
+        enter(parent.path(), &bounds).unwrap();
+        let group = of(parent.path(), std::process::id());
+        let read = |file: &str| fs::read_to_string(group.join(file)).unwrap();
+        assert_eq!((read("memory.max").as_str(), read("pids.max").as_str()), ("1073741824", "104"));
+        assert_eq!(read("cgroup.procs"), std::process::id().to_string());
+        assert!(enter(parent.path(), &bounds).is_err(), "a group of that name is somebody else's");
+    }
+
+    #[test]
+    fn only_what_passes_both_controllers_on_counts() {
+        let parent = tempfile::tempdir().unwrap();
+        for (controllers, passes) in [("cpu memory pids", true), ("memory", false), ("pids cpu", false), ("", false)] {
+            fs::write(parent.path().join("cgroup.subtree_control"), controllers).unwrap();
+            assert_eq!(passes_on(parent.path()), passes, "{controllers}");
+        }
+    }
+}

@@ -90,8 +90,7 @@ pub fn memory(order: &Order) -> State {
     match order.cgroup {
         Some(_) => State::Holds(format!("{mib} MiB, by cgroup")),
         None => State::Partly(format!(
-            "{mib} MiB for each process by rlimit; their sum is looked at every {} ms only, and memory that no process \
-             has mapped is not counted: no cgroup v2 is delegated to this user",
+            "{mib} MiB each by rlimit, their sum looked at every {} ms, because no cgroup v2 is delegated",
             watch::INTERVAL.as_millis()
         )),
     }

@@ -49,9 +49,6 @@ pub fn serve(arguments: impl IntoIterator<Item = OsString>) -> bool {
         return false;
     }
     let stage = arguments.next();
-    if stage.is_none() {
-        outer::close_inherited();
-    }
     let Ok(control) = std::io::stdin().as_fd().try_clone_to_owned() else { return true };
     let control = UnixStream::from(control);
     match stage {

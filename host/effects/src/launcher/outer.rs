@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
@@ -17,7 +17,10 @@ use super::{FIRST, SUBCOMMAND, cgroup, channel, kin};
 
 /// Carries out the order that the host sends.
 pub fn run(host: UnixStream) {
-    let done = channel::receive(&host).map_err(|error| error.to_string()).and_then(|order| carry_out(order, &host));
+    let closed =
+        close_inherited(host.as_fd().as_raw_fd()).map_err(|error| format!("closing what was left open: {error}"));
+    let received = closed.and_then(|()| channel::receive(&host).map_err(|error| error.to_string()));
+    let done = received.and_then(|order| carry_out(order, &host));
     if let Err(what) = done {
         // The host has gone when this fails.
         let _ = channel::send(&host, &Report::Refused { what });
@@ -25,15 +28,14 @@ pub fn run(host: UnixStream) {
 }
 
 /// Closes whatever was left open for us by accident: the program must not find it.
-pub fn close_inherited() {
-    let open = fs::read_dir("/proc/self/fd").map(|entries| {
-        let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
-        entries.filter_map(number).filter(|fd| *fd > 2).collect::<Vec<_>>()
-    });
-    for fd in open.unwrap_or_default() {
+fn close_inherited(but: i32) -> io::Result<()> {
+    let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
+    let open: Vec<i32> = fs::read_dir("/proc/self/fd")?.filter_map(number).filter(|fd| *fd > 2 && *fd != but).collect();
+    for fd in open {
         // The folder that was read is one of them, and closed already.
         let _ = nix::unistd::close(fd);
     }
+    Ok(())
 }
 
 fn carry_out(mut order: Order, host: &UnixStream) -> Result<(), String> {

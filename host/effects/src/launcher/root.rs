@@ -129,7 +129,7 @@ fn private() -> MountFlags {
 
 /// Folders below which everything is the sandbox's own.
 fn is_private(home: &Path, order: &Order) -> bool {
-    let below_system = SYSTEM.iter().any(|folder| home.starts_with(folder));
+    let below_system = SYSTEM.iter().chain(&["/proc", "/dev"]).any(|folder| home.starts_with(folder));
     home.is_absolute() && home != Path::new("/") && !below_system && !home.starts_with(&order.workspace)
 }
 
@@ -273,7 +273,7 @@ fn protect(order: &Order, inside: &dyn Fn(&Path) -> PathBuf) -> Result<(), Strin
     fs::create_dir(&covers).map_err(failed("covers"))?;
     let (folder, file) = (covers.join("folder"), covers.join("file"));
     fs::create_dir(&folder).map_err(failed("covers"))?;
-    fs::OpenOptions::new().write(true).create_new(true).mode(0).open(&file).map_err(failed("covers"))?;
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o000).open(&file).map_err(failed("covers"))?;
     let hide = |target: &Path| -> io::Result<()> {
         match fs::symlink_metadata(target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -49,8 +49,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_userfaultfd,
     libc::SYS_vhangup,
 ];
-/// Namespaces that may not be made, by their flags of `unshare` and `clone`. `clone3` hides its flags from filters; there,
-/// the limit on user namespaces holds.
+/// Namespaces that may not be made, by their flags of `unshare` and `clone`.
 const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWUSER,
     libc::CLONE_NEWNS,
@@ -70,33 +69,82 @@ pub enum Sockets {
     Local,
 }
 
+/// `fchmodat2` (Linux 6.6), which the library does not name for every architecture.
+const FCHMODAT2: i64 = 452;
+/// Bits of a mode that give rights to whoever runs the file. The sandbox ignores them; the host would not.
+const RIGHTS_OF_FILES: [u32; 2] = [libc::S_ISUID, libc::S_ISGID];
+/// Calls that set a mode, with the place of the mode.
+const MODES: &[(i64, u8)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, 1),
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (libc::SYS_mknodat, 2),
+    (FCHMODAT2, 2),
+];
+/// Calls that set a mode if they create, with the places of flags and mode.
+const OPENS: &[(i64, u8, u8)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1, 2),
+    (libc::SYS_openat, 2, 3),
+];
+/// Calls whose arguments lie behind a pointer, where a filter cannot see them. Programs do without: these are young.
+const HIDING: [i64; 2] = [libc::SYS_clone3, libc::SYS_openat2];
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
 /// Refuses those calls, for this process and all that it starts, for good.
 pub fn restrict(sockets: Sockets) -> Result<(), String> {
     let failed = |error: seccompiler::BackendError| error.to_string();
-    let always = REFUSED.iter().map(|call| Ok((*call, Vec::new())));
-    let flags = |call, argument| {
-        let rules = NAMESPACES.iter().map(|flag| {
-            let flag = flag.cast_unsigned().into();
-            SeccompRule::new(vec![condition(argument, SeccompCmpOp::MaskedEq(flag), flag)?])
-        });
-        rules.collect::<Result<Vec<_>, _>>().map(|rules| (call, rules))
-    };
-    let families: &[i32] = match sockets {
-        Sockets::Network => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK],
-        Sockets::Local => &[libc::AF_UNIX],
-    };
-    let others = families.iter().map(|family| condition(0, SeccompCmpOp::Ne, family.cast_unsigned().into()));
-    let others = others.collect::<Result<Vec<_>, _>>().and_then(SeccompRule::new);
-    let more =
-        [flags(libc::SYS_unshare, 0), flags(libc::SYS_clone, 0), others.map(|rule| (libc::SYS_socket, vec![rule]))];
-    let rules: BTreeMap<i64, Vec<SeccompRule>> = always.chain(more).collect::<Result<_, _>>().map_err(failed)?;
+    let refused = refused(sockets).map_err(failed)?;
+    let unknown = HIDING.iter().map(|call| (*call, Vec::new())).collect();
+    apply(unknown, libc::ENOSYS)?;
+    apply(refused, libc::EPERM)
+}
+
+fn apply(rules: Rules, errno: i32) -> Result<(), String> {
+    let failed = |error: seccompiler::BackendError| error.to_string();
     let arch = std::env::consts::ARCH.try_into().map_err(failed)?;
-    let refuse = SeccompAction::Errno(libc::EPERM.cast_unsigned());
+    let refuse = SeccompAction::Errno(errno.cast_unsigned());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).map_err(failed)?;
     let program: BpfProgram = filter.try_into().map_err(failed)?;
     seccompiler::apply_filter(&program).map_err(|error| error.to_string())
 }
 
-fn condition(argument: u8, compare: SeccompCmpOp, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, compare, value)
+fn refused(sockets: Sockets) -> Result<Rules, seccompiler::BackendError> {
+    let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    for call in [libc::SYS_unshare, libc::SYS_clone] {
+        for flag in NAMESPACES {
+            rules.entry(call).or_default().push(SeccompRule::new(vec![has(0, flag.cast_unsigned())?])?);
+        }
+    }
+    for bit in RIGHTS_OF_FILES {
+        for (call, mode) in MODES {
+            rules.entry(*call).or_default().push(SeccompRule::new(vec![has(*mode, bit)?])?);
+        }
+        for (call, flags, mode) in OPENS {
+            let creates = has(*flags, libc::O_CREAT.cast_unsigned())?;
+            rules.entry(*call).or_default().push(SeccompRule::new(vec![creates, has(*mode, bit)?])?);
+        }
+    }
+    let families: &[i32] = match sockets {
+        Sockets::Network => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK],
+        Sockets::Local => &[libc::AF_UNIX],
+    };
+    let others = families.iter().map(|family| condition(0, SeccompCmpOp::Ne, family.cast_unsigned()));
+    rules.insert(libc::SYS_socket, vec![SeccompRule::new(others.collect::<Result<_, _>>()?)?]);
+    Ok(rules)
+}
+
+/// An argument has a bit.
+fn has(argument: u8, bit: u32) -> Result<SeccompCondition, seccompiler::BackendError> {
+    condition(argument, SeccompCmpOp::MaskedEq(bit.into()), bit)
+}
+
+fn condition(argument: u8, compare: SeccompCmpOp, value: u32) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, compare, value.into())
 }

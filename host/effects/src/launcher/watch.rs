@@ -32,10 +32,9 @@ impl Watch {
     /// What is over its limit, if anything.
     pub fn over(&self, processes: &dyn Fn() -> Vec<u32>) -> Option<String> {
         let mib = |bytes: u64| bytes / (1024 * 1024);
-        if let Some(free) = free(&self.workspace) {
-            if self.free_at_start.saturating_sub(free) > self.bounds.disk {
-                return Some(format!("it took up more than {} MiB of disk space", mib(self.bounds.disk)));
-            }
+        let free = free(&self.workspace).unwrap_or(self.free_at_start);
+        if self.free_at_start.saturating_sub(free) > self.bounds.disk {
+            return Some(format!("it took up more than {} MiB of disk space", mib(self.bounds.disk)));
         }
         if self.has_cgroup {
             return None;

@@ -116,9 +116,10 @@ impl Confinement {
             return "not confined: the process can do what its user can, beyond the workspace as well".to_owned();
         }
         let with = |holds: Holds| found.protections.iter().filter(move |protected| protected.holds == holds);
-        let names: Vec<&str> = with(Holds::Wholly).map(|protected| protected.name.as_str()).collect();
-        let network = if self.setup.policy.network { "with network" } else { "no network" };
-        let mut line = format!("confined ({}), {network}", names.join(", "));
+        let is_protection = |name: &str| Protection::ALL.iter().any(|protection| protection.name() == name);
+        let names = with(Holds::Wholly).map(|protected| protected.name.as_str()).filter(|name| is_protection(name));
+        let network = if self.setup.policy.network { "the host's network" } else { "no network" };
+        let mut line = format!("confined by {}; {network}", names.collect::<Vec<_>>().join(", "));
         for protected in with(Holds::Partly) {
             line.push_str(&format!("; {} only partly: {}", protected.name, protected.words));
         }

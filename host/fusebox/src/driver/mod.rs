@@ -295,6 +295,7 @@ impl Driver {
             stop_reason: Arc::clone(&stop_reason),
             read: BTreeSet::new(),
             recorded: 0,
+            written: 0,
             gateway: self.gateway.clone(),
             changes: Arc::clone(&self.changes),
         };
