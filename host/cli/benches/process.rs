@@ -101,6 +101,7 @@ mod linux {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             std::fs::create_dir(folder.path().join("workspace")).unwrap();
+            std::fs::write(folder.path().join("workspace/notes"), "x").unwrap();
             // It accepts and never answers.
             let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let url = format!("http://{}", server.local_addr().unwrap());
@@ -123,7 +124,7 @@ mod linux {
             let (step_type, input) = match what {
                 "a guest that spins" => ("hostile", json!({})),
                 "a process that sleeps" => ("run_command", json!({ "shell": "setsid sleep 1000 & sleep 1000" })),
-                _ => ("summarize", json!({ "instruction": "x", "max_output_tokens": 10 })),
+                _ => ("summarize", json!({ "instruction": "x", "files": ["notes"], "max_output_tokens": 10 })),
             };
             let steps = json!([{ "step_type": step_type, "input": input }]);
             let plan = json!({ "goal": "g", "agent": { "id": "a" }, "steps": steps });
