@@ -275,10 +275,39 @@ fn an_interrupt_kills_the_run_and_its_processes() {
     assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
     assert!(shown.contains("Killing the run") && shown.contains("KILLED"), "{shown}");
     assert!(shown.contains("in doubt"), "a process was under way: {shown}");
+    assert_eq!(marked(&mark), 0, "it ended before the run did");
+}
+
+/// Processes whose command line holds this.
+#[cfg(target_os = "linux")]
+fn marked(mark: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let commands = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    let left = commands.map(|line| String::from_utf8_lossy(&line).into_owned()).find(|line| line.contains(&mark));
-    assert_eq!(left, None, "it ended before the run did");
+    commands.filter(|line| String::from_utf8_lossy(line).contains(mark)).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_does_not_read_holds_up_no_limit() {
+    let place = Place::new();
+    let mark = format!("1000.7{}", std::process::id());
+    let script = format!("touch started; sleep {mark} & yes");
+    place.plan(&json!([step("run_command", json!({ "shell": script, "timeout_s": 1 }))]));
+    let args = ["run", "plan.json", "--workspace", "workspace", "--approve", "all"];
+    // Its output goes into a pipe that nobody empties.
+    let mut child = place.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !place.path("workspace/started").exists() {
+        assert!(Instant::now() < deadline, "the process did not start");
+        std::thread::yield_now();
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while marked(&mark) > 0 {
+        assert!(Instant::now() < deadline, "the time limit did not hold");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[cfg(target_os = "linux")]

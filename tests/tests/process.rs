@@ -213,5 +213,5 @@ async fn without_a_launcher_nothing_starts_unless_policy_accepts_it() {
     let error = run_process(spec(folder.path(), "true"), &none, |_, _| {}).await.unwrap_err();
     assert!(matches!(&error, Error::Unconfined { missing } if missing.contains("launcher")), "{error}");
     let broken = ConfinementSetup { launcher: Some("/bin/false".into()), ..ConfinementSetup::default() };
-    assert!(matches!(Confinement::new(broken).way(), Err(Error::Unconfined { .. })));
+    assert!(matches!(Confinement::new(broken).way(), Err(Error::Confinement { .. })));
 }

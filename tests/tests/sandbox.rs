@@ -314,6 +314,11 @@ const ATTEMPTS: &[(&str, Outside, &str)] = &[
     ("become root by set-user-id", NotTried, "test \"$(./whoami -u)\" = 0 && test \"$(id -u)\" != 0"),
     ("leave a set-user-id file behind", Works, "cp /usr/bin/id u && chmod 4755 u && rm -f u"),
     (
+        "make a set-user-id file without a name",
+        Works,
+        "python3 -c \"import os; os.open('.', 0o20200000 | os.O_RDWR, 0o4755)\"",
+    ),
+    (
         "make a set-user-id file",
         Works,
         "python3 -c \"import os; os.open('v', os.O_CREAT | os.O_WRONLY, 0o4755)\" && rm -f v",
@@ -478,6 +483,59 @@ fn what_the_policy_grants_by_name_can_be_used() {
         }
         assert_eq!(std::fs::read_to_string(target.path("other-home/cached")).unwrap(), "x\n");
     }
+}
+
+#[test]
+fn protected_names_that_are_not_there_cannot_be_planted() {
+    let target = Target::new(User::Own);
+    let plant = "cp -r .git evil; echo '../evil' > .git/commondir; mkdir -p fusebox.toml/x";
+    let message = target.fails(plant, &[]);
+    assert!(message.contains(".git/commondir") && message.contains("taken away"), "{message}");
+    assert!(!target.path("workspace/.git/commondir").exists() && !target.path("workspace/fusebox.toml").exists());
+    assert!(target.path("workspace/evil").exists());
+    // A repository of its own is a command's to make.
+    assert!(
+        target.outputs(&["git init -q own && ls own/.git/hooks > /dev/null && echo fine".to_owned()])[0]
+            .ends_with("fine")
+    );
+}
+
+#[test]
+fn a_grant_by_a_link_does_not_show_the_store() {
+    let target = Target::new(User::Own);
+    std::fs::create_dir(target.path("data")).unwrap();
+    std::fs::rename(target.path("home"), target.path("data/home")).unwrap();
+    symlink(target.path("data"), target.path("link")).unwrap();
+    symlink(target.path("data/home"), target.path("home")).unwrap();
+    let grant = "[process]\nread_only = ['sub']\nhidden = ['sub/secret', 'plain/x']\n\
+                 [process.paths.data]\npath = 'DIR/link'\naccess = 'write'\n[process.limits]";
+    std::fs::write(target.path("workspace/sub/secret"), "SECRET-hidden").unwrap();
+    std::fs::write(target.path("policy.toml"), target.fill(&POLICY.replace("[process.limits]", grant))).unwrap();
+    let scripts = [
+        "ls DIR/link > /dev/null",
+        "! cat DIR/li?k/ho?e/key",
+        "! echo x > DIR/li?k/ho?e/planted",
+        "! grep SECRET sub/secret",
+    ];
+    let outputs = target.outputs(&scripts.map(|script| format!("{{ {}; }} 2>&1 && echo fine", target.fill(script))));
+    for (script, output) in scripts.iter().zip(outputs) {
+        assert!(output.ends_with("fine"), "{script}: {output}");
+    }
+    assert!(!target.path("data/home/planted").exists());
+}
+
+#[test]
+fn what_lies_in_a_folder_does_not_weaken_the_sandbox() {
+    let target = Target::new(User::Own);
+    std::fs::create_dir(target.path("cache")).unwrap();
+    // A link that an earlier command left where a grant points.
+    symlink(target.path("other-home"), target.path("cache/registry")).unwrap();
+    let grant = "[process]\naccept_missing = ['namespaces']\n\
+                 [process.paths.cache]\npath = 'DIR/cache'\naccess = 'write'\n\
+                 [process.paths.registry]\npath = 'DIR/cache/registry'\naccess = 'write'\n[process.limits]";
+    std::fs::write(target.path("policy.toml"), target.fill(&POLICY.replace("[process.limits]", grant))).unwrap();
+    let script = "{ test -d DIR/cache && test \"$$\" -lt 100 && ! cat DIR/other-home/secret DIR/cache/registry/secret; } 2>&1 && echo fine";
+    assert!(target.outputs(&[target.fill(script)])[0].ends_with("fine"));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn kill(args: &KillArgs) -> Result<Exit, Error> {
         show(outcome, args.json);
     }
     let unanswered = outcomes.iter().any(|outcome| matches!(outcome, KillOutcome::NoAnswer(_)));
-    Ok(if unanswered && args.run.is_some() { Exit::Failed } else { Exit::Completed })
+    Ok(if unanswered { Exit::Failed } else { Exit::Completed })
 }
 
 fn show(outcome: &KillOutcome, json: bool) {
@@ -48,7 +48,7 @@ fn show(outcome: &KillOutcome, json: bool) {
         }
         KillOutcome::Ended(_) => format!("{run} had ended by itself"),
         KillOutcome::NoAnswer(_) => {
-            format!("{run} did not answer within {} s: its process is most likely gone", PATIENCE.as_secs())
+            format!("{run} did not answer within {} s: its process may be gone, or stuck", PATIENCE.as_secs())
         }
     };
     if json { print::json(&value) } else { print::out(&text) }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox::{Error, Run, RunUpdate, Summary};
+use fusebox::{Error, Killer, Run, RunUpdate, Summary};
 use tokio::sync::{mpsc, watch as flag};
 
 use crate::exit::Exit;
@@ -75,23 +75,40 @@ pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) 
     Ok(summary)
 }
 
-/// Drives the run. Once it is killed, what is not taken in time is not told.
+/// Drives the run. Output and progress that nobody takes are left out: whoever prints slowly, or not at all, must not hold
+/// up the limits of what is under way. Once the run is killed, nothing is waited for.
 async fn drive(
     mut run: Run,
     backlog: Backlog,
     updates: mpsc::Sender<RunUpdate>,
-    mut is_killed: flag::Receiver<bool>,
+    is_killed: flag::Receiver<bool>,
 ) -> Result<Summary, Error> {
-    let mut is_watched = true;
-    while let Some(update) = run.next().await {
+    let killer = run.killer();
+    let (mut is_watched, mut left_out) = (true, 0);
+    while let Some(mut update) = run.next().await {
         if !is_watched {
             continue;
+        }
+        match &mut update {
+            RunUpdate::Event(_) => {}
+            // The last places are for events, which must not wait.
+            RunUpdate::Output { bytes, .. } if updates.capacity() <= MAX_WAITING / 4 => {
+                left_out += bytes.len();
+                continue;
+            }
+            RunUpdate::Progress { .. } if updates.capacity() <= MAX_WAITING / 4 => continue,
+            RunUpdate::Output { bytes, .. } if left_out > 0 => {
+                let told = format!("\n[… {left_out} bytes were not shown …]\n");
+                bytes.splice(..0, told.into_bytes());
+                left_out = 0;
+            }
+            RunUpdate::Output { .. } | RunUpdate::Progress { .. } => {}
         }
         backlog.add();
         let told = updates.send(update);
         is_watched = tokio::select! {
             sent = told => sent.is_ok(),
-            () = killed_for(&mut is_killed, PATIENCE) => false,
+            () = killed_for(&killer, PATIENCE) => false,
         };
     }
     let summary = run.finish().await;
@@ -103,10 +120,8 @@ async fn drive(
 }
 
 /// Waits until the run is killed, and then this much longer.
-async fn killed_for(is_killed: &mut flag::Receiver<bool>, patience: Duration) {
-    if is_killed.wait_for(|killed| *killed).await.is_err() {
-        std::future::pending::<()>().await;
-    }
+async fn killed_for(killer: &Killer, patience: Duration) {
+    killer.killed().await;
     tokio::time::sleep(patience).await;
 }
 

@@ -72,12 +72,24 @@ impl KillBoard {
     /// Opens the board of a home, making it when there is none.
     pub fn open(home: &Home) -> Result<Self, Error> {
         let path = home.path().join("kills");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(|error| failed(&path, &error))?;
+        let file = open(&path).map_err(|error| failed(&path, &error))?;
         Ok(Self { file: Mutex::new(file), path })
+    }
+
+    /// Whether the open file is the one that others find.
+    fn is_still_there(&self, file: &File) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+            let (ours, theirs) = (file.metadata().map(id), std::fs::metadata(&self.path).map(id));
+            ours.is_ok_and(|ours| theirs.is_ok_and(|theirs| ours == theirs))
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = file;
+            self.path.exists()
+        }
     }
 
     /// How many requests there were.
@@ -91,7 +103,7 @@ impl KillBoard {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut post = || -> std::io::Result<()> {
             file.lock()?;
-            let next = generation(&mut file) + 1;
+            let next = generation(&mut file).checked_add(1).ok_or_else(|| std::io::Error::other("it is full"))?;
             let mut slot = serde_json::to_vec(request)?;
             slot.resize(SLOT_BYTES, b' ');
             file.seek(SeekFrom::Start(place(next)))?;
@@ -107,9 +119,13 @@ impl KillBoard {
     /// The request after this generation that ends this run, if there is one. Moves the generation on.
     pub fn asked_since(&self, seen: &mut u64, run: &RunId) -> Option<KillRequest> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = self.is_still_there(&file);
+        if !is_same && let Ok(fresh) = open(&self.path) {
+            *file = fresh;
+        }
         let now = generation(&mut file);
-        let from = std::mem::replace(seen, now.max(*seen));
-        if now <= from {
+        let from = std::mem::replace(seen, now);
+        if is_same && now == from {
             return None;
         }
         let unknown = || KillRequest {
@@ -117,7 +133,8 @@ impl KillBoard {
             by: "a request that can no longer be read".to_owned(),
             requested_us: now_us(),
         };
-        if now - from > SLOTS {
+        // A count that went back, or a file that took the place of ours, hides what was asked meanwhile.
+        if !is_same || now < from || now - from > SLOTS {
             return Some(unknown());
         }
         let requests = (from + 1..=now).map(|number| read(&mut file, number).unwrap_or_else(unknown));
@@ -125,6 +142,14 @@ impl KillBoard {
             .into_iter()
             .find(|request| request.target == KillTarget::All || request.target == KillTarget::Run(run.clone()))
     }
+}
+
+fn open(path: &std::path::Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 fn failed(path: &std::path::Path, error: &std::io::Error) -> Error {
@@ -244,6 +269,12 @@ mod tests {
         std::fs::write(folder.path().join("home/kills"), (seen + 1).to_le_bytes()).unwrap();
         assert!(board.asked_since(&mut seen, &run).is_some(), "no request at the count");
         std::fs::write(folder.path().join("home/kills"), b"x").unwrap();
+        assert!(board.asked_since(&mut seen, &run).is_some(), "the count went back");
         assert_eq!(board.asked_since(&mut seen, &run), None);
+        std::fs::remove_file(folder.path().join("home/kills")).unwrap();
+        assert!(board.asked_since(&mut seen, &run).is_some(), "the file went away");
+        assert_eq!(board.asked_since(&mut seen, &run), None, "there is a new one");
+        std::fs::write(folder.path().join("home/kills"), u64::MAX.to_le_bytes()).unwrap();
+        assert!(board.request(&request(KillTarget::All)).is_err(), "it is full");
     }
 }

@@ -125,7 +125,12 @@ impl Killer {
         self.kill_since(by, now_us());
     }
 
-    /// The same, for somebody who asked at this time.
+    /// Waits until somebody kills the run.
+    pub async fn killed(&self) {
+        self.kill.killed().await;
+    }
+
+    /// Kills it for somebody who asked at this time.
     pub(crate) fn kill_since(&self, by: &str, at_us: u64) {
         let asked = Asked { by: by.to_owned(), at_us };
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(asked);

@@ -15,7 +15,8 @@ pub struct ProcessPolicy {
     pub accept_missing: Vec<Protection>,
     /// Folders and files beyond the workspace and the system's, by a name of your choice: toolchains, caches.
     pub paths: BTreeMap<String, PathGrant>,
-    /// Paths of the workspace that processes may read, but not change.
+    /// Paths of the workspace that processes may read, but not change. One that is not there, in a folder that is, is
+    /// taken away again when a command made it.
     pub read_only: Vec<String>,
     /// Paths of the workspace that processes do not see.
     pub hidden: Vec<String>,
@@ -119,7 +120,14 @@ impl Default for ProcessPolicy {
             accept_missing: Vec::new(),
             paths: BTreeMap::new(),
             // What programs of the user's run or obey later, outside of any sandbox.
-            read_only: texts(&[".git/hooks", ".git/config", ".hg/hgrc", "fusebox.toml"]),
+            read_only: texts(&[
+                ".git/hooks",
+                ".git/config",
+                ".git/config.worktree",
+                ".git/commondir",
+                ".hg/hgrc",
+                "fusebox.toml",
+            ]),
             hidden: texts(&[".env", ".ssh", ".gnupg", ".aws", ".netrc", ".npmrc", ".pypirc"]),
             limits: ProcessLimits::default(),
         }

@@ -17,27 +17,40 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::access::{Allowed, Ports};
 use super::order::{Enforced, Level, Order, Program, Report, State, Task};
+use super::root::Unbuilt;
 use super::syscalls::Sockets;
 use super::watch::{self, Watch};
 use super::{access, bounds, channel, network, root, syscalls};
 
 /// Builds the sandbox and carries the order out.
 pub fn run(control: UnixStream) {
-    let done =
-        channel::receive(&control).map_err(|error| error.to_string()).and_then(|order| carry_out(order, &control));
-    if let Err(what) = done {
-        // Nobody is left to tell when this fails.
-        let _ = channel::send(&control, &Report::Refused { what });
-    }
+    let received = channel::receive(&control).map_err(|error| Unbuilt::Failed(error.to_string()));
+    let report = match received.and_then(|order| carry_out(order, &control)) {
+        Ok(()) => return,
+        Err(Unbuilt::Failed(what)) => Report::Refused { what },
+        Err(Unbuilt::Unavailable(what)) => Report::Unavailable { what },
+    };
+    // Nobody is left to tell when this fails.
+    let _ = channel::send(&control, &report);
 }
 
-fn carry_out(order: Order, control: &UnixStream) -> Result<(), String> {
+fn carry_out(order: Order, control: &UnixStream) -> Result<(), Unbuilt> {
+    let enforced = isolate(&order)?;
+    confine(order, control, enforced).map_err(Unbuilt::Failed)
+}
+
+fn isolate(order: &Order) -> Result<Vec<Enforced>, Unbuilt> {
     // Nobody in the sandbox may look into this process or stop it.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| error.to_string())?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| Unbuilt::Failed(error.to_string()))?;
     let mut enforced = Vec::new();
     if order.level == Level::Namespaces {
-        namespaces(&order, &mut enforced)?;
+        namespaces(order, &mut enforced)?;
     }
+    Ok(enforced)
+}
+
+fn confine(order: Order, control: &UnixStream, mut enforced: Vec<Enforced>) -> Result<(), String> {
     bounds::set(&order.bounds)?;
     match &order.task {
         Task::Probe => {
@@ -58,14 +71,14 @@ fn holds(name: &str, how: impl Into<String>) -> Enforced {
 }
 
 /// Own files, processes and network.
-fn namespaces(order: &Order, enforced: &mut Vec<Enforced>) -> Result<(), String> {
+fn namespaces(order: &Order, enforced: &mut Vec<Enforced>) -> Result<(), Unbuilt> {
     let mut processes = Ok(());
     root::enter(order, |proc| processes = bounds::bound_namespace(proc, order.bounds.processes))?;
     enforced.push(holds(Protection::Namespaces.name(), "own files, processes, users and temporary folders"));
     if order.network {
         enforced.push(holds("network", "the policy grants it"));
     } else {
-        network::loopback_up().map_err(|error| format!("the loopback interface: {error}"))?;
+        network::loopback_up().map_err(|error| Unbuilt::Failed(format!("the loopback interface: {error}")))?;
         enforced.push(holds("network", "none but a loopback interface of its own"));
     }
     let most = order.bounds.processes;
@@ -118,7 +131,11 @@ fn restrict(order: &Order, enforced: &mut Vec<Enforced>) -> Result<(), String> {
         (true, _) | (false, Level::Namespaces) => (Ports::Open, Sockets::Network),
         (false, Level::Shared) => (Ports::Closed, Sockets::Local),
     };
-    let landlock = access::restrict(&paths(order), ports).map(|version| format!("version {version} of its rules"));
+    let paths = paths(order);
+    if order.level == Level::Shared {
+        keeps_absent(order, &paths)?;
+    }
+    let landlock = access::restrict(&paths, ports).map(|version| format!("version {version} of its rules"));
     add(enforced, order, Protection::Landlock, landlock)?;
     let seccomp = syscalls::restrict(sockets).map(|()| "system calls that no command needs are refused".to_owned());
     add(enforced, order, Protection::Seccomp, seccomp)
@@ -161,7 +178,7 @@ fn paths(order: &Order) -> Vec<(PathBuf, Allowed)> {
             // All that is there was put there for it.
             paths.push(("/".into(), Allowed::List));
             paths.extend(["/etc", "/proc", "/dev"].map(|path| (path.into(), Allowed::Read)));
-            paths.extend(["/tmp", "/run", "/dev/shm"].map(|path| (path.into(), Allowed::Change)));
+            paths.extend(["/tmp", "/var/tmp", "/run", "/dev/shm"].map(|path| (path.into(), Allowed::Change)));
         }
         Level::Shared => {
             paths.extend(root::SETTINGS.iter().map(|name| (Path::new("/etc").join(name), Allowed::Read)));
@@ -173,6 +190,20 @@ fn paths(order: &Order) -> Vec<(PathBuf, Allowed)> {
     }));
     paths.push((order.workspace.clone(), Allowed::Change));
     paths
+}
+
+/// Landlock allows whole folders: what must be absent may not lie in one.
+fn keeps_absent(order: &Order, paths: &[(PathBuf, Allowed)]) -> Result<(), String> {
+    let allowed = || paths.iter().filter_map(|(path, _)| path.canonicalize().ok());
+    for absent in order.absent.iter().filter(|path| path.is_dir()) {
+        if let Some(above) = allowed().find(|above| absent.starts_with(above)) {
+            let (absent, above) = (absent.display(), above.display());
+            return Err(format!(
+                "{absent} lies in {above}, which processes may use, and only namespaces could hide it"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn start(program: &Program, order: &Order, control: &UnixStream) -> Result<(), String> {

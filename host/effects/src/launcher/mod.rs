@@ -58,8 +58,16 @@ pub fn serve(arguments: impl IntoIterator<Item = OsString>) -> bool {
     true
 }
 
+/// What trying an order came to.
+pub(crate) enum Probed {
+    /// This is enforced.
+    Enforced(Vec<Enforced>),
+    /// The kernel has no namespaces for this user.
+    Unavailable(String),
+}
+
 /// What this machine enforces of an order, by trying it. Nothing is started.
-pub(crate) fn probe(launcher: &Path, workspace: &Path, order: &Order) -> io::Result<Vec<Enforced>> {
+pub(crate) fn probe(launcher: &Path, workspace: &Path, order: &Order) -> io::Result<Probed> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut child = Command::new(launcher)
         .arg(SUBCOMMAND)
@@ -77,7 +85,8 @@ pub(crate) fn probe(launcher: &Path, workspace: &Path, order: &Order) -> io::Res
         remove(parent, id);
     }
     match told? {
-        Report::Enforced(enforced) => Ok(enforced),
+        Report::Enforced(enforced) => Ok(Probed::Enforced(enforced)),
+        Report::Unavailable { what } => Ok(Probed::Unavailable(what)),
         Report::Refused { what } => Err(io::Error::other(what)),
         Report::Ended { .. } => Err(io::Error::other("the launcher did not do as it was told")),
     }

@@ -86,8 +86,10 @@ pub enum Report {
     Enforced(Vec<Enforced>),
     /// The program ended, or was ended.
     Ended { code: Option<i32>, signal: Option<i32>, stopped_by: Option<String> },
-    /// Nothing was started.
+    /// Nothing was started: this sandbox could not be built.
     Refused { what: String },
+    /// Nothing was started: the kernel has no namespaces for this user.
+    Unavailable { what: String },
 }
 
 /// One thing that confines processes, as it was found by trying it.

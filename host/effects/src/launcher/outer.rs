@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::order::{Level, Order, Report};
+use super::root::Unbuilt;
 use super::{FIRST, SUBCOMMAND, cgroup, channel, kin};
 
 /// Carries out the order that the host sends.
@@ -20,11 +21,14 @@ pub fn run(host: UnixStream) {
     let closed =
         close_inherited(host.as_fd().as_raw_fd()).map_err(|error| format!("closing what was left open: {error}"));
     let received = closed.and_then(|()| channel::receive(&host).map_err(|error| error.to_string()));
-    let done = received.and_then(|order| carry_out(order, &host));
-    if let Err(what) = done {
-        // The host has gone when this fails.
-        let _ = channel::send(&host, &Report::Refused { what });
-    }
+    let done = received.map_err(Unbuilt::Failed).and_then(|order| carry_out(order, &host));
+    let report = match done {
+        Ok(()) => return,
+        Err(Unbuilt::Failed(what)) => Report::Refused { what },
+        Err(Unbuilt::Unavailable(what)) => Report::Unavailable { what },
+    };
+    // The host has gone when this fails.
+    let _ = channel::send(&host, &report);
 }
 
 /// Closes whatever was left open for us by accident: the program must not find it.
@@ -38,7 +42,7 @@ fn close_inherited(but: i32) -> io::Result<()> {
     Ok(())
 }
 
-fn carry_out(mut order: Order, host: &UnixStream) -> Result<(), String> {
+fn carry_out(mut order: Order, host: &UnixStream) -> Result<(), Unbuilt> {
     if let Some(parent) = &order.cgroup
         && cgroup::enter(parent, &order.bounds).is_err()
     {
@@ -46,14 +50,15 @@ fn carry_out(mut order: Order, host: &UnixStream) -> Result<(), String> {
     }
     match order.level {
         Level::Namespaces => {
-            let (control, child) = in_namespaces(&order)?;
-            relay(host, control, child)
+            make_namespaces(&order).map_err(Unbuilt::Unavailable)?;
+            let (control, child) = start_first(&order).map_err(Unbuilt::Failed)?;
+            relay(host, control, child).map_err(Unbuilt::Failed)
         }
-        Level::Shared => kin::run(order, host),
+        Level::Shared => kin::run(order, host).map_err(Unbuilt::Failed),
     }
 }
 
-fn in_namespaces(order: &Order) -> Result<(UnixStream, Child), String> {
+fn make_namespaces(order: &Order) -> Result<(), String> {
     let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
     if user.is_root() {
         // Others may not; their groups stay, but lead to nothing that the sandbox shows.
@@ -75,8 +80,7 @@ fn in_namespaces(order: &Order) -> Result<(UnixStream, Child), String> {
     write("setgroups", "deny".to_owned())?;
     write("uid_map", format!("{user} {user} 1"))?;
     write("gid_map", format!("{group} {group} 1"))?;
-    keep_capabilities().map_err(|error| format!("keeping what builds the sandbox: {error}"))?;
-    start_first(order)
+    keep_capabilities().map_err(|error| format!("keeping what builds the sandbox: {error}"))
 }
 
 /// Lets the first process have what its namespace gives us: a user who is not root loses it otherwise.

@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use fusebox_core::policy::PathAccess;
-use rustix::fs::{CWD, StatVfsMountFlags};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, StatxAttributes, StatxFlags, openat2,
+};
+use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind, mount_change,
-    mount_remount, move_mount, open_tree, unmount,
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_change, mount_remount,
+    move_mount, open_tree, unmount,
 };
 
 use super::order::Order;
@@ -65,6 +68,8 @@ pub const SETTINGS: [&str; 41] = [
 ];
 /// Devices that hold nothing of anybody.
 pub const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// Folder of the new root with what covers others, as long as it is built.
+const COVERS: &str = ".covers";
 /// Where the new root is put together: a folder that every system has. It is only covered in this namespace.
 const SITE: &str = "/tmp";
 /// Space for the skeleton of the root, in bytes: folders and links only.
@@ -81,12 +86,27 @@ struct Part {
     tree: OwnedFd,
     is_folder: bool,
     writable: bool,
+    /// Where it is on the host, without links.
+    origin: PathBuf,
 }
 
 /// Makes the new root and enters it. `configure` is given its `/proc` while that can be written.
-pub fn enter(order: &Order, configure: impl FnOnce(&Path)) -> Result<(), String> {
+pub fn enter(order: &Order, configure: impl FnOnce(&Path)) -> Result<(), Unbuilt> {
+    // Some systems let everybody make namespaces, and nobody use them.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(|error| failed("keeping mounts apart")(error.into()))?;
+        .map_err(|error| Unbuilt::Unavailable(failed("keeping mounts apart")(error.into())))?;
+    build(order, configure).map_err(Unbuilt::Failed)
+}
+
+/// Why there is no new root.
+pub enum Unbuilt {
+    /// The kernel does not let this user build one.
+    Unavailable(String),
+    /// This one could not be built.
+    Failed(String),
+}
+
+fn build(order: &Order, configure: impl FnOnce(&Path)) -> Result<(), String> {
     let parts = collect(order)?;
     let devices: Vec<_> =
         DEVICES.iter().filter_map(|name| Some((*name, clone_of(Path::new("/dev").join(name)).ok()?))).collect();
@@ -94,15 +114,16 @@ pub fn enter(order: &Order, configure: impl FnOnce(&Path)) -> Result<(), String>
 
     memory(Path::new(SITE), SKELETON, "0755")?;
     let inside = |path: &Path| Path::new(SITE).join(path.strip_prefix("/").unwrap_or(path));
-    for folder in ["proc", "dev", "tmp", "run", "var", "etc"] {
-        fs::create_dir(Path::new(SITE).join(folder)).map_err(failed(folder))?;
+    for folder in ["proc", "dev", "tmp", "run", "var/tmp", "etc", COVERS] {
+        fs::create_dir_all(Path::new(SITE).join(folder)).map_err(failed(folder))?;
     }
     mount("proc", &*inside(Path::new("/proc")), "proc", private(), None)
         .map_err(|error| failed("mounting /proc")(error.into()))?;
     configure(&inside(Path::new("/proc")));
-    memory(&inside(Path::new("/tmp")), order.bounds.temporary, "1777")?;
+    for folder in ["/tmp", "/var/tmp"] {
+        memory(&inside(Path::new(folder)), order.bounds.temporary, "1777")?;
+    }
     memory(&inside(Path::new("/run")), order.bounds.temporary / 16, "0755")?;
-    symlink("/tmp", inside(Path::new("/var/tmp"))).map_err(failed("/var/tmp"))?;
     for (link, target) in links {
         symlink(target, inside(&link)).map_err(failed(link.display()))?;
     }
@@ -113,12 +134,10 @@ pub fn enter(order: &Order, configure: impl FnOnce(&Path)) -> Result<(), String>
     }
     // From the top down: what lies in another part is put on it.
     for (path, part) in &parts {
-        let target = inside(path);
-        make_place(&target, part.is_folder).map_err(failed(path.display()))?;
-        attach(&part.tree, &target).map_err(failed(path.display()))?;
+        place_part(&parts, path, part).map_err(failed(path.display()))?;
     }
     restrict_mounts(&parts)?;
-    protect(order, &inside)?;
+    protect(order, &parts)?;
     pivot()
 }
 
@@ -129,8 +148,9 @@ fn private() -> MountFlags {
 
 /// Folders below which everything is the sandbox's own.
 fn is_private(home: &Path, order: &Order) -> bool {
-    let below_system = SYSTEM.iter().chain(&["/proc", "/dev"]).any(|folder| home.starts_with(folder));
-    home.is_absolute() && home != Path::new("/") && !below_system && !home.starts_with(&order.workspace)
+    let below_system = SYSTEM.iter().chain(&["/proc", "/dev", "/etc"]).any(|folder| home.starts_with(folder));
+    let is_plain = home.is_absolute() && home.components().all(|part| part != Component::ParentDir);
+    is_plain && home != Path::new("/") && !below_system && !home.starts_with(&order.workspace)
 }
 
 fn clone_of(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
@@ -138,8 +158,32 @@ fn clone_of(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
     Ok(open_tree(CWD, path.as_ref(), flags)?)
 }
 
-fn attach(tree: &OwnedFd, target: &Path) -> io::Result<()> {
-    Ok(move_mount(tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+/// Puts a tree onto an open place.
+fn attach(tree: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(tree, "", target, "", flags)?)
+}
+
+/// Opens a place below another, through no link: others may write there while the root is built, and a name that was
+/// looked at may mean something else by now.
+fn open_below(folder: &OwnedFd, path: &Path) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    Ok(openat2(folder, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?)
+}
+
+fn open_site() -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(SITE, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Puts a part where it belongs. A place in another part must be there already: nothing is made on the host.
+fn place_part(parts: &BTreeMap<PathBuf, Part>, path: &Path, part: &Part) -> io::Result<()> {
+    let below = path.strip_prefix("/").unwrap_or(path);
+    let is_inside = parts.keys().any(|other| other != path && path.starts_with(other));
+    if !is_inside {
+        make_place(&Path::new(SITE).join(below), part.is_folder)?;
+    }
+    attach(&part.tree, &open_below(&open_site()?, below)?)
 }
 
 /// What of the host's tree is shown, by its path.
@@ -147,7 +191,8 @@ fn collect(order: &Order) -> Result<BTreeMap<PathBuf, Part>, String> {
     let mut parts = BTreeMap::new();
     let mut add = |path: PathBuf, writable: bool| -> io::Result<()> {
         let is_folder = fs::metadata(&path)?.is_dir();
-        parts.insert(path.clone(), Part { tree: clone_of(&path)?, is_folder, writable });
+        let origin = path.canonicalize()?;
+        parts.insert(path.clone(), Part { tree: clone_of(&path)?, is_folder, writable, origin });
         Ok(())
     };
     let settings = SETTINGS.iter().map(|name| Path::new("/etc").join(name));
@@ -165,7 +210,8 @@ fn collect(order: &Order) -> Result<BTreeMap<PathBuf, Part>, String> {
     }
     // The folder that the launcher was started in, not what its name leads to by now.
     let tree = clone_of(".").map_err(failed("the workspace"))?;
-    parts.insert(order.workspace.clone(), Part { tree, is_folder: true, writable: true });
+    let origin = order.workspace.clone();
+    parts.insert(order.workspace.clone(), Part { tree, is_folder: true, writable: true, origin });
     Ok(parts)
 }
 
@@ -198,7 +244,8 @@ fn make_devices(devices: Vec<(&str, OwnedFd)>, temporary: u64) -> Result<(), Str
     let dev = Path::new(SITE).join("dev");
     for (name, tree) in devices {
         fs::File::create(dev.join(name)).map_err(failed(name))?;
-        attach(&tree, &dev.join(name)).map_err(failed(name))?;
+        let place = open_site().and_then(|site| open_below(&site, &Path::new("dev").join(name)));
+        place.and_then(|place| attach(&tree, &place)).map_err(failed(name))?;
     }
     for (link, target) in [
         ("fd", "/proc/self/fd"),
@@ -267,69 +314,99 @@ fn tighten(target: &Path, is_writable: bool) -> io::Result<()> {
     Ok(mount_remount(target, flags, "")?)
 }
 
-/// Hides paths, and keeps others from being changed.
-fn protect(order: &Order, inside: &dyn Fn(&Path) -> PathBuf) -> Result<(), String> {
-    let covers = Path::new(SITE).join("run/.cover");
-    fs::create_dir(&covers).map_err(failed("covers"))?;
+/// Hides paths, and keeps others from being changed. Everything is reached by handles: whoever else writes to the workspace
+/// meanwhile must not have us protect, or show, something else.
+fn protect(order: &Order, parts: &BTreeMap<PathBuf, Part>) -> Result<(), String> {
+    let covers = Path::new(SITE).join(COVERS);
     let (folder, file) = (covers.join("folder"), covers.join("file"));
     fs::create_dir(&folder).map_err(failed("covers"))?;
     fs::OpenOptions::new().write(true).create_new(true).mode(0o000).open(&file).map_err(failed("covers"))?;
-    let hide = |target: &Path| -> io::Result<()> {
-        match fs::symlink_metadata(target) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            // A link is no secret itself, and what it leads to is covered by its own path.
-            Ok(metadata) if metadata.is_symlink() => return Ok(()),
-            Ok(metadata) => mount_bind(if metadata.is_dir() { &folder } else { &file }, target)?,
-            Err(error) => return Err(error),
-        }
-        tighten(target, false)
+    let hide = |place: &OwnedFd| -> io::Result<()> {
+        let cover = clone_of(if is_folder(place)? { &folder } else { &file })?;
+        attach(&cover, place)?;
+        tighten_tree(&cover, false)
     };
-    for path in &order.absent {
-        hide(&inside(path)).map_err(failed(path.display()))?;
+    let workspace = parts.get(&order.workspace).ok_or("there is no workspace")?;
+    for path in &order.read_only {
+        let Some(place) = pinned(&workspace.tree, path).map_err(failed(path))? else { continue };
+        let keep = || -> io::Result<()> {
+            let tree = clone_of_place(&place)?;
+            attach(&tree, &place)?;
+            tighten_tree(&tree, false)
+        };
+        keep().map_err(failed(path))?;
     }
-    let workspace = inside(&order.workspace);
-    for path in order.hidden.iter().filter(|path| !leads_through_link(&workspace, path)) {
-        pin_above(&workspace, path).and_then(|()| hide(&workspace.join(path))).map_err(failed(path))?;
+    // Last: what is hidden stays so below what may be read.
+    for path in &order.hidden {
+        if let Some(place) = pinned(&workspace.tree, path).map_err(failed(path))? {
+            hide(&place).map_err(failed(path))?;
+        }
     }
-    for path in order.read_only.iter().filter(|path| !leads_through_link(&workspace, path)) {
-        let target = workspace.join(path);
-        if target.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink()) {
-            pin_above(&workspace, path)
-                .and_then(|()| Ok(mount_bind(&target, &target)?))
-                .and_then(|()| tighten(&target, false))
-                .map_err(failed(path))?;
+    for absent in &order.absent {
+        for (path, part) in parts {
+            let below = absent.strip_prefix(&part.origin).or_else(|_| absent.strip_prefix(path));
+            let place = below.ok().map(|below| absent_or(open_below(&part.tree, below)));
+            if let Some(Some(place)) = place.transpose().map_err(failed(absent.display()))? {
+                hide(&place).map_err(failed(absent.display()))?;
+            }
         }
     }
     // What covers is held by its mounts.
     fs::remove_dir_all(&covers).map_err(failed("covers"))
 }
 
-/// A link in the workspace must not make us cover something else.
-fn leads_through_link(workspace: &Path, path: &str) -> bool {
-    let mut at = workspace.to_owned();
-    path.split('/').any(|part| {
-        at.push(part);
-        at.is_symlink()
-    })
+/// Nothing is there, or only through a link, which is no part of what it leads to.
+fn absent_or(opened: io::Result<OwnedFd>) -> io::Result<Option<OwnedFd>> {
+    match opened.map_err(|error| (error.raw_os_error(), error)) {
+        Ok(opened) => Ok(Some(opened)),
+        Err((Some(code), _)) if ABSENT.iter().any(|errno| errno.raw_os_error() == code) => Ok(None),
+        Err((_, error)) => Err(error),
+    }
 }
 
-/// Makes the folders above a protected path mounts of their own, so that nobody renames them away.
-fn pin_above(workspace: &Path, path: &str) -> io::Result<()> {
-    let mut at = workspace.to_owned();
-    let parts: Vec<&str> = path.split('/').collect();
-    for part in parts.split_last().map_or(&[][..], |(_, above)| above) {
-        at.push(part);
-        if !at.is_dir() {
-            return Ok(());
-        }
-        let is_mount = rustix::fs::statx(CWD, &at, rustix::fs::AtFlags::empty(), rustix::fs::StatxFlags::BASIC_STATS)
-            .is_ok_and(|stat| stat.stx_attributes.contains(rustix::fs::StatxAttributes::MOUNT_ROOT));
-        if !is_mount {
-            mount_bind(&at, &at)?;
-            tighten(&at, true)?;
-        }
+/// What the system says of a name that is not there, or not to be reached.
+const ABSENT: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
+
+/// Opens a protected path of the workspace. The folders above it become mounts of their own, so that nobody renames them
+/// away.
+fn pinned(workspace: &OwnedFd, path: &str) -> io::Result<Option<OwnedFd>> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let Some((last, above)) = parts.split_last() else { return Ok(None) };
+    let mut at = open_below(workspace, Path::new(""))?;
+    for part in above {
+        let Some(next) = absent_or(open_below(&at, Path::new(part)))? else { return Ok(None) };
+        at = if is_mount(&next)? {
+            next
+        } else {
+            let tree = clone_of_place(&next)?;
+            attach(&tree, &next)?;
+            tighten_tree(&tree, true)?;
+            tree
+        };
     }
-    Ok(())
+    absent_or(open_below(&at, Path::new(last)))
+}
+
+fn clone_of_place(place: &OwnedFd) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    Ok(open_tree(place, "", flags)?)
+}
+
+fn is_folder(place: &OwnedFd) -> io::Result<bool> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(place)?.st_mode) == FileType::Directory)
+}
+
+fn is_mount(place: &OwnedFd) -> io::Result<bool> {
+    let stat = rustix::fs::statx(place, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Tightens a tree that has its place by now, by its handle.
+fn tighten_tree(tree: &OwnedFd, is_writable: bool) -> io::Result<()> {
+    tighten(&PathBuf::from(format!("/proc/self/fd/{}", tree.as_raw_fd())), is_writable)
 }
 
 /// Makes the new root the root, and leaves the host's.

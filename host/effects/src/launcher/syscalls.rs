@@ -86,6 +86,8 @@ const MODES: &[(i64, u8)] = &[
     (libc::SYS_mknodat, 2),
     (FCHMODAT2, 2),
 ];
+/// Flags of opening that make a file: at a name, or without any (`__O_TMPFILE`, fcntl.h).
+const CREATING: [u32; 2] = [libc::O_CREAT.cast_unsigned(), 0o20_000_000];
 /// Calls that set a mode if they create, with the places of flags and mode.
 const OPENS: &[(i64, u8, u8)] = &[
     #[cfg(target_arch = "x86_64")]
@@ -127,8 +129,10 @@ fn refused(sockets: Sockets) -> Result<Rules, seccompiler::BackendError> {
             rules.entry(*call).or_default().push(SeccompRule::new(vec![has(*mode, bit)?])?);
         }
         for (call, flags, mode) in OPENS {
-            let creates = has(*flags, libc::O_CREAT.cast_unsigned())?;
-            rules.entry(*call).or_default().push(SeccompRule::new(vec![creates, has(*mode, bit)?])?);
+            for flag in CREATING {
+                let rule = SeccompRule::new(vec![has(*flags, flag)?, has(*mode, bit)?])?;
+                rules.entry(*call).or_default().push(rule);
+            }
         }
     }
     let families: &[i32] = match sockets {

@@ -11,7 +11,9 @@ pub const INTERVAL: Duration = Duration::from_millis(50);
 /// Below this share of the machine's memory, whoever is confined is stopped first.
 const RESERVE_SHARE: u64 = 20;
 /// Folders in memory that belong to the sandbox.
-const IN_MEMORY: [&str; 3] = ["/tmp", "/run", "/dev/shm"];
+const IN_MEMORY: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
+/// Below this share of its names for files, a file system is nearly full, however much space it has.
+const NAMES_SHARE: u64 = 20;
 
 /// Watches what the processes of a sandbox use.
 pub struct Watch {
@@ -19,6 +21,7 @@ pub struct Watch {
     workspace: PathBuf,
     home: Option<PathBuf>,
     free_at_start: u64,
+    names_at_start: u64,
     /// A cgroup bounds memory.
     has_cgroup: bool,
 }
@@ -26,7 +29,13 @@ pub struct Watch {
 impl Watch {
     pub fn new(bounds: Bounds, workspace: PathBuf, home: Option<PathBuf>, has_cgroup: bool) -> Self {
         let free_at_start = free(&workspace).unwrap_or(u64::MAX);
-        Self { bounds, workspace, home, free_at_start, has_cgroup }
+        let names_at_start = names(&workspace).map_or(0, |(free, _)| free);
+        Self { bounds, workspace, home, free_at_start, names_at_start, has_cgroup }
+    }
+
+    /// Whether the file system has few names left, and fewer than at the start.
+    fn are_names_short(&self) -> bool {
+        names(&self.workspace).is_some_and(|(free, all)| free < all / NAMES_SHARE && free < self.names_at_start)
     }
 
     /// What is over its limit, if anything.
@@ -35,6 +44,9 @@ impl Watch {
         let free = free(&self.workspace).unwrap_or(self.free_at_start);
         if self.free_at_start.saturating_sub(free) > self.bounds.disk {
             return Some(format!("it took up more than {} MiB of disk space", mib(self.bounds.disk)));
+        }
+        if self.are_names_short() {
+            return Some("it used up nearly all files that the file system can have".to_owned());
         }
         if self.has_cgroup {
             return None;
@@ -55,6 +67,12 @@ impl Watch {
         (fair + in_folders > self.bounds.memory)
             .then(|| format!("its processes used more than {} MiB of memory", mib(self.bounds.memory)))
     }
+}
+
+/// Free and all names for files.
+fn names(path: &std::path::Path) -> Option<(u64, u64)> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some((stat.f_favail, stat.f_files))
 }
 
 fn free(path: &std::path::Path) -> Option<u64> {

@@ -70,8 +70,17 @@ pub enum Holds {
 
 #[derive(Debug)]
 struct Found {
-    way: Result<Way, String>,
+    way: Result<Way, Problem>,
     protections: Vec<Protected>,
+}
+
+/// Why no process is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Problem {
+    /// The machine lacks this.
+    Missing(String),
+    /// A sandbox as policy has it cannot be built.
+    Unbuilt(String),
 }
 
 impl Confinement {
@@ -84,7 +93,15 @@ impl Confinement {
             None => Some(PathBuf::from(path)),
         };
         let grants = setup.policy.paths.values();
-        let paths = grants.filter_map(|grant| Some((resolve(&grant.path)?, grant.access))).collect();
+        let paths: Vec<_> = grants.filter_map(|grant| Some((resolve(&grant.path)?, grant.access))).collect();
+        let is_planted = |path: &Path| {
+            let below = paths
+                .iter()
+                .any(|(above, access)| *access == PathAccess::Write && above != path && path.starts_with(above));
+            below && path.canonicalize().is_ok_and(|real| real != path)
+        };
+        // What a process can write, it can make a link.
+        let paths = paths.iter().filter(|(path, _)| !is_planted(path)).cloned().collect();
         Self { setup, paths, found: OnceLock::new() }
     }
 
@@ -93,7 +110,10 @@ impl Confinement {
     /// # Errors
     /// [`Error::Unconfined`] when this machine lacks what policy does not do without.
     pub fn way(&self) -> Result<Way, Error> {
-        self.found().way.clone().map_err(|missing| Error::Unconfined { missing })
+        self.found().way.clone().map_err(|problem| match problem {
+            Problem::Missing(missing) => Error::Unconfined { missing },
+            Problem::Unbuilt(message) => Error::Confinement { program: "the command".to_owned(), message },
+        })
     }
 
     /// Why no process is started here, if none is.
@@ -160,7 +180,7 @@ impl Confinement {
             .filter_map(|protection| missing(protection).map(|found| format!("{} ({})", found.name, found.words)))
             .collect();
         let way = if !refused.is_empty() {
-            Err(refused.join(", "))
+            Err(Problem::Missing(refused.join(", ")))
         } else if Protection::ALL.into_iter().all(|protection| missing(protection).is_some()) {
             Ok(Way::Bare)
         } else if missing(Protection::Namespaces).is_some() {
@@ -200,8 +220,8 @@ fn system() -> &'static [&'static str] {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::{Confinement, Found, Held, Holds, Protected};
-    use crate::launcher::{self, Bounds, Enforced, Level, Order, Program, State, Task};
+    use super::{Confinement, Found, Held, Holds, Problem, Protected};
+    use crate::launcher::{self, Bounds, Enforced, Level, Order, Probed, Program, State, Task};
     use crate::{Error, ProcessSpec};
     use fusebox_core::policy::Protection;
     use std::path::Path;
@@ -278,24 +298,28 @@ mod linux {
             let try_it = |held| launcher::probe(program, &workspace, &self.order_for(Task::Probe, held, &workspace));
             let named = |enforced: Vec<Enforced>| enforced.into_iter().map(Protected::from).collect::<Vec<_>>();
             match try_it(Held::Namespaces) {
-                Ok(enforced) => self.decide(named(enforced)),
-                Err(why) => {
-                    let missing = Protected {
-                        name: Protection::Namespaces.name().to_owned(),
-                        words: why.to_string(),
-                        holds: Holds::Not,
-                    };
+                Ok(Probed::Enforced(enforced)) => self.decide(named(enforced)),
+                Ok(Probed::Unavailable(why)) => {
+                    let missing =
+                        Protected { name: Protection::Namespaces.name().to_owned(), words: why, holds: Holds::Not };
                     match try_it(Held::Shared) {
-                        Ok(enforced) => {
+                        Ok(Probed::Enforced(enforced)) => {
                             let mut protections = vec![missing];
                             protections.extend(named(enforced));
                             self.decide(protections)
                         }
-                        Err(why) => self.nothing(&why.to_string()),
+                        Ok(Probed::Unavailable(why)) => self.nothing(&why),
+                        Err(why) => unbuilt(&why),
                     }
                 }
+                Err(why) => unbuilt(&why),
             }
         }
+    }
+
+    /// Nothing weaker is tried: what the kernel can do must not depend on what lies in a folder.
+    fn unbuilt(why: &std::io::Error) -> Found {
+        Found { way: Err(Problem::Unbuilt(why.to_string())), protections: Vec::new() }
     }
 
     impl From<Enforced> for Protected {

@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
+use super::planted::Planted;
 use super::{Confinement, ProcessExit, ProcessSpec, Started};
 use crate::Error;
 use crate::launcher::{self, Order, Report};
@@ -31,6 +32,7 @@ pub struct Launched {
     control: UnixStream,
     cgroup: Option<PathBuf>,
     program: String,
+    planted: Planted,
 }
 
 impl Launched {
@@ -52,9 +54,10 @@ impl Launched {
         let id = child.id().unwrap_or_default();
         let process = Pid::from_raw(id.cast_signed()).and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
         let bytes = launcher::encode(&order).map_err(failed)?;
+        let planted = Planted::before(&spec.workspace, &order.read_only).map_err(failed)?;
         let program = spec.program.display().to_string();
         // From here on, dropping it ends what was started.
-        let launched = Self { child, process, id, control: ours, cgroup: order.cgroup, program };
+        let launched = Self { child, process, id, control: ours, cgroup: order.cgroup, program, planted };
         let writer = launched.control.try_clone().map_err(failed)?;
         writer.set_nonblocking(true).map_err(failed)?;
         let mut writer = tokio::net::UnixStream::from_std(writer).map_err(failed)?;
@@ -74,6 +77,7 @@ impl Started for Launched {
     }
 
     fn exit(&mut self, status: ExitStatus) -> Result<ProcessExit, Error> {
+        let taken_away = self.planted.take_away();
         let failed = |source| Error::Io { what: "asking the launcher how a process ended".to_owned(), source };
         let mut said = Vec::new();
         match (&self.control).take(MAX_REPORT).read_to_end(&mut said) {
@@ -82,12 +86,14 @@ impl Started for Launched {
         }
         match launcher::decode(&said) {
             Ok(Report::Ended { code, signal, stopped_by }) => {
-                Ok(ProcessExit { code, signal, stopped_by, ..ProcessExit::default() })
+                Ok(ProcessExit { code, signal, stopped_by: stopped_by.or(taken_away), ..ProcessExit::default() })
             }
-            Ok(Report::Refused { what }) => Err(Error::Confinement { program: self.program.clone(), message: what }),
+            Ok(Report::Refused { what } | Report::Unavailable { what }) => {
+                Err(Error::Confinement { program: self.program.clone(), message: what })
+            }
             Ok(Report::Enforced(_)) | Err(_) => {
                 let signal = std::os::unix::process::ExitStatusExt::signal(&status).or(Some(9));
-                let why = "the system ended its sandbox, most likely because memory was short".to_owned();
+                let why = "its sandbox ended without a word: somebody killed it, or memory was short".to_owned();
                 Ok(ProcessExit { signal, stopped_by: Some(why), ..ProcessExit::default() })
             }
         }
@@ -108,6 +114,7 @@ impl Drop for Launched {
                 }
             }
         }
+        let _ = self.planted.take_away();
         // Buries it, so that it is no zombie.
         let _ = self.child.try_wait();
         if let Some(parent) = &self.cgroup {

@@ -5,6 +5,8 @@ mod confinement;
 #[cfg(target_os = "linux")]
 mod launched;
 mod output;
+#[cfg(target_os = "linux")]
+mod planted;
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
