@@ -34,6 +34,17 @@ pub struct Locked {
     pub toolchain: String,
 }
 
+impl Locked {
+    /// Whether another one is the same but for what a toolchain decides: bytes and their digest.
+    pub fn is_the_same_plugin(&self, other: &Self) -> bool {
+        let facts = |plugin: &Self| {
+            let Self { name, kind, version, world, sources, .. } = plugin.clone();
+            [name, kind, version, world, sources]
+        };
+        facts(self) == facts(other)
+    }
+}
+
 /// The folder of the built components.
 pub fn dist(root: &Path) -> PathBuf {
     root.join("plugins/dist")
