@@ -200,7 +200,7 @@ memory_mib = 512
 processes = 320
 open_files = 256
 file_mib = 64
-disk_mib = 512
+disk_mib = 65536
 temporary_mib = 64
 "#;
 
@@ -398,6 +398,44 @@ fn what_is_needed_works() {
     }
 }
 
+/// Command lines of this machine that hold this.
+fn marked(mark: &str) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).into_owned());
+    lines.filter(|line| line.contains(mark)).collect()
+}
+
+#[test]
+fn nothing_outlives_its_step_and_endless_output_is_bounded() {
+    for user in users() {
+        let target = Target::new(user);
+        let mark = format!("1000.6{}", std::process::id());
+        let leaving = [
+            "setsid sleep MARK & echo left",
+            "(setsid sh -c 'setsid sleep MARK & ' & ) ; echo left",
+            "nohup sh -c 'trap \"\" TERM HUP INT; sleep MARK; sleep MARK' > /dev/null 2>&1 & echo left",
+            "sleep MARK & kill -STOP $!; echo left",
+        ];
+        let scripts = leaving.map(|script| script.replace("MARK", &mark));
+        assert!(target.outputs(&scripts).iter().all(|output| output.ends_with("left")));
+        assert!(marked(&mark).is_empty(), "{user:?}: {:?}", marked(&mark));
+        // Deaf to every polite signal.
+        let steps = json!([{ "step_type": "run_command", "input": {
+            "shell": format!("trap '' TERM HUP INT; sleep {mark} & while true; do sleep {mark}; done"), "timeout_s": 1
+        } }]);
+        let plan = json!({ "goal": "g", "agent": { "id": "a" }, "steps": steps });
+        std::fs::write(target.path("plan.json"), plan.to_string()).unwrap();
+        let args =
+            ["run", "plan.json", "--workspace", "workspace", "--policy", "policy.toml", "--approve", "all", "--json"];
+        let output = target.fusebox(&args).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{user:?}");
+        assert!(marked(&mark).is_empty(), "{user:?}: {:?}", marked(&mark));
+        let much = target.outputs(&["head -c 1000000000 /dev/zero; echo whole >&2".to_owned()]);
+        assert!(much[0].ends_with("whole"), "{user:?}: {much:?}");
+    }
+}
+
 #[test]
 fn bombs_do_not_leave_the_sandbox() {
     for user in users() {
@@ -423,8 +461,11 @@ fn bombs_do_not_leave_the_sandbox() {
             target.fails("head -c 100000000 /dev/zero > big; test $(stat -c %s big) -le 67108864 && exit 9", &[]);
         assert!(file.contains("exit code 9"), "{user:?}: {file}");
         std::fs::remove_file(target.path("workspace/big")).unwrap();
+        // In a place of its own: what anybody writes to the file system counts.
+        let small = Target::new(user);
+        std::fs::write(small.path("policy.toml"), POLICY.replace("disk_mib = 65536", "disk_mib = 512")).unwrap();
         let disk = "i=0; while true; do i=$((i+1)); head -c 60000000 /dev/zero > big$i || exit 9; done";
-        let disk = target.fails(disk, &[]);
+        let disk = small.fails(disk, &[]);
         assert!(disk.contains("more than 512 MiB of disk space"), "{user:?}: {disk}");
         let processor = Target::new(user);
         std::fs::write(

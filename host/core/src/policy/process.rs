@@ -161,6 +161,13 @@ impl ProcessPolicy {
             }
         }
         let plain = |path: &str| path.starts_with('/') || path.starts_with("~/");
+        // What the kernel shows there is that of the whole machine.
+        let first = |path: &str| path.split('/').find(|part| !part.is_empty()).unwrap_or_default().to_owned();
+        let is_kernels = |path: &str| path.starts_with('/') && ["proc", "dev", "sys"].contains(&first(path).as_str());
+        if let Some((name, grant)) = self.paths.iter().find(|(_, grant)| is_kernels(&grant.path)) {
+            let path = &grant.path;
+            return Some(format!("paths.{name}.path is {path:?}, a folder of the kernel, which cannot be granted"));
+        }
         let is_bad = |path: &str| {
             !plain(path)
                 || path.trim_matches('/').is_empty()
@@ -184,9 +191,16 @@ mod tests {
         let mut policy = ProcessPolicy::default();
         policy.limits.processes = 1;
         assert!(policy.fault().unwrap().starts_with("limits.processes"));
-        for (hidden, path) in
-            [("../x", "/a"), ("", "/a"), ("a", "relative"), ("a", "/a/../b"), ("a", "~root/x"), ("a", "/")]
-        {
+        for (hidden, path) in [
+            ("../x", "/a"),
+            ("", "/a"),
+            ("a", "relative"),
+            ("a", "/a/../b"),
+            ("a", "~root/x"),
+            ("a", "/"),
+            ("a", "/proc"),
+            ("a", "//dev/shm"),
+        ] {
             let grant = PathGrant { path: path.into(), access: PathAccess::Read };
             let paths = [("p".to_owned(), grant)].into();
             let policy = ProcessPolicy { hidden: vec![hidden.into()], paths, ..ProcessPolicy::default() };
