@@ -50,20 +50,19 @@ impl Backlog {
 
 /// Carries a run out to its end. An interrupt kills it; a second one ends the process at once.
 pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, Error> {
-    let (killed, is_killed) = flag::channel(false);
     let killer = run.killer();
+    let interrupted = killer.clone();
     tokio::spawn(async move {
         let by = interrupt().await;
-        killer.kill(&format!("{} ({by})", user()));
-        killed.send_replace(true);
+        interrupted.kill(&format!("{} ({by})", user()));
         interrupt().await;
         std::process::exit(Exit::Killed.code());
     });
     let (updates, mut waiting) = mpsc::channel(MAX_WAITING);
-    let driven = tokio::spawn(drive(run, backlog.clone(), updates, is_killed.clone()));
+    let driven = tokio::spawn(drive(run, backlog.clone(), updates));
     let mut said_killed = false;
     while let Some(update) = waiting.recv().await {
-        if *is_killed.borrow() && !std::mem::replace(&mut said_killed, true) {
+        if killer.is_killed() && !std::mem::replace(&mut said_killed, true) {
             tell(Told::Killed);
         }
         tell(Told::Update(&update));
@@ -77,12 +76,7 @@ pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) 
 
 /// Drives the run. Output and progress that nobody takes are left out: whoever prints slowly, or not at all, must not hold
 /// up the limits of what is under way. Once the run is killed, nothing is waited for.
-async fn drive(
-    mut run: Run,
-    backlog: Backlog,
-    updates: mpsc::Sender<RunUpdate>,
-    is_killed: flag::Receiver<bool>,
-) -> Result<Summary, Error> {
+async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>) -> Result<Summary, Error> {
     let killer = run.killer();
     let (mut is_watched, mut left_out) = (true, 0);
     while let Some(mut update) = run.next().await {
@@ -112,7 +106,7 @@ async fn drive(
         };
     }
     let summary = run.finish().await;
-    if *is_killed.borrow() && !is_watched {
+    if killer.is_killed() && !is_watched {
         // Whoever prints is stuck, and would hold the process.
         std::process::exit(Exit::Killed.code());
     }

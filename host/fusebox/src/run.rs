@@ -125,6 +125,12 @@ impl Killer {
         self.kill_since(by, now_us());
     }
 
+    /// Whether somebody killed the run.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.kill.is_killed()
+    }
+
     /// Waits until somebody kills the run.
     pub async fn killed(&self) {
         self.kill.killed().await;
