@@ -306,8 +306,23 @@ fn whoever_does_not_read_holds_up_no_limit() {
         assert!(Instant::now() < deadline, "the time limit did not hold");
         std::thread::yield_now();
     }
+    assert!(child.try_wait().unwrap().is_none(), "it waits for its reader");
     child.kill().unwrap();
     child.wait().unwrap();
+
+    // A kill waits for nobody: neither the processes nor the one that prints.
+    std::fs::remove_file(place.path("workspace/started")).unwrap();
+    let script = format!("touch started; sleep {mark} & yes");
+    place.plan(&json!([step("run_command", json!({ "shell": script, "timeout_s": 600 }))]));
+    let mut child = place.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !place.path("workspace/started").exists() {
+        assert!(Instant::now() < deadline, "the process did not start");
+        std::thread::yield_now();
+    }
+    assert!(text(&place.fusebox(&["kill", "--all"]).stdout).contains("was killed"));
+    assert_eq!(marked(&mark), 0);
+    assert_eq!(child.wait().unwrap().code(), Some(4));
 }
 
 #[cfg(target_os = "linux")]

@@ -41,10 +41,10 @@ impl Backlog {
         self.0.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
     }
 
-    /// Waits until everything is printed, but not for ever.
-    pub async fn is_printed(&self) {
+    /// Waits until everything is printed, but not for ever. Says whether it is.
+    pub async fn is_printed(&self) -> bool {
         let mut waiting = self.0.subscribe();
-        let _ = tokio::time::timeout(Duration::from_secs(1), waiting.wait_for(|waiting| *waiting == 0)).await;
+        tokio::time::timeout(Duration::from_secs(1), waiting.wait_for(|waiting| *waiting == 0)).await.is_ok()
     }
 }
 
@@ -106,7 +106,7 @@ async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>)
         };
     }
     let summary = run.finish().await;
-    if killer.is_killed() && !is_watched {
+    if killer.is_killed() && !(is_watched && backlog.is_printed().await) {
         // Whoever prints is stuck, and would hold the process.
         std::process::exit(Exit::Killed.code());
     }
