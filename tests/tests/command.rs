@@ -261,11 +261,7 @@ fn an_interrupt_kills_the_run_and_its_processes() {
     place.write("plan.json", json!({ "goal": "g", "agent": { "id": "a" }, "steps": steps }).to_string());
     let args = ["run", "plan.json", "--workspace", "workspace", "--approve", "all"];
     let mut child = place.command(&args).stdout(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !place.path("workspace/started").exists() {
-        assert!(Instant::now() < deadline, "the process did not start");
-        std::thread::yield_now();
-    }
+    wait_until_started(&place);
     let killed = Instant::now();
     let target = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(target, rustix::process::Signal::INT).unwrap();
@@ -276,6 +272,16 @@ fn an_interrupt_kills_the_run_and_its_processes() {
     assert!(shown.contains("Killing the run") && shown.contains("KILLED"), "{shown}");
     assert!(shown.contains("in doubt"), "a process was under way: {shown}");
     assert_eq!(marked(&mark), 0, "it ended before the run did");
+}
+
+/// Waits until the command of a step has made the file `started`.
+#[cfg(target_os = "linux")]
+fn wait_until_started(place: &Place) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !place.path("workspace/started").exists() {
+        assert!(Instant::now() < deadline, "the process did not start");
+        std::thread::yield_now();
+    }
 }
 
 /// Processes whose command line holds this.
@@ -296,11 +302,7 @@ fn whoever_does_not_read_holds_up_no_limit() {
     let args = ["run", "plan.json", "--workspace", "workspace", "--approve", "all"];
     // Its output goes into a pipe that nobody empties.
     let mut child = place.command(&args).stdout(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !place.path("workspace/started").exists() {
-        assert!(Instant::now() < deadline, "the process did not start");
-        std::thread::yield_now();
-    }
+    wait_until_started(&place);
     let deadline = Instant::now() + Duration::from_secs(20);
     while marked(&mark) > 0 {
         assert!(Instant::now() < deadline, "the time limit did not hold");
@@ -315,11 +317,7 @@ fn whoever_does_not_read_holds_up_no_limit() {
     let script = format!("touch started; sleep {mark} & yes");
     place.plan(&json!([step("run_command", json!({ "shell": script, "timeout_s": 600 }))]));
     let mut child = place.command(&args).stdout(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !place.path("workspace/started").exists() {
-        assert!(Instant::now() < deadline, "the process did not start");
-        std::thread::yield_now();
-    }
+    wait_until_started(&place);
     assert!(text(&place.fusebox(&["kill", "--all"]).stdout).contains("was killed"));
     assert_eq!(marked(&mark), 0);
     assert_eq!(child.wait().unwrap().code(), Some(4));

@@ -18,8 +18,6 @@ const INSTRUMENT: [&str; 6] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "--cfg=fuzzing",
 ];
-/// The targets, as the crate has them.
-const TARGETS: [&str; 7] = ["plan", "policy", "action", "path", "shell", "response", "diff"];
 /// Variable that makes this binary the wrapper of rustc.
 const WRAPPER: &str = "FUSEBOX_INSTRUMENT";
 /// Longest input, in bytes: longer ones find little and take long.
@@ -45,8 +43,9 @@ pub fn as_wrapper() -> anyhow::Result<Option<i32>> {
 
 /// Fuzzes these targets, or all, for some seconds each; as many at a time as there are processors.
 pub fn fuzz(root: &Path, targets: &[String], seconds: u64, corpus: Option<&Path>) -> anyhow::Result<()> {
-    if let Some(unknown) = targets.iter().find(|target| !TARGETS.contains(&target.as_str())) {
-        bail!("there is no target {unknown:?}; there are {}", TARGETS.join(", "));
+    let known = targets_of(&root.join("tests/fuzz/seeds"))?;
+    if let Some(unknown) = targets.iter().find(|target| !known.contains(*target)) {
+        bail!("there is no target {unknown:?}; there are {}", known.join(", "));
     }
     let fuzzer = Fuzzer {
         binary: build(root)?,
@@ -56,9 +55,7 @@ pub fn fuzz(root: &Path, targets: &[String], seconds: u64, corpus: Option<&Path>
         seconds,
     };
     std::fs::create_dir_all(&fuzzer.found)?;
-    let all: Vec<&str> = TARGETS.to_vec();
-    let chosen = if targets.is_empty() { all } else { targets.iter().map(String::as_str).collect() };
-    let waiting = Mutex::new(chosen.into_iter());
+    let waiting = Mutex::new(if targets.is_empty() { &known } else { targets }.iter());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
@@ -67,6 +64,14 @@ pub fn fuzz(root: &Path, targets: &[String], seconds: u64, corpus: Option<&Path>
         let done = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a thread broke off")));
         done.collect::<anyhow::Result<Vec<()>>>().map(|_| ())
     })
+}
+
+/// Names of the targets: each has a folder of seeds, which a test of their crate holds it to.
+fn targets_of(seeds: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = std::fs::read_dir(seeds)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = entries.collect::<anyhow::Result<Vec<String>>>()?;
+    names.sort_unstable();
+    Ok(names)
 }
 
 struct Fuzzer {
