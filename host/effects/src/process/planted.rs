@@ -1,4 +1,4 @@
-//! Protected paths that were not there, and so could not be covered: what a command makes of them is taken away.
+//! Protected paths that were not there, and so could not be covered: what a command makes of them is renamed.
 
 use std::io::{ErrorKind, Result};
 
@@ -32,13 +32,17 @@ impl Planted {
         Ok(Self { missing })
     }
 
-    /// Removes what is there by now; says so, if anything was.
+    /// Gives what is there by now another name; says so, if anything was. Nothing is removed: it may be somebody else's, and
+    /// removing what a command piled up has no bound.
     pub fn take_away(&mut self) -> Option<String> {
         let mut taken = Vec::new();
         for (folder, name, path) in self.missing.drain(..) {
-            let Ok(metadata) = folder.symlink_metadata(&name) else { continue };
-            let removed = if metadata.is_dir() { folder.remove_dir_all(&name) } else { folder.remove_file(&name) };
-            taken.push(if removed.is_ok() { path } else { format!("{path} (which could not be removed)") });
+            if folder.symlink_metadata(&name).is_err() {
+                continue;
+            }
+            let aside = format!("{name}.taken-away-{}", fastrand::u64(..));
+            let renamed = folder.rename(&name, &folder, &aside);
+            taken.push(renamed.map_or_else(|error| format!("{path} ({error})"), |()| format!("{path} (now {aside})")));
         }
         let paths = taken.join(", ");
         (!taken.is_empty()).then(|| format!("it made {paths}, which is protected and was taken away again"))
