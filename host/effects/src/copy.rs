@@ -1,17 +1,20 @@
 //! Copying a folder, so that a run can work on the copy.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use fusebox_core::policy::HardLinks;
 
 use crate::Error;
+use crate::workspace::walk::{self, Found};
 
 /// Most files and folders of a copy.
 const MAX_ENTRIES: u64 = 100_000;
 /// Most bytes of a copy.
 const MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-
 /// Deepest folder of a copy, below the one that is copied.
 const MAX_DEPTH: usize = 128;
 
@@ -32,8 +35,9 @@ pub fn copy_folder(from: &Path, to: &Path, hard_links: HardLinks) -> Result<u64,
     if parent.canonicalize().map_err(inside)?.starts_with(&source) {
         return Err(Error::CopyInItself { path: from.to_owned() });
     }
+    let source = Dir::open_ambient_dir(&source, ambient_authority()).map_err(inside)?;
     let mut copy = Copy { entries: 0, bytes: 0, left_out: 0, hard_links };
-    copy.folder(from, to, 0)?;
+    copy.folder(&source, to, 0)?;
     Ok(copy.left_out)
 }
 
@@ -45,51 +49,71 @@ struct Copy {
 }
 
 impl Copy {
-    fn folder(&mut self, from: &Path, to: &Path, depth: usize) -> Result<(), Error> {
-        let failed = |source| Error::Io { what: format!("copying {}", from.display()), source };
+    /// Everything is opened from the handle of its folder: whatever names mean by then, nothing from elsewhere is copied.
+    fn folder(&mut self, from: &Dir, to: &Path, depth: usize) -> Result<(), Error> {
+        let failed = |source| Error::Io { what: format!("copying to {}", to.display()), source };
         fs::create_dir(to).map_err(failed)?;
-        for entry in fs::read_dir(from).map_err(failed)? {
+        for entry in from.entries().map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let kind = entry.file_type().map_err(failed)?;
-            let target = to.join(entry.file_name());
+            let (kind, name) = (entry.file_type().map_err(failed)?, entry.file_name());
             self.entries += 1;
-            // Counted before it is copied: a sparse file has more bytes than the disk.
-            self.bytes += if kind.is_file() { entry.metadata().map_err(failed)?.len() } else { 0 };
-            let too_large = |what: &str, limit| Error::TooLarge {
-                what: format!("the number of {what} to copy for this run (work in place, or on a smaller folder)"),
-                limit,
-            };
             if self.entries > MAX_ENTRIES {
                 return Err(too_large("files", MAX_ENTRIES));
             }
-            if self.bytes > MAX_BYTES {
-                return Err(too_large("bytes", MAX_BYTES));
-            }
-            if kind.is_dir() && depth == MAX_DEPTH {
-                return Err(too_large("folders inside of one another", MAX_DEPTH as u64));
-            }
             if kind.is_dir() {
-                self.folder(&entry.path(), &target, depth + 1)?;
-            } else if kind.is_file() && (self.hard_links == HardLinks::Allow || !has_further_names(&entry)) {
-                fs::copy(entry.path(), &target).map_err(failed)?;
+                if depth == MAX_DEPTH {
+                    return Err(too_large("folders inside of one another", MAX_DEPTH as u64));
+                }
+                match opened(walk::folder(from, &name)).map_err(failed)? {
+                    Some(folder) => self.folder(&folder, &to.join(name), depth + 1)?,
+                    None => self.left_out += 1,
+                }
+            } else if kind.is_file() {
+                match opened(walk::file(from, &name)).map_err(failed)? {
+                    // In a copy, nobody could tell any more that a file is one from elsewhere.
+                    Some(found) if self.hard_links == HardLinks::Allow || found.links <= 1 => {
+                        self.file(found, &to.join(name))?;
+                    }
+                    Some(_) | None => self.left_out += 1,
+                }
             } else {
                 self.left_out += 1;
             }
         }
         Ok(())
     }
+
+    fn file(&mut self, found: Found, to: &Path) -> Result<(), Error> {
+        let failed = |source| Error::Io { what: format!("copying to {}", to.display()), source };
+        let metadata = found.file.metadata().map_err(failed)?;
+        // Counted before it is copied: a sparse file has more bytes than the disk.
+        self.bytes = self.bytes.saturating_add(metadata.len());
+        if self.bytes > MAX_BYTES {
+            return Err(too_large("bytes", MAX_BYTES));
+        }
+        let mut copy = fs::File::create_new(to).map_err(failed)?;
+        // It may grow meanwhile: no more than was counted.
+        io::copy(&mut io::Read::take(found.file.into_std(), metadata.len()), &mut copy).map_err(failed)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = cap_std::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+            copy.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
+        }
+        Ok(())
+    }
 }
 
-/// In a copy, nobody could tell any more that a file is one from elsewhere.
-fn has_further_names(entry: &fs::DirEntry) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        entry.metadata().map_or(true, |metadata| metadata.nlink() > 1)
+/// What was opened; nothing when it is no longer what it was, or lies on another file system.
+fn opened<T>(tried: io::Result<T>) -> io::Result<Option<T>> {
+    match tried {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound || walk::is_another_thing(&error) => Ok(None),
+        Err(error) => Err(error),
     }
-    #[cfg(not(unix))]
-    {
-        let _ = entry;
-        false
-    }
+}
+
+fn too_large(what: &str, limit: u64) -> Error {
+    let what = format!("the number of {what} to copy for this run (work in place, or on a smaller folder)");
+    Error::TooLarge { what, limit }
 }

@@ -390,3 +390,32 @@ fn modes_are_kept_but_no_rights_of_whoever_runs_it() {
         assert_eq!((file.metadata().unwrap().uid(), file.metadata().unwrap().gid()), (65534, 65534));
     }
 }
+
+#[test]
+fn a_file_swapped_for_a_link_while_it_is_copied_brings_nothing_in() {
+    let (folder, workspace) = place();
+    let root = workspace.root();
+    let stop = AtomicBool::new(false);
+    let leaked = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let _ = rustix::fs::renameat_with(
+                    rustix::fs::CWD,
+                    root.join("plain"),
+                    rustix::fs::CWD,
+                    root.join("to-file"),
+                    rustix::fs::RenameFlags::EXCHANGE,
+                );
+            }
+        });
+        let leaked = (0..300).any(|round| {
+            let copy = folder.path().join(format!("copy-{round}"));
+            let copied = copy_folder(root, &copy, HardLinks::Deny);
+            let leaked = ["plain", "to-file"].iter().any(|name| fs::read(copy.join(name)).is_ok_and(|it| it == SECRET));
+            copied.is_err() || leaked
+        });
+        stop.store(true, Ordering::Relaxed);
+        leaked
+    });
+    assert!(!leaked, "a copy failed, or has a file from elsewhere");
+}

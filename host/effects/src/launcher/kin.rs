@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -28,12 +28,13 @@ pub fn run(mut order: Order, host: &UnixStream) -> Result<(), String> {
         }
     }
     let (control, child) = outer::start_first(&order)?;
+    let process = outer::pidfd(&child)?;
     let child = Pid::from_raw(child.id().cast_signed()).ok_or_else(|| "the program has no id".to_owned())?;
     // It ends without a word when the program takes its place.
     let told = channel::receive::<Report>(&control).ok();
     let report = match told {
         Some(report) => Some(report),
-        None => watch_over(&order, host, child),
+        None => watch_over(&order, host, child, &process),
     };
     end_all();
     match report {
@@ -43,10 +44,9 @@ pub fn run(mut order: Order, host: &UnixStream) -> Result<(), String> {
 }
 
 /// Waits for the program's end, its limits, or the host's word. `None` when the host wants an end.
-fn watch_over(order: &Order, host: &UnixStream, child: Pid) -> Option<Report> {
+fn watch_over(order: &Order, host: &UnixStream, child: Pid, process: &OwnedFd) -> Option<Report> {
     let watch = Watch::new(order.bounds, order.workspace.clone(), None, order.cgroup.is_some());
     let own = rustix::process::getpid();
-    let process = rustix::process::pidfd_open(child, rustix::process::PidfdFlags::empty()).ok()?;
     loop {
         while let Ok(Some((id, status))) = wait(WaitOptions::NOHANG) {
             if id == child {

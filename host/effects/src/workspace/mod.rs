@@ -1,7 +1,7 @@
 //! Files of a workspace.
 
 mod replace;
-mod walk;
+pub(crate) mod walk;
 
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -307,22 +307,7 @@ fn kind_of(is_file: bool, is_folder: bool) -> EntryKind {
 fn io(path: &WorkspacePath, what: &str, error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::NotFound { path: path.to_string() },
-        ErrorKind::NotADirectory | ErrorKind::IsADirectory => Error::NotRegular { path: path.to_string() },
-        _ if is_no_file(&error) => Error::NotRegular { path: path.to_string() },
+        _ if walk::is_another_thing(&error) => Error::NotRegular { path: path.to_string() },
         _ => Error::Io { what: format!("{what} {path}"), source: error },
     }
-}
-
-/// Whether the system says that there is a link, a socket, a FIFO without a reader, or another file system.
-#[cfg(unix)]
-fn is_no_file(error: &std::io::Error) -> bool {
-    let said = error.raw_os_error();
-    [rustix::io::Errno::LOOP, rustix::io::Errno::NXIO, rustix::io::Errno::XDEV]
-        .iter()
-        .any(|errno| said == Some(errno.raw_os_error()))
-}
-
-#[cfg(not(unix))]
-fn is_no_file(_: &std::io::Error) -> bool {
-    false
 }

@@ -1,6 +1,9 @@
 //! Opening what lies below a folder, without ever leaving it: part by part from an open handle, through no link and onto
 //! no other file system, however the names change meanwhile.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use cap_std::fs::{Dir, File};
 
 /// What was found at a name.
@@ -15,6 +18,7 @@ pub struct Found {
 mod system {
     use std::io::{Error, ErrorKind, Result};
     use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+    use std::path::Path;
 
     use cap_std::fs::{Dir, File};
     use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
@@ -22,19 +26,19 @@ mod system {
     use super::Found;
 
     /// Opens a name without opening what it names: that could block, or wake a device.
-    fn look(dir: &Dir, name: &str, flags: OFlags) -> Result<OwnedFd> {
+    fn look(dir: &Dir, name: &Path, flags: OFlags) -> Result<OwnedFd> {
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(openat2(dir, name, flags, Mode::empty(), resolve)?)
     }
 
-    pub fn folder(dir: &Dir, name: &str) -> Result<Dir> {
+    pub fn folder(dir: &Dir, name: &Path) -> Result<Dir> {
         let opened = look(dir, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK)?;
         Ok(Dir::from_std_file(std::fs::File::from(opened)))
     }
 
-    pub fn file(dir: &Dir, name: &str) -> Result<Found> {
+    pub fn file(dir: &Dir, name: &Path) -> Result<Found> {
         let named = look(dir, name, OFlags::PATH)?;
         let stat = fstat(&named)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -50,17 +54,18 @@ mod system {
 #[cfg(not(target_os = "linux"))]
 mod system {
     use std::io::{Error, ErrorKind, Result};
+    use std::path::Path;
 
     use cap_fs_ext::{DirExt as _, FollowSymlinks, MetadataExt as _, OpenOptionsFollowExt as _};
     use cap_std::fs::{Dir, OpenOptions};
 
     use super::Found;
 
-    pub fn folder(dir: &Dir, name: &str) -> Result<Dir> {
+    pub fn folder(dir: &Dir, name: &Path) -> Result<Dir> {
         dir.open_dir_nofollow(name)
     }
 
-    pub fn file(dir: &Dir, name: &str) -> Result<Found> {
+    pub fn file(dir: &Dir, name: &Path) -> Result<Found> {
         let mut options = OpenOptions::new();
         options.read(true).follow(FollowSymlinks::No);
         // A FIFO would otherwise block until somebody writes to it.
@@ -76,12 +81,28 @@ mod system {
 }
 
 /// Opens a folder in a folder.
-pub fn folder(dir: &Dir, name: &str) -> std::io::Result<Dir> {
-    system::folder(dir, name)
+pub fn folder(dir: &Dir, name: impl AsRef<Path>) -> std::io::Result<Dir> {
+    system::folder(dir, name.as_ref())
 }
 
 /// Opens a regular file in a folder. What is none is told as "not a directory": a file system's own words for a name that
 /// is of the wrong kind.
-pub fn file(dir: &Dir, name: &str) -> std::io::Result<Found> {
-    system::file(dir, name)
+pub fn file(dir: &Dir, name: impl AsRef<Path>) -> std::io::Result<Found> {
+    system::file(dir, name.as_ref())
+}
+
+/// Whether the system says that there is a link, a socket, a FIFO without a reader, something of the wrong kind, or another
+/// file system.
+pub fn is_another_thing(error: &std::io::Error) -> bool {
+    if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::IsADirectory) {
+        return true;
+    }
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let said = error.raw_os_error();
+        [Errno::LOOP, Errno::NXIO, Errno::XDEV].iter().any(|errno| said == Some(errno.raw_os_error()))
+    }
+    #[cfg(not(unix))]
+    false
 }
