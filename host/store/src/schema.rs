@@ -1,8 +1,9 @@
 //! The tables, and how older formats become the present one.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::Error;
 
@@ -46,13 +47,32 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_time ON runs (created_us);
 ";
 
+/// How long other processes are waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long before it is tried again what SQLite does not wait for.
+const RETRY: Duration = Duration::from_millis(2);
+
 /// Sets a connection up: durable commits, waiting for other processes instead of failing.
 pub fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.busy_timeout(PATIENCE)?;
+    write_ahead(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     Ok(())
+}
+
+/// Switches to the write-ahead log. Where several open a new log at once, SQLite says at once that it is busy instead of
+/// waiting, lest they wait for each other.
+fn write_ahead(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until => {
+                std::thread::sleep(RETRY);
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Creates the tables, or checks that they are of a known format.

@@ -127,3 +127,17 @@ fn a_newer_format_and_a_missing_folder_are_refused() {
     assert!(matches!(SqliteStore::open(&path), Err(Error::TooNew { found: 99, .. })));
     assert!(matches!(SqliteStore::open(&folder.path().join("no/log.sqlite")), Err(Error::Open { .. })));
 }
+
+#[test]
+fn many_open_a_new_log_at_the_same_time() {
+    for _ in 0..150 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.sqlite");
+        std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..8).map(|_| scope.spawn(|| SqliteStore::open(&path).map(drop))).collect();
+            for opened in opening {
+                opened.join().unwrap().unwrap();
+            }
+        });
+    }
+}
