@@ -136,3 +136,10 @@ pub fn executor(imports: &str, execute: &str) -> Vec<u8> {
     );
     guest("executor-plugin", "executor", &description("executor"), imports, &functions)
 }
+
+/// A guard whose code takes a compiler long: one function with hundreds of thousands of values that all live to its end.
+#[must_use]
+pub fn hard_to_compile() -> Vec<u8> {
+    let step = "(local.set $n (i32.add (i32.mul (local.get $n) (local.get 1)) (i32.load (local.get $n))))";
+    guard(&format!("{} (local.set $n (i32.const 0)) (i32.const 16)", step.repeat(300_000)))
+}

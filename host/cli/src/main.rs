@@ -24,7 +24,6 @@ use crate::exit::{Exit, report};
 
 fn main() {
     // Before anything else: the launcher must have one thread.
-    #[cfg(target_os = "linux")]
     if fusebox::serve_launcher(std::env::args_os()) {
         return;
     }

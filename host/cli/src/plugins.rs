@@ -4,14 +4,14 @@ use std::path::Path;
 
 use anstyle::Style;
 use fusebox::core::show::safe_line;
-use fusebox::sandbox::{Plugin, Sandbox};
+use fusebox::sandbox::Plugin;
 use fusebox::{Error, Harness};
 use serde_json::{Value, json};
 
 use crate::args::{PluginsArgs, PluginsTask};
 use crate::exit::Exit;
 use crate::print;
-use crate::run::{host, read_input};
+use crate::run::{builder, host, read_input};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -20,7 +20,7 @@ pub fn plugins(args: PluginsArgs) -> Result<Exit, Error> {
     match args.task {
         Some(PluginsTask::Show { plugin }) if is_file(&plugin) => {
             let bytes = read_input("the plugin", Path::new(&plugin))?;
-            let harness = Harness::load(&Sandbox::new(None)?, &bytes)?;
+            let harness = Harness::load(&builder(None).sandbox()?, &bytes)?;
             show(harness.plugin(), &plugin, args.json);
         }
         Some(PluginsTask::Show { plugin }) => {

@@ -27,7 +27,10 @@ pub fn read_input(what: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
 
 /// How to set up a host under the policy that was given, if any.
 pub fn builder(policy: Option<PathBuf>) -> HostBuilder {
-    let mut builder = Host::builder();
+    let mut builder = Host::builder().on_compile(|bytes| {
+        let kib = bytes.div_ceil(1024);
+        print::err(&format!("compiling a plugin of {kib} KiB; its code is kept for the next time\n"));
+    });
     // The very file that runs, whatever its name leads to by now.
     if let Ok(program) = std::env::current_exe() {
         builder = builder.launcher(program);

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use fusebox::core::show::safe_line;
-use fusebox::{Error, Home, Host, PROJECT_FILE, Trust};
+use fusebox::{Error, Home, PROJECT_FILE, Trust};
 use serde_json::json;
 
 use crate::args::TrustArgs;
 use crate::exit::Exit;
-use crate::print;
+use crate::{print, run};
 
 pub fn trust(args: &TrustArgs) -> Result<Exit, Error> {
     let mut trust = Trust::open(&Home::open(&Home::default_path()?)?)?;
@@ -32,7 +32,7 @@ pub fn trust(args: &TrustArgs) -> Result<Exit, Error> {
     }
     let (policy, digest) = trust.add(folder)?;
     // What cannot be in force is not trusted: its guards load, and take their settings.
-    if let Err(error) = Host::builder().project(folder).build() {
+    if let Err(error) = run::builder(None).project(folder).build() {
         trust.remove(folder)?;
         return Err(error);
     }

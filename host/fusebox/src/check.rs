@@ -17,9 +17,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::builder::RecordChecks;
 use crate::facts::{Derived, derive};
 use crate::handler::Reads;
-use crate::host::{Host, RecordChecks};
+use crate::host::Host;
 use crate::judge::Revised;
 use crate::now::{new_run_id, now_us};
 use crate::{Error, judge};

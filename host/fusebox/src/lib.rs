@@ -30,8 +30,10 @@
 //! that does what is asked, and it never decides.
 
 mod approver;
+mod builder;
 mod bundled;
 mod check;
+mod compiler;
 mod driver;
 mod error;
 mod facts;
@@ -53,17 +55,17 @@ mod summary;
 mod updates;
 
 pub use approver::{Answer, AnswerFuture, ApprovalRequest, ApproveAll, ApproveNothing, Approver, Extent, Subject};
+pub use builder::{HostBuilder, Notice, RecordChecks};
 pub use check::{CheckEffects, Proposal};
+pub use compiler::{CompileLimits, CompilePlace, OnCompile, serve_launcher};
 pub use error::Error;
 pub use fusebox_core::event::{Event, RunEnd};
 pub use fusebox_core::{self as core, Decision, Effect, Plan, Policy, Ruling, RunLimits};
-#[cfg(target_os = "linux")]
-pub use fusebox_effects::launcher::serve as serve_launcher;
 pub use fusebox_effects::{Confinement, Holds, Protected, Workspace};
 pub use fusebox_sandbox as sandbox;
 pub use harness::Harness;
 pub use home::Home;
-pub use host::{Host, HostBuilder, Notice, RecordChecks};
+pub use host::Host;
 pub use input::{read_file, read_from};
 pub use kill_board::{KillOutcome, KillTarget, kill_runs};
 pub use now::rfc3339;

@@ -277,7 +277,11 @@ fn load_plugin(sandbox: &Sandbox, kill: &Kill, folder: Option<&Path>, asked: Ask
             (std::borrow::Cow::Borrowed(bundled::component(plugin_name).ok_or_else(unknown)?), "bundled".to_owned())
         }
     };
-    let plugin = sandbox.load(&bytes).map_err(|source| Error::PluginRefused { name: name.to_owned(), source })?;
+    let loaded = match path {
+        Some(_) => sandbox.load(&bytes),
+        None => sandbox.load_bundled(&bytes),
+    };
+    let plugin = loaded.map_err(|source| Error::PluginRefused { name: name.to_owned(), source })?;
     if plugin.kind() != kind {
         return Err(misplaced(format!("it is a {}, but the policy names it as {}", plugin.kind().name(), kind.name())));
     }

@@ -1,102 +1,178 @@
 //! Compiled code, in memory and in a private folder.
 //!
-//! Loading compiled code runs it, so only what this host wrote is ever loaded: the folder belongs to its user alone, each
-//! file is named after the component, the engine's settings and its version, and starts with a digest of the rest.
+//! Loading compiled code runs it, so only what this host wrote is ever loaded. The folder belongs to its user alone. Each
+//! piece of code lies beside a seal: what it was made of, by which engine, its digest, and what the plugin said of itself, all
+//! under a key that never leaves the folder. What does not fit its seal, or was sealed with another key, is made again.
 // The only file of this crate with unsafe code: wasmtime cannot know where compiled code comes from.
 #![allow(unsafe_code)]
 
-use std::fs;
-use std::io::Write as _;
+mod folder;
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fusebox_core::Digest;
+use fusebox_core::{Digest, Kind};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::Error;
+use self::folder::KEY_BYTES;
+use crate::{Error, WASMTIME_VERSION};
+
+/// Largest compiled component, in bytes: Python guests have 38 MiB.
+pub const MAX_CODE_BYTES: u64 = 512 * 1024 * 1024;
+/// Largest seal: what a plugin may say of itself, escaped, and a few words.
+const MAX_SEAL_BYTES: u64 = 8 * 1024 * 1024;
+/// Digits of the code that seals a seal.
+const MAC_DIGITS: usize = 64;
 
 /// A component compiled by this host; any engine of the same settings can load it.
 #[derive(Clone)]
-pub struct Compiled(Arc<[u8]>);
+pub struct Compiled(Code);
+
+#[derive(Clone)]
+enum Code {
+    Memory(Arc<[u8]>),
+    /// A file whose content was checked. Mapped into memory when an engine loads it.
+    File(Arc<File>, PathBuf),
+}
 
 impl Compiled {
-    /// Compiles a component that was inspected before.
-    pub fn compile(engine: &Engine, component: &[u8]) -> Result<Self, Error> {
-        let compiled = engine.precompile_component(component);
-        let bytes = compiled.map_err(|error| Error::Compile { message: format!("{error:#}") })?;
-        Ok(Self(bytes.into()))
+    /// Code that was just compiled by this host.
+    pub fn new(code: Vec<u8>) -> Self {
+        Self(Code::Memory(code.into()))
+    }
+
+    /// The code itself, when it is in memory.
+    pub fn code(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Code::Memory(code) => Some(code),
+            Code::File(..) => None,
+        }
     }
 
     /// Loads it into an engine.
     pub fn load(&self, engine: &Engine) -> Result<Component, Error> {
-        // SAFETY: the bytes were made by `precompile_component` of this host: in this process, or by an earlier one of
-        // the same user, in a folder of his own, under a name and digest that were checked.
-        let component = unsafe { Component::deserialize(engine, &self.0) };
+        let component = match &self.0 {
+            // SAFETY: the bytes were made by `precompile_component` of this host, here or in a process of its own.
+            Code::Memory(code) => unsafe { Component::deserialize(engine, code) },
+            // SAFETY: the same, by an earlier process of the same user. The file was opened once, checked against a seal
+            // that only this user could make, and is never written to again: others replace it by a new one.
+            Code::File(file, path) => unsafe { Component::deserialize_file(engine, folder::reopened(file, path)) },
+        };
         component.map_err(|error| Error::Compile { message: format!("{error:#}") })
     }
 }
 
-/// A folder of compiled components.
+/// What was found out about a component when it was first loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Its kind.
+    pub kind: Kind,
+    /// What it said of itself, as it said it.
+    pub description: String,
+}
+
+/// Binds code to what it was made of.
+#[derive(Serialize, Deserialize)]
+struct Seal {
+    component: Digest,
+    version: String,
+    compatibility: String,
+    code: Digest,
+    known: Known,
+}
+
+/// A folder of compiled components. Processes may share it.
 #[derive(Debug, Clone)]
 pub struct Cache {
     folder: PathBuf,
+    key: [u8; KEY_BYTES],
+    compatibility: String,
+    max_bytes: u64,
 }
 
 impl Cache {
-    /// Uses a folder, creating it for this user alone.
-    pub fn open(folder: &Path) -> Result<Self, Error> {
+    /// Uses a folder, creating it for this user alone. Keeps at most this many bytes there.
+    pub fn open(folder: &Path, compatibility: &str, max_bytes: u64) -> Result<Self, Error> {
         let failed = |source| Error::Cache { folder: folder.to_owned(), source };
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder).map_err(failed)?;
-        check_private(folder).map_err(failed)?;
-        Ok(Self { folder: folder.to_owned() })
+        folder::make_private(folder).map_err(failed)?;
+        let key = folder::key(folder).map_err(failed)?;
+        let (folder, compatibility) = (folder.to_owned(), compatibility.to_owned());
+        Ok(Self { folder, key, compatibility, max_bytes })
     }
 
-    /// The compiled component, from the folder or newly compiled. A file that is not what it should be is made again.
-    pub fn compiled(&self, engine: &Engine, compatibility: &str, component: &[u8]) -> Result<Compiled, Error> {
-        let name = format!("{}-{compatibility}-{}.cwasm", Digest::of(component), crate::WASMTIME_VERSION);
-        let path = self.folder.join(name);
-        if let Some(compiled) = read(&path) {
-            return Ok(compiled);
+    /// What the folder has of a component. Nothing when it is not there, or not what it should be.
+    pub fn find(&self, component: Digest) -> Option<(Compiled, Known)> {
+        let seal = self.seal(component)?;
+        let path = self.code_path(component);
+        let file = folder::open(&path, MAX_CODE_BYTES)?;
+        if digest(&file).ok()? != seal.code {
+            return None;
         }
-        let compiled = Compiled::compile(engine, component)?;
-        // A cache that cannot be written costs time, not correctness.
-        let _ = self.write(&path, &compiled);
-        Ok(compiled)
+        folder::mark_as_used(&file);
+        Some((Compiled(Code::File(Arc::new(file), path)), seal.known))
     }
 
-    fn write(&self, path: &Path, compiled: &Compiled) -> std::io::Result<()> {
+    /// Keeps what was compiled. A cache that cannot be written costs time, not correctness.
+    pub fn keep(&self, component: Digest, code: &[u8], known: Known) -> io::Result<()> {
+        let seal = Seal {
+            component,
+            version: WASMTIME_VERSION.to_owned(),
+            compatibility: self.compatibility.clone(),
+            code: Digest::of(code),
+            known,
+        };
+        let text = serde_json::to_string(&seal)?;
+        let mac = Digest::from_bytes(&self.mac(text.as_bytes()).finalize().into_bytes());
+        let sealed = format!("{}{text}", mac.unwrap_or(Digest::ZERO));
+        // A seal without its code, or with code of another process, does not fit and is made again.
+        self.write(&self.code_path(component), code)?;
+        self.write(&self.seal_path(component), sealed.as_bytes())?;
+        folder::shrink(&self.folder, self.max_bytes)
+    }
+
+    fn seal(&self, component: Digest) -> Option<Seal> {
+        let mut sealed = String::new();
+        folder::open(&self.seal_path(component), MAX_SEAL_BYTES)?.read_to_string(&mut sealed).ok()?;
+        let (mac, text) = sealed.split_at_checked(MAC_DIGITS)?;
+        self.mac(text.as_bytes()).verify_slice(mac.parse::<Digest>().ok()?.as_bytes()).ok()?;
+        let seal: Seal = serde_json::from_str(text).ok()?;
+        let is_ours =
+            seal.component == component && seal.version == WASMTIME_VERSION && seal.compatibility == self.compatibility;
+        is_ours.then_some(seal)
+    }
+
+    fn mac(&self, text: &[u8]) -> Hmac<Sha256> {
+        Hmac::new(&self.key.into()).chain_update(text)
+    }
+
+    fn name(&self, component: Digest) -> String {
+        format!("{component}-{}-{WASMTIME_VERSION}", self.compatibility)
+    }
+
+    fn code_path(&self, component: Digest) -> PathBuf {
+        self.folder.join(format!("{}.cwasm", self.name(component)))
+    }
+
+    fn seal_path(&self, component: Digest) -> PathBuf {
+        self.folder.join(format!("{}.seal", self.name(component)))
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(Digest::of(&compiled.0).as_bytes())?;
-        file.write_all(&compiled.0)?;
+        file.write_all(content)?;
         file.persist(path)?;
         Ok(())
     }
 }
 
-fn read(path: &Path) -> Option<Compiled> {
-    let bytes = fs::read(path).ok()?;
-    let (digest, compiled) = bytes.split_at_checked(32)?;
-    (Digest::of(compiled).as_bytes() == digest).then(|| Compiled(compiled.into()))
-}
-
-/// Nobody else may write into the folder: what lies there is run.
-#[cfg(unix)]
-fn check_private(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    let metadata = fs::metadata(folder)?;
-    let mine = tempfile::tempdir_in(folder)?.path().metadata()?.uid() == metadata.uid();
-    if mine && metadata.permissions().mode() & 0o022 == 0 {
-        return Ok(());
-    }
-    Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, "others could write into it; make it mode 0700"))
-}
-
-#[cfg(not(unix))]
-fn check_private(_: &Path) -> std::io::Result<()> {
-    Ok(())
+fn digest(mut file: &File) -> io::Result<Digest> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Digest::of(&bytes))
 }

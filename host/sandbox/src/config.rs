@@ -65,6 +65,8 @@ fn pool() -> PoolingAllocationConfig {
         .total_core_instances(POOL_SLOTS * 40)
         .total_memories(POOL_SLOTS * 3)
         .total_tables(POOL_SLOTS * 4)
+        // Whoever is called here never waits, so there is no stack to switch to.
+        .total_stacks(0)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(8)
         .max_tables_per_component(40)

@@ -68,6 +68,18 @@ pub enum Error {
         /// What the compiler says.
         message: String,
     },
+    /// A limit ended the compiler.
+    #[error("the component was not compiled, because {limit}. Make it smaller, or give the compiler more")]
+    CompileLimit {
+        /// Which limit, in words that end a sentence.
+        limit: String,
+    },
+    /// Nothing compiles components that did not come with the host.
+    #[error(
+        "components that did not come with the host are compiled in a process of their own, and no launcher was given: give \
+         one, or choose to compile in this process"
+    )]
+    NoCompiler,
     /// `describe()` did not complete.
     #[error("the plugin could not be asked what it is: {end}")]
     Describe {
@@ -103,4 +115,6 @@ fusebox_core::error_codes!(Error {
     Describe => "FBX-2009",
     BadDescription => "FBX-2010",
     Cache => "FBX-2011",
+    CompileLimit => "FBX-2012",
+    NoCompiler => "FBX-2013",
 });

@@ -19,6 +19,7 @@
 mod bindings;
 mod cache;
 mod call;
+mod compile;
 mod config;
 mod convert;
 mod effect_handler;
@@ -37,6 +38,7 @@ mod sandbox;
 mod state;
 mod tape;
 
+pub use compile::{Compile, CompileHere, compile};
 pub use config::WASMTIME_VERSION;
 pub use effect_handler::{
     EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, ModelCompletion, PathMetadata,
@@ -49,5 +51,5 @@ pub use judged::Judged;
 pub use kill::Kill;
 pub use limits::Limits;
 pub use plugin::{CallOptions, Outcome, Plugin};
-pub use sandbox::Sandbox;
+pub use sandbox::{Sandbox, SandboxSetup};
 pub use tape::{RecordedTape, Recording, Replaying, Tape, TapeEntry};

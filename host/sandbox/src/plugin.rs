@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::bindings::impact_world::exports::fusebox::plugin::impact as wit_impact;
-use crate::cache::Compiled;
+use crate::cache::{Compiled, Known};
 use crate::convert;
 use crate::effect_handler::EffectHandler;
 use crate::kill::Kill;
@@ -62,23 +62,35 @@ impl fmt::Debug for Plugin {
 }
 
 impl Plugin {
-    pub(crate) fn new(sandbox: &Sandbox, bytes: &[u8], kind: Kind, compiled: Compiled) -> Result<Self, Error> {
-        let ready = ReadyPlugin::new(sandbox, kind, compiled)?;
-        let nobody = Description {
-            name: String::new(),
-            version: String::new(),
-            summary: String::new(),
-            kind,
-            settings_schema: None,
-            step_types: Vec::new(),
-            rewrites: false,
-        };
-        let mut inner =
-            Inner { digest: Digest::of(bytes), size: bytes.len(), description: nobody, warnings: Vec::new(), ready };
-        let (description, warnings) = inner.describe()?;
-        inner.description = description;
-        inner.warnings = warnings;
-        Ok(Self { inner: Arc::new(inner) })
+    /// A plugin that is asked what it is. Gives its answer as well.
+    pub(crate) fn asked(
+        sandbox: &Sandbox,
+        bytes: (Digest, usize),
+        compiled: Compiled,
+        kind: Kind,
+    ) -> Result<(Self, String), Error> {
+        let ready = ReadyPlugin::new(sandbox, kind, compiled);
+        let text = describe(&ready)?;
+        Ok((Self::described(ready, bytes, &text)?, text))
+    }
+
+    /// A plugin that was asked before.
+    pub(crate) fn known(
+        sandbox: &Sandbox,
+        bytes: (Digest, usize),
+        compiled: Compiled,
+        known: &Known,
+    ) -> Result<Self, Error> {
+        Self::described(ReadyPlugin::new(sandbox, known.kind, compiled), bytes, &known.description)
+    }
+
+    fn described(ready: ReadyPlugin, (digest, size): (Digest, usize), text: &str) -> Result<Self, Error> {
+        let (description, warnings) =
+            Description::parse(text).map_err(|error| Error::BadDescription { message: error.to_string() })?;
+        match wrong(&description, ready.kind) {
+            Some(message) => Err(Error::BadDescription { message }),
+            None => Ok(Self { inner: Arc::new(Inner { ready, digest, size, description, warnings }) }),
+        }
     }
 
     /// Its kind.
@@ -114,7 +126,7 @@ impl Plugin {
     /// Lets it judge settings.
     #[must_use]
     pub fn check_settings(&self, settings: &Json, kill: &Kill) -> Invocation<Vec<Finding>> {
-        let call = self.inner.alone(Limits::describe(), kill.clone());
+        let call = alone(Limits::describe(), kill.clone());
         let text = &settings.as_str().to_owned();
         let ready = &self.inner.ready;
         let found = match ready.kind {
@@ -246,20 +258,6 @@ impl Plugin {
 }
 
 impl Inner {
-    /// A call that is about the plugin alone.
-    fn alone(&self, limits: Limits, kill: Kill) -> Invoked {
-        let nobody = Agent { id: String::new(), kind: None, tier: None };
-        Invoked {
-            situation: Arc::new(Situation::outside_of_a_run(nobody, Origin::Embedder, 0)),
-            payloads: Arc::new([]),
-            settings: Json::empty_object(),
-            kill,
-            limits,
-            handler: None,
-            reach: Reach::Nothing,
-        }
-    }
-
     fn judging(&self, judged: &Judged, options: &CallOptions) -> Invoked {
         self.about(Arc::clone(&judged.situation), Arc::clone(&judged.payloads), options)
     }
@@ -292,26 +290,34 @@ impl Inner {
             reach,
         }
     }
+}
 
-    /// Asks the plugin what it is, in a throw-away instance under a budget of its own.
-    fn describe(&self) -> Result<(Description, Vec<String>), Error> {
-        let call = self.alone(Limits::describe(), self.ready.sandbox.kill_flag());
-        self.ready.check_fit()?;
-        let described = match self.ready.kind {
-            Kind::Guard => self.ready.guard(call, |guard, store| guard.call_describe(store)),
-            Kind::Impact => self.ready.impact(call, |model, store| model.call_describe(store)),
-            Kind::Executor => pollster::block_on(
-                self.ready.executor(call, Waiting::Never, async |executor, store| executor.call_describe(store).await),
-            ),
-        };
-        let text = described.result.map_err(|end| Error::Describe { end })?;
-        let (description, warnings) =
-            Description::parse(&text).map_err(|error| Error::BadDescription { message: error.to_string() })?;
-        match wrong(&description, self.ready.kind) {
-            Some(message) => Err(Error::BadDescription { message }),
-            None => Ok((description, warnings)),
-        }
+/// A call that is about the plugin alone.
+fn alone(limits: Limits, kill: Kill) -> Invoked {
+    let nobody = Agent { id: String::new(), kind: None, tier: None };
+    Invoked {
+        situation: Arc::new(Situation::outside_of_a_run(nobody, Origin::Embedder, 0)),
+        payloads: Arc::new([]),
+        settings: Json::empty_object(),
+        kill,
+        limits,
+        handler: None,
+        reach: Reach::Nothing,
     }
+}
+
+/// Asks a plugin what it is, in a throw-away instance under a budget of its own.
+fn describe(ready: &ReadyPlugin) -> Result<String, Error> {
+    let call = alone(Limits::describe(), ready.sandbox.kill_flag());
+    ready.check_fit()?;
+    let described = match ready.kind {
+        Kind::Guard => ready.guard(call, |guard, store| guard.call_describe(store)),
+        Kind::Impact => ready.impact(call, |model, store| model.call_describe(store)),
+        Kind::Executor => pollster::block_on(
+            ready.executor(call, Waiting::Never, async |executor, store| executor.call_describe(store).await),
+        ),
+    };
+    described.result.map_err(|end| Error::Describe { end })
 }
 
 /// What is wrong with a description beyond its shape.

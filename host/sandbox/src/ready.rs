@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use fusebox_core::Kind;
-use wasmtime::AsContextMut as _;
 use wasmtime::component::Component;
+use wasmtime::{AsContextMut as _, Engine};
 
 use crate::bindings::executor_world::ExecutorPluginPre;
 use crate::bindings::executor_world::exports::fusebox::plugin::executor::Guest as ExecutorGuest;
@@ -32,14 +32,15 @@ pub struct ReadyPlugin {
 
 /// The plugin, its imports linked, per engine.
 enum Ready {
-    Guard(PerShard<GuardPluginPre<State>>),
-    Impact(PerShard<ImpactPluginPre<State>>),
-    Executor(ExecutorPluginPre<State>),
+    Guard(Linked<GuardPluginPre<State>>),
+    Impact(Linked<ImpactPluginPre<State>>),
+    Executor(Linked<ExecutorPluginPre<State>>),
 }
 
-struct PerShard<T> {
+/// The plugin, loaded and linked once in each place, when it is first called there.
+struct Linked<T> {
     compiled: Compiled,
-    shards: Vec<OnceLock<T>>,
+    places: Vec<OnceLock<T>>,
 }
 
 /// Whether a call may wait for something that is not its own handler, and so needs timers.
@@ -53,29 +54,42 @@ pub enum Waiting {
 const GRACE: Duration = Duration::from_millis(20);
 
 impl ReadyPlugin {
-    /// Links the plugin's imports. What does not fit is found here or at the first instantiation.
-    pub fn new(sandbox: &Sandbox, kind: Kind, compiled: Compiled) -> Result<Self, Error> {
+    /// Loads nothing yet: what is never called costs next to nothing.
+    pub fn new(sandbox: &Sandbox, kind: Kind, compiled: Compiled) -> Self {
         let ready = match kind {
-            Kind::Guard => Ready::Guard(PerShard::new(sandbox, compiled)),
-            Kind::Impact => Ready::Impact(PerShard::new(sandbox, compiled)),
-            Kind::Executor => {
-                let executors = &sandbox.inner.executors;
-                let component = compiled.load(&executors.engine)?;
-                let pre = executors.linker.instantiate_pre(&component).and_then(ExecutorPluginPre::new);
-                Ready::Executor(pre.map_err(|error| incompatible(kind, &error))?)
-            }
+            Kind::Guard => Ready::Guard(Linked::new(compiled, sandbox.shards())),
+            Kind::Impact => Ready::Impact(Linked::new(compiled, sandbox.shards())),
+            Kind::Executor => Ready::Executor(Linked::new(compiled, 1)),
         };
-        Ok(Self { sandbox: sandbox.clone(), kind, ready })
+        Self { sandbox: sandbox.clone(), kind, ready }
     }
 
-    /// Links it in the shard of this thread, so that what does not fit is told as such.
+    /// Links it where this thread would call it, so that what does not fit is told as such.
     pub fn check_fit(&self) -> Result<(), Error> {
-        let shard = self.sandbox.shard()?;
         match &self.ready {
-            Ready::Guard(ready) => ready.get(shard, guard_pre, self.kind).map(|_| ()),
-            Ready::Impact(ready) => ready.get(shard, impact_pre, self.kind).map(|_| ()),
-            Ready::Executor(_) => Ok(()),
+            Ready::Guard(ready) => self.linked(ready, guard_pre).map(|_| ()),
+            Ready::Impact(ready) => self.linked(ready, impact_pre).map(|_| ()),
+            Ready::Executor(ready) => self.linked_executor(ready).map(|_| ()),
         }
+    }
+
+    fn linked<'a, T>(
+        &'a self,
+        ready: &'a Linked<T>,
+        make: impl FnOnce(&Shard, &Component) -> wasmtime::Result<T>,
+    ) -> Result<(&'a Shard, &'a T), Error> {
+        let (place, shard) = self.sandbox.shard()?;
+        Ok((shard, ready.get(place, &shard.engine, self.kind, |component| make(shard, component))?))
+    }
+
+    fn linked_executor<'a>(
+        &'a self,
+        ready: &'a Linked<ExecutorPluginPre<State>>,
+    ) -> Result<&'a ExecutorPluginPre<State>, Error> {
+        let executors = &self.sandbox.inner.executors;
+        ready.get(0, &executors.engine, self.kind, |component| {
+            executors.linker.instantiate_pre(component).and_then(ExecutorPluginPre::new)
+        })
     }
 
     /// Calls a guard in a fresh instance, on this thread.
@@ -109,13 +123,12 @@ impl ReadyPlugin {
     /// Takes a place in the pool of this thread's shard and calls there.
     fn pooled<P, T>(
         &self,
-        ready: &PerShard<P>,
+        ready: &Linked<P>,
         link: fn(&Shard, &Component) -> wasmtime::Result<P>,
         invoked: Invoked,
         call: impl FnOnce(&P, &mut Metered) -> wasmtime::Result<T>,
     ) -> Invocation<T> {
-        let linked = self.sandbox.shard().and_then(|shard| Ok((shard.1, ready.get(shard, link, self.kind)?)));
-        let (shard, pre) = match linked {
+        let (shard, pre) = match self.linked(ready, link) {
             Ok(linked) => linked,
             Err(error) => return failed(&error),
         };
@@ -133,7 +146,11 @@ impl ReadyPlugin {
         waiting: Waiting,
         call: impl AsyncFnOnce(&ExecutorGuest, StoreMut<'_>) -> wasmtime::Result<T>,
     ) -> Invocation<T> {
-        let Ready::Executor(pre) = &self.ready else { return not_that_kind() };
+        let Ready::Executor(ready) = &self.ready else { return not_that_kind() };
+        let pre = match self.linked_executor(ready) {
+            Ok(pre) => pre,
+            Err(error) => return failed(&error),
+        };
         let _active = self.sandbox.inner.ticker.watch();
         let (kill, wall_time) = (invoked.kill.clone(), invoked.limits.wall_time);
         let mut metered = Metered::begin(&self.sandbox.inner.executors.engine, invoked, Slice::Yield);
@@ -159,22 +176,23 @@ impl ReadyPlugin {
     }
 }
 
-impl<T> PerShard<T> {
-    fn new(sandbox: &Sandbox, compiled: Compiled) -> Self {
-        Self { compiled, shards: (0..sandbox.shards()).map(|_| OnceLock::new()).collect() }
+impl<T> Linked<T> {
+    fn new(compiled: Compiled, places: usize) -> Self {
+        Self { compiled, places: (0..places).map(|_| OnceLock::new()).collect() }
     }
 
     fn get(
         &self,
-        (place, shard): (usize, &Shard),
-        make: impl FnOnce(&Shard, &Component) -> wasmtime::Result<T>,
+        place: usize,
+        engine: &Engine,
         kind: Kind,
+        make: impl FnOnce(&Component) -> wasmtime::Result<T>,
     ) -> Result<&T, Error> {
         let missing = || Error::Engine { message: "there is no such shard".to_owned() };
-        let ready = self.shards.get(place).ok_or_else(missing)?;
+        let ready = self.places.get(place).ok_or_else(missing)?;
         if ready.get().is_none() {
-            let component = self.compiled.load(&shard.engine)?;
-            let made = make(shard, &component).map_err(|error| incompatible(kind, &error))?;
+            let component = self.compiled.load(engine)?;
+            let made = make(&component).map_err(|error| incompatible(kind, &error))?;
             // When another thread was faster, its is as good as this one.
             let _ = ready.set(made);
         }

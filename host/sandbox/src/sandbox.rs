@@ -2,17 +2,22 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::Error;
-use crate::cache::{Cache, Compiled};
+use crate::cache::{Cache, Compiled, Known};
+use crate::compile::{self, Compile, CompileHere};
 use crate::config;
 use crate::engines::{Executors, Shard, Ticker};
 use crate::inspect::inspect;
 use crate::kill::{Engines, Kill};
 use crate::plugin::Plugin;
+use fusebox_core::Digest;
+
+/// Most bytes of a cache: some twenty Python guests.
+const MAX_CACHE_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Where plugins run. Cheap to clone; all clones are one. It has one thread of its own, for deadlines.
 #[derive(Clone)]
@@ -28,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) ticker: Ticker,
     engines: Engines,
     cache: Option<Cache>,
+    compiler: Arc<dyn Compile>,
     compatibility: String,
 }
 
@@ -38,39 +44,75 @@ impl fmt::Debug for Sandbox {
 }
 
 impl Sandbox {
-    /// A sandbox that keeps compiled code in the folder `cache`, or in memory only.
+    /// A sandbox that compiles in this process and keeps compiled code in the folder `cache`, or in memory only.
     ///
     /// # Errors
-    /// When the engine cannot be set up, or the folder is not this user's alone.
+    /// As [`SandboxSetup::build`].
     pub fn new(cache: Option<&Path>) -> Result<Self, Error> {
+        SandboxSetup { cache: cache.map(Path::to_owned), ..SandboxSetup::default() }.build()
+    }
+
+    fn set_up(setup: SandboxSetup) -> Result<Self, Error> {
         let engines = Engines::default();
         let executors = Executors::new(&engines)?;
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let compatibility = config::compatibility(&executors.engine);
+        let cache = match setup.cache {
+            Some(folder) => Some(Cache::open(&folder, &compatibility, setup.cache_bytes)?),
+            None => None,
+        };
         let inner = Inner {
             shards: (0..shards).map(|_| OnceLock::new()).collect(),
             making: Mutex::new(()),
             ticker: Ticker::start(engines.clone())?,
-            compatibility: config::compatibility(&executors.engine),
             executors,
             engines,
-            cache: cache.map(Cache::open).transpose()?,
+            cache,
+            compiler: setup.compiler,
+            compatibility,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Loads a plugin: checks the bytes from the cheapest check to the dearest, compiles them, makes a throw-away
-    /// instance and asks it what it is.
+    /// Loads a plugin: checks the bytes from the cheapest check to the dearest, has them compiled by
+    /// [`SandboxSetup::compiler`], makes a throw-away instance and asks it what it is. What is in the cache was checked,
+    /// compiled and asked before.
     ///
     /// # Errors
     /// When the bytes are no plugin that this host can run; the error says what to change.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, Error> {
-        let inspected = inspect(bytes)?;
-        let engine = &self.inner.executors.engine;
-        let compiled = match &self.inner.cache {
-            Some(cache) => cache.compiled(engine, &self.inner.compatibility, &inspected.component)?,
-            None => Compiled::compile(engine, &inspected.component)?,
+        let compiler = &self.inner.compiler;
+        self.load_with(bytes, |component| compile::accept(compiler.compile(component)?, &self.inner.compatibility))
+    }
+
+    /// As [`load`](Self::load), for a plugin that came with the host: it is compiled in this process, whoever compiles
+    /// others.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_bundled(&self, bytes: &[u8]) -> Result<Plugin, Error> {
+        self.load_with(bytes, |component| compile::precompile(&self.inner.executors.engine, component))
+    }
+
+    fn load_with(&self, bytes: &[u8], compile: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>) -> Result<Plugin, Error> {
+        let digest = Digest::of(bytes);
+        let known = || {
+            let (compiled, known) = self.inner.cache.as_ref()?.find(digest)?;
+            Plugin::known(self, (digest, bytes.len()), compiled, &known).ok()
         };
-        Plugin::new(self, bytes, inspected.kind, compiled)
+        if let Some(plugin) = known() {
+            return Ok(plugin);
+        }
+        let inspected = inspect(bytes)?;
+        let code = compile(&inspected.component)?;
+        let compiled = Compiled::new(code);
+        let (plugin, description) = Plugin::asked(self, (digest, bytes.len()), compiled.clone(), inspected.kind)?;
+        if let (Some(cache), Some(code)) = (&self.inner.cache, compiled.code()) {
+            // A cache that cannot be written costs time, not correctness.
+            let _ = cache.keep(digest, code, Known { kind: inspected.kind, description });
+        }
+        // A file that is mapped when needed takes less memory than code that is held.
+        Ok(known().unwrap_or(plugin))
     }
 
     /// A new kill flag for invocations in this sandbox.
@@ -111,6 +153,34 @@ impl Sandbox {
             let _ = shard.set(Shard::new(&self.inner.engines)?);
         }
         shard.get().map(|shard| (place, shard)).ok_or_else(|| Error::Engine { message: "no shard was made".to_owned() })
+    }
+}
+
+/// What a sandbox is made of.
+#[derive(Debug)]
+pub struct SandboxSetup {
+    /// Where compiled code is kept. In memory only when there is none.
+    pub cache: Option<PathBuf>,
+    /// Most bytes that are kept there; what was not used for the longest time goes first.
+    pub cache_bytes: u64,
+    /// Compiles what did not come with the host.
+    pub compiler: Arc<dyn Compile>,
+}
+
+impl Default for SandboxSetup {
+    /// Compiles here, keeps nothing; where a folder is given, at most 1 GiB.
+    fn default() -> Self {
+        Self { cache: None, cache_bytes: MAX_CACHE_BYTES, compiler: Arc::new(CompileHere) }
+    }
+}
+
+impl SandboxSetup {
+    /// Makes the sandbox.
+    ///
+    /// # Errors
+    /// When the engine cannot be set up, or the folder is not this user's alone.
+    pub fn build(self) -> Result<Sandbox, Error> {
+        Sandbox::set_up(self)
     }
 }
 

@@ -8,6 +8,10 @@ use anyhow::{Context as _, bail};
 /// The target of all guests.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
+/// Stack of a guest, in bytes. The linker's usual 1 MiB of zeros would be part of each compiled plugin, and of what is looked
+/// over after each call.
+const STACK_BYTES: u32 = 256 * 1024;
+
 /// Folder of the distribution's toolchain.
 const DISTRIBUTION_BIN: &str = "/usr/bin";
 /// Linkers by the names that distributions give them, newest first.
@@ -87,7 +91,12 @@ impl Toolchain {
         }
         let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
         let home = cargo_home()?;
-        let mut flags = vec![remap(sources, "/src"), remap(&self.std_sources()?, "/rust"), remap(&home, "/cargo")];
+        let mut flags = vec![
+            format!("-Clink-arg=-zstack-size={STACK_BYTES}"),
+            remap(sources, "/src"),
+            remap(&self.std_sources()?, "/rust"),
+            remap(&home, "/cargo"),
+        ];
         // Later ones count more. The folder of a registry is named after its address, which is nobody's business.
         let registries = std::fs::read_dir(home.join("registry/src")).context("no dependencies were fetched")?;
         for registry in registries {

@@ -1,0 +1,244 @@
+//! Setting a host up.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex as StdMutex};
+
+use fusebox_core::builtin::OwnPlaces;
+use fusebox_core::event::Chain;
+use fusebox_effects::gateway::Gateway;
+use fusebox_effects::{Confinement, ConfinementSetup, Environment};
+use fusebox_sandbox::{Compile, CompileHere, Sandbox, SandboxSetup};
+use fusebox_store::{EventLog, SqliteStore};
+
+use crate::Error;
+use crate::compiler::{ChildCompiler, CompileLimits, CompilePlace, OnCompile};
+use crate::facts::Surroundings;
+use crate::home::Home;
+use crate::host::Host;
+use crate::now::new_run_id;
+use crate::policy::{LoadedPolicy, PROJECT_FILE, Trust, TrustState};
+use crate::registry::Registry;
+
+/// How to set up a [`Host`].
+#[derive(Debug, Clone, Default)]
+pub struct HostBuilder {
+    home: Option<PathBuf>,
+    policy_file: Option<PathBuf>,
+    policy: Option<LoadedPolicy>,
+    projects: Vec<PathBuf>,
+    cassette: Option<PathBuf>,
+    checks: RecordChecks,
+    launcher: Option<PathBuf>,
+    compiling: Compiling,
+}
+
+/// How components are compiled that did not come with the host.
+#[derive(Debug, Clone, Default)]
+struct Compiling {
+    place: CompilePlace,
+    limits: CompileLimits,
+    on_compile: Option<OnCompile>,
+}
+
+/// Something that whoever set a host up should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A project's policy does not count, because nobody trusted it.
+    UntrustedPolicy {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self::UntrustedPolicy { file } = self;
+        let folder = file.parent().unwrap_or(file).display();
+        let file = file.display();
+        write!(f, "the policy {file} does not count: nobody trusted it. Read it, then run `fusebox trust {folder}`")
+    }
+}
+
+/// Whether [`Host::check`] writes its decisions into the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RecordChecks {
+    /// Each decision is durable before it is given.
+    #[default]
+    Durable,
+    /// The caller keeps them.
+    Off,
+}
+
+impl HostBuilder {
+    /// Keeps log and cache in this folder instead of `$FUSEBOX_HOME` or the platform's.
+    #[must_use]
+    pub fn home(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.home = Some(folder.into());
+        self
+    }
+
+    /// Uses this policy file.
+    #[must_use]
+    pub fn policy_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.policy_file = Some(file.into());
+        self
+    }
+
+    /// Uses this policy, whatever lies in files.
+    #[must_use]
+    pub fn policy(mut self, policy: fusebox_core::Policy) -> Self {
+        self.policy = Some(LoadedPolicy::given(policy));
+        self
+    }
+
+    /// Looks for a policy in a project's folder, such as that of a plan or a workspace. It counts once it was trusted, and
+    /// only tightens.
+    #[must_use]
+    pub fn project(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.projects.push(folder.into());
+        self
+    }
+
+    /// Answers all prompts from this recording, whatever the policy's gateway says. Nothing is sent anywhere.
+    #[must_use]
+    pub fn cassette(mut self, file: impl Into<PathBuf>) -> Self {
+        self.cassette = Some(file.into());
+        self
+    }
+
+    /// Starts processes through this program: `fusebox`, or one that calls [`serve_launcher`](crate::serve_launcher) first.
+    /// Without it, steps that start processes are refused, unless the policy accepts that nothing confines them, and so
+    /// are components that did not come with the host, unless [`compile_in`](Self::compile_in) says otherwise.
+    #[must_use]
+    pub fn launcher(mut self, program: impl Into<PathBuf>) -> Self {
+        self.launcher = Some(program.into());
+        self
+    }
+
+    /// Says where components are compiled that did not come with the host.
+    #[must_use]
+    pub fn compile_in(mut self, place: CompilePlace) -> Self {
+        self.compiling.place = place;
+        self
+    }
+
+    /// Bounds what compiling one component in a child may use.
+    #[must_use]
+    pub fn compile_limits(mut self, limits: CompileLimits) -> Self {
+        self.compiling.limits = limits;
+        self
+    }
+
+    /// Is told of each component that is about to be compiled in a child.
+    #[must_use]
+    pub fn on_compile(mut self, told: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.compiling.on_compile = Some(OnCompile(Arc::new(told)));
+        self
+    }
+
+    /// Says whether [`Host::check`] writes its decisions into the log.
+    #[must_use]
+    pub fn record_checks(mut self, checks: RecordChecks) -> Self {
+        self.checks = checks;
+        self
+    }
+
+    /// Only the sandbox, for trying plugins without a policy.
+    ///
+    /// # Errors
+    /// When the home or its cache cannot be used.
+    pub fn sandbox(self) -> Result<Sandbox, Error> {
+        let home = Home::open(&self.home.map_or_else(Home::default_path, Ok)?)?;
+        let launcher = self.launcher.map(|path| path.canonicalize().unwrap_or(path));
+        sandbox(&home, self.compiling, launcher)
+    }
+
+    /// Loads policy and plugins and opens the log.
+    ///
+    /// # Errors
+    /// When the home, the policy, a plugin or the log cannot be used.
+    pub fn build(self) -> Result<Host, Error> {
+        let home = Home::open(&self.home.map_or_else(Home::default_path, Ok)?)?;
+        let mut policy = match self.policy {
+            Some(policy) => policy,
+            None => {
+                let variable = std::env::var_os("FUSEBOX_POLICY").filter(|value| !value.is_empty()).map(PathBuf::from);
+                LoadedPolicy::discover(self.policy_file.as_deref(), variable.as_deref(), home.path())?
+            }
+        };
+        let notices = apply_projects(&mut policy, &self.projects, &home)?;
+        let gateway = match &self.cassette {
+            Some(file) => Some(Gateway::replaying(file)?),
+            None if policy.policy.gateway.endpoints.is_empty() && policy.policy.gateway.models.is_empty() => None,
+            None => {
+                let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+                Some(Gateway::new(&policy.policy, policy.folder.as_deref(), &variable)?)
+            }
+        };
+        let launcher = self.launcher.map(|path| path.canonicalize().unwrap_or(path));
+        let sandbox = sandbox(&home, self.compiling, launcher.clone())?;
+        let text = |path: &Path| path.to_str().unwrap_or_default().to_owned();
+        let program = std::env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
+        let own = OwnPlaces { home: text(home.path()), program: text(&program) };
+        let registry = Registry::load(&sandbox, &policy, own)?;
+        let environment = Environment::allowed(std::env::vars_os());
+        let confinement = Arc::new(Confinement::new(ConfinementSetup {
+            launcher,
+            policy: policy.policy.process.clone(),
+            absent: [home.path().to_path_buf(), program].into_iter().filter(|path| path.is_absolute()).collect(),
+            environment: environment.clone(),
+        }));
+        let store: Arc<dyn EventLog> = Arc::new(SqliteStore::open(&home.log())?);
+        Ok(Host {
+            policy_digest: policy.policy.digest(),
+            policy: Arc::new(policy.policy.clone()),
+            loaded: policy,
+            notices,
+            gateway: gateway.map(Arc::new),
+            surroundings: Arc::new(Surroundings {
+                environment: environment.clone(),
+                confinement: Some(Arc::clone(&confinement)),
+            }),
+            elsewhere: Surroundings { environment, confinement: None },
+            confinement,
+            registry: Arc::new(registry),
+            checks: self.checks,
+            check_chain: StdMutex::new(Chain::new(new_run_id()?)),
+            sandbox,
+            store,
+            home,
+        })
+    }
+}
+
+fn sandbox(home: &Home, compiling: Compiling, launcher: Option<PathBuf>) -> Result<Sandbox, Error> {
+    let Compiling { place, limits, on_compile } = compiling;
+    let compiler: Arc<dyn Compile> = match place {
+        CompilePlace::Here => Arc::new(CompileHere),
+        CompilePlace::Child => Arc::new(ChildCompiler { launcher, limits, on_compile }),
+    };
+    Ok(SandboxSetup { cache: Some(home.cache()), compiler, ..SandboxSetup::default() }.build()?)
+}
+
+/// Tightens a policy by the projects' policies that count, and tells of those that do not.
+fn apply_projects(policy: &mut LoadedPolicy, folders: &[PathBuf], home: &Home) -> Result<Vec<Notice>, Error> {
+    let trust = Trust::open(home)?;
+    let mut notices = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    // The policy in force does not tighten itself.
+    seen.extend(Path::new(&policy.source).canonicalize());
+    for folder in folders {
+        let file = folder.join(PROJECT_FILE);
+        let Ok(found) = folder.canonicalize() else { continue };
+        if !seen.insert(found.join(PROJECT_FILE)) {
+            continue;
+        }
+        match trust.state(folder)? {
+            TrustState::None => {}
+            TrustState::Trusted(text) => policy.tighten_by(&file, &text)?,
+            TrustState::Untrusted => notices.push(Notice::UntrustedPolicy { file }),
+            TrustState::Changed => return Err(Error::TrustBroken { file, folder: folder.clone() }),
+        }
+    }
+    Ok(notices)
+}

@@ -1,0 +1,197 @@
+//! Compiling components that did not come with the host: in a child that can be killed, under limits.
+//!
+//! The child is the launcher's program once more, confined like a command of a step: it sees the system's folders, itself
+//! and one folder with the component. What the machine cannot enforce is done without, because what runs there is this
+//! program, not the component.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_core::WorkspacePath;
+use fusebox_core::policy::{PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
+use fusebox_effects::{Confinement, ConfinementSetup, Environment, ProcessExit, ProcessSpec, Workspace, run_process};
+use fusebox_sandbox::{Compile, Error, compile};
+
+use crate::input::read_file;
+
+/// First argument of the child.
+const SUBCOMMAND: &str = "__compile";
+/// What the child reads, in the folder that it is started in.
+const COMPONENT: &str = "component.wasm";
+/// What it writes there.
+const COMPILED: &str = "compiled";
+/// Largest result, in MiB.
+const MAX_COMPILED_MIB: u64 = 512;
+/// Most bytes of what the child says when it fails.
+const KEPT_BYTES: usize = 4096;
+const MIB: u64 = 1024 * 1024;
+
+/// What compiling one component may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Wall time.
+    pub wall_time: Duration,
+    /// Processor time, in seconds.
+    pub cpu_s: u64,
+    /// Memory, in MiB.
+    pub memory_mib: u64,
+}
+
+impl Default for CompileLimits {
+    /// Twenty times what the largest known guest, one in Python, takes: 2 minutes, 4 minutes of processor time, 4 GiB.
+    fn default() -> Self {
+        Self { wall_time: Duration::from_secs(120), cpu_s: 240, memory_mib: 4096 }
+    }
+}
+
+/// Called with the size of a component in bytes before it is compiled, which may take seconds.
+#[derive(Clone)]
+pub struct OnCompile(pub Arc<dyn Fn(usize) + Send + Sync>);
+
+impl std::fmt::Debug for OnCompile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnCompile")
+    }
+}
+
+/// Who compiles what did not come with the host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CompilePlace {
+    /// A child that the launcher starts. Without a launcher, such components are refused.
+    #[default]
+    Child,
+    /// This process, without limits: for whoever trusts all components.
+    Here,
+}
+
+/// Compiles in a child.
+#[derive(Debug)]
+pub struct ChildCompiler {
+    /// The program that compiles, which is also the launcher.
+    pub launcher: Option<PathBuf>,
+    pub limits: CompileLimits,
+    pub on_compile: Option<OnCompile>,
+}
+
+impl Compile for ChildCompiler {
+    fn compile(&self, component: &[u8]) -> Result<Vec<u8>, Error> {
+        let launcher = self.launcher.as_deref().ok_or(Error::NoCompiler)?;
+        if let Some(OnCompile(told)) = &self.on_compile {
+            told(component.len());
+        }
+        let folder = tempfile::Builder::new().prefix("fusebox-compile-").tempdir();
+        let folder = folder.map_err(|error| failed(&format!("making a folder for it: {error}")))?;
+        std::fs::write(folder.path().join(COMPONENT), component).map_err(|error| failed(&error.to_string()))?;
+        // A thread of its own, because the caller may be one that a runtime must not block.
+        let ended = std::thread::scope(|scope| {
+            let child = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.map_err(|error| failed(&error.to_string()))?.block_on(self.run(launcher, folder.path()))
+            });
+            child.join().map_err(|_| failed("the thread that waited for it failed"))?
+        })?;
+        self.judge(&ended)?;
+        let compiled = folder.path().join(COMPILED);
+        let max = usize::try_from(MAX_COMPILED_MIB * MIB).unwrap_or(usize::MAX);
+        read_file("the compiled component", &compiled, max).map_err(|error| failed(&error.to_string()))
+    }
+}
+
+impl ChildCompiler {
+    async fn run(&self, launcher: &Path, folder: &Path) -> Result<ProcessExit, Error> {
+        let workspace = Workspace::open(folder).map_err(|error| failed(&error.to_string()))?;
+        let itself = PathGrant { path: launcher.to_string_lossy().into_owned(), access: PathAccess::Read };
+        let policy = ProcessPolicy {
+            accept_missing: Protection::ALL.to_vec(),
+            paths: [("compiler".to_owned(), itself)].into(),
+            read_only: Vec::new(),
+            hidden: Vec::new(),
+            limits: ProcessLimits {
+                cpu_s: self.limits.cpu_s,
+                memory_mib: self.limits.memory_mib,
+                file_mib: MAX_COMPILED_MIB,
+                disk_mib: 2 * MAX_COMPILED_MIB,
+                temporary_mib: 16,
+                ..ProcessLimits::default()
+            },
+            ..ProcessPolicy::default()
+        };
+        let confinement = Confinement::new(ConfinementSetup {
+            launcher: Some(launcher.to_owned()),
+            policy,
+            absent: Vec::new(),
+            environment: Environment::default(),
+        });
+        let spec = ProcessSpec {
+            program: launcher.to_owned(),
+            argv: vec!["fusebox".to_owned(), SUBCOMMAND.to_owned()],
+            cwd: WorkspacePath::default(),
+            workspace: workspace.open_folder(&WorkspacePath::default()).map_err(|error| failed(&error.to_string()))?,
+            workspace_path: workspace.root().to_owned(),
+            environment: Environment::default(),
+            time_limit: Some(self.limits.wall_time),
+            keep_bytes: KEPT_BYTES,
+        };
+        run_process(spec, &confinement, |_, _| {}).await.map_err(|error| failed(&error.to_string()))
+    }
+
+    /// Nothing when it compiled.
+    fn judge(&self, ended: &ProcessExit) -> Result<(), Error> {
+        let CompileLimits { wall_time, cpu_s, memory_mib } = self.limits;
+        let limit = |limit: String| Err(Error::CompileLimit { limit });
+        match (ended.code, ended.signal) {
+            _ if ended.timed_out => limit(format!("it takes longer than {} s", wall_time.as_secs_f32())),
+            _ if ended.stopped_by.is_some() => limit(ended.stopped_by.clone().unwrap_or_default()),
+            (Some(0), _) => Ok(()),
+            (_, Some(signal)) if signal == SIGXCPU || signal == SIGKILL => {
+                limit(format!("it takes more than {cpu_s} s of processor time"))
+            }
+            // What an allocation that fails ends in: a bound of memory, as nobody else aborts.
+            (_, Some(SIGABRT)) => limit(format!("it takes more than {memory_mib} MiB of memory")),
+            _ => {
+                let said = String::from_utf8_lossy(&ended.stderr);
+                Err(Error::Compile { message: fusebox_core::show::safe_line(said.trim(), 1000) })
+            }
+        }
+    }
+}
+
+/// Numbers of signals on Linux.
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
+const SIGXCPU: i32 = 24;
+
+fn failed(why: &str) -> Error {
+    Error::Compile { message: format!("the compiler's process did not work: {why}") }
+}
+
+/// Whether a program was started as the launcher or the compiler, by its arguments. If so, it has done what it was told
+/// when this returns, and must end.
+///
+/// A program that embeds the host calls this before anything else, while it has one thread only.
+#[must_use]
+pub fn serve_launcher(arguments: impl IntoIterator<Item = OsString>) -> bool {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|first| first == SUBCOMMAND) {
+        if let Err(message) = compile_here() {
+            eprintln!("{message}");
+            std::process::exit(1);
+        }
+        return true;
+    }
+    #[cfg(target_os = "linux")]
+    return fusebox_effects::launcher::serve(arguments);
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
+fn compile_here() -> Result<(), String> {
+    let component = std::fs::read(COMPONENT).map_err(|error| format!("reading {COMPONENT}: {error}"))?;
+    let compiled = compile(&component).map_err(|error| match error {
+        Error::Compile { message } => message,
+        error => error.to_string(),
+    })?;
+    std::fs::write(COMPILED, compiled).map_err(|error| format!("writing {COMPILED}: {error}"))
+}
