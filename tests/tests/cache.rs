@@ -31,8 +31,11 @@ fn compiled(cache: &Path, bytes: &[u8]) -> usize {
     };
     let plugin = setup.build().unwrap().load(bytes).unwrap();
     assert_eq!(plugin.description().name, "hostile");
-    // It is called as well: loading alone would run nothing.
-    let called = plugin.check_settings(&fusebox_core::Json::empty_object(), &Sandbox::new(None).unwrap().kill_flag());
+    // It is called as well, with settings that it was never asked about: loading alone would run nothing.
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let settings = format!("{{\"n\":{}}}", ASKED.fetch_add(1, Ordering::Relaxed));
+    let settings = fusebox_core::Json::parse("the settings", settings.as_bytes(), 100).unwrap();
+    let called = plugin.check_settings(&settings, &Sandbox::new(None).unwrap().kill_flag());
     assert!(called.result.is_ok());
     compiler.0.load(Ordering::Relaxed)
 }
@@ -195,4 +198,22 @@ fn many_that_share_it_do_not_hurt_each_other() {
             });
         }
     });
+}
+
+#[test]
+fn settings_that_were_found_right_are_not_judged_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let settings = |text: &str| fusebox_core::Json::parse("the settings", text.as_bytes(), 100).unwrap();
+    let fuel = |text: &str| {
+        let sandbox = Sandbox::new(Some(&cache)).unwrap();
+        let called =
+            sandbox.load(&guard("(i32.const 16)")).unwrap().check_settings(&settings(text), &sandbox.kill_flag());
+        assert_eq!(called.result, Ok(Vec::new()));
+        called.report.usage.call_fuel
+    };
+    assert!(fuel("{}") > 0);
+    assert_eq!(fuel("{}"), 0);
+    assert!(fuel("{\"other\":1}") > 0);
+    assert_eq!(fuel("{\"other\":1}"), 0);
 }

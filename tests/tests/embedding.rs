@@ -247,7 +247,8 @@ async fn guards_see_the_outputs_of_earlier_steps() {
     std::fs::write(place.folder.path().join("guard.wasm"), guard_with(import, body)).unwrap();
     let policy = place.folder.path().join("guard.toml");
     std::fs::write(&policy, "[guards.hostile]\npath = 'guard.wasm'").unwrap();
-    let host = Host::builder().home(place.folder.path().join("home")).policy_file(policy).build().unwrap();
+    let builder = Host::builder().home(place.folder.path().join("home")).launcher(env!("CARGO_BIN_EXE_fusebox"));
+    let host = builder.policy_file(policy).build().unwrap();
     let read = json!({ "path": "a.txt" });
     let plan = plan(&json!([
         { "id": "hostile", "step_type": "read_file", "input": read },

@@ -27,6 +27,8 @@ use crate::{Error, WASMTIME_VERSION};
 pub const MAX_CODE_BYTES: u64 = 512 * 1024 * 1024;
 /// Largest seal: what a plugin may say of itself, escaped, and a few words.
 const MAX_SEAL_BYTES: u64 = 8 * 1024 * 1024;
+/// Most settings that are remembered of one plugin.
+const MAX_SETTINGS: usize = 16;
 /// Digits of the code that seals a seal.
 const MAC_DIGITS: usize = 64;
 
@@ -75,6 +77,9 @@ pub struct Known {
     pub kind: Kind,
     /// What it said of itself, as it said it.
     pub description: String,
+    /// Settings that it found nothing wrong with.
+    #[serde(default)]
+    pub settings: Vec<Digest>,
 }
 
 /// Binds code to what it was made of.
@@ -127,13 +132,25 @@ impl Cache {
             code: Digest::of(code),
             known,
         };
-        let text = serde_json::to_string(&seal)?;
-        let mac = Digest::from_bytes(&self.mac(text.as_bytes()).finalize().into_bytes());
-        let sealed = format!("{}{text}", mac.unwrap_or(Digest::ZERO));
         // A seal without its code, or with code of another process, does not fit and is made again.
         self.write(&self.code_path(component), code)?;
-        self.write(&self.seal_path(component), sealed.as_bytes())?;
+        self.write_seal(&seal)?;
         folder::shrink(&self.folder, self.max_bytes)
+    }
+
+    /// Remembers settings that a plugin found nothing wrong with: it would say the same again.
+    pub fn remember_settings(&self, component: Digest, settings: Digest) -> io::Result<()> {
+        let Some(mut seal) = self.seal(component) else { return Ok(()) };
+        let known = &mut seal.known.settings;
+        known.push(settings);
+        known.drain(..known.len().saturating_sub(MAX_SETTINGS));
+        self.write_seal(&seal)
+    }
+
+    fn write_seal(&self, seal: &Seal) -> io::Result<()> {
+        let text = serde_json::to_string(seal)?;
+        let mac = Digest::from_bytes(&self.mac(text.as_bytes()).finalize().into_bytes());
+        self.write(&self.seal_path(seal.component), format!("{}{text}", mac.unwrap_or(Digest::ZERO)).as_bytes())
     }
 
     fn seal(&self, component: Digest) -> Option<Seal> {

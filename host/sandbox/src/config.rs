@@ -52,7 +52,10 @@ pub fn engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
         .wasm_component_model_implements(false)
         .wasm_component_model_memory64(false)
         .wasm_component_model_error_context(false)
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        // Maps for debuggers and unwinders: nobody reads them, and they are a part of what each start loads.
+        .generate_address_map(false)
+        .native_unwind_info(false);
     if allocation == Allocation::Pooled {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     }

@@ -29,6 +29,8 @@ struct Inner {
     size: usize,
     description: Description,
     warnings: Vec<String>,
+    /// Settings that it found nothing wrong with when it was asked before.
+    settings: Vec<Digest>,
 }
 
 /// What a call is given besides what it is about.
@@ -71,7 +73,7 @@ impl Plugin {
     ) -> Result<(Self, String), Error> {
         let ready = ReadyPlugin::new(sandbox, kind, compiled);
         let text = describe(&ready)?;
-        Ok((Self::described(ready, bytes, &text)?, text))
+        Ok((Self::described(ready, bytes, &text, Vec::new())?, text))
     }
 
     /// A plugin that was asked before.
@@ -79,17 +81,23 @@ impl Plugin {
         sandbox: &Sandbox,
         bytes: (Digest, usize),
         compiled: Compiled,
-        known: &Known,
+        known: Known,
     ) -> Result<Self, Error> {
-        Self::described(ReadyPlugin::new(sandbox, known.kind, compiled), bytes, &known.description)
+        let Known { kind, description, settings } = known;
+        Self::described(ReadyPlugin::new(sandbox, kind, compiled), bytes, &description, settings)
     }
 
-    fn described(ready: ReadyPlugin, (digest, size): (Digest, usize), text: &str) -> Result<Self, Error> {
+    fn described(
+        ready: ReadyPlugin,
+        (digest, size): (Digest, usize),
+        text: &str,
+        settings: Vec<Digest>,
+    ) -> Result<Self, Error> {
         let (description, warnings) =
             Description::parse(text).map_err(|error| Error::BadDescription { message: error.to_string() })?;
         match wrong(&description, ready.kind) {
             Some(message) => Err(Error::BadDescription { message }),
-            None => Ok(Self { inner: Arc::new(Inner { ready, digest, size, description, warnings }) }),
+            None => Ok(Self { inner: Arc::new(Inner { ready, digest, size, description, warnings, settings }) }),
         }
     }
 
@@ -123,9 +131,14 @@ impl Plugin {
         &self.inner.warnings
     }
 
-    /// Lets it judge settings.
+    /// Lets it judge settings. Settings that it found nothing wrong with before are not judged again, as far as the cache
+    /// remembers.
     #[must_use]
     pub fn check_settings(&self, settings: &Json, kill: &Kill) -> Invocation<Vec<Finding>> {
+        let digest = Digest::of(settings.as_str().as_bytes());
+        if self.inner.settings.contains(&digest) {
+            return Invocation { result: Ok(Vec::new()), report: crate::Report::default() };
+        }
         let call = alone(Limits::describe(), kill.clone());
         let text = &settings.as_str().to_owned();
         let ready = &self.inner.ready;
@@ -136,7 +149,14 @@ impl Plugin {
                 executor.call_check_settings(store, text).await
             })),
         };
-        found.and_then(|found| Ok(convert::findings(found)))
+        let found = found.and_then(|found| Ok(convert::findings(found)));
+        if found.result.as_ref().is_ok_and(Vec::is_empty)
+            && let Some(cache) = &ready.sandbox.inner.cache
+        {
+            // What cannot be remembered is asked again.
+            let _ = cache.remember_settings(self.inner.digest, digest);
+        }
+        found
     }
 
     /// Lets a guard judge. Blocks the calling thread, for [`Limits::wall_time`] at the most.

@@ -32,7 +32,7 @@ pub(crate) struct Inner {
     pub(crate) executors: Executors,
     pub(crate) ticker: Ticker,
     engines: Engines,
-    cache: Option<Cache>,
+    pub(crate) cache: Option<Cache>,
     compiler: Arc<dyn Compile>,
     compatibility: String,
 }
@@ -98,7 +98,7 @@ impl Sandbox {
         let digest = Digest::of(bytes);
         let known = || {
             let (compiled, known) = self.inner.cache.as_ref()?.find(digest)?;
-            Plugin::known(self, (digest, bytes.len()), compiled, &known).ok()
+            Plugin::known(self, (digest, bytes.len()), compiled, known).ok()
         };
         if let Some(plugin) = known() {
             return Ok(plugin);
@@ -109,7 +109,7 @@ impl Sandbox {
         let (plugin, description) = Plugin::asked(self, (digest, bytes.len()), compiled.clone(), inspected.kind)?;
         if let (Some(cache), Some(code)) = (&self.inner.cache, compiled.code()) {
             // A cache that cannot be written costs time, not correctness.
-            let _ = cache.keep(digest, code, Known { kind: inspected.kind, description });
+            let _ = cache.keep(digest, code, Known { kind: inspected.kind, description, settings: Vec::new() });
         }
         // A file that is mapped when needed takes less memory than code that is held.
         Ok(known().unwrap_or(plugin))
