@@ -172,7 +172,14 @@ pub enum Event {
     /// A step is before the gate.
     StepProposed { step: StepId, index: u32, attempt: u32, step_type: String, input: Digest, description: String },
     /// Its executor said which effects it will have.
-    EffectsPreviewed { step: StepId, effects: Vec<Effect>, usage: Usage },
+    EffectsPreviewed {
+        step: StepId,
+        effects: Vec<Effect>,
+        /// What the preview asked for. Kept as a blob.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tape: Option<Digest>,
+        usage: Usage,
+    },
     /// A guard judged it, or failed to. A rewrite in its verdict took the place of the step's input, unless the guard is a
     /// monitor.
     GuardJudged {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::{
-    Action, Agent, Contents, Effect, Failure, Impact, Json, Origin, ProposedEffect, Scope, Situation, Verdict,
-};
+use fusebox_core::{Action, Agent, Effect, Failure, Impact, Json, Origin, ProposedEffect, Scope, Situation, Verdict};
 use fusebox_effects::Workspace;
 use fusebox_sandbox::{
     CallOptions, EffectHandler, Invocation, Judged, Kill, Limits, Outcome, Plugin, Replaying, Sandbox, Tape,
@@ -32,7 +30,7 @@ pub struct Harness {
     settings: Json,
     limits: Option<Limits>,
     action: Action,
-    contents: Contents,
+    situation: Situation,
 }
 
 impl Harness {
@@ -54,7 +52,11 @@ impl Harness {
                 scope: Scope::Workspace,
                 origin: Origin::Plan,
             },
-            contents: Contents::default(),
+            situation: Situation::outside_of_a_run(
+                Agent { id: "harness".to_owned(), kind: None, tier: None },
+                Origin::Plan,
+                0,
+            ),
             plugin,
         })
     }
@@ -93,10 +95,20 @@ impl Harness {
         self
     }
 
+    /// Calls it in this situation instead of none: with this plan, these earlier steps, at this time.
+    #[must_use]
+    pub fn situation(mut self, situation: Situation) -> Self {
+        let earlier = std::mem::replace(&mut self.situation, situation).contents;
+        for (_, bytes) in earlier.iter() {
+            self.situation.contents.insert(bytes.clone());
+        }
+        self
+    }
+
     /// Keeps bytes that effects refer to.
     #[must_use]
     pub fn content(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.contents.insert(bytes.into());
+        self.situation.contents.insert(bytes.into());
         self
     }
 
@@ -115,14 +127,14 @@ impl Harness {
     /// Lets a guard judge.
     #[must_use]
     pub fn check(&self, effects: &[Effect]) -> Invocation<Verdict> {
-        let judged = Judged::new(&self.action, effects, self.situation());
+        let judged = Judged::new(&self.action, effects, self.shared());
         self.plugin.check(&judged, &self.options(Limits::guard()))
     }
 
     /// Lets an impact model estimate.
     #[must_use]
     pub fn impact(&self, effects: &[Effect]) -> Invocation<Impact> {
-        let judged = Judged::new(&self.action, effects, self.situation());
+        let judged = Judged::new(&self.action, effects, self.shared());
         self.plugin.impact(&judged, &self.options(Limits::guard()))
     }
 
@@ -130,19 +142,35 @@ impl Harness {
     #[must_use]
     pub fn preview(&self, workspace: Workspace) -> Invocation<Result<Vec<ProposedEffect>, Failure>> {
         let grants = fusebox_core::policy::Grants { workspace: true, process: false, model: false };
-        let reads = Reads::new(Arc::new(workspace), grants);
+        self.preview_with(Reads::new(Arc::new(workspace), grants))
+    }
+
+    /// Lets an executor preview, whatever it asks answered by this handler.
+    #[must_use]
+    pub fn preview_with(
+        &self,
+        handler: impl EffectHandler + 'static,
+    ) -> Invocation<Result<Vec<ProposedEffect>, Failure>> {
         let options = self.options(Limits::preview());
-        pollster::block_on(self.plugin.preview(&self.action, self.situation(), Box::new(reads), &options))
+        pollster::block_on(self.plugin.preview(&self.action, self.shared(), Box::new(handler), &options))
     }
 
     /// Lets an executor carry its action out, whatever it asks answered by this handler. Needs a tokio runtime with
     /// timers.
     pub async fn execute(&self, handler: impl EffectHandler + 'static) -> Invocation<Result<Outcome, Failure>> {
         let options = self.options(Limits::executor());
-        self.plugin.execute(&self.action, self.situation(), Box::new(handler), &options).await
+        self.plugin.execute(&self.action, self.shared(), Box::new(handler), &options).await
     }
 
-    /// Runs an executor from a tape. Needs a tokio runtime with timers.
+    /// Lets an executor take an earlier step back, whatever it asks answered by this handler. Needs a tokio runtime with
+    /// timers.
+    pub async fn undo(&self, delta: &Json, handler: impl EffectHandler + 'static) -> Invocation<Result<(), Failure>> {
+        self.plugin.undo(delta, self.shared(), Box::new(handler), &self.options(Limits::executor())).await
+    }
+
+    /// Runs an executor from a tape: the same answers, the same outcome, the same call fuel. For previews and for undoing,
+    /// give a [`Replaying`] to [`preview_with`](Self::preview_with) and [`undo`](Self::undo). Needs a tokio runtime with
+    /// timers.
     pub async fn replay(&self, tape: Tape) -> Invocation<Result<Outcome, Failure>> {
         self.execute(Replaying::new(tape)).await
     }
@@ -151,10 +179,7 @@ impl Harness {
         CallOptions { settings: self.settings.clone(), limits: self.limits.unwrap_or(limits), kill: self.kill.clone() }
     }
 
-    fn situation(&self) -> Arc<Situation> {
-        let agent = Agent { id: "harness".to_owned(), kind: None, tier: None };
-        let mut situation = Situation::outside_of_a_run(agent, Origin::Plan, 0);
-        situation.contents = self.contents.clone();
-        Arc::new(situation)
+    fn shared(&self) -> Arc<Situation> {
+        Arc::new(self.situation.clone())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use crate::engines::TICK;
-use crate::state::{Invoked, State};
+use crate::state::{Invoked, MAX_PANIC_BYTES, State, cut};
 use crate::{End, Invocation, Report};
 
 /// How many times its wall time a guard may take on a machine that lets it run only now and then.
@@ -114,7 +114,7 @@ impl Metered {
 /// a register of the guest, and the whole budget is billed.
 fn classify(state: &State, error: &wasmtime::Error) -> (End, bool) {
     if let Some(end) = &state.end {
-        return (end.clone(), true);
+        return (end.clone(), error.downcast_ref::<Trap>() != Some(&Trap::Interrupt));
     }
     let trap = error.downcast_ref::<Trap>();
     if trap == Some(&Trap::OutOfFuel) {
@@ -131,6 +131,7 @@ fn classify(state: &State, error: &wasmtime::Error) -> (End, bool) {
     if root.contains("fuel allocated for hostcalls") {
         return (End::OutputTooLarge, true);
     }
-    let end = End::Trapped { message: root, panic: state.panic.clone(), last_host_call: state.last_host_call };
+    let panic = state.panic.clone().or_else(|| Some(cut(&state.wasi.as_ref()?.last_words()?, MAX_PANIC_BYTES)));
+    let end = End::Trapped { message: root, panic, last_host_call: state.last_host_call };
     (end, matches!(trap, None | Some(&Trap::UnreachableCodeReached)))
 }

@@ -13,6 +13,7 @@ use crate::bindings::{executor_world, guard_world, impact_world};
 use crate::config::{self, Allocation, POOL_SLOTS};
 use crate::kill::Engines;
 use crate::state::State;
+use crate::wasi;
 
 /// How often guests look at their kill flag and deadline.
 pub const TICK: Duration = Duration::from_millis(1);
@@ -58,6 +59,7 @@ impl Executors {
         let mut linker = Linker::new(&engine);
         executor_world::ExecutorPlugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)
             .map_err(failed)?;
+        wasi::link(&mut linker).map_err(failed)?;
         Ok(Self { engine, linker })
     }
 }

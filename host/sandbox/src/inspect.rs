@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use fusebox_core::Kind;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
-use crate::Error;
+use crate::{Error, wasi};
 
 /// Largest component, in bytes: Python guests have 18 MiB.
 pub const MAX_COMPONENT_BYTES: usize = 48 * 1024 * 1024;
@@ -156,12 +156,23 @@ fn check_import(kind: Kind, import: &str) -> Result<(), Error> {
             Err(incompatible("only executors may use it: leave it out, or make this an executor"))
         }
         Some(_) => Err(incompatible("build it against an SDK that is not newer than this host, or update the host")),
+        None if is_virtual(import) && kind == Kind::Executor => Ok(()),
+        None if is_virtual(import) => Err(incompatible(
+            "only executors get a virtual WASI: build Rust for wasm32-unknown-unknown, JavaScript with \
+             --backend-qjs-stub-wasi, Python with --stub-wasi",
+        )),
         None if import.starts_with("wasi:") => Err(incompatible(
-            "plugins get no WASI: build Rust for wasm32-unknown-unknown, JavaScript with --backend-qjs-stub-wasi, \
-             Python with --stub-wasi",
+            "no plugin gets it: executors get a virtual WASI 0.2 without network and HTTP, others none. Leave it out, or \
+             have the toolchain stub it",
         )),
         None => Err(incompatible("import nothing but fusebox:plugin")),
     }
+}
+
+/// Whether an import is of the virtual WASI that compat executors get.
+fn is_virtual(import: &str) -> bool {
+    let (interface, version) = import.split_once('@').unwrap_or((import, ""));
+    wasi::INTERFACES.contains(&interface) && version.starts_with("0.2.")
 }
 
 /// Versions fit when they are of one semver track: of 0.1, any patch.

@@ -37,6 +37,7 @@ mod ready;
 mod sandbox;
 mod state;
 mod tape;
+mod wasi;
 
 pub use compile::{Compile, CompileHere, compile};
 pub use config::WASMTIME_VERSION;

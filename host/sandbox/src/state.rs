@@ -11,6 +11,7 @@ use crate::effect_handler::{EffectHandler, HostCall, Reply, Stop};
 use crate::kill::Kill;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
+use crate::wasi::VirtualSystem;
 use crate::{End, LogLevel, LogLine, Report};
 
 /// Handles of payloads that the guest staged start here; those below were handed to it.
@@ -18,7 +19,7 @@ const STAGED: u64 = 1 << 32;
 /// Most payloads that one invocation may stage.
 const MAX_STAGED: usize = 1024;
 /// Longest panic text that is kept, in bytes.
-const MAX_PANIC_BYTES: usize = 4096;
+pub const MAX_PANIC_BYTES: usize = 4096;
 
 /// What a guest may do to the world in this call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,9 @@ pub struct State {
     staged_bytes: usize,
     handler: Option<Box<dyn EffectHandler>>,
     reach: Reach,
-    limits: Limits,
+    pub limits: Limits,
+    /// The virtual system of a compat executor, once it was used.
+    pub wasi: Option<Box<VirtualSystem>>,
     host_calls: u64,
     log: Vec<LogLine>,
     log_bytes: usize,
@@ -100,6 +103,7 @@ impl State {
             handler,
             reach,
             limits,
+            wasi: None,
             host_calls: 0,
             log: Vec::new(),
             log_bytes: 0,
@@ -217,7 +221,12 @@ impl State {
     }
 
     /// What was logged and counted.
-    pub fn into_report(self) -> Report {
+    pub fn into_report(mut self) -> Report {
+        if let Some(wasi) = self.wasi.take() {
+            let (lines, was_more) = wasi.printed();
+            lines.into_iter().for_each(|line| self.log(line.level, line.message));
+            self.log_dropped += u64::from(was_more);
+        }
         let mut report = Report { log: self.log, log_dropped: self.log_dropped, ..Report::default() };
         report.usage.host_calls = self.host_calls;
         report.usage.peak_memory = self.limiter.peak_bytes as u64;

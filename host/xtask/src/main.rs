@@ -3,6 +3,7 @@
 mod contract;
 mod fuzz;
 mod guests;
+mod languages;
 mod lock;
 mod stage;
 mod toolchain;
@@ -31,6 +32,8 @@ enum Task {
     Lock,
     /// Checks that the WIT package parses and, once it is frozen, that no released file changed.
     Contract,
+    /// Builds the example plugins in Rust, JavaScript and Python, and runs the tests that need them. Needs node and python.
+    Languages,
     /// Fuzzes what reads words of others: plans, policies, actions, paths, shell lines, models' responses, diffs.
     Fuzz {
         /// Which targets; all of them when left out.
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Task::Guests { check: true } => guests::check(&root),
         Task::Lock => lock::check(&root),
         Task::Contract => contract::check(&root),
+        Task::Languages => languages::languages(&root),
         Task::Fuzz { targets, seconds, corpus } => fuzz::fuzz(&root, &targets, seconds, corpus.as_deref()),
     }
 }

@@ -56,8 +56,8 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
         },
         (Command::Advance, Stage::Decided { decision, effects }) => Ok(follow(state, decision, effects, now_us)),
         (Command::Advance, Stage::Approved { effects }) => Ok(start(state, effects, now_us)),
-        (Command::Previewed { effects, usage }, Stage::Gate(gate)) if gate.ask() == crate::GateAsk::Preview => {
-            Ok(with_step(state, |step| vec![Event::EffectsPreviewed { step, effects, usage }]))
+        (Command::Previewed { effects, tape, usage }, Stage::Gate(gate)) if gate.ask() == crate::GateAsk::Preview => {
+            Ok(with_step(state, |step| vec![Event::EffectsPreviewed { step, effects, tape, usage }]))
         }
         (Command::Judged { answer, usage }, Stage::Gate(gate)) => match gate.ask() {
             crate::GateAsk::Judge { guard } => Ok(judged(state, guard, answer, usage)),
@@ -103,8 +103,9 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
             };
             Ok(failed.into_iter().chain(after).collect())
         }
-        (Command::Refused { message, usage }, Stage::Gate(gate)) if gate.ask() == crate::GateAsk::Preview => {
-            let previewed = with_step(state, |step| vec![Event::EffectsPreviewed { step, effects: Vec::new(), usage }]);
+        (Command::Refused { message, tape, usage }, Stage::Gate(gate)) if gate.ask() == crate::GateAsk::Preview => {
+            let effects = Vec::new();
+            let previewed = with_step(state, |step| vec![Event::EffectsPreviewed { step, effects, tape, usage }]);
             Ok(previewed
                 .into_iter()
                 .chain(skip(state, SkipReason::Denied, message, vec!["workspace".to_owned()]))

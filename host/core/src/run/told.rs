@@ -91,6 +91,8 @@ pub enum Command {
     Previewed {
         /// The effects, as the host derived them.
         effects: Vec<Effect>,
+        /// Digest of the preview's tape, if there is one.
+        tape: Option<Digest>,
         /// What the preview used.
         usage: Usage,
     },
@@ -163,6 +165,8 @@ pub enum Command {
     Refused {
         /// What was refused, and by whom.
         message: String,
+        /// Digest of the preview's tape, if there is one.
+        tape: Option<Digest>,
         /// What the preview used.
         usage: Usage,
     },

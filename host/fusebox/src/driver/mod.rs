@@ -223,14 +223,15 @@ impl Driver {
         let options = loaded.options(Limits::preview(), fuel, &self.kill);
         drop(journal);
         let reads = Reads::new(Arc::clone(&self.workspace), served.grants);
-        let handler = Box::new(reads.clone());
-        let previewed = loaded.plugin.preview(&action, Arc::clone(&situation), handler, &options).await;
+        let (recording, tape) = Recording::new(reads.clone());
+        let previewed = loaded.plugin.preview(&action, Arc::clone(&situation), Box::new(recording), &options).await;
         let usage = previewed.report.usage;
+        let tape = Some(self.journal.lock().await.blob(Bytes::from(tape.take().to_json())));
         let derived = match previewed.result {
             Ok(Ok(proposed)) => facts::derive(proposed, &self.workspace, &self.surroundings)
                 .and_then(|derived| self.can_ask_models(&derived.effects).map(|()| derived)),
             Ok(Err(failure)) => Err(failure),
-            Err(end) => return self.failed(&end, usage, None).await,
+            Err(end) => return self.failed(&end, usage, tape, Vec::new()).await,
         };
         match derived {
             Ok(mut derived) => {
@@ -242,17 +243,17 @@ impl Driver {
                 }
                 self.contents = derived.contents;
                 self.judged = None;
-                self.journal.lock().await.tell(Command::Previewed { effects: derived.effects, usage })?;
+                self.journal.lock().await.tell(Command::Previewed { effects: derived.effects, tape, usage })?;
             }
             // What a preview says of files that guards deny must not be told: the step is denied for reading them.
             Err(_) if judge::denies(&self.registry, &action, reads.effects(), situation, &self.kill) => {
-                self.journal.lock().await.tell(Command::Previewed { effects: reads.effects(), usage })?;
+                self.journal.lock().await.tell(Command::Previewed { effects: reads.effects(), tape, usage })?;
             }
             Err(Failure::Denied(message)) => {
-                self.journal.lock().await.tell(Command::Refused { message, usage })?;
+                self.journal.lock().await.tell(Command::Refused { message, tape, usage })?;
             }
             Err(failure) => {
-                self.journal.lock().await.tell(failure_command(&failure, usage, None, Vec::new()))?;
+                self.journal.lock().await.tell(failure_command(&failure, usage, tape, Vec::new()))?;
             }
         }
         Ok(())
@@ -330,7 +331,7 @@ impl Driver {
             }
             Err(end) => {
                 drop(journal);
-                return self.failed(&end, usage, Some(tape)).await;
+                return self.failed(&end, usage, Some(tape), self.changes.restores()).await;
             }
         }
         Ok(())
@@ -353,7 +354,7 @@ impl Driver {
         options
     }
 
-    async fn failed(&self, end: &End, usage: Usage, tape: Option<Digest>) -> Result<(), Error> {
+    async fn failed(&self, end: &End, usage: Usage, tape: Option<Digest>, restores: Vec<Effect>) -> Result<(), Error> {
         if self.kill.is_killed() {
             return Ok(());
         }
@@ -363,7 +364,7 @@ impl Driver {
             retry_can_help: end.retry_can_help(),
             tape,
             usage,
-            restores: if tape.is_some() { self.changes.restores() } else { Vec::new() },
+            restores,
         })?;
         Ok(())
     }

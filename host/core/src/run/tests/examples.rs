@@ -30,7 +30,7 @@ fn executing(limits: RunLimits) -> RunState {
 }
 
 fn carry_on(state: &mut RunState) {
-    tell(state, Command::Previewed { effects: vec![effect("a")], usage: usage(1) });
+    tell(state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(1) });
     tell(state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(1) });
     tell(state, Command::Advance);
     tell(state, Command::Advance);
@@ -85,7 +85,7 @@ fn killing_leaves_an_open_write_in_doubt() {
 #[test]
 fn an_approval_of_something_else_is_void() {
     let mut state = proposed(1, true, RunLimits::default());
-    tell(&mut state, Command::Previewed { effects: vec![effect("a")], usage: usage(0) });
+    tell(&mut state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
     tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
     tell(&mut state, Command::Advance);
     tell(&mut state, Command::Advance);
@@ -106,7 +106,7 @@ fn failing_with_an_open_write_leaves_it_in_doubt() {
 #[test]
 fn a_step_does_not_start_when_the_time_is_up() {
     let mut state = proposed(1, false, RunLimits { time_us: Some(10), ..RunLimits::default() });
-    tell(&mut state, Command::Previewed { effects: vec![], usage: usage(0) });
+    tell(&mut state, Command::Previewed { effects: vec![], tape: None, usage: usage(0) });
     tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
     tell(&mut state, Command::Advance);
     let events = decide(&state, Command::Advance, 10).unwrap();
@@ -157,7 +157,7 @@ fn a_plan_is_judged_before_its_first_step() {
 #[test]
 fn an_edited_action_is_a_new_one_and_judged_again() {
     let mut state = proposed(1, true, RunLimits::default());
-    tell(&mut state, Command::Previewed { effects: vec![effect("a")], usage: usage(0) });
+    tell(&mut state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
     tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
     tell(&mut state, Command::Advance);
     tell(&mut state, Command::Advance);
@@ -169,7 +169,7 @@ fn an_edited_action_is_a_new_one_and_judged_again() {
     let action = state.action().unwrap();
     assert_eq!((action.input, action.origin), (input, Origin::Person));
     // The approval of what it was before is for nothing now.
-    tell(&mut state, Command::Previewed { effects: vec![effect("a")], usage: usage(0) });
+    tell(&mut state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
     tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
     tell(&mut state, Command::Advance);
     tell(&mut state, Command::Advance);
@@ -182,7 +182,7 @@ fn an_edited_action_is_a_new_one_and_judged_again() {
 #[test]
 fn a_rewritten_action_is_what_is_approved_and_carried_out() {
     let mut state = proposed(1, false, RunLimits::default());
-    tell(&mut state, Command::Previewed { effects: vec![effect("a")], usage: usage(0) });
+    tell(&mut state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
     tell(&mut state, Command::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(0) });
     assert!(matches!(state.ask(), Ask::Preview));
     carry_on(&mut state);
@@ -194,7 +194,7 @@ fn a_kind_that_was_approved_is_not_asked_again() {
     let mut state = proposed(3, true, RunLimits::default());
     let mut asked = 0;
     for name in ["a", "b", "c"] {
-        tell(&mut state, Command::Previewed { effects: vec![effect(name)], usage: usage(0) });
+        tell(&mut state, Command::Previewed { effects: vec![effect(name)], tape: None, usage: usage(0) });
         tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
         tell(&mut state, Command::Advance);
         let events = tell(&mut state, Command::Advance);

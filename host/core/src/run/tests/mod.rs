@@ -112,7 +112,7 @@ fn any_command() -> impl Strategy<Value = Command> {
     let name = prop_oneof![Just("a"), Just("b")];
     prop_oneof![
         6 => Just(Command::Advance),
-        4 => name.clone().prop_map(|name| Command::Previewed { effects: vec![effect(name)], usage: usage(2) }),
+        4 => name.clone().prop_map(|name| Command::Previewed { effects: vec![effect(name)], tape: None, usage: usage(2) }),
         4 => any_ruling().prop_map(|ruling| Command::Judged { answer: verdict(ruling), usage: usage(3) }),
         1 => Just(Command::Judged { answer: GuardAnswer::Failed("trap".into()), usage: usage(3) }),
         1 => Just(Command::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(3) }),
@@ -139,7 +139,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => any::<bool>().prop_map(|works| Command::Restored {
             failure: (!works).then(|| Failure::Io("disk".into())),
         }),
-        1 => Just(Command::Refused { message: "no".into(), usage: usage(1) }),
+        1 => Just(Command::Refused { message: "no".into(), tape: None, usage: usage(1) }),
         1 => Just(kill()),
     ]
 }

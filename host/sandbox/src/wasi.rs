@@ -1,0 +1,346 @@
+//! The *compat* profile: a virtual WASI 0.2 for executors whose toolchain cannot do without it. There are no files, no
+//! network, no arguments and no environment in it. Time is that of the proposal and moves on only while the guest sleeps;
+//! random numbers follow from run and step; what is printed is captured. All of it is the same on every run.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use fusebox_core::{Digest, Situation};
+use tokio::io::AsyncWrite;
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView as _};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamResult, subscribe};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_io::bindings::wasi::io;
+
+use crate::End;
+use crate::state::State;
+use crate::{LogLevel, LogLine};
+
+/// Most handles of one invocation.
+const MAX_HANDLES: usize = 1000;
+/// Most random bytes of one call.
+const MAX_RANDOM_BYTES: u64 = 64 * 1024;
+/// How many bytes a guest may print at once.
+const PRINT_BYTES: usize = 64 * 1024;
+/// What the system clocks count in.
+const RESOLUTION_NS: u64 = 1000;
+
+/// Interfaces that compat executors may import, of any version 0.2.
+pub const INTERFACES: [&str; 20] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+];
+
+/// The virtual system of one invocation.
+pub struct VirtualSystem {
+    ctx: WasiCtx,
+    table: ResourceTable,
+    printed: Printed,
+    seed: Digest,
+    /// Random numbers drawn so far, in blocks.
+    drawn: u64,
+    /// Nanoseconds since 1970 at the proposal.
+    started: u64,
+    /// Nanoseconds slept since.
+    slept: u64,
+}
+
+impl VirtualSystem {
+    pub fn new(situation: &Situation, log_bytes: usize) -> Self {
+        let printed = Printed::new(log_bytes);
+        let mut ctx = WasiCtx::builder();
+        ctx.stdout(printed.stream(LogLevel::Info)).stderr(printed.stream(LogLevel::Warn));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let started = situation.proposed_at.saturating_mul(1000);
+        Self { ctx: ctx.build(), table, printed, seed: seed(situation), drawn: 0, started, slept: 0 }
+    }
+
+    /// What was printed, as lines of a log, and whether there was more.
+    pub fn printed(&self) -> (Vec<LogLine>, bool) {
+        (self.printed.lines(), self.printed.pages().dropped > 0)
+    }
+
+    /// The end of what was printed as an error: where programs say why they gave up.
+    pub fn last_words(&self) -> Option<String> {
+        let lines = self.printed.lines().into_iter();
+        let said: Vec<String> = lines.filter(|line| line.level == LogLevel::Warn).map(|line| line.message).collect();
+        (!said.is_empty()).then(|| said.join("\n"))
+    }
+
+    fn random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        if len > MAX_RANDOM_BYTES {
+            wasmtime::bail!("more than {MAX_RANDOM_BYTES} random bytes at once");
+        }
+        let len = usize::try_from(len)?;
+        let mut bytes = Vec::with_capacity(len + 32);
+        while bytes.len() < len {
+            let mut block = self.seed.as_bytes().to_vec();
+            block.extend(self.drawn.to_le_bytes());
+            self.drawn += 1;
+            bytes.extend(Digest::of(&block).as_bytes());
+        }
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+
+    fn random_number(&mut self) -> wasmtime::Result<u64> {
+        let bytes = self.random_bytes(8)?;
+        Ok(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+}
+
+/// The same for preview, execution and undoing of a step, so that what was approved is what is done.
+fn seed(situation: &Situation) -> Digest {
+    let run = situation.run.as_ref().map(ToString::to_string).unwrap_or_default();
+    let step = situation.position.as_ref().map(|position| position.step.to_string()).unwrap_or_default();
+    fusebox_core::DigestBuilder::new("fusebox compat random").part(run.as_bytes()).part(step.as_bytes()).finish()
+}
+
+/// Gives a linker what compat executors may use.
+pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let l = linker;
+    io::error::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
+    io::poll::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
+    io::streams::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
+    cli::environment::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::exit::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_input::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_output::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    cli::terminal_stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
+    filesystem::preopens::add_to_linker::<State, WasiFilesystem>(l, State::filesystem)?;
+    filesystem::types::add_to_linker::<State, WasiFilesystem>(l, State::filesystem)?;
+    clocks::wall_clock::add_to_linker::<State, System>(l, State::system)?;
+    clocks::monotonic_clock::add_to_linker::<State, System>(l, State::system)?;
+    random::random::add_to_linker::<State, System>(l, State::system)?;
+    random::insecure::add_to_linker::<State, System>(l, State::system)?;
+    random::insecure_seed::add_to_linker::<State, System>(l, State::system)
+}
+
+struct Table;
+
+impl HasData for Table {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+struct System;
+
+impl HasData for System {
+    type Data<'a> = &'a mut VirtualSystem;
+}
+
+impl State {
+    /// Counts a call, and gives what answers it. Whoever calls too often is stopped at its next loop or call: calls of this
+    /// kind cannot fail by themselves.
+    fn system(&mut self) -> &mut VirtualSystem {
+        // What the guest asked of the contract matters more for whoever looks for a fault.
+        let last = self.last_host_call;
+        let counted = self.count("wasi");
+        self.last_host_call = last;
+        if counted.is_err() {
+            self.end = Some(End::HostCallLimit);
+            self.deadline = std::time::Instant::now();
+        }
+        self.wasi.get_or_insert_with(|| Box::new(VirtualSystem::new(&self.situation, self.limits.log_bytes)))
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let VirtualSystem { ctx, table, .. } = self.system();
+        WasiCtxView { ctx, table }
+    }
+}
+
+impl clocks::wall_clock::Host for VirtualSystem {
+    fn now(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
+        Ok(datetime(self.started.saturating_add(self.slept)))
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
+        Ok(datetime(RESOLUTION_NS))
+    }
+}
+
+fn datetime(nanoseconds: u64) -> clocks::wall_clock::Datetime {
+    const SECOND: u64 = 1_000_000_000;
+    let below = u32::try_from(nanoseconds % SECOND).unwrap_or_default();
+    clocks::wall_clock::Datetime { seconds: nanoseconds / SECOND, nanoseconds: below }
+}
+
+impl clocks::monotonic_clock::Host for VirtualSystem {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.slept)
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(RESOLUTION_NS)
+    }
+
+    fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.subscribe_duration(when.saturating_sub(self.slept))
+    }
+
+    /// Nobody waits: time moves on instead.
+    fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.slept = self.slept.saturating_add(duration);
+        let ready = self.table.push(Ready)?;
+        subscribe(&mut self.table, ready)
+    }
+}
+
+/// Something that nobody has to wait for.
+struct Ready;
+
+#[async_trait::async_trait]
+impl Pollable for Ready {
+    async fn ready(&mut self) {}
+}
+
+impl random::random::Host for VirtualSystem {
+    fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        self.random_bytes(len)
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        self.random_number()
+    }
+}
+
+impl random::insecure::Host for VirtualSystem {
+    fn get_insecure_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        self.random_bytes(len)
+    }
+
+    fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
+        self.random_number()
+    }
+}
+
+impl random::insecure_seed::Host for VirtualSystem {
+    fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
+        Ok((self.random_number()?, self.random_number()?))
+    }
+}
+
+/// What a guest printed.
+#[derive(Clone)]
+struct Printed {
+    pages: Arc<Mutex<Pages>>,
+    max_bytes: usize,
+}
+
+#[derive(Default)]
+struct Pages {
+    text: Vec<(LogLevel, Vec<u8>)>,
+    kept: usize,
+    dropped: usize,
+}
+
+impl Printed {
+    fn new(max_bytes: usize) -> Self {
+        Self { pages: Arc::default(), max_bytes }
+    }
+
+    fn stream(&self, level: LogLevel) -> PrintStream {
+        PrintStream { printed: self.clone(), level }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what fits, and counts the rest.
+    fn push(&self, level: LogLevel, bytes: &[u8]) {
+        let mut pages = self.pages();
+        let fits = bytes.len().min(self.max_bytes.saturating_sub(pages.kept));
+        let (now, rest) = bytes.split_at(fits);
+        pages.kept += fits;
+        pages.dropped = pages.dropped.saturating_add(rest.len());
+        match pages.text.last_mut() {
+            Some((last, bytes)) if *last == level => bytes.extend(now),
+            _ if now.is_empty() => {}
+            _ => pages.text.push((level, now.to_vec())),
+        }
+    }
+
+    fn lines(&self) -> Vec<LogLine> {
+        let pages = self.pages();
+        let lines = pages.text.iter().flat_map(|(level, bytes)| {
+            let text = String::from_utf8_lossy(bytes);
+            text.lines().map(|line| LogLine { level: *level, message: line.to_owned() }).collect::<Vec<_>>()
+        });
+        lines.collect()
+    }
+}
+
+/// A stream that is always ready: what does not fit is counted, not refused.
+#[derive(Clone)]
+struct PrintStream {
+    printed: Printed,
+    level: LogLevel,
+}
+
+impl IsTerminal for PrintStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for PrintStream {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Only WASI 0.3 asks for this one, which nobody gets.
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for PrintStream {
+    async fn ready(&mut self) {}
+}
+
+#[async_trait::async_trait]
+impl OutputStream for PrintStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.printed.push(self.level, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(PRINT_BYTES)
+    }
+}

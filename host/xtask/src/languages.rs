@@ -1,0 +1,101 @@
+//! Building plugins in other languages, and for the stock WASI target, as their authors would.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+
+/// Interfaces that a JavaScript plugin may import; the bundler leaves them alone.
+const INTERFACES: [&str; 8] = ["types", "context", "log", "payloads", "workspace", "process", "model", "progress"];
+/// The kinds that are built in each language, with the file that holds them.
+const KINDS: [&str; 2] = ["guard", "executor"];
+
+/// Builds all of them into `target/languages/` and runs the tests that need them.
+pub fn languages(root: &Path) -> anyhow::Result<()> {
+    let out = root.join("target/languages");
+    fs::create_dir_all(&out)?;
+    rust(root, &out)?;
+    javascript(root, &out)?;
+    python(root, &out)?;
+    let mut tests = Command::new(env!("CARGO"));
+    tests.args(["test", "-p", "fusebox-tests", "--test", "languages", "--", "--ignored"]).current_dir(root);
+    run(&mut tests)
+}
+
+fn rust(root: &Path, out: &Path) -> anyhow::Result<()> {
+    let examples = root.join("examples/plugins/rust");
+    let build = |folder: &Path, target: &str| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--release", "--locked", "--target", target]).current_dir(folder);
+        cargo.arg("--target-dir").arg(out.join("cargo"));
+        run(&mut cargo)
+    };
+    let take = |target: &str, built: &str, name: &str| -> anyhow::Result<()> {
+        let built = out.join(format!("cargo/{target}/release/{built}.wasm"));
+        fs::copy(&built, out.join(format!("{name}.wasm"))).with_context(|| format!("no {}", built.display()))?;
+        Ok(())
+    };
+    for (target, language) in [("wasm32-unknown-unknown", "rust"), ("wasm32-wasip2", "wasi")] {
+        build(&examples, target)?;
+        take(target, "endings", &format!("{language}-guard"))?;
+        take(target, "sort_lines", &format!("{language}-executor"))?;
+    }
+    build(&root.join("tests/guests/wasi-probe"), "wasm32-wasip2")?;
+    take("wasm32-wasip2", "wasi_probe", "wasi-probe")
+}
+
+fn javascript(root: &Path, out: &Path) -> anyhow::Result<()> {
+    let (tools, sources) = (out.join("javascript"), root.join("examples/plugins/javascript"));
+    fs::create_dir_all(&tools)?;
+    let (wanted, installed) = (sources.join("package.json"), tools.join("package.json"));
+    if !tools.join("node_modules").is_dir() || fs::read(&installed).ok() != Some(fs::read(&wanted)?) {
+        fs::copy(&wanted, &installed)?;
+        run(Command::new("npm").args(["install", "--no-audit", "--no-fund", "--no-package-lock"]).current_dir(&tools))?;
+    }
+    let tool = |name: &str| Command::new(tools.join("node_modules/.bin").join(name));
+    let external = INTERFACES.map(|interface| format!("fusebox:plugin/{interface}")).join(",");
+    for kind in KINDS {
+        let bundle = tools.join(format!("{kind}.js"));
+        let source = sources.join(format!("{kind}.js"));
+        run(tool("rolldown").arg(source).args(["-e", &external, "-f", "esm", "-o"]).arg(&bundle))?;
+        run(tool("jco")
+            .arg("componentize")
+            .arg(&bundle)
+            .arg("-w")
+            .arg(root.join("wit"))
+            .args(["-n", &format!("{kind}-plugin"), "--backend", "quickjs"])
+            .args(["--backend-qjs-disable-async", "--backend-qjs-stub-wasi", "-o"])
+            .arg(out.join(format!("javascript-{kind}.wasm"))))?;
+    }
+    Ok(())
+}
+
+fn python(root: &Path, out: &Path) -> anyhow::Result<()> {
+    let (tools, sources) = (out.join("python"), root.join("examples/plugins/python"));
+    let tool: PathBuf = tools.join("bin/componentize-py");
+    if !tool.is_file() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&tools))?;
+    }
+    run(Command::new(tools.join("bin/pip"))
+        .args(["install", "--quiet", "--disable-pip-version-check", "-r"])
+        .arg(sources.join("requirements.txt")))?;
+    for kind in KINDS {
+        run(Command::new(&tool)
+            .arg("-d")
+            .arg(root.join("wit"))
+            .args(["-w", &format!("{kind}-plugin"), "componentize", "--stub-wasi", "-p"])
+            .arg(&sources)
+            .arg("-p")
+            .arg(root.join("guest-sdk/python"))
+            .args([kind, "-o"])
+            .arg(out.join(format!("python-{kind}.wasm"))))?;
+    }
+    Ok(())
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    ensure!(status.success(), "{} failed", command.get_program().display());
+    Ok(())
+}
