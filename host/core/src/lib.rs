@@ -31,6 +31,7 @@ pub mod error;
 pub mod event;
 pub mod failure;
 pub mod gate;
+pub mod history;
 pub mod id;
 pub mod impact;
 pub mod json;

@@ -3,26 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use crate::history::History;
 use crate::ledger::Line;
-use crate::run::StepState;
 use crate::{Agent, BudgetKind, Contents, Json, Origin, Plan, RunId, StepId};
-
-/// A step that ended earlier in a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HistoryEntry {
-    /// Position of the event that ended it.
-    pub seq: u64,
-    /// The step.
-    pub step: StepId,
-    /// Its type.
-    pub step_type: String,
-    /// How it ended.
-    pub state: StepState,
-    /// What happened, in one line.
-    pub summary: String,
-}
 
 /// Where an action stands in its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +56,7 @@ pub struct Situation {
     /// All budgets.
     pub budgets: Vec<(BudgetKind, Line)>,
     /// Steps that ended.
-    pub history: Arc<Vec<HistoryEntry>>,
+    pub history: History,
     /// Outputs of steps that completed.
     pub outputs: Arc<dyn StepOutputs>,
     /// Bytes that the judged effects refer to.
@@ -93,7 +76,7 @@ impl Situation {
             proposed_at,
             position: None,
             budgets: Vec::new(),
-            history: Arc::default(),
+            history: History::default(),
             outputs: Arc::new(NoOutputs),
             contents: Contents::default(),
         }

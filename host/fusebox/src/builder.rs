@@ -204,6 +204,7 @@ impl HostBuilder {
             registry: Arc::new(registry),
             checks: self.checks,
             check_chain: StdMutex::new(Chain::new(new_run_id()?)),
+            never_killed: sandbox.kill_flag(),
             sandbox,
             store,
             home,

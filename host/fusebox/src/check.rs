@@ -181,8 +181,8 @@ impl Host {
         let judged = Judged::new(action, &derived.effects, Arc::new(situation));
         gate.previewed(derived.effects);
         let mut revise = |input: &Json| self.revised(proposal, input, now);
-        let kill = self.sandbox.kill_flag();
-        let (decision, _) = judge::through(&self.registry, &mut gate, judged, u64::MAX, &kill, &mut revise);
+        let kill = &self.never_killed;
+        let (decision, _) = judge::through(&self.registry, &mut gate, judged, u64::MAX, kill, &mut revise);
         let decision = decision.ok_or_else(|| no_preview(&action.step_type, "the gate did not decide"))?;
         if self.checks == RecordChecks::Durable {
             self.record(proposal, gate.effects(), &decision, now)?;
@@ -236,7 +236,7 @@ impl Host {
             return Err(no_preview(&action.step_type, "nobody serves it"));
         };
         let reads = Reads::new(Arc::new(self.workspace_of(proposal)?), served.grants);
-        let options = loaded.options(Limits::preview(), u64::MAX, &self.sandbox.kill_flag());
+        let options = loaded.options(Limits::preview(), u64::MAX, &self.never_killed);
         let situation = Arc::new(situation.clone());
         let preview = loaded.plugin.preview(action, Arc::clone(&situation), Box::new(reads.clone()), &options);
         // A preview waits for nothing but its own handler, so it needs no runtime.

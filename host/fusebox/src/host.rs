@@ -13,7 +13,7 @@ use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{Contents, Digest, Plan, RunId, RunLimits, RunState, WorkspacePath, json};
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, Workspace, copy_folder};
-use fusebox_sandbox::Sandbox;
+use fusebox_sandbox::{Kill, Sandbox};
 use fusebox_store::EventLog;
 use tokio::sync::{Mutex, mpsc};
 
@@ -32,6 +32,8 @@ use crate::run::{Killer, Run, RunOptions};
 /// Plugins under a policy, with a log. It has two threads of its own: one writes the log, one ends guests in time.
 pub struct Host {
     pub(crate) sandbox: Sandbox,
+    /// For checks, which nobody kills: they have tight limits.
+    pub(crate) never_killed: Kill,
     pub(crate) registry: Arc<Registry>,
     pub(crate) policy: Arc<fusebox_core::Policy>,
     pub(crate) policy_digest: Digest,

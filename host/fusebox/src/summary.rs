@@ -64,13 +64,13 @@ impl Summary {
         events: u64,
     ) -> Self {
         let spent = |kind| state.ledger().line(kind).spent;
-        let said: HashMap<&StepId, &String> =
-            state.history().iter().map(|entry| (&entry.step, &entry.summary)).collect();
+        let said = state.history().after(0, usize::MAX, |entry| (entry.step.clone(), entry.summary.clone()));
+        let said: HashMap<StepId, String> = said.into_iter().collect();
         let steps = state.setup().plan.steps.iter().zip(state.steps()).map(|(step, progress)| StepSummary {
             step: step.id.clone(),
             step_type: step.step_type.clone(),
             state: progress.state,
-            summary: said.get(&step.id).map(|summary| (*summary).clone()).unwrap_or_default(),
+            summary: said.get(&step.id).cloned().unwrap_or_default(),
             stopped_by: progress.stopped_by.clone(),
         });
         Self {

@@ -1,9 +1,10 @@
 //! Between core types and those of the contract.
 
+use fusebox_core::history::HistoryEntry;
 use fusebox_core::json::MAX_INTEGER;
 use fusebox_core::ledger::Line;
 use fusebox_core::run::StepState;
-use fusebox_core::situation::{HistoryEntry, Position};
+use fusebox_core::situation::Position;
 use fusebox_core::verdict::MAX_FINDING_BYTES;
 use fusebox_core::{
     Action, Agent, BudgetKind, Digest, Effect, Failure, Finding, Json, Origin, Plan, ProposedEffect, Ruling, RunLimits,

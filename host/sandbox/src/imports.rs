@@ -78,10 +78,7 @@ impl context::Host for State {
 
     fn history(&mut self, after: u64, max: u32) -> wasmtime::Result<Vec<wit::HistoryEntry>> {
         self.count("context.history")?;
-        let history = &self.situation.history;
-        let start = history.partition_point(|entry| entry.seq <= after);
-        let wanted = history.get(start..).unwrap_or_default();
-        Ok(wanted.iter().take(max.min(MAX_HISTORY) as usize).map(convert::history_entry).collect())
+        Ok(self.situation.history.after(after, max.min(MAX_HISTORY) as usize, convert::history_entry))
     }
 
     fn step_output(&mut self, step: String) -> wasmtime::Result<Option<String>> {

@@ -163,10 +163,7 @@ impl Plugin {
     #[must_use]
     pub fn check(&self, judged: &Judged, options: &CallOptions) -> Invocation<Verdict> {
         let call = self.inner.judging(judged, options);
-        self.inner
-            .ready
-            .guard(call, |guard, store| guard.call_check(store, &judged.action, &judged.effects))
-            .and_then(convert::verdict)
+        self.inner.ready.check(call, &judged.action, &judged.effects).and_then(convert::verdict)
     }
 
     /// Lets a guard judge a whole plan. Blocks the calling thread, for [`Limits::wall_time`] at the most.

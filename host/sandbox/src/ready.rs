@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use fusebox_core::Kind;
-use wasmtime::component::Component;
+use wasmtime::component::{Component, ComponentExportIndex, TypedFunc};
 use wasmtime::{AsContextMut as _, Engine};
 
 use crate::bindings::executor_world::ExecutorPluginPre;
@@ -13,6 +13,7 @@ use crate::bindings::guard_world::GuardPluginPre;
 use crate::bindings::guard_world::exports::fusebox::plugin::guard::Guest as GuardGuest;
 use crate::bindings::impact_world::ImpactPluginPre;
 use crate::bindings::impact_world::exports::fusebox::plugin::impact::Guest as ImpactGuest;
+use crate::bindings::wit;
 use crate::cache::Compiled;
 use crate::call::{Metered, Slice};
 use crate::engines::Shard;
@@ -32,10 +33,19 @@ pub struct ReadyPlugin {
 
 /// The plugin, its imports linked, per engine.
 enum Ready {
-    Guard(Linked<GuardPluginPre<State>>),
+    Guard(Linked<ReadyGuard>),
     Impact(Linked<ImpactPluginPre<State>>),
     Executor(Linked<ExecutorPluginPre<State>>),
 }
+
+/// A guard, with the function that is called for every action found beforehand.
+struct ReadyGuard {
+    pre: GuardPluginPre<State>,
+    check: ComponentExportIndex,
+}
+
+/// Arguments and result of a guard's `check`.
+type Check<'a> = TypedFunc<(&'a wit::Action, &'a [wit::Effect]), (wit::Verdict,)>;
 
 /// The plugin, loaded and linked once in each place, when it is first called there.
 struct Linked<T> {
@@ -67,7 +77,7 @@ impl ReadyPlugin {
     /// Links it where this thread would call it, so that what does not fit is told as such.
     pub fn check_fit(&self) -> Result<(), Error> {
         match &self.ready {
-            Ready::Guard(ready) => self.linked(ready, guard_pre).map(|_| ()),
+            Ready::Guard(ready) => self.linked(ready, ready_guard).map(|_| ()),
             Ready::Impact(ready) => self.linked(ready, impact_pre).map(|_| ()),
             Ready::Executor(ready) => self.linked_executor(ready).map(|_| ()),
         }
@@ -99,10 +109,23 @@ impl ReadyPlugin {
         call: impl FnOnce(&GuardGuest, StoreMut<'_>) -> wasmtime::Result<T>,
     ) -> Invocation<T> {
         let Ready::Guard(ready) = &self.ready else { return not_that_kind() };
-        self.pooled(ready, guard_pre, invoked, |pre, metered| {
-            let instance = pre.instantiate(&mut metered.store)?;
+        self.pooled(ready, ready_guard, invoked, |guard, metered| {
+            let instance = guard.pre.instantiate(&mut metered.store)?;
             metered.instantiated();
             call(instance.fusebox_plugin_guard(), metered.store.as_context_mut())
+        })
+    }
+
+    /// Lets a guard judge in a fresh instance, on this thread. Of its functions only this one is looked up: it is called
+    /// for every action.
+    pub fn check(&self, invoked: Invoked, action: &wit::Action, effects: &[wit::Effect]) -> Invocation<wit::Verdict> {
+        let Ready::Guard(ready) = &self.ready else { return not_that_kind() };
+        self.pooled(ready, ready_guard, invoked, |guard, metered| {
+            let instance = guard.pre.instance_pre().instantiate(&mut metered.store)?;
+            let check: Check<'_> = instance.get_typed_func(&mut metered.store, &guard.check)?;
+            metered.instantiated();
+            let (verdict,) = check.call(&mut metered.store, (action, effects))?;
+            Ok(verdict)
         })
     }
 
@@ -209,8 +232,12 @@ fn incompatible(kind: Kind, error: &wasmtime::Error) -> Error {
     }
 }
 
-fn guard_pre(shard: &Shard, component: &Component) -> wasmtime::Result<GuardPluginPre<State>> {
-    GuardPluginPre::new(shard.guards.instantiate_pre(component)?)
+fn ready_guard(shard: &Shard, component: &Component) -> wasmtime::Result<ReadyGuard> {
+    let pre = GuardPluginPre::new(shard.guards.instantiate_pre(component)?)?;
+    let guard = component.get_export_index(None, "fusebox:plugin/guard@0.1.0");
+    let check = guard.and_then(|guard| component.get_export_index(Some(&guard), "check"));
+    let check = check.ok_or_else(|| wasmtime::format_err!("no exported function `check`"))?;
+    Ok(ReadyGuard { pre, check })
 }
 
 fn impact_pre(shard: &Shard, component: &Component) -> wasmtime::Result<ImpactPluginPre<State>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::state::{Execution, Open, Phase, RunState, Stage, StepState};
 use crate::event::{AllowedBy, Event, Judgement, Usage};
 use crate::gate::GuardAnswer;
-use crate::situation::HistoryEntry;
+use crate::history::HistoryEntry;
 use crate::{Amounts, ApprovalAnswer, ApprovalKind, BudgetKind, Gate, Origin, Verdict};
 
 impl RunState {
@@ -248,7 +248,7 @@ impl RunState {
                 state,
                 summary: summary.to_owned(),
             };
-            Arc::make_mut(&mut self.history).push(entry);
+            self.history.push(entry);
         }
         self.stage = Stage::Idle;
         self.cursor += 1;

@@ -11,7 +11,8 @@ use super::told::Ask;
 use crate::approval::Bound;
 use crate::event::RunEnd;
 use crate::gate::{GateAsk, GateSetup, MayRewrite, Reason};
-use crate::situation::{HistoryEntry, Position};
+use crate::history::History;
+use crate::situation::Position;
 use crate::{
     Action, Amounts, ApprovalKind, Binding, BudgetKind, Decision, Digest, Effect, Finding, Gate, Json, Ledger, Origin,
     Plan, Policy, Ruling, RunId, RunLimits, Step,
@@ -168,7 +169,7 @@ pub struct RunState {
     pub(super) stage: Stage,
     pub(super) limits: RunLimits,
     pub(super) ledger: Ledger,
-    pub(super) history: Arc<Vec<HistoryEntry>>,
+    pub(super) history: History,
     pub(super) started_us: Option<u64>,
     pub(super) proposed_us: u64,
     pub(super) seq: u64,
@@ -191,7 +192,7 @@ impl RunState {
             stage: Stage::Idle,
             limits: setup.limits.clone(),
             ledger: Ledger::new(&setup.limits),
-            history: Arc::default(),
+            history: History::default(),
             started_us: None,
             proposed_us: 0,
             seq: 0,
@@ -257,7 +258,7 @@ impl RunState {
 
     /// Steps that ended, oldest first.
     #[must_use]
-    pub fn history(&self) -> &Arc<Vec<HistoryEntry>> {
+    pub fn history(&self) -> &History {
         &self.history
     }
 

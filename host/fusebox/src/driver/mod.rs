@@ -196,7 +196,7 @@ impl Driver {
             proposed_at: state.proposed_us(),
             position: state.position(),
             budgets: state.ledger().lines().collect(),
-            history: Arc::clone(state.history()),
+            history: state.history().clone(),
             outputs: Arc::clone(&self.outputs) as Arc<dyn StepOutputs>,
             contents: self.contents.clone(),
         })
