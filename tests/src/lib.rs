@@ -124,6 +124,12 @@ pub fn impact(number: &str) -> Vec<u8> {
 /// An executor that previews no effect at all and whose `execute` begins with this body.
 #[must_use]
 pub fn executor(imports: &str, execute: &str) -> Vec<u8> {
+    executor_that_says(&description("executor"), imports, execute)
+}
+
+/// As [`executor`], describing itself like this.
+#[must_use]
+pub fn executor_that_says(describe: &str, imports: &str, execute: &str) -> Vec<u8> {
     let params = "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)";
     let functions = format!(
         r#"(func (export "fusebox:plugin/executor@0.1.0#preview") {params} (result i32) (i32.const 1024))
@@ -134,7 +140,7 @@ pub fn executor(imports: &str, execute: &str) -> Vec<u8> {
              (i32.store (i32.const 1032) (i32.const 2))
              (i32.const 1024))"#
     );
-    guest("executor-plugin", "executor", &description("executor"), imports, &functions)
+    guest("executor-plugin", "executor", describe, imports, &functions)
 }
 
 /// A guard whose code takes a compiler long: one function with hundreds of thousands of values that all live to its end.

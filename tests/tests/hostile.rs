@@ -266,3 +266,217 @@ fn a_guest_sees_nothing_of_another_call() {
         assert!(harness.check(&[]).result.is_ok());
     }
 }
+
+#[test]
+fn a_table_bomb_meets_its_limit() {
+    let import = "(table $bomb 1 funcref)";
+    let body = "(loop (drop (table.grow $bomb (ref.null func) (i32.const 5000))) (br 0)) unreachable";
+    let (end, _) = end_of(&guard_with(import, body));
+    assert_eq!(end, End::MemoryLimit);
+    // More than one table may have is refused before anything is compiled, or when the instance is made.
+    let bytes = guard_with("(table $bomb 10000000 funcref)", "(i32.const 16)");
+    let error = refusal(&bytes);
+    assert!(matches!(error, Error::Compile { .. }) && error.to_string().contains("table"), "{error}");
+}
+
+#[test]
+fn a_huge_list_is_not_taken() {
+    // A million findings, each of them zero: the list lies in memory that is really there.
+    let body = "(drop (memory.grow (i32.const 900)))
+        (i32.store (i32.const 20) (i32.const 131072)) (i32.store (i32.const 24) (i32.const 1000000)) (i32.const 16)";
+    let (end, _) = end_of(&guard(body));
+    assert_eq!(end, End::OutputTooLarge);
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_a_trap() {
+    let body = "(i32.store8 (i32.const 3000) (i32.const 0xff))
+        (call $emit (i32.const 2) (i32.const 3000) (i32.const 1)) (i32.const 16)";
+    let (end, _) = end_of(&guard_with(LOG, body));
+    assert!(matches!(&end, End::Trapped { message, .. } if message.contains("utf-8")), "{end:?}");
+    let described = refusal(&guard_that_says("\u{0}", "", "(i32.const 16)"));
+    assert!(matches!(described, Error::BadDescription { .. }));
+}
+
+/// A guard in which one function of the canonical ABI is replaced.
+fn with_function(name: &str, function: &str) -> Vec<u8> {
+    let params = "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)";
+    let realloc = if name == "cabi_realloc" { "" } else { REALLOC };
+    module(
+        "guard-plugin",
+        &format!(
+            r#"(module (memory (export "memory") 2) (global $heap (mut i32) (i32.const 65536)) {realloc}
+            (func (export "{name}") {function})
+            (func (export "fusebox:plugin/guard@0.1.0#describe") (result i32)
+                (i32.store (i32.const 16) (i32.const 4096)) (i32.store (i32.const 20) (i32.const {len})) (i32.const 16))
+            (func (export "fusebox:plugin/guard@0.1.0#check-settings") (param i32 i32) (result i32) (i32.const 1024))
+            (func (export "fusebox:plugin/guard@0.1.0#check-plan") {params} (result i32) (i32.const 1024))
+            (func (export "fusebox:plugin/guard@0.1.0#check") {params} (result i32) (i32.const 1024))
+            (data (i32.const 4096) "{text}"))"#,
+            len = description("guard").len(),
+            text = description("guard").replace('"', "\\\""),
+        ),
+    )
+}
+
+const REALLOC: &str = r#"(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.set $heap (i32.add (global.get $heap) (i32.add (local.get 3) (i32.const 16))))
+    (i32.and (i32.sub (global.get $heap) (local.get 3)) (i32.const -16)))"#;
+
+#[test]
+fn traps_and_lies_in_realloc_end_the_call() {
+    for (function, said) in [
+        ("(param i32 i32 i32 i32) (result i32) unreachable", "unreachable"),
+        ("(param i32 i32 i32 i32) (result i32) (i32.const -16)", "realloc"),
+        ("(param i32 i32 i32 i32) (result i32) (i32.const 17)", ""),
+        ("(param i32 i32 i32 i32) (result i32) (loop (br 0)) unreachable", "fuel"),
+    ] {
+        let (end, _) = end_of(&with_function("cabi_realloc", function));
+        assert!(matches!(end, End::Trapped { .. } | End::OutOfFuel) && end.to_string().contains(said), "{end:?}");
+    }
+}
+
+#[test]
+fn a_trap_after_the_result_is_a_failure_all_the_same() {
+    let name = "cabi_post_fusebox:plugin/guard@0.1.0#check";
+    let (end, _) = end_of(&with_function(name, "(param i32) unreachable"));
+    assert!(matches!(end, End::Trapped { .. }), "{end:?}");
+    let (end, report) = end_of(&with_function(name, "(param i32) (loop (br 0))"));
+    assert_eq!(end, End::OutOfFuel);
+    assert_eq!(report.usage.call_fuel, Limits::guard().call_fuel);
+    let honest = harness(&with_function(name, "(param i32)")).check(&[]);
+    assert!(honest.result.is_ok());
+}
+
+#[test]
+fn a_description_of_ten_megabytes_is_not_taken() {
+    let bytes = module(
+        "guard-plugin",
+        r#"(module (memory (export "memory") 200)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))
+            (func (export "fusebox:plugin/guard@0.1.0#describe") (result i32)
+                (i32.store (i32.const 0) (i32.const 16)) (i32.store (i32.const 4) (i32.const 10000000)) (i32.const 0))
+            (func (export "fusebox:plugin/guard@0.1.0#check-settings") (param i32 i32) (result i32) unreachable)
+            (func (export "fusebox:plugin/guard@0.1.0#check-plan")
+                (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)
+            (func (export "fusebox:plugin/guard@0.1.0#check")
+                (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable))"#,
+    );
+    assert!(matches!(refusal(&bytes), Error::Describe { end: End::OutputTooLarge }));
+}
+
+/// A guard as a component around which others can be built.
+fn nested(around: &str) -> Vec<u8> {
+    let inner = wit_component::ComponentEncoder::default().module(&guard("(i32.const 16)")).unwrap().encode().unwrap();
+    let inner = wasmprinter::print_bytes(inner).unwrap();
+    let inner = inner.trim_start().strip_prefix("(component").unwrap();
+    // It imports the contract's types and nothing else; whoever is around it imports them, too.
+    let (import, _) = inner.split_at(inner.find("(import ").unwrap());
+    let (_, line) = inner.split_at(import.len());
+    let import = format!("{import}{}", line.lines().next().unwrap());
+    wat::parse_str(format!(
+        r#"(component {import} {around}
+            (component $inner {inner}
+            (instance $guard (instantiate $inner (with "fusebox:plugin/types@0.1.0" (instance 0))))
+            (export "fusebox:plugin/guard@0.1.0" (instance $guard "fusebox:plugin/guard@0.1.0")))"#
+    ))
+    .unwrap()
+}
+
+#[test]
+fn instances_and_memories_inside_of_one_component_count_together() {
+    let with = |around: &str| Sandbox::new(None).unwrap().load(&nested(around));
+    with("").unwrap();
+    let few = "(core module $m (memory 10)) (core instance (instantiate $m)) (core instance (instantiate $m))";
+    assert!(with(few).is_ok());
+    // Each of them would be allowed alone.
+    let memories = format!("(core module $m (memory 500)) {}", "(core instance (instantiate $m))".repeat(3));
+    let instances = format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(300));
+    let tables = format!("(core module $m (table 30000 funcref)) {}", "(core instance (instantiate $m))".repeat(3));
+    for (what, around) in [("memories", memories), ("instances", instances), ("tables", tables)] {
+        let error = with(&around).unwrap_err();
+        let ends = matches!(&error, Error::Describe { end: End::MemoryLimit | End::Trapped { .. } });
+        assert!(ends || matches!(error, Error::Compile { .. }), "{what}: {error}");
+    }
+    let start = "(core module $m (func $loop (loop (br 0))) (start $loop)) (core instance (instantiate $m))";
+    assert!(matches!(with(start), Err(Error::Describe { end: End::OutOfFuel })), "a start function is metered, too");
+    // Fuel for setting up is no fuel for the call.
+    let harness = harness(&nested(few));
+    assert!(harness.check(&[]).report.usage.call_fuel < 1000);
+}
+
+#[test]
+fn a_component_that_is_cut_anywhere_is_refused() {
+    let sandbox = Sandbox::new(None).unwrap();
+    let component =
+        wit_component::ComponentEncoder::default().module(&guard("(i32.const 16)")).unwrap().encode().unwrap();
+    assert!(sandbox.load(&component).is_ok());
+    // At every boundary of a section, and one byte beside it; and everywhere, for good measure.
+    let mut at: Vec<usize> = (0..component.len()).step_by(7).collect();
+    for payload in wasmparser::Parser::new(0).parse_all(&component) {
+        if let Some((_, range)) = payload.unwrap().as_section() {
+            at.extend([range.start.saturating_sub(1), range.start, range.start + 1, range.end - 1, range.end]);
+        }
+    }
+    // Behind the last export, there are only names for people.
+    let sections = wasmparser::Parser::new(0).parse_all(&component).map(Result::unwrap);
+    let last = sections.filter_map(|payload| match payload {
+        wasmparser::Payload::ComponentExportSection(section) => Some(section.range().end),
+        _ => None,
+    });
+    let last = last.max().unwrap();
+    for len in at.into_iter().filter(|len| *len < last) {
+        match sandbox.load(&component[..len]) {
+            // What is left is a component, but one that exports nothing or another thing.
+            Err(Error::Invalid { .. } | Error::NoKind { .. } | Error::Incompatible { .. }) => {}
+            other => panic!("cut at {len}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_hoard_of_payloads_meets_its_limit() {
+    let import = r#"(import "fusebox:plugin/payloads@0.1.0" "begin" (func $begin (param i32)))"#;
+    // Fails where a payload was begun when 2000 were begun: the contract's own limit is 1024.
+    let body = "(local $n i32)
+        (loop (call $begin (i32.const 3000)) (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if 0 (i32.lt_u (local.get $n) (i32.const 2000))))
+        (if (i32.eqz (i32.load8_u (i32.const 3000))) (then unreachable))";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let called = runtime.block_on(harness(&executor(import, body)).replay(fusebox::sandbox::Tape::default()));
+    assert!(called.result.unwrap().is_ok(), "more of them are refused by value");
+    assert_eq!(called.report.usage.host_calls, 2000);
+}
+
+#[test]
+fn schemas_that_fetch_recurse_or_backtrack_do_no_harm() {
+    let place = tempfile::tempdir().unwrap();
+    let build = |schema: &str| {
+        let says = description("executor").replace(r#""input_schema":{}"#, &format!(r#""input_schema":{schema}"#));
+        std::fs::write(place.path().join("hostile.wasm"), fusebox_tests::executor_that_says(&says, "", "")).unwrap();
+        let policy = place.path().join("policy.toml");
+        std::fs::write(&policy, "[executors.hostile]\npath = 'hostile.wasm'").unwrap();
+        let builder = fusebox::Host::builder().home(place.path().join("home")).policy_file(policy);
+        builder.compile_in(fusebox::CompilePlace::Here).build()
+    };
+    for schema in [
+        r#"{"$ref":"http://127.0.0.1:1/schema"}"#,
+        r#"{"$ref":"file:///etc/passwd"}"#,
+        r##"{"$ref":"#"}"##,
+        r##"{"$defs":{"a":{"anyOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/a"}]}},"$ref":"#/$defs/a"}"##,
+        r#"{"$id":"http://127.0.0.1:1/","$ref":"x"}"#,
+        r#"{"pattern":"(a{1000}){1000}"}"#,
+        r#"{"type":7}"#,
+    ] {
+        let error = build(schema).err().unwrap_or_else(|| panic!("{schema}"));
+        assert!(error.to_string().contains("schema"), "{schema}: {error}");
+    }
+    let host = build(r#"{"properties":{"a":{"pattern":"^(a+)+$"}}}"#).unwrap();
+    let plan = format!(
+        r#"{{"goal":"g","agent":{{"id":"a"}},"steps":[{{"step_type":"hostile","input":{{"a":"{}!"}}}}]}}"#,
+        "a".repeat(50_000)
+    );
+    let started = Instant::now();
+    assert!(host.check_plan(&fusebox::Plan::parse(plan.as_bytes()).unwrap()).is_err());
+    assert!(started.elapsed() < Duration::from_secs(10), "patterns are linear");
+}

@@ -37,6 +37,7 @@ mod linux {
     pub fn main() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(starts());
+        first_verdict();
         let place = Place::new();
         println!("\n{:<52} {:>9} {:>9} {:>9}", "from the kill to the end of everything", "p50", "p99", "worst");
         for what in ["a guest that spins", "a process that sleeps", "a model that does not answer"] {
@@ -46,6 +47,37 @@ mod linux {
             let mut other = place.kills_from_elsewhere(&plan, what);
             row(&format!("{what}, asked in another process"), &mut other);
         }
+    }
+
+    /// From the start of the program to its answer about one action, with all bundled plugins and a warm cache; beside a
+    /// start that does nothing.
+    fn first_verdict() {
+        let place = tempfile::tempdir().unwrap();
+        let action = place.path().join("action.json");
+        let input = json!({ "path": "src/main.rs" });
+        let asked = json!({ "agent": { "id": "bench" }, "step_type": "editor.write", "input": input,
+            "effects": [{ "effect": "write", "path": "src/main.rs", "content": "x".repeat(450) }] });
+        std::fs::write(&action, asked.to_string()).unwrap();
+        std::fs::write(place.path().join("policy.toml"), "[step_types.\"editor.write\"]\nneeds_approval = false\n")
+            .unwrap();
+        let run = |arguments: &[&str]| {
+            let mut fusebox = Command::new(LAUNCHER);
+            fusebox.args(arguments).current_dir(place.path()).env("FUSEBOX_HOME", place.path().join("home"));
+            let started = Instant::now();
+            let output = fusebox.env_remove("FUSEBOX_POLICY").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            started.elapsed()
+        };
+        let check = ["check", "action.json", "--policy", "policy.toml", "--workspace", "."];
+        let mut times = [Vec::new(), Vec::new()];
+        run(&check);
+        for _ in 0..STARTS {
+            times[0].push(run(&["--version"]));
+            times[1].push(run(&check));
+        }
+        println!("\n{:<52} {:>9} {:>9} {:>9}", "from the start to the end of the program", "p50", "p99", "worst");
+        row("fusebox --version", &mut times[0]);
+        row("fusebox check, warm cache, decision durable", &mut times[1]);
     }
 
     async fn starts() {

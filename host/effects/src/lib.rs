@@ -23,6 +23,7 @@ pub mod gateway;
 pub mod launcher;
 mod process;
 mod program;
+mod schema;
 mod workspace;
 
 pub use copy::copy_folder;
@@ -31,4 +32,5 @@ pub use process::{
     Confinement, ConfinementSetup, Held, Holds, Output, ProcessExit, ProcessSpec, Protected, Way, run_process,
 };
 pub use program::{Environment, resolve_program};
+pub use schema::validator as schema_validator;
 pub use workspace::{Entry, EntryKind, FileState, MAX_ENTRIES, MAX_FILE_BYTES, MAX_SLICE_BYTES, Metadata, Workspace};

@@ -197,10 +197,14 @@ impl Registry {
 
 impl Served {
     fn new(executor: &str, step_type: &StepType, grants: Grants) -> Result<Self, Error> {
-        let validator = jsonschema::validator_for(&step_type.input_schema).map_err(|error| Error::PluginMisplaced {
-            name: executor.to_owned(),
-            message: format!("the input schema of {} is no JSON Schema: {error}", step_type.name),
-        })?;
+        let checked = |what: &str, schema| {
+            fusebox_effects::schema_validator(schema).map_err(|wrong| Error::PluginMisplaced {
+                name: executor.to_owned(),
+                message: format!("the {what} schema of {} {wrong}", step_type.name),
+            })
+        };
+        let validator = checked("input", &step_type.input_schema)?;
+        checked("output", &step_type.output_schema)?;
         Ok(Self { executor: executor.to_owned(), step_type: step_type.clone(), grants, validator })
     }
 

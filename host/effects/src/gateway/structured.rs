@@ -2,17 +2,10 @@
 
 use fusebox_core::json::canonical;
 use fusebox_core::{Failure, Json};
-use jsonschema::{PatternOptions, Validator};
-use serde_json::Value;
+use jsonschema::Validator;
 
-/// Largest schema, in bytes.
-const MAX_SCHEMA_BYTES: usize = 64 * 1024;
-/// Largest compiled pattern of a schema, in bytes. The engine is linear in the text.
-const MAX_PATTERN_BYTES: usize = 1024 * 1024;
-/// Most parts of a schema, those that it refers to counted each time: checking an answer takes time in proportion.
-const MAX_PARTS: usize = 20_000;
-/// How deep a schema may refer to parts of itself, one inside of another.
-const MAX_REFERENCES: usize = 32;
+use crate::schema;
+
 /// Largest answer that is parsed, in bytes.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Most bytes of an answer that go back to be mended.
@@ -31,14 +24,7 @@ impl Schema {
     /// Compiles a schema. Nothing is fetched: it may refer to itself only.
     pub fn new(schema: &Json) -> Result<Self, Failure> {
         let wrong = |message: String| Failure::InvalidInput(format!("the schema of the answer {message}"));
-        if schema.as_str().len() > MAX_SCHEMA_BYTES {
-            return Err(wrong(format!("is larger than {MAX_SCHEMA_BYTES} bytes")));
-        }
-        let mut left = MAX_PARTS;
-        measure(schema.value(), schema.value(), 0, &mut left).map_err(|what| wrong(what.to_owned()))?;
-        let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES);
-        let validator = jsonschema::options().with_pattern_options(patterns).build(schema.value());
-        Ok(Self { validator: validator.map_err(|error| wrong(format!("is no JSON Schema: {error}")))? })
+        Ok(Self { validator: schema::validator(schema.value()).map_err(wrong)? })
     }
 
     /// The JSON of an answer, or what is wrong with it.
@@ -48,30 +34,6 @@ impl Schema {
         let complaint = self.validator.iter_errors(json.value()).next();
         let complaint = complaint.map(|error| format!("at {:?}: {error}", error.instance_path().to_string()));
         complaint.map_or(Ok(json), Err)
-    }
-}
-
-/// Refuses schemas that never end or that take exponential time, which references alone can bring about.
-fn measure(part: &Value, root: &Value, references: usize, left: &mut usize) -> Result<(), &'static str> {
-    *left = left.checked_sub(1).ok_or("has too many parts, counting those that it refers to each time")?;
-    match part {
-        Value::Array(items) => items.iter().try_for_each(|item| measure(item, root, references, left)),
-        Value::Object(map) => {
-            let moves = ["$id", "id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor"];
-            if moves.iter().any(|key| map.get(*key).is_some_and(Value::is_string)) {
-                return Err("may refer to its own parts by `$ref` and a JSON Pointer only");
-            }
-            if let Some(Value::String(reference)) = map.get("$ref") {
-                let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
-                let target = target.ok_or("refers to something that is no part of it")?;
-                if references == MAX_REFERENCES {
-                    return Err("refers to itself, or through too many of its parts");
-                }
-                measure(target, root, references + 1, left)?;
-            }
-            map.values().try_for_each(|value| measure(value, root, references, left))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -114,6 +76,7 @@ pub fn names_schema(prompt: &str, schema: &Json) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::MAX_SCHEMA_BYTES;
 
     fn schema(text: &str) -> Result<Schema, Failure> {
         Schema::new(&Json::parse("schema", text.as_bytes(), 1 << 20).unwrap())
