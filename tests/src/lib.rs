@@ -130,12 +130,22 @@ pub fn executor(imports: &str, execute: &str) -> Vec<u8> {
 /// As [`executor`], describing itself like this.
 #[must_use]
 pub fn executor_that_says(describe: &str, imports: &str, execute: &str) -> Vec<u8> {
+    executor_of(describe, imports, "", execute)
+}
+
+/// As [`executor`], with local variables.
+#[must_use]
+pub fn executor_with(imports: &str, locals: &str, execute: &str) -> Vec<u8> {
+    executor_of(&description("executor"), imports, locals, execute)
+}
+
+fn executor_of(describe: &str, imports: &str, locals: &str, execute: &str) -> Vec<u8> {
     let params = "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)";
     let functions = format!(
         r#"(func (export "fusebox:plugin/executor@0.1.0#preview") {params} (result i32) (i32.const 1024))
            (func (export "fusebox:plugin/executor@0.1.0#undo") (param i32 i32) (result i32) (i32.const 1024))
            (func (export "fusebox:plugin/executor@0.1.0#execute") {params} (result i32)
-             {execute}
+             {locals} {execute}
              (i32.store (i32.const 1028) (i32.const 2048))
              (i32.store (i32.const 1032) (i32.const 2))
              (i32.const 1024))"#

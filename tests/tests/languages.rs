@@ -2,18 +2,18 @@
 //! builds them and runs these tests.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
+mod memory;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use fusebox::sandbox::{
-    EffectHandler, End, EntryKind, Error, HandlerFuture, HostAnswer, HostCall, Limits, PathMetadata, Recording,
-    Replaying, Sandbox,
-};
+use fusebox::sandbox::{End, Error, Limits, Recording, Replaying, Sandbox};
 use fusebox::{Effect, Harness};
 use fusebox_core::{Digest, Failure, Json, ProposedEffect, Severity, Situation};
 use fusebox_tests::root;
 use serde_json::Value;
+
+use memory::Files;
 
 const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
 
@@ -105,46 +105,6 @@ fn guards_in_all_languages_judge_their_settings() {
         for bad in table["bad_settings"].as_array().unwrap() {
             assert!(judge(bad).iter().any(|finding| finding.severity == Severity::Error), "{language}: {bad}");
         }
-    }
-}
-
-/// A workspace in memory.
-#[derive(Debug, Clone, Default)]
-struct Files(std::sync::Arc<std::sync::Mutex<BTreeMap<String, Vec<u8>>>>);
-
-impl Files {
-    fn with(name: &str, content: &str) -> Self {
-        let files = Self::default();
-        files.0.lock().unwrap().insert(name.to_owned(), content.as_bytes().to_vec());
-        files
-    }
-
-    fn get(&self, name: &str) -> String {
-        String::from_utf8(self.0.lock().unwrap()[name].clone()).unwrap()
-    }
-}
-
-impl EffectHandler for Files {
-    fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
-        let mut files = self.0.lock().unwrap();
-        let reply = match call {
-            HostCall::Stat { path } => Ok(HostAnswer::Metadata(
-                files.get(&path).map(|file| PathMetadata { kind: EntryKind::File, size: file.len() as u64 }),
-            )),
-            HostCall::Read { path, offset, len } => files
-                .get(&path)
-                .map(|file| {
-                    let start = usize::try_from(offset).unwrap().min(file.len());
-                    HostAnswer::Bytes(file[start..(start + len as usize).min(file.len())].to_vec())
-                })
-                .ok_or(Failure::NotFound(path)),
-            HostCall::Write { path, content, .. } => {
-                files.insert(path, content.to_vec());
-                Ok(HostAnswer::Done)
-            }
-            other => Err(Failure::Denied(other.name().to_owned())),
-        };
-        Box::pin(std::future::ready(Ok(reply)))
     }
 }
 

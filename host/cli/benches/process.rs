@@ -53,6 +53,7 @@ mod linux {
     /// start that does nothing.
     fn first_verdict() {
         let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("workspace")).unwrap();
         let action = place.path().join("action.json");
         let input = json!({ "path": "src/main.rs" });
         let asked = json!({ "agent": { "id": "bench" }, "step_type": "editor.write", "input": input,
@@ -68,7 +69,7 @@ mod linux {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             started.elapsed()
         };
-        let check = ["check", "action.json", "--policy", "policy.toml", "--workspace", "."];
+        let check = ["check", "action.json", "--policy", "policy.toml", "--workspace", "workspace"];
         let mut times = [Vec::new(), Vec::new()];
         run(&check);
         for _ in 0..STARTS {

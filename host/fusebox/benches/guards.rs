@@ -24,7 +24,12 @@ const ROUNDS: usize = 9;
 const DECISIONS: usize = 1_000_000;
 
 fn main() {
+    let idle = tempfile::Builder::new().suffix(".wasm").tempfile().unwrap();
+    let module =
+        wit_component::ComponentEncoder::default().module(&fusebox_tests::guard("(i32.const 16)")).unwrap().encode();
+    std::fs::write(idle.path(), module.unwrap()).unwrap();
     let guards = [
+        ("WAT that abstains at once", idle.path().to_owned(), 1000),
         ("Rust (protected-paths)", component("plugins/dist/protected-paths"), 1000),
         ("Rust (the example)", component("target/languages/rust-guard"), 1000),
         ("JavaScript (the example)", component("target/languages/javascript-guard"), 200),
@@ -90,8 +95,8 @@ fn fuel() {
         ("read_file", r#"{"path":"main.rs"}"#),
         ("edit_file", r#"{"path":"main.rs","find":"main","replace":"start"}"#),
         ("run_command", r#"{"argv":["true"]}"#),
-        ("analyze", r#"{"question":"why?","files":["main.rs"]}"#),
-        ("summarize", r#"{"files":["main.rs"]}"#),
+        ("analyze", r#"{"instruction":"why?","files":["main.rs"]}"#),
+        ("summarize", r#"{"instruction":"all","files":["main.rs"]}"#),
     ];
     for (name, input) in inputs {
         let harness = Harness::bundled(name).unwrap();

@@ -24,17 +24,27 @@ const TABLE_ELEMENTS: usize = 50_000;
 /// Largest bookkeeping of one instance, in bytes.
 const INSTANCE_BYTES: usize = 8 * 1024 * 1024;
 
-/// How instances are allocated. Compiled code is the same for both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where instances get their memory from. Compiled code is the same for both, and so is the fuel of a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Allocation {
-    /// From a pool of mapped memory, for short calls.
+    /// From a pool that stays mapped: at most 64 at once, for short calls.
     Pooled,
-    /// When needed, for calls that wait.
+    /// From the system, when needed: for calls that wait.
+    #[default]
     OnDemand,
 }
 
 /// An engine. Deterministic as far as an engine can be: NaN bits are canonical, no threads, no relaxed SIMD.
 pub fn engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
+    engine_with(allocation, false)
+}
+
+/// An engine for executors, which wait.
+pub fn waiting_engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
+    engine_with(allocation, true)
+}
+
+fn engine_with(allocation: Allocation, switches: bool) -> Result<Engine, wasmtime::Error> {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -57,19 +67,19 @@ pub fn engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
         .generate_address_map(false)
         .native_unwind_info(false);
     if allocation == Allocation::Pooled {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(switches)));
     }
     Engine::new(&config)
 }
 
-fn pool() -> PoolingAllocationConfig {
+fn pool(switches: bool) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(POOL_SLOTS)
         .total_core_instances(POOL_SLOTS * 40)
         .total_memories(POOL_SLOTS * 3)
         .total_tables(POOL_SLOTS * 4)
-        // Whoever is called here never waits, so there is no stack to switch to.
-        .total_stacks(0)
+        // Stacks to switch to while executors wait; guards never do.
+        .total_stacks(if switches { POOL_SLOTS } else { 0 })
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(8)
         .max_tables_per_component(40)

@@ -53,8 +53,8 @@ impl Shard {
 }
 
 impl Executors {
-    pub fn new(engines: &Engines) -> Result<Self, Error> {
-        let engine = config::engine(Allocation::OnDemand).map_err(failed)?;
+    pub fn new(engines: &Engines, allocation: Allocation) -> Result<Self, Error> {
+        let engine = config::waiting_engine(allocation).map_err(failed)?;
         engines.add(&engine);
         let mut linker = Linker::new(&engine);
         executor_world::ExecutorPlugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)

@@ -40,7 +40,7 @@ mod tape;
 mod wasi;
 
 pub use compile::{Compile, CompileHere, compile};
-pub use config::WASMTIME_VERSION;
+pub use config::{Allocation, WASMTIME_VERSION};
 pub use effect_handler::{
     EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, ModelCompletion, PathMetadata,
     ProcessEnd, Reply, Stop,

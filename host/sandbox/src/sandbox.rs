@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::Error;
 use crate::cache::{Cache, Compiled, Known};
 use crate::compile::{self, Compile, CompileHere};
-use crate::config;
+use crate::config::{self, Allocation};
 use crate::engines::{Executors, Shard, Ticker};
 use crate::inspect::inspect;
 use crate::kill::{Engines, Kill};
@@ -54,7 +54,7 @@ impl Sandbox {
 
     fn set_up(setup: SandboxSetup) -> Result<Self, Error> {
         let engines = Engines::default();
-        let executors = Executors::new(&engines)?;
+        let executors = Executors::new(&engines, setup.executors)?;
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let compatibility = config::compatibility(&executors.engine);
         let cache = match setup.cache {
@@ -165,12 +165,19 @@ pub struct SandboxSetup {
     pub cache_bytes: u64,
     /// Compiles what did not come with the host.
     pub compiler: Arc<dyn Compile>,
+    /// Where executors get their memory from.
+    pub executors: Allocation,
 }
 
 impl Default for SandboxSetup {
     /// Compiles here, keeps nothing; where a folder is given, at most 1 GiB.
     fn default() -> Self {
-        Self { cache: None, cache_bytes: MAX_CACHE_BYTES, compiler: Arc::new(CompileHere) }
+        Self {
+            cache: None,
+            cache_bytes: MAX_CACHE_BYTES,
+            compiler: Arc::new(CompileHere),
+            executors: Allocation::OnDemand,
+        }
     }
 }
 

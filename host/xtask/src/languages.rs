@@ -33,8 +33,11 @@ fn rust(root: &Path, out: &Path) -> anyhow::Result<()> {
     };
     let take = |target: &str, built: &str, name: &str| -> anyhow::Result<()> {
         let built = out.join(format!("cargo/{target}/release/{built}.wasm"));
-        fs::copy(&built, out.join(format!("{name}.wasm"))).with_context(|| format!("no {}", built.display()))?;
-        Ok(())
+        let bytes = fs::read(&built).with_context(|| format!("no {}", built.display()))?;
+        // The host takes core modules as they are; other tools want components.
+        let is_component = wit_component::ComponentEncoder::default().module(&bytes).is_err();
+        let bytes = if is_component { bytes } else { encode(&bytes)? };
+        fs::write(out.join(format!("{name}.wasm")), bytes).context("the component cannot be kept")
     };
     for (target, language) in [("wasm32-unknown-unknown", "rust"), ("wasm32-wasip2", "wasi")] {
         build(&examples, target)?;
@@ -43,6 +46,10 @@ fn rust(root: &Path, out: &Path) -> anyhow::Result<()> {
     }
     build(&root.join("tests/guests/wasi-probe"), "wasm32-wasip2")?;
     take("wasm32-wasip2", "wasi_probe", "wasi-probe")
+}
+
+fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+    Ok(wit_component::ComponentEncoder::default().validate(true).module(module)?.encode()?)
 }
 
 fn javascript(root: &Path, out: &Path) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Builds the guests and checks what CI checks. Run as `cargo xtask`.
 
 mod contract;
+mod emulate;
 mod fuzz;
 mod guests;
 mod languages;
@@ -34,6 +35,8 @@ enum Task {
     Contract,
     /// Builds the example plugins in Rust, JavaScript and Python, and runs the tests that need them. Needs node and python.
     Languages,
+    /// Runs the kept tapes of executors on other processors, emulated by qemu-user.
+    Emulate,
     /// Fuzzes what reads words of others: plans, policies, actions, paths, shell lines, models' responses, diffs.
     Fuzz {
         /// Which targets; all of them when left out.
@@ -58,6 +61,7 @@ fn main() -> anyhow::Result<()> {
         Task::Lock => lock::check(&root),
         Task::Contract => contract::check(&root),
         Task::Languages => languages::languages(&root),
+        Task::Emulate => emulate::emulate(&root),
         Task::Fuzz { targets, seconds, corpus } => fuzz::fuzz(&root, &targets, seconds, corpus.as_deref()),
     }
 }

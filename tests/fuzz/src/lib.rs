@@ -13,6 +13,7 @@
 // The binary's and the guard's own modules: neither is a library.
 #[path = "../../../host/cli/src/effects_view.rs"]
 mod effects_view;
+mod guests;
 #[path = "../../../plugins/command-policy/src/shell.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "the guard uses all of it")]
 mod shell;
@@ -31,7 +32,7 @@ use fusebox_effects::gateway::{ResponseForm, read_response};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 10] = [
     ("plan", plan),
     ("policy", policy),
     ("action", action),
@@ -39,6 +40,9 @@ pub const TARGETS: [Target; 7] = [
     ("shell", shell_line),
     ("response", response),
     ("diff", diff),
+    ("component", guests::component),
+    ("verdict", guests::verdict),
+    ("host_calls", guests::host_calls),
 ];
 
 /// The target with this name.

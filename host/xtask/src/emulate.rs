@@ -1,0 +1,32 @@
+//! Running the kept tapes on other processors, emulated: the fuel of a call must not depend on the machine.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+
+/// QEMU's emulator of programs.
+const EMULATOR: &str = "qemu-x86_64-static";
+/// An old processor and a newer one; both lack what the builder's may have, so that the compiler makes other code.
+const PROCESSORS: [&str; 2] = ["core2duo", "Skylake-Client"];
+
+pub fn emulate(root: &Path) -> anyhow::Result<()> {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["test", "-p", "fusebox-tests", "--test", "tapes", "--no-run", "--message-format", "json"]);
+    let built = build.current_dir(root).output().context("cannot start cargo")?;
+    ensure!(built.status.success(), "building the test failed: {}", String::from_utf8_lossy(&built.stderr));
+    let messages = String::from_utf8_lossy(&built.stdout).into_owned();
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let program = messages.filter_map(|message| message.get("executable")?.as_str().map(str::to_owned)).last();
+    let program = program.context("cargo built no test")?;
+    for processor in PROCESSORS {
+        println!("the kept tapes on an emulated {processor}");
+        let mut emulator = Command::new(EMULATOR);
+        // Features that the emulator lacks are told once for each thread otherwise.
+        emulator.args(["-cpu", processor, &program, "kept_tapes", "--nocapture"]).stderr(std::process::Stdio::null());
+        let status = emulator.current_dir(root).status().with_context(|| format!("{EMULATOR} cannot be started"))?;
+        ensure!(status.success(), "the tapes do not hold on {processor}; run {EMULATOR} -cpu {processor} {program}");
+    }
+    Ok(())
+}
