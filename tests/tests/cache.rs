@@ -217,3 +217,28 @@ fn settings_that_were_found_right_are_not_judged_again() {
     assert!(fuel("{\"other\":1}") > 0);
     assert_eq!(fuel("{\"other\":1}"), 0);
 }
+
+#[test]
+fn code_of_a_plugin_that_came_with_the_host_is_checked_before_it_first_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let bytes: &'static [u8] = guard("(i32.const 16)").leak();
+    let settings = |text: &str| fusebox_core::Json::parse("the settings", text.as_bytes(), 100).unwrap();
+    let call = |sandbox: &Sandbox, plugin: &fusebox_sandbox::Plugin, text: &str| {
+        plugin.check_settings(&settings(text), &sandbox.kill_flag()).result
+    };
+    let load = || {
+        let sandbox = Sandbox::new(Some(&cache)).unwrap();
+        let plugin = sandbox.load_bundled(bytes).unwrap();
+        (sandbox, plugin)
+    };
+    let (sandbox, plugin) = load();
+    assert!(call(&sandbox, &plugin, "{}").is_ok());
+    let code = files(&cache, "cwasm").remove(0);
+    let good = fs::read(&code).unwrap();
+    for broken in [vec![0; good.len()], good[..good.len() / 2].to_vec(), Vec::new()] {
+        fs::write(&code, broken).unwrap();
+        let (sandbox, plugin) = load();
+        assert!(call(&sandbox, &plugin, "{\"other\":1}").is_ok(), "it was compiled again instead");
+    }
+}

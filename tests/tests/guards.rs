@@ -85,3 +85,15 @@ fn fuel_is_as_the_documentation_states() {
     });
     assert!(!is_locked || table == stated, "docs/guards.md is out of date: make it again with UPDATE_FUEL=1\n{table}");
 }
+
+#[test]
+fn schemas_of_bundled_executors_are_schemas() {
+    for name in ["analyze", "edit_file", "read_file", "run_command", "summarize"] {
+        let harness = Harness::bundled(name).unwrap();
+        for step_type in &harness.plugin().description().step_types {
+            for schema in [&step_type.input_schema, &step_type.output_schema] {
+                assert!(fusebox_effects::schema_validator(schema).is_ok(), "{name}: {}", step_type.name);
+            }
+        }
+    }
+}

@@ -20,6 +20,9 @@ use crate::{Error, bundled};
 /// Largest settings of one plugin, in bytes.
 const MAX_SETTINGS_BYTES: usize = 256 * 1024;
 
+/// Source of a plugin that comes with the host.
+const BUNDLED: &str = "bundled";
+
 /// A plugin with its settings.
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -143,7 +146,7 @@ impl Registry {
             })?;
             digests.insert(name.clone(), plugin.plugin.digest());
             for step_type in &plugin.plugin.description().step_types {
-                let served = Served::new(name, step_type, executor.grants)?;
+                let served = Served::new(name, &plugin, step_type, executor.grants)?;
                 if let Some(other) = step_types.insert(step_type.name.clone(), served) {
                     let (step_type, one) = (step_type.name.clone(), other.executor);
                     return Err(Error::DuplicateStepType { step_type, one, other: name.clone() });
@@ -196,7 +199,7 @@ impl Registry {
 }
 
 impl Served {
-    fn new(executor: &str, step_type: &StepType, grants: Grants) -> Result<Self, Error> {
+    fn new(executor: &str, loaded: &Loaded, step_type: &StepType, grants: Grants) -> Result<Self, Error> {
         let checked = |what: &str, schema| {
             fusebox_effects::schema_validator(schema).map_err(|wrong| Error::PluginMisplaced {
                 name: executor.to_owned(),
@@ -204,7 +207,10 @@ impl Served {
             })
         };
         let validator = checked("input", &step_type.input_schema)?;
-        checked("output", &step_type.output_schema)?;
+        // That those of bundled plugins are schemas is tested, not found out at each start.
+        if loaded.source != BUNDLED {
+            checked("output", &step_type.output_schema)?;
+        }
         Ok(Self { executor: executor.to_owned(), step_type: step_type.clone(), grants, validator })
     }
 
@@ -263,14 +269,14 @@ struct Asked<'a> {
 fn load_plugin(sandbox: &Sandbox, kill: &Kill, folder: Option<&Path>, asked: Asked<'_>) -> Result<Loaded, Error> {
     let Asked { name, plugin: plugin_name, path, kind, settings, limits } = asked;
     let misplaced = |message: String| Error::PluginMisplaced { name: name.to_owned(), message };
-    let (bytes, source) = match path {
+    let (loaded, source) = match path {
         Some(_) if bundled::component(name).or(bundled::component(plugin_name)).is_some() => {
             return Err(misplaced("its name is that of a bundled plugin; give it another one".to_owned()));
         }
         Some(path) => {
             let path = folder.map_or_else(|| path.into(), |folder| folder.join(path));
             let bytes = read_file("the plugin", &path, MAX_COMPONENT_BYTES)?;
-            (std::borrow::Cow::Owned(bytes), path.display().to_string())
+            (sandbox.load(&bytes), path.display().to_string())
         }
         None => {
             let unknown = || Error::UnknownPlugin {
@@ -278,12 +284,8 @@ fn load_plugin(sandbox: &Sandbox, kill: &Kill, folder: Option<&Path>, asked: Ask
                 bundled: bundled::names().collect::<Vec<_>>().join(", "),
                 suggestion: suggestion(plugin_name, bundled::names()),
             };
-            (std::borrow::Cow::Borrowed(bundled::component(plugin_name).ok_or_else(unknown)?), "bundled".to_owned())
+            (sandbox.load_bundled(bundled::component(plugin_name).ok_or_else(unknown)?), BUNDLED.to_owned())
         }
-    };
-    let loaded = match path {
-        Some(_) => sandbox.load(&bytes),
-        None => sandbox.load_bundled(&bytes),
     };
     let plugin = loaded.map_err(|source| Error::PluginRefused { name: name.to_owned(), source })?;
     if plugin.kind() != kind {

@@ -11,7 +11,7 @@ mod folder;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use fusebox_core::{Digest, Kind};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -21,7 +21,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use self::folder::KEY_BYTES;
-use crate::{Error, WASMTIME_VERSION};
+use crate::inspect::inspect;
+use crate::{Error, WASMTIME_VERSION, compile};
 
 /// Largest compiled component, in bytes: Python guests have 38 MiB.
 pub const MAX_CODE_BYTES: u64 = 512 * 1024 * 1024;
@@ -39,8 +40,34 @@ pub struct Compiled(Code);
 #[derive(Clone)]
 enum Code {
     Memory(Arc<[u8]>),
-    /// A file whose content was checked. Mapped into memory when an engine loads it.
-    File(Arc<File>, PathBuf),
+    /// Mapped into memory when an engine loads it.
+    File(Arc<Kept>),
+}
+
+/// A file that is checked once, before it is first loaded.
+struct Kept {
+    file: File,
+    path: PathBuf,
+    digest: Digest,
+    /// What it was compiled from, where that is always there.
+    component: Option<&'static [u8]>,
+    /// Nothing when the file is what it should be, else the code made again.
+    checked: OnceLock<Result<Option<Arc<[u8]>>, String>>,
+}
+
+impl Kept {
+    fn check(&self, engine: &Engine) -> Result<Option<&[u8]>, Error> {
+        let checked = self.checked.get_or_init(|| {
+            if digest(&self.file).is_ok_and(|found| found == self.digest) {
+                return Ok(None);
+            }
+            let component = self.component.ok_or("its compiled code was changed by somebody")?;
+            let code = inspect(component).and_then(|found| compile::precompile(engine, &found.component));
+            Ok(Some(code.map_err(|error| error.to_string())?.into()))
+        });
+        let failed = |message: &String| Error::Compile { message: message.clone() };
+        checked.as_ref().map(Option::as_deref).map_err(failed)
+    }
 }
 
 impl Compiled {
@@ -53,18 +80,22 @@ impl Compiled {
     pub fn code(&self) -> Option<&[u8]> {
         match &self.0 {
             Code::Memory(code) => Some(code),
-            Code::File(..) => None,
+            Code::File(_) => None,
         }
     }
 
     /// Loads it into an engine.
     pub fn load(&self, engine: &Engine) -> Result<Component, Error> {
-        let component = match &self.0 {
+        let in_memory = match &self.0 {
+            Code::Memory(code) => Ok(&**code),
+            Code::File(kept) => kept.check(engine)?.ok_or(kept),
+        };
+        let component = match in_memory {
             // SAFETY: the bytes were made by `precompile_component` of this host, here or in a process of its own.
-            Code::Memory(code) => unsafe { Component::deserialize(engine, code) },
+            Ok(code) => unsafe { Component::deserialize(engine, code) },
             // SAFETY: the same, by an earlier process of the same user. The file was opened once, checked against a seal
             // that only this user could make, and is never written to again: others replace it by a new one.
-            Code::File(file, path) => unsafe { Component::deserialize_file(engine, folder::reopened(file, path)) },
+            Err(kept) => unsafe { Component::deserialize_file(engine, folder::reopened(&kept.file, &kept.path)) },
         };
         component.map_err(|error| Error::Compile { message: format!("{error:#}") })
     }
@@ -111,16 +142,22 @@ impl Cache {
         Ok(Self { folder, key, compatibility, max_bytes })
     }
 
-    /// What the folder has of a component. Nothing when it is not there, or not what it should be.
-    pub fn find(&self, component: Digest) -> Option<(Compiled, Known)> {
+    /// What the folder has of a component. Nothing when it is not there, or not what it should be. Where the component is
+    /// always there to be compiled again, its code is looked at when it is first loaded, else at once.
+    pub fn find(&self, component: Digest, bytes: Option<&'static [u8]>) -> Option<(Compiled, Known)> {
         let seal = self.seal(component)?;
         let path = self.code_path(component);
         let file = folder::open(&path, MAX_CODE_BYTES)?;
-        if digest(&file).ok()? != seal.code {
-            return None;
+        let checked = OnceLock::new();
+        if bytes.is_none() {
+            if digest(&file).ok()? != seal.code {
+                return None;
+            }
+            let _ = checked.set(Ok(None));
         }
         folder::mark_as_used(&file);
-        Some((Compiled(Code::File(Arc::new(file), path)), seal.known))
+        let kept = Kept { file, path, digest: seal.code, component: bytes, checked };
+        Some((Compiled(Code::File(Arc::new(kept))), seal.known))
     }
 
     /// Keeps what was compiled. A cache that cannot be written costs time, not correctness.

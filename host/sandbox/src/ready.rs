@@ -122,7 +122,7 @@ impl ReadyPlugin {
         let Ready::Guard(ready) = &self.ready else { return not_that_kind() };
         self.pooled(ready, ready_guard, invoked, |guard, metered| {
             let instance = guard.pre.instance_pre().instantiate(&mut metered.store)?;
-            let check: Check<'_> = instance.get_typed_func(&mut metered.store, &guard.check)?;
+            let check: Check<'_> = instance.get_typed_func(&mut metered.store, guard.check)?;
             metered.instantiated();
             let (verdict,) = check.call(&mut metered.store, (action, effects))?;
             Ok(verdict)

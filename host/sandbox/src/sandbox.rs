@@ -82,22 +82,29 @@ impl Sandbox {
     /// When the bytes are no plugin that this host can run; the error says what to change.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, Error> {
         let compiler = &self.inner.compiler;
-        self.load_with(bytes, |component| compile::accept(compiler.compile(component)?, &self.inner.compatibility))
+        self.load_with(bytes, None, |component| {
+            compile::accept(compiler.compile(component)?, &self.inner.compatibility)
+        })
     }
 
     /// As [`load`](Self::load), for a plugin that came with the host: it is compiled in this process, whoever compiles
-    /// others.
+    /// others. Of its kept code nothing is read until it is first called.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_bundled(&self, bytes: &[u8]) -> Result<Plugin, Error> {
-        self.load_with(bytes, |component| compile::precompile(&self.inner.executors.engine, component))
+    pub fn load_bundled(&self, bytes: &'static [u8]) -> Result<Plugin, Error> {
+        self.load_with(bytes, Some(bytes), |component| compile::precompile(&self.inner.executors.engine, component))
     }
 
-    fn load_with(&self, bytes: &[u8], compile: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>) -> Result<Plugin, Error> {
+    fn load_with(
+        &self,
+        bytes: &[u8],
+        always_there: Option<&'static [u8]>,
+        compile: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
+    ) -> Result<Plugin, Error> {
         let digest = Digest::of(bytes);
         let known = || {
-            let (compiled, known) = self.inner.cache.as_ref()?.find(digest)?;
+            let (compiled, known) = self.inner.cache.as_ref()?.find(digest, always_there)?;
             Plugin::known(self, (digest, bytes.len()), compiled, known).ok()
         };
         if let Some(plugin) = known() {

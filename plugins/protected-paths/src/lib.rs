@@ -121,8 +121,9 @@ fn refused(verb: &str, path: &str, glob: &str) -> Finding {
 /// The first of `globs` that matches, unless an exception covers what it matched.
 fn matching<'a>(globs: &'a [Glob], path: &str, settings: &Settings) -> Option<&'a str> {
     let path = lower(path);
-    let is_excepted = |hit: Hit| settings.except.iter().any(|except| excepts(except, &path, hit));
-    globs.iter().find(|glob| hits(glob, &path).any(|hit| !is_excepted(hit))).map(|glob| &**glob)
+    let parts = parts(&path);
+    let is_excepted = |hit: Hit| settings.except.iter().any(|except| excepts(except, &path, &parts, hit));
+    globs.iter().find(|glob| hits(glob, &path, &parts).any(|hit| !is_excepted(hit))).map(|glob| &**glob)
 }
 
 /// What of a path a glob matched: from where to where.
@@ -132,32 +133,35 @@ struct Hit {
     end: usize,
 }
 
-/// What a glob matches in a path in lower case: its parts or, for a glob with `/`, what the path lies below, and itself.
-fn hits<'a>(glob: &'a str, path: &'a str) -> impl Iterator<Item = Hit> + 'a {
-    let glob = lower(glob);
-    let from_the_top = glob.contains('/');
+/// The parts of a path, found once for all globs.
+fn parts(path: &str) -> Vec<Hit> {
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     let mut next = 0;
-    ends.map(move |end| {
-        let start = std::mem::replace(&mut next, end + 1);
-        Hit { start: if from_the_top { 0 } else { start }, end }
-    })
-    .filter(move |hit| {
-        let text = path.get(hit.start..hit.end).unwrap_or_default();
-        may_match(&glob, text) && glob_match(&*glob, text)
-    })
+    ends.map(|end| Hit { start: std::mem::replace(&mut next, end + 1), end }).collect()
+}
+
+/// What a glob matches in a path in lower case: its parts or, for a glob with `/`, what the path lies below, and itself.
+fn hits<'a>(glob: &'a str, path: &'a str, parts: &'a [Hit]) -> impl Iterator<Item = Hit> + 'a {
+    let from_the_top = glob.contains('/');
+    parts.iter().map(move |part| Hit { start: if from_the_top { 0 } else { part.start }, end: part.end }).filter(
+        move |hit| {
+            let text = path.get(hit.start..hit.end).unwrap_or_default();
+            may_match(glob, text) && glob_match(&*lower(glob), text)
+        },
+    )
 }
 
 /// Whether an exception lifts a hit: it names the file itself, and the hit is no folder above the file.
-fn excepts(except: &str, path: &str, hit: Hit) -> bool {
-    hit.end == path.len() && hits(except, path).any(|own| own.end == path.len())
+fn excepts(except: &str, path: &str, parts: &[Hit], hit: Hit) -> bool {
+    hit.end == path.len() && hits(except, path, parts).any(|own| own.end == path.len())
 }
 
 /// Whether the first characters allow a match: most parts of most paths are ruled out by them alone.
 fn may_match(glob: &str, part: &str) -> bool {
     match (glob.as_bytes().first(), part.as_bytes().first()) {
         (Some(b'*' | b'?' | b'[' | b'{' | b'!' | b'\\'), _) | (None, _) => true,
-        (Some(first), other) => Some(first) == other,
+        (Some(first), Some(other)) => !first.is_ascii() || first.to_ascii_lowercase() == *other,
+        (Some(_), None) => false,
     }
 }
 

@@ -58,7 +58,7 @@ pub fn verdict(bytes: &[u8]) {
         after: Digest::of(&content),
         size: content.len() as u64,
     };
-    let called = parrot().clone().content(content.clone()).check(&[effect.clone()]);
+    let called = parrot().clone().content(content.clone()).check(std::slice::from_ref(&effect));
     let again = parrot().clone().content(content).check(&[effect]);
     assert_eq!(called.result, again.result, "the same twice");
     match called.result {
