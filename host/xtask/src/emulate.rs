@@ -17,8 +17,8 @@ pub fn emulate(root: &Path) -> anyhow::Result<()> {
     let built = build.current_dir(root).output().context("cannot start cargo")?;
     ensure!(built.status.success(), "building the test failed: {}", String::from_utf8_lossy(&built.stderr));
     let messages = String::from_utf8_lossy(&built.stdout).into_owned();
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let program = messages.filter_map(|message| message.get("executable")?.as_str().map(str::to_owned)).last();
+    let mut messages = messages.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let program = messages.find_map(|message| message.get("executable")?.as_str().map(str::to_owned));
     let program = program.context("cargo built no test")?;
     for processor in PROCESSORS {
         println!("the kept tapes on an emulated {processor}");

@@ -49,7 +49,7 @@ fn rust(root: &Path, out: &Path) -> anyhow::Result<()> {
 }
 
 fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
-    Ok(wit_component::ComponentEncoder::default().validate(true).module(module)?.encode()?)
+    wit_component::ComponentEncoder::default().validate(true).module(module)?.encode()
 }
 
 fn javascript(root: &Path, out: &Path) -> anyhow::Result<()> {
