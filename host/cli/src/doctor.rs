@@ -82,9 +82,13 @@ fn of_host(host: &Host) -> Vec<Finding> {
     findings
 }
 
+/// Compiled plugins of a cache, and the bytes of everything in it.
 fn cache_size(folder: &Path) -> Option<(usize, u64)> {
-    let sizes = std::fs::read_dir(folder).ok()?.flatten().filter_map(|entry| Some(entry.metadata().ok()?.len()));
-    Some(sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size)))
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    Some(entries.fold((0, 0), |(plugins, bytes), entry| {
+        let is_code = entry.path().extension().is_some_and(|ending| ending == "cwasm");
+        (plugins + usize::from(is_code), bytes + entry.metadata().map_or(0, |metadata| metadata.len()))
+    }))
 }
 
 /// How processes are confined here, as it was found by trying it.
