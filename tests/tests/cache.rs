@@ -164,6 +164,24 @@ fn it_is_bounded_and_the_oldest_goes_first() {
 }
 
 #[test]
+fn what_a_killed_process_left_behind_is_thrown_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    compiled(&cache, &numbered(1));
+    let (old, new) = (cache.join("compile-old"), cache.join("compile-new"));
+    let long_ago = SystemTime::now() - Duration::from_secs(1_000_000);
+    for left in [&old, &new] {
+        fs::create_dir(left).unwrap();
+        fs::write(left.join("component.wasm"), "x").unwrap();
+    }
+    fs::write(cache.join(".tmpold"), "x").unwrap();
+    fs::File::open(&old).unwrap().set_modified(long_ago).unwrap();
+    fs::File::options().write(true).open(cache.join(".tmpold")).unwrap().set_modified(long_ago).unwrap();
+    compiled(&cache, &numbered(2));
+    assert!(new.exists() && !old.exists() && !cache.join(".tmpold").exists());
+}
+
+#[test]
 fn using_code_keeps_it_from_going() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");

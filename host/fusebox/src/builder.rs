@@ -216,7 +216,7 @@ fn sandbox(home: &Home, compiling: Compiling, launcher: Option<PathBuf>) -> Resu
     let Compiling { place, limits, on_compile } = compiling;
     let compiler: Arc<dyn Compile> = match place {
         CompilePlace::Here => Arc::new(CompileHere),
-        CompilePlace::Child => Arc::new(ChildCompiler { launcher, limits, on_compile }),
+        CompilePlace::Child => Arc::new(ChildCompiler { launcher, scratch: home.cache(), limits, on_compile }),
     };
     Ok(SandboxSetup { cache: Some(home.cache()), compiler, ..SandboxSetup::default() }.build()?)
 }

@@ -71,6 +71,8 @@ pub enum CompilePlace {
 pub struct ChildCompiler {
     /// The program that compiles, which is also the launcher.
     pub launcher: Option<PathBuf>,
+    /// Where its folders are made: the cache, which throws out what a killed process left behind.
+    pub scratch: PathBuf,
     pub limits: CompileLimits,
     pub on_compile: Option<OnCompile>,
 }
@@ -81,7 +83,7 @@ impl Compile for ChildCompiler {
         if let Some(OnCompile(told)) = &self.on_compile {
             told(component.len());
         }
-        let folder = tempfile::Builder::new().prefix("fusebox-compile-").tempdir();
+        let folder = tempfile::Builder::new().prefix("compile-").tempdir_in(&self.scratch);
         let folder = folder.map_err(|error| failed(&format!("making a folder for it: {error}")))?;
         std::fs::write(folder.path().join(COMPONENT), component).map_err(|error| failed(&error.to_string()))?;
         // A thread of its own, because the caller may be one that a runtime must not block.

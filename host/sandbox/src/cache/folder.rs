@@ -11,7 +11,7 @@ const KEY: &str = "key";
 pub const KEY_BYTES: usize = 64;
 /// How old the mark of the last use may be before it is renewed.
 const FRESH: Duration = Duration::from_secs(3600);
-/// How old an unfinished file is when nobody writes it any more.
+/// How old an unfinished file or a folder for compiling is when nobody needs it any more.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// Creates a folder for this user alone, or checks that it is.
@@ -117,8 +117,9 @@ pub fn shrink(folder: &Path, max_bytes: u64) -> io::Result<()> {
         let path = entry.path();
         if path.extension().is_some_and(|ending| ending == "cwasm" || ending == "seal") {
             kept.push((used, metadata.len(), path));
-        } else if metadata.is_file() && entry.file_name() != KEY && used.elapsed().is_ok_and(|age| age > ABANDONED) {
-            let _ = fs::remove_file(path);
+        } else if entry.file_name() != KEY && used.elapsed().is_ok_and(|age| age > ABANDONED) {
+            // Of a process that was killed while it wrote or compiled.
+            let _ = if metadata.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         }
     }
     kept.sort();
