@@ -138,8 +138,14 @@ fn what_others_can_write_is_not_trusted() {
     fs::rename(&code, &moved).unwrap();
     symlink(&moved, &code).unwrap();
     assert_eq!([compiled(&cache, &bytes), compiled(&cache, &bytes)], [1, 0], "a link");
-    fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(Sandbox::new(Some(&cache)), Err(Error::Cache { .. })), "a folder that others may write");
+    for mode in [0o777, 0o755, 0o750] {
+        fs::set_permissions(&cache, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(matches!(Sandbox::new(Some(&cache)), Err(Error::Cache { .. })), "a folder of mode {mode:o}");
+    }
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o700)).unwrap();
+    let link = folder.path().join("link");
+    symlink(&cache, &link).unwrap();
+    assert!(matches!(Sandbox::new(Some(&link)), Err(Error::Cache { .. })), "a link to one");
 }
 
 #[test]
@@ -175,10 +181,13 @@ fn what_a_killed_process_left_behind_is_thrown_out() {
         fs::write(left.join("component.wasm"), "x").unwrap();
     }
     fs::write(cache.join(".tmpold"), "x").unwrap();
+    fs::write(cache.join("notes.txt"), "somebody's own").unwrap();
+    fs::File::options().write(true).open(cache.join("notes.txt")).unwrap().set_modified(long_ago).unwrap();
     fs::File::open(&old).unwrap().set_modified(long_ago).unwrap();
     fs::File::options().write(true).open(cache.join(".tmpold")).unwrap().set_modified(long_ago).unwrap();
     compiled(&cache, &numbered(2));
     assert!(new.exists() && !old.exists() && !cache.join(".tmpold").exists());
+    assert!(cache.join("notes.txt").exists(), "what is not of the cache stays");
 }
 
 #[test]
@@ -192,6 +201,15 @@ fn using_code_keeps_it_from_going() {
     fs::File::options().write(true).open(&code).unwrap().set_modified(long_ago).unwrap();
     assert_eq!(compiled(&cache, &bytes), 0);
     assert!(fs::metadata(&code).unwrap().modified().unwrap() > long_ago + Duration::from_secs(1000));
+    // The seal was last written long ago; it goes and stays with its code.
+    let seal = files(&cache, "seal").remove(0);
+    fs::File::options().write(true).open(&seal).unwrap().set_modified(long_ago).unwrap();
+    let setup = SandboxSetup { cache: Some(cache.clone()), cache_bytes: 1_500_000, ..SandboxSetup::default() };
+    fs::write(cache.join("other-1.cwasm"), vec![0; 1_450_000]).unwrap();
+    let older = fs::File::options().write(true).open(cache.join("other-1.cwasm")).unwrap();
+    older.set_modified(SystemTime::now() - Duration::from_secs(50_000)).unwrap();
+    setup.build().unwrap().load(&numbered(2)).unwrap();
+    assert!(seal.exists() && code.exists() && !cache.join("other-1.cwasm").exists());
 }
 
 #[test]

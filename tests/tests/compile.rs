@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use fusebox::sandbox::{Error, Sandbox};
 use fusebox::{CompileLimits, CompilePlace, Harness, Host, HostBuilder};
-use fusebox_tests::{guard, hard_to_compile};
+use fusebox_tests::{guard, hard_to_compile, root};
 
 const FUSEBOX: &str = env!("CARGO_BIN_EXE_fusebox");
 
@@ -28,7 +28,7 @@ impl Place {
         let count = move |_| {
             compiled.fetch_add(1, Ordering::Relaxed);
         };
-        Host::builder().home(self.home.path()).on_compile(count)
+        Host::builder().home(self.home.path().join("home")).on_compile(count)
     }
 
     fn load(&self, builder: HostBuilder, bytes: &[u8]) -> Result<Harness, fusebox::Error> {
@@ -92,6 +92,61 @@ fn limits_end_the_compiler() {
     assert!(place.load(place.builder().launcher(FUSEBOX), &guard("(i32.const 16)")).is_ok());
     assert!(place.load(place.builder(), &guard("unreachable")).is_err());
     assert!(matches!(place.error(place.builder(), &hard), Error::NoCompiler));
+}
+
+#[test]
+fn what_fails_the_checker_itself_is_an_error() {
+    let place = Place::new();
+    for name in ["recursive-type", "unreachable-type"] {
+        let bytes = std::fs::read(root().join(format!("tests/guests/crashers/{name}.wasm"))).unwrap();
+        let error = place.error(place.builder().launcher(FUSEBOX), &bytes);
+        assert!(matches!(error, Error::Compile { .. }) && error.to_string().contains("itself"), "{name}: {error}");
+    }
+    assert!(place.load(place.builder().launcher(FUSEBOX), &guard("(i32.const 16)")).is_ok());
+}
+
+#[test]
+fn what_takes_long_to_check_meets_a_limit() {
+    let place = Place::new();
+    // Each target of the table is checked against a thousand results.
+    let results = "i32 ".repeat(1000);
+    let zeros = "(i32.const 0)".repeat(1000);
+    let targets = "0 ".repeat(200_000);
+    let module = wat::parse_str(format!(
+        "(module (func (result {results}) (block (result {results}) {zeros} (br_table {targets} (i32.const 0)))))"
+    ));
+    let limits = CompileLimits { wall_time: Duration::from_millis(500), ..CompileLimits::default() };
+    let error = place.error(place.builder().launcher(FUSEBOX).compile_limits(limits), &module.unwrap());
+    assert!(matches!(error, Error::CompileLimit { .. }), "{error}");
+}
+
+#[test]
+fn what_is_compiled_is_nobody_elses() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    let cache = place.home.path().join("home/cache");
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (found, looked) = (Arc::clone(&seen), cache.clone());
+    // Told just before the folder is made, so a thread looks at it while the compiler works.
+    let builder = Host::builder().home(place.home.path().join("home")).launcher(FUSEBOX).on_compile(move |_| {
+        let (found, looked) = (Arc::clone(&found), looked.clone());
+        std::thread::spawn(move || {
+            let until = Instant::now() + Duration::from_secs(20);
+            while found.lock().unwrap().is_empty() && Instant::now() < until {
+                let folders = std::fs::read_dir(&looked).into_iter().flatten().flatten();
+                let modes = folders.filter(|entry| entry.path().is_dir());
+                found
+                    .lock()
+                    .unwrap()
+                    .extend(modes.filter_map(|entry| Some(entry.metadata().ok()?.permissions().mode())));
+            }
+        });
+    });
+    assert!(place.load(builder, &guard("(i32.const 16)")).is_ok());
+    let modes = seen.lock().unwrap().clone();
+    assert!(modes.iter().all(|mode| mode & 0o777 == 0o700) && !modes.is_empty(), "{modes:?}");
+    let left = std::fs::read_dir(&cache).unwrap().flatten().filter(|entry| entry.path().is_dir()).count();
+    assert_eq!(left, 0, "and nothing is left of it");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn schemas_of_bundled_executors_are_schemas() {
         let harness = Harness::bundled(name).unwrap();
         for step_type in &harness.plugin().description().step_types {
             for schema in [&step_type.input_schema, &step_type.output_schema] {
-                assert!(fusebox_effects::schema_validator(schema).is_ok(), "{name}: {}", step_type.name);
+                assert!(fusebox_effects::CheckedSchema::new(schema).is_ok(), "{name}: {}", step_type.name);
             }
         }
     }

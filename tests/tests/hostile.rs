@@ -15,7 +15,9 @@ fn harness(bytes: &[u8]) -> Harness {
 }
 
 fn end_of(bytes: &[u8]) -> (End, fusebox::sandbox::Report) {
-    let harness = harness(bytes);
+    // A busy machine may take the thread away for longer than a guard may run.
+    let limits = Limits { wall_time: Duration::from_secs(5), ..Limits::guard() };
+    let harness = harness(bytes).limits(limits);
     let called = harness.check(&[]);
     // The same sandbox and plugin still answer in time.
     assert!(harness.check(&[]).result.is_err());
@@ -479,4 +481,58 @@ fn schemas_that_fetch_recurse_or_backtrack_do_no_harm() {
     let started = Instant::now();
     assert!(host.check_plan(&fusebox::Plan::parse(plan.as_bytes()).unwrap()).is_err());
     assert!(started.elapsed() < Duration::from_secs(10), "patterns are linear");
+}
+
+/// Knows nothing.
+struct Nothing;
+
+impl fusebox::sandbox::EffectHandler for Nothing {
+    fn call(&mut self, call: fusebox::sandbox::HostCall) -> fusebox::sandbox::HandlerFuture<'_> {
+        Box::pin(std::future::ready(Ok(Err(fusebox_core::Failure::NotFound(call.name().to_owned())))))
+    }
+}
+
+#[test]
+fn a_tape_is_bounded_whatever_is_asked() {
+    use fusebox::sandbox::{Recording, Replaying};
+    let import = r#"(import "fusebox:plugin/workspace@0.1.0" "stat" (func $stat (param i32 i32 i32)))"#;
+    // Paths of megabytes, then more short ones than anybody needs.
+    let large = "(drop (memory.grow (i32.const 130)))
+        (loop (call $stat (i32.const 65536) (i32.const 4000000) (i32.const 3000)) (br 0))";
+    let small = "(loop (call $stat (i32.const 2048) (i32.const 300) (i32.const 3000)) (br 0))";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for body in [large, small] {
+        let limits = Limits { host_calls: 1_000_000, ..Limits::executor() };
+        let harness = harness(&executor(import, body)).limits(limits);
+        let (recording, tape) = Recording::new(Nothing);
+        let called = runtime.block_on(harness.execute(recording));
+        assert_eq!(called.result, Err(End::HostCallLimit));
+        let tape = tape.take();
+        // Characters that JSON escapes take six bytes each.
+        assert!(tape.to_json().len() < 52_000_000, "{} bytes", tape.to_json().len());
+        let again = runtime.block_on(harness.execute(Replaying::new(tape)));
+        assert_eq!(again.result, Err(End::HostCallLimit), "the same from its tape");
+        assert_eq!(again.report.usage.call_fuel, called.report.usage.call_fuel);
+    }
+}
+
+#[test]
+fn a_rewrite_that_was_not_declared_is_a_failure_of_the_guard() {
+    let place = tempfile::tempdir().unwrap();
+    // A verdict that abstains and replaces the input by `{}`.
+    let body = "(i32.store8 (i32.const 28) (i32.const 1)) (i32.store (i32.const 32) (i32.const 2048))
+                (i32.store (i32.const 36) (i32.const 2)) (i32.const 16)";
+    assert!(harness(&guard(body)).check(&[]).result.unwrap().rewrite.is_some());
+    std::fs::write(place.path().join("hostile.wasm"), guard(body)).unwrap();
+    let policy = place.path().join("policy.toml");
+    std::fs::write(&policy, "[guards.hostile]\npath = 'hostile.wasm'\n[step_types.other]\nneeds_approval = false")
+        .unwrap();
+    let builder = fusebox::Host::builder().home(place.path().join("home")).policy_file(policy);
+    let host = builder.compile_in(fusebox::CompilePlace::Here).build().unwrap();
+    let proposal = br#"{"agent":{"id":"a"},"step_type":"other","input":{},"effects":[{"effect":"read","path":"a"}]}"#;
+    std::fs::create_dir(place.path().join("workspace")).unwrap();
+    let proposal = fusebox::Proposal::parse(proposal, Some(place.path().join("workspace"))).unwrap();
+    let decision = host.check(&proposal).unwrap();
+    assert_eq!(decision.ruling, Ruling::Deny, "{}", decision.why());
+    assert!(decision.why().contains("hostile") && decision.why().contains("rewr"), "{}", decision.why());
 }

@@ -216,6 +216,14 @@ fn a_stock_wasi_guest_meets_its_limits() {
     let End::Trapped { panic, .. } = run("panic").result.unwrap_err() else { panic!("it must trap") };
     assert!(panic.unwrap().contains("asked to panic"));
     assert!(matches!(run("exit").result, Err(End::Trapped { message, .. }) if message.contains('3')));
+    assert!(matches!(run("hoard").result, Err(End::Trapped { .. })), "handles are bounded");
+    let calls = |host_calls| {
+        let endless = probe("ask").limits(Limits { host_calls, ..Limits::executor() });
+        let called = runtime().block_on(endless.execute(Files::default()));
+        (called.result, called.report.usage.call_fuel, called.report.usage.host_calls)
+    };
+    assert_eq!(calls(3000), (Err(End::HostCallLimit), Limits::executor().call_fuel, 3001));
+    assert_eq!(calls(3000), calls(3000), "however late it was stopped");
     let endless = probe("ask").limits(Limits { host_calls: 5000, ..Limits::executor() });
     assert_eq!(runtime().block_on(endless.execute(Files::default())).result, Err(End::HostCallLimit));
 }

@@ -32,5 +32,5 @@ pub use process::{
     Confinement, ConfinementSetup, Held, Holds, Output, ProcessExit, ProcessSpec, Protected, Way, run_process,
 };
 pub use program::{Environment, resolve_program};
-pub use schema::validator as schema_validator;
+pub use schema::CheckedSchema;
 pub use workspace::{Entry, EntryKind, FileState, MAX_ENTRIES, MAX_FILE_BYTES, MAX_SLICE_BYTES, Metadata, Workspace};

@@ -5,6 +5,7 @@
 //! program, not the component.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use fusebox_core::WorkspacePath;
 use fusebox_core::policy::{PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
 use fusebox_effects::{Confinement, ConfinementSetup, Environment, ProcessExit, ProcessSpec, Workspace, run_process};
-use fusebox_sandbox::{Compile, Error, compile};
+use fusebox_sandbox::{Compile, Error, MAX_COMPONENT_BYTES, compile};
 
 use crate::input::read_file;
 
@@ -46,7 +47,7 @@ impl Default for CompileLimits {
     }
 }
 
-/// Called with the size of a component in bytes before it is compiled, which may take seconds.
+/// Called with the size of a component in bytes before it is checked and compiled, which may take seconds.
 #[derive(Clone)]
 pub struct OnCompile(pub Arc<dyn Fn(usize) + Send + Sync>);
 
@@ -78,14 +79,19 @@ pub struct ChildCompiler {
 }
 
 impl Compile for ChildCompiler {
-    fn compile(&self, component: &[u8]) -> Result<Vec<u8>, Error> {
+    fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let launcher = self.launcher.as_deref().ok_or(Error::NoCompiler)?;
         if let Some(OnCompile(told)) = &self.on_compile {
-            told(component.len());
+            told(bytes.len());
         }
-        let folder = tempfile::Builder::new().prefix("compile-").tempdir_in(&self.scratch);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("compile-");
+        // What lies there is run in the end.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let folder = builder.tempdir_in(&self.scratch);
         let folder = folder.map_err(|error| failed(&format!("making a folder for it: {error}")))?;
-        std::fs::write(folder.path().join(COMPONENT), component).map_err(|error| failed(&error.to_string()))?;
+        std::fs::write(folder.path().join(COMPONENT), bytes).map_err(|error| failed(&error.to_string()))?;
         // A thread of its own, because the caller may be one that a runtime must not block.
         let ended = std::thread::scope(|scope| {
             let child = scope.spawn(|| {
@@ -96,6 +102,9 @@ impl Compile for ChildCompiler {
         })?;
         self.judge(&ended)?;
         let compiled = folder.path().join(COMPILED);
+        if !compiled.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+            return Err(failed("it ended without a result"));
+        }
         let max = usize::try_from(MAX_COMPILED_MIB * MIB).unwrap_or(usize::MAX);
         read_file("the compiled component", &compiled, max).map_err(|error| failed(&error.to_string()))
     }
@@ -143,25 +152,27 @@ impl ChildCompiler {
     fn judge(&self, ended: &ProcessExit) -> Result<(), Error> {
         let CompileLimits { wall_time, cpu_s, memory_mib } = self.limits;
         let limit = |limit: String| Err(Error::CompileLimit { limit });
+        let said = String::from_utf8_lossy(&ended.stderr);
         match (ended.code, ended.signal) {
             _ if ended.timed_out => limit(format!("it takes longer than {} s", wall_time.as_secs_f32())),
             _ if ended.stopped_by.is_some() => limit(ended.stopped_by.clone().unwrap_or_default()),
             (Some(0), _) => Ok(()),
-            (_, Some(signal)) if signal == SIGXCPU || signal == SIGKILL => {
-                limit(format!("it takes more than {cpu_s} s of processor time"))
+            (_, Some(SIGXCPU)) => limit(format!("it takes more than {cpu_s} s of processor time")),
+            (_, Some(SIGKILL)) => {
+                limit(format!("it takes more than {cpu_s} s of processor time, or the machine is short of memory"))
             }
-            // What an allocation that fails ends in: a bound of memory, as nobody else aborts.
-            (_, Some(SIGABRT)) => limit(format!("it takes more than {memory_mib} MiB of memory")),
-            _ => {
-                let said = String::from_utf8_lossy(&ended.stderr);
-                Err(Error::Compile { message: fusebox_core::show::safe_line(said.trim(), 1000) })
+            (_, Some(_)) if said.contains("memory allocation of") => {
+                limit(format!("it takes more than {memory_mib} MiB of memory"))
             }
+            (_, Some(signal)) => {
+                Err(failed(&format!("the checker or the compiler itself failed on it (signal {signal})")))
+            }
+            _ => Err(Error::Compile { message: fusebox_core::show::safe_line(said.trim(), 1000) }),
         }
     }
 }
 
 /// Numbers of signals on Linux.
-const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 
@@ -190,10 +201,12 @@ pub fn serve_launcher(arguments: impl IntoIterator<Item = OsString>) -> bool {
 }
 
 fn compile_here() -> Result<(), String> {
-    let component = std::fs::read(COMPONENT).map_err(|error| format!("reading {COMPONENT}: {error}"))?;
-    let compiled = compile(&component).map_err(|error| match error {
-        Error::Compile { message } => message,
-        error => error.to_string(),
-    })?;
-    std::fs::write(COMPILED, compiled).map_err(|error| format!("writing {COMPILED}: {error}"))
+    let is_file = Path::new(COMPONENT).symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+    if !is_file {
+        return Err(format!("this is started by the host only: there is no file {COMPONENT} here"));
+    }
+    let component = read_file("the component", Path::new(COMPONENT), MAX_COMPONENT_BYTES);
+    let compiled = compile(&component.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+    let written = std::fs::File::create_new(COMPILED).and_then(|mut file| file.write_all(&compiled));
+    written.map_err(|error| format!("writing {COMPILED}: {error}"))
 }

@@ -69,7 +69,7 @@ pub struct Served {
     pub step_type: StepType,
     /// What it may ask of the host.
     pub grants: Grants,
-    validator: jsonschema::Validator,
+    schema: fusebox_effects::CheckedSchema,
 }
 
 /// All plugins of a policy.
@@ -201,28 +201,31 @@ impl Registry {
 impl Served {
     fn new(executor: &str, loaded: &Loaded, step_type: &StepType, grants: Grants) -> Result<Self, Error> {
         let checked = |what: &str, schema| {
-            fusebox_effects::schema_validator(schema).map_err(|wrong| Error::PluginMisplaced {
+            fusebox_effects::CheckedSchema::new(schema).map_err(|wrong| Error::PluginMisplaced {
                 name: executor.to_owned(),
                 message: format!("the {what} schema of {} {wrong}", step_type.name),
             })
         };
-        let validator = checked("input", &step_type.input_schema)?;
+        let schema = checked("input", &step_type.input_schema)?;
         // That those of bundled plugins are schemas is tested, not found out at each start.
         if loaded.source != BUNDLED {
             checked("output", &step_type.output_schema)?;
         }
-        Ok(Self { executor: executor.to_owned(), step_type: step_type.clone(), grants, validator })
+        Ok(Self { executor: executor.to_owned(), step_type: step_type.clone(), grants, schema })
     }
 
     fn check(&self, step: &str, input: &Json) -> Result<(), Error> {
-        let Some(error) = self.validator.iter_errors(input.value()).next() else { return Ok(()) };
-        let path = error.instance_path().to_string();
-        Err(Error::BadInput {
+        let bad = |at: String, message: String| Error::BadInput {
             step: step.to_owned(),
             step_type: self.step_type.name.clone(),
-            at: if path.is_empty() { "its top".to_owned() } else { path },
-            message: fusebox_core::show::safe_line(&explain(&error), 300),
-        })
+            at: if at.is_empty() { "its top".to_owned() } else { at },
+            message: fusebox_core::show::safe_line(&message, 300),
+        };
+        match self.schema.fault(input.value()) {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) => Err(bad(error.instance_path().to_string(), explain(&error))),
+            Err(why) => Err(bad(String::new(), why)),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use self::folder::KEY_BYTES;
-use crate::inspect::inspect;
+use crate::inspect::RULES;
 use crate::{Error, WASMTIME_VERSION, compile};
 
 /// Largest compiled component, in bytes: Python guests have 38 MiB.
@@ -62,8 +62,8 @@ impl Kept {
                 return Ok(None);
             }
             let component = self.component.ok_or("its compiled code was changed by somebody")?;
-            let code = inspect(component).and_then(|found| compile::precompile(engine, &found.component));
-            Ok(Some(code.map_err(|error| error.to_string())?.into()))
+            let (_, code) = compile::checked(engine, component).map_err(|error| error.to_string())?;
+            Ok(Some(code.into()))
         });
         let failed = |message: &String| Error::Compile { message: message.clone() };
         checked.as_ref().map(Option::as_deref).map_err(failed)
@@ -117,6 +117,8 @@ pub struct Known {
 #[derive(Serialize, Deserialize)]
 struct Seal {
     component: Digest,
+    /// The rules by which it was checked.
+    rules: u32,
     version: String,
     compatibility: String,
     code: Digest,
@@ -164,6 +166,7 @@ impl Cache {
     pub fn keep(&self, component: Digest, code: &[u8], known: Known) -> io::Result<()> {
         let seal = Seal {
             component,
+            rules: RULES,
             version: WASMTIME_VERSION.to_owned(),
             compatibility: self.compatibility.clone(),
             code: Digest::of(code),
@@ -196,8 +199,10 @@ impl Cache {
         let (mac, text) = sealed.split_at_checked(MAC_DIGITS)?;
         self.mac(text.as_bytes()).verify_slice(mac.parse::<Digest>().ok()?.as_bytes()).ok()?;
         let seal: Seal = serde_json::from_str(text).ok()?;
-        let is_ours =
-            seal.component == component && seal.version == WASMTIME_VERSION && seal.compatibility == self.compatibility;
+        let is_ours = seal.rules == RULES
+            && seal.component == component
+            && seal.version == WASMTIME_VERSION
+            && seal.compatibility == self.compatibility;
         is_ours.then_some(seal)
     }
 

@@ -79,6 +79,10 @@ impl Metered {
 
     /// Ends with what the guest answered, or with the reason why it did not.
     pub fn end<T>(self, result: wasmtime::Result<T>) -> Invocation<T> {
+        // A guest that was too late to be stopped, and is stopped all the same: whether it was is no matter of time.
+        if let Some(end) = self.store.data().overrun.clone() {
+            return self.finish(Err(end), false);
+        }
         match result {
             Ok(value) => self.finish(Ok(value), true),
             Err(error) => {
@@ -114,7 +118,7 @@ impl Metered {
 /// a register of the guest, and the whole budget is billed.
 fn classify(state: &State, error: &wasmtime::Error) -> (End, bool) {
     if let Some(end) = &state.end {
-        return (end.clone(), error.downcast_ref::<Trap>() != Some(&Trap::Interrupt));
+        return (end.clone(), true);
     }
     let trap = error.downcast_ref::<Trap>();
     if trap == Some(&Trap::OutOfFuel) {

@@ -1,68 +1,136 @@
-//! Compiling components: in this process, or in one that can be killed.
+//! Checking and compiling components: in this process, or in one that can be killed.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use fusebox_core::{Digest, Kind};
+use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 
 use crate::config::{self, Allocation};
+use crate::inspect::inspect;
 use crate::{Error, WASMTIME_VERSION};
 
-/// What compiled code starts with, so that code of another version or of other settings is told from ours.
-const MARK: &str = "fusebox compiled component 1";
+/// What compiled code starts with, so that code of another version, of other settings or of another component is told from
+/// what was asked for.
+const MARK: &str = "fusebox compiled component 2";
 
-/// Compiles components that did not come with the host. Compiling what somebody made to be hard to compile can take long,
-/// need much memory or fail the compiler: whoever does it elsewhere calls [`compile`] there, under limits.
+/// Checks and compiles components that did not come with the host. What somebody made to be hard to check or to compile can
+/// take long, need much memory, or fail the checker or the compiler: whoever does it elsewhere calls [`compile`] there,
+/// under limits.
 pub trait Compile: fmt::Debug + Send + Sync {
-    /// Gives what [`compile`] made of the component, wherever that ran. Blocks until then.
+    /// Gives what [`compile`] made of the bytes, wherever that ran. Blocks until then.
     ///
     /// # Errors
-    /// [`Error::Compile`] when it does not compile, [`Error::CompileLimit`] when a limit ended it, and
-    /// [`Error::NoCompiler`] when nothing can compile it here.
-    fn compile(&self, component: &[u8]) -> Result<Vec<u8>, Error>;
+    /// [`Error::Compile`] when it could not run, [`Error::CompileLimit`] when a limit ended it, and [`Error::NoCompiler`]
+    /// when nothing can compile it here.
+    fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, Error>;
 }
 
-/// Compiles in this process, without limits.
+/// Compiles in this process, without limits: for whoever trusts all components.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CompileHere;
 
 impl Compile for CompileHere {
-    fn compile(&self, component: &[u8]) -> Result<Vec<u8>, Error> {
-        compile(component)
+    fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        compile(bytes)
     }
 }
 
-/// Compiles a component. The result belongs to this version, these engine settings and this kind of processor.
+/// What came of a component.
+#[derive(Serialize, Deserialize)]
+enum Outcome {
+    /// It is of this kind; its code follows.
+    Code(Kind),
+    /// It is refused.
+    Refused(Refusal),
+}
+
+/// The errors that a component can be to blame for.
+#[derive(Serialize, Deserialize)]
+enum Refusal {
+    Invalid { message: String },
+    PlainModule { message: String },
+    NoKind { exports: String },
+    SeveralKinds { kinds: String },
+    Incompatible { kind: Kind, import: String, served: String, needed: String },
+    Compile { message: String },
+}
+
+/// Checks and compiles a component, or a core module that carries a component's type. The result, which says why a
+/// component is refused as well, belongs to this version, these engine settings and this kind of processor.
 ///
 /// # Errors
-/// When it does not compile; also when the compiler itself fails on it.
-pub fn compile(component: &[u8]) -> Result<Vec<u8>, Error> {
+/// When the engine cannot be set up.
+pub fn compile(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     let engine = config::engine(Allocation::OnDemand).map_err(|error| Error::Engine { message: error.to_string() })?;
-    Ok([mark(&config::compatibility(&engine)).as_bytes(), &precompile(&engine, component)?].concat())
+    let (outcome, code) = match checked(&engine, bytes) {
+        Ok((kind, code)) => (Outcome::Code(kind), code),
+        Err(error) => (Outcome::Refused(refusal(error)?), Vec::new()),
+    };
+    let outcome = serde_json::to_string(&outcome).map_err(|error| Error::Engine { message: error.to_string() })?;
+    let mark = mark(&config::compatibility(&engine), Digest::of(bytes));
+    Ok([mark.as_bytes(), outcome.as_bytes(), b"\n", &code].concat())
 }
 
-/// The code in what a [`Compile`] gave.
-pub fn accept(mut compiled: Vec<u8>, compatibility: &str) -> Result<Vec<u8>, Error> {
-    let mark = mark(compatibility);
-    if !compiled.starts_with(mark.as_bytes()) {
-        let message = "what compiled it is of another version than this host; use the host's own program".to_owned();
-        return Err(Error::Compile { message });
+/// Kind and code in what a [`Compile`] gave for these bytes.
+pub fn accept(compiled: &[u8], bytes: Digest, compatibility: &str) -> Result<(Kind, Vec<u8>), Error> {
+    let of_another = || Error::Compile {
+        message: "what compiled it is of another version than this host; use the host's own program".to_owned(),
+    };
+    let rest = compiled.strip_prefix(mark(compatibility, bytes).as_bytes()).ok_or_else(of_another)?;
+    let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(of_another)?;
+    let (outcome, code) = rest.split_at_checked(end).ok_or_else(of_another)?;
+    match serde_json::from_slice(outcome).map_err(|_| of_another())? {
+        Outcome::Code(kind) => Ok((kind, code.get(1..).unwrap_or_default().to_vec())),
+        Outcome::Refused(refusal) => Err(refusal.into()),
     }
-    compiled.drain(..mark.len());
-    Ok(compiled)
 }
 
-/// Compiles with an engine that is there.
-pub fn precompile(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, Error> {
+/// Checks and compiles with an engine that is there. A fault of the checker or the compiler is no fault of this process.
+pub fn checked(engine: &Engine, bytes: &[u8]) -> Result<(Kind, Vec<u8>), Error> {
     let failed = |message: String| Error::Compile { message };
-    // A fault of the compiler is no fault of this process.
-    catch_unwind(AssertUnwindSafe(|| engine.precompile_component(component)))
-        .map_err(|_| failed("the compiler itself failed on it".to_owned()))?
-        .map_err(|error| failed(format!("{error:#}")))
+    catch_unwind(AssertUnwindSafe(|| {
+        let inspected = inspect(bytes)?;
+        let code = engine.precompile_component(&inspected.component);
+        Ok((inspected.kind, code.map_err(|error| failed(format!("{error:#}")))?))
+    }))
+    .map_err(|_| failed("the checker or the compiler itself failed on it".to_owned()))?
 }
 
-fn mark(compatibility: &str) -> String {
-    format!("{MARK} {WASMTIME_VERSION} {compatibility}\n")
+fn mark(compatibility: &str, bytes: Digest) -> String {
+    format!("{MARK} {WASMTIME_VERSION} {compatibility} {bytes} ")
+}
+
+/// What can be said of an error elsewhere; others are not the component's fault.
+fn refusal(error: Error) -> Result<Refusal, Error> {
+    Ok(match error {
+        Error::Invalid { message } => Refusal::Invalid { message },
+        Error::PlainModule { message } => Refusal::PlainModule { message },
+        Error::NoKind { exports } => Refusal::NoKind { exports },
+        Error::SeveralKinds { kinds } => Refusal::SeveralKinds { kinds },
+        Error::Incompatible { kind, import, served, needed } => {
+            let kind = [Kind::Guard, Kind::Impact].into_iter().find(|known| known.name() == kind);
+            Refusal::Incompatible { kind: kind.unwrap_or(Kind::Executor), import, served, needed }
+        }
+        Error::Compile { message } => Refusal::Compile { message },
+        error => return Err(error),
+    })
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Invalid { message } => Self::Invalid { message },
+            Refusal::PlainModule { message } => Self::PlainModule { message },
+            Refusal::NoKind { exports } => Self::NoKind { exports },
+            Refusal::SeveralKinds { kinds } => Self::SeveralKinds { kinds },
+            Refusal::Incompatible { kind, import, served, needed } => {
+                Self::Incompatible { kind: kind.name(), import, served, needed }
+            }
+            Refusal::Compile { message } => Self::Compile { message },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -70,14 +138,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_of_another_version_is_not_accepted() {
-        let compiled = compile(&[0, b'a', b's', b'm', 0x0d, 0, 1, 0]).unwrap();
+    fn only_what_belongs_to_the_question_is_accepted() {
+        let bytes = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
+        let (answer, digest) = (compile(&bytes).unwrap(), Digest::of(&bytes));
         let ours = config::compatibility(&config::engine(Allocation::Pooled).unwrap());
-        assert!(accept(compiled.clone(), &ours).is_ok());
-        for wrong in [compiled[1..].to_vec(), Vec::new(), compiled.iter().map(|byte| byte ^ 1).collect()] {
-            assert!(accept(wrong, &ours).is_err());
+        // An empty component is no plugin, and that is told as such.
+        assert!(matches!(accept(&answer, digest, &ours), Err(Error::NoKind { .. })));
+        let wrong = [answer[1..].to_vec(), Vec::new(), answer.iter().map(|byte| byte ^ 1).collect()];
+        for wrong in &wrong {
+            assert!(matches!(accept(wrong, digest, &ours), Err(Error::Compile { .. })));
         }
-        assert!(accept(compiled, "0123456789abcdef").is_err());
-        assert!(matches!(compile(b"no component"), Err(Error::Compile { .. })));
+        assert!(matches!(accept(&answer, digest, "0123456789abcdef"), Err(Error::Compile { .. })));
+        assert!(matches!(accept(&answer, Digest::of(b"another"), &ours), Err(Error::Compile { .. })));
+        let refused = compile(b"no component").unwrap();
+        assert!(matches!(accept(&refused, Digest::of(b"no component"), &ours), Err(Error::Invalid { .. })));
     }
 }

@@ -68,6 +68,19 @@ impl HostCall {
     }
 }
 
+impl HostCall {
+    /// About how much room it takes on a tape, in bytes. Contents are not on it.
+    pub(crate) fn bytes(&self) -> usize {
+        64 + match self {
+            Self::Stat { path } | Self::Read { path, .. } | Self::List { path } | Self::Remove { path } => path.len(),
+            Self::Write { path, .. } => path.len(),
+            Self::Run { argv, cwd, .. } => cwd.len() + argv.iter().map(|word| word.len() + 8).sum::<usize>(),
+            Self::Complete { model, schema, .. } => model.len() + schema.as_ref().map_or(0, String::len),
+            Self::Cancelled => 0,
+        }
+    }
+}
+
 impl fmt::Display for HostCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&json::canonical(self))
@@ -162,6 +175,17 @@ pub enum HostAnswer {
 
 /// An answer or a refusal: both are values to the guest.
 pub type Reply = Result<HostAnswer, Failure>;
+
+/// About how much room an answer takes.
+pub(crate) fn answer_bytes(reply: &Reply) -> usize {
+    match reply {
+        Ok(HostAnswer::Bytes(bytes)) => bytes.len(),
+        Ok(HostAnswer::Entries(entries)) => entries.iter().map(|entry| entry.name.len() + 64).sum(),
+        Ok(HostAnswer::Process(end)) => end.stdout.len() + end.stderr.len(),
+        Ok(HostAnswer::Completion(completion)) => completion.text.len(),
+        Ok(HostAnswer::Metadata(_) | HostAnswer::Done | HostAnswer::Flag(_)) | Err(_) => 64,
+    }
+}
 
 /// Why the invocation must end instead of getting an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,11 +28,24 @@ pub struct Inspected<'a> {
     pub kind: Kind,
 }
 
-/// Looks at some bytes.
-pub fn inspect(bytes: &[u8]) -> Result<Inspected<'_>, Error> {
+/// The rules below. Whatever was checked by others is checked again.
+pub const RULES: u32 = 1;
+
+/// Looks at what takes no time, whatever the bytes are.
+pub fn look(bytes: &[u8]) -> Result<(), Error> {
     if bytes.len() > MAX_COMPONENT_BYTES {
         return Err(Error::TooLarge { size: bytes.len(), limit: MAX_COMPONENT_BYTES });
     }
+    // Text would be accepted by some parsers; only the binary format is.
+    if !Parser::is_component(bytes) && !Parser::is_core_wasm(bytes) {
+        return Err(invalid("it does not start as WebAssembly does"));
+    }
+    Ok(())
+}
+
+/// Checks some bytes. This can take long and use much stack: whoever trusts nobody does it in a process of its own.
+pub fn inspect(bytes: &[u8]) -> Result<Inspected<'_>, Error> {
+    look(bytes)?;
     validate(bytes)?;
     let component = if Parser::is_component(bytes) { Cow::Borrowed(bytes) } else { Cow::Owned(encode(bytes)?) };
     let names = outer_names(&component)?;
@@ -65,10 +78,6 @@ fn invalid(error: impl std::fmt::Display) -> Error {
 }
 
 fn validate(bytes: &[u8]) -> Result<(), Error> {
-    // Text would be accepted by some parsers; only the binary format is.
-    if !Parser::is_component(bytes) && !Parser::is_core_wasm(bytes) {
-        return Err(invalid("it does not start as WebAssembly does"));
-    }
     Validator::new_with_features(features()).validate_all(bytes).map(|_| ()).map_err(invalid)
 }
 

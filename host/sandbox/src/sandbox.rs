@@ -11,10 +11,10 @@ use crate::cache::{Cache, Compiled, Known};
 use crate::compile::{self, Compile, CompileHere};
 use crate::config::{self, Allocation};
 use crate::engines::{Executors, Shard, Ticker};
-use crate::inspect::inspect;
+use crate::inspect;
 use crate::kill::{Engines, Kill};
 use crate::plugin::Plugin;
-use fusebox_core::Digest;
+use fusebox_core::{Digest, Kind};
 
 /// Most bytes of a cache: some twenty Python guests.
 const MAX_CACHE_BYTES: u64 = 1024 * 1024 * 1024;
@@ -81,9 +81,8 @@ impl Sandbox {
     /// # Errors
     /// When the bytes are no plugin that this host can run; the error says what to change.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, Error> {
-        let compiler = &self.inner.compiler;
-        self.load_with(bytes, None, |component| {
-            compile::accept(compiler.compile(component)?, &self.inner.compatibility)
+        self.load_with(bytes, None, |digest| {
+            compile::accept(&self.inner.compiler.compile(bytes)?, digest, &self.inner.compatibility)
         })
     }
 
@@ -93,15 +92,17 @@ impl Sandbox {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_bundled(&self, bytes: &'static [u8]) -> Result<Plugin, Error> {
-        self.load_with(bytes, Some(bytes), |component| compile::precompile(&self.inner.executors.engine, component))
+        self.load_with(bytes, Some(bytes), |_| compile::checked(&self.inner.executors.engine, bytes))
     }
 
     fn load_with(
         &self,
         bytes: &[u8],
         always_there: Option<&'static [u8]>,
-        compile: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
+        compile: impl FnOnce(Digest) -> Result<(Kind, Vec<u8>), Error>,
     ) -> Result<Plugin, Error> {
+        // What costs next to nothing, whatever the bytes are, is looked at here.
+        inspect::look(bytes)?;
         let digest = Digest::of(bytes);
         let known = || {
             let (compiled, known) = self.inner.cache.as_ref()?.find(digest, always_there)?;
@@ -110,13 +111,12 @@ impl Sandbox {
         if let Some(plugin) = known() {
             return Ok(plugin);
         }
-        let inspected = inspect(bytes)?;
-        let code = compile(&inspected.component)?;
+        let (kind, code) = compile(digest)?;
         let compiled = Compiled::new(code);
-        let (plugin, description) = Plugin::asked(self, (digest, bytes.len()), compiled.clone(), inspected.kind)?;
+        let (plugin, description) = Plugin::asked(self, (digest, bytes.len()), compiled.clone(), kind)?;
         if let (Some(cache), Some(code)) = (&self.inner.cache, compiled.code()) {
             // A cache that cannot be written costs time, not correctness.
-            let _ = cache.keep(digest, code, Known { kind: inspected.kind, description, settings: Vec::new() });
+            let _ = cache.keep(digest, code, Known { kind, description, settings: Vec::new() });
         }
         // A file that is mapped when needed takes less memory than code that is held.
         Ok(known().unwrap_or(plugin))

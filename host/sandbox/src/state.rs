@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use fusebox_core::{Digest, Json, Situation};
 
-use crate::effect_handler::{EffectHandler, HostCall, Reply, Stop};
+use crate::effect_handler::{EffectHandler, HostCall, Reply, Stop, answer_bytes};
 use crate::kill::Kill;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
@@ -18,6 +18,10 @@ use crate::{End, LogLevel, LogLine, Report};
 const STAGED: u64 = 1 << 32;
 /// Most payloads that one invocation may stage.
 const MAX_STAGED: usize = 1024;
+/// Most bytes of all calls of one invocation that its handler is asked: they are kept on its tape.
+const MAX_ASKED_BYTES: usize = 8 * 1024 * 1024;
+/// Most bytes of answers to reads in one invocation. They are kept on its tape as well.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Longest panic text that is kept, in bytes.
 pub const MAX_PANIC_BYTES: usize = 4096;
 
@@ -41,6 +45,8 @@ pub struct State {
     pub deadline: Instant,
     /// Why the host ended the invocation, if it did.
     pub end: Option<End>,
+    /// A limit that was exceeded where nothing could be refused. The whole budget is billed then.
+    pub overrun: Option<End>,
     /// The last effect that was refused, in words.
     pub denied: Option<String>,
     pub panic: Option<String>,
@@ -56,6 +62,8 @@ pub struct State {
     /// The virtual system of a compat executor, once it was used.
     pub wasi: Option<Box<VirtualSystem>>,
     host_calls: u64,
+    asked_bytes: usize,
+    answer_bytes: usize,
     log: Vec<LogLine>,
     log_bytes: usize,
     log_dropped: u64,
@@ -93,6 +101,7 @@ impl State {
             kill,
             deadline,
             end: None,
+            overrun: None,
             denied: None,
             panic: None,
             last_host_call: None,
@@ -105,6 +114,8 @@ impl State {
             limits,
             wasi: None,
             host_calls: 0,
+            asked_bytes: 0,
+            answer_bytes: 0,
             log: Vec::new(),
             log_bytes: 0,
             log_dropped: 0,
@@ -133,9 +144,22 @@ impl State {
         }
         let Some(handler) = &mut self.handler else { return refused("nobody answers") };
         let name = call.name();
+        // Judged by the guest's own calls and their answers, so that it is the same when it runs from its tape.
+        self.asked_bytes = self.asked_bytes.saturating_add(call.bytes());
+        if self.asked_bytes > MAX_ASKED_BYTES {
+            self.end = Some(End::HostCallLimit);
+            wasmtime::bail!("more than {MAX_ASKED_BYTES} bytes of calls to the host");
+        }
+        if self.answer_bytes >= MAX_ANSWER_BYTES && call.only_reads() {
+            let limit = format!("a step may read {MAX_ANSWER_BYTES} bytes in all");
+            return Ok(Err(fusebox_core::Failure::Limit(limit)));
+        }
         self.in_host = true;
         let answer = handler.call(call).await;
         self.in_host = false;
+        if let Ok(reply) = &answer {
+            self.answer_bytes = self.answer_bytes.saturating_add(answer_bytes(reply));
+        }
         match answer {
             Ok(reply) => {
                 if let Err(fusebox_core::Failure::Denied(why)) = &reply {
@@ -228,7 +252,8 @@ impl State {
             self.log_dropped += u64::from(was_more);
         }
         let mut report = Report { log: self.log, log_dropped: self.log_dropped, ..Report::default() };
-        report.usage.host_calls = self.host_calls;
+        // Whoever could not be stopped at once is billed what it was allowed, and the one that was too many.
+        report.usage.host_calls = self.host_calls.min(self.limits.host_calls.saturating_add(1));
         report.usage.peak_memory = self.limiter.peak_bytes as u64;
         report
     }

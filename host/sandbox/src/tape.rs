@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fusebox_core::{Error as CoreError, Failure, json};
+use fusebox_core::{Error as CoreError, json};
 use serde::{Deserialize, Serialize};
 
-use crate::effect_handler::{EffectHandler, HandlerFuture, HostAnswer, HostCall, Reply, Stop};
+use crate::effect_handler::{EffectHandler, HandlerFuture, HostCall, Reply, Stop};
 
 /// Largest tape that is read back, in bytes: base64 and names around what a tape may hold.
 const MAX_TAPE_BYTES: usize = 256 * 1024 * 1024;
-/// Most bytes of answers on one tape. What a step reads is kept, so it must have a bound.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// One call and its answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,25 +47,13 @@ impl Tape {
 pub struct Recording<H> {
     inner: H,
     tape: Arc<Mutex<Tape>>,
-    answer_bytes: usize,
 }
 
 impl<H> Recording<H> {
     /// Records what `inner` answers. The second part is the tape, which fills while the invocation goes on.
     pub fn new(inner: H) -> (Self, RecordedTape) {
         let tape = Arc::<Mutex<Tape>>::default();
-        (Self { inner, tape: Arc::clone(&tape), answer_bytes: 0 }, RecordedTape(tape))
-    }
-}
-
-/// About how much room an answer takes.
-fn answer_bytes(reply: &Reply) -> usize {
-    match reply {
-        Ok(HostAnswer::Bytes(bytes)) => bytes.len(),
-        Ok(HostAnswer::Entries(entries)) => entries.iter().map(|entry| entry.name.len() + 64).sum(),
-        Ok(HostAnswer::Process(end)) => end.stdout.len() + end.stderr.len(),
-        Ok(HostAnswer::Completion(completion)) => completion.text.len(),
-        Ok(HostAnswer::Metadata(_) | HostAnswer::Done | HostAnswer::Flag(_)) | Err(_) => 64,
+        (Self { inner, tape: Arc::clone(&tape) }, RecordedTape(tape))
     }
 }
 
@@ -86,12 +72,7 @@ impl RecordedTape {
 impl<H: EffectHandler> EffectHandler for Recording<H> {
     fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
         Box::pin(async move {
-            let reply = if self.answer_bytes < MAX_ANSWER_BYTES || !call.only_reads() {
-                self.inner.call(call.clone()).await?
-            } else {
-                Err(Failure::Limit(format!("a step may read {MAX_ANSWER_BYTES} bytes in all")))
-            };
-            self.answer_bytes += answer_bytes(&reply);
+            let reply = self.inner.call(call.clone()).await?;
             let entry = TapeEntry { call, reply: reply.clone() };
             self.tape.lock().unwrap_or_else(PoisonError::into_inner).entries.push(entry);
             Ok(reply)

@@ -1,7 +1,8 @@
 //! The *compat* profile: a virtual WASI 0.2 for executors whose toolchain cannot do without it. There are no files, no
-//! network, no arguments and no environment in it. Time is that of the proposal and moves on only while the guest sleeps;
+//! network, no arguments and no environment in it. Time is that of the proposal and moves on only while the guest waits;
 //! random numbers follow from run and step; what is printed is captured. All of it is the same on every run.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -62,8 +63,18 @@ pub struct VirtualSystem {
     drawn: u64,
     /// Nanoseconds since 1970 at the proposal.
     started: u64,
-    /// Nanoseconds slept since.
-    slept: u64,
+    /// Nanoseconds waited since.
+    waited: Waited,
+}
+
+/// Moves on only while the guest waits for a clock, and then at once.
+#[derive(Clone, Default)]
+struct Waited(Arc<AtomicU64>);
+
+impl Waited {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl VirtualSystem {
@@ -74,7 +85,7 @@ impl VirtualSystem {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let started = situation.proposed_at.saturating_mul(1000);
-        Self { ctx: ctx.build(), table, printed, seed: seed(situation), drawn: 0, started, slept: 0 }
+        Self { ctx: ctx.build(), table, printed, seed: seed(situation), drawn: 0, started, waited: Waited::default() }
     }
 
     /// What was printed, as lines of a log, and whether there was more.
@@ -156,15 +167,15 @@ impl HasData for System {
 }
 
 impl State {
-    /// Counts a call, and gives what answers it. Whoever calls too often is stopped at its next loop or call: calls of this
-    /// kind cannot fail by themselves.
+    /// Counts a call, and gives what answers it. Calls of this kind cannot fail by themselves, so whoever calls too often goes
+    /// on for a moment; what it does then is for nothing.
     fn system(&mut self) -> &mut VirtualSystem {
         // What the guest asked of the contract matters more for whoever looks for a fault.
         let last = self.last_host_call;
         let counted = self.count("wasi");
         self.last_host_call = last;
         if counted.is_err() {
-            self.end = Some(End::HostCallLimit);
+            self.overrun = Some(End::HostCallLimit);
             self.deadline = std::time::Instant::now();
         }
         self.wasi.get_or_insert_with(|| Box::new(VirtualSystem::new(&self.situation, self.limits.log_bytes)))
@@ -180,7 +191,7 @@ impl WasiView for State {
 
 impl clocks::wall_clock::Host for VirtualSystem {
     fn now(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
-        Ok(datetime(self.started.saturating_add(self.slept)))
+        Ok(datetime(self.started.saturating_add(self.waited.now())))
     }
 
     fn resolution(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
@@ -196,7 +207,7 @@ fn datetime(nanoseconds: u64) -> clocks::wall_clock::Datetime {
 
 impl clocks::monotonic_clock::Host for VirtualSystem {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.slept)
+        Ok(self.waited.now())
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
@@ -204,23 +215,26 @@ impl clocks::monotonic_clock::Host for VirtualSystem {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        self.subscribe_duration(when.saturating_sub(self.slept))
+        let alarm = self.table.push(Alarm { when, waited: self.waited.clone() })?;
+        subscribe(&mut self.table, alarm)
     }
 
-    /// Nobody waits: time moves on instead.
     fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        self.slept = self.slept.saturating_add(duration);
-        let ready = self.table.push(Ready)?;
-        subscribe(&mut self.table, ready)
+        self.subscribe_instant(self.waited.now().saturating_add(duration))
     }
 }
 
-/// Something that nobody has to wait for.
-struct Ready;
+/// A moment that a guest waits for. Nobody else waits: time moves on instead.
+struct Alarm {
+    when: u64,
+    waited: Waited,
+}
 
 #[async_trait::async_trait]
-impl Pollable for Ready {
-    async fn ready(&mut self) {}
+impl Pollable for Alarm {
+    async fn ready(&mut self) {
+        self.waited.0.fetch_max(self.when, Ordering::Relaxed);
+    }
 }
 
 impl random::random::Host for VirtualSystem {

@@ -20,8 +20,12 @@ fn limits() -> Limits {
     Limits { call_fuel: 2_000_000, host_calls: 2000, log_bytes: 4096, payload_bytes: 1 << 20, ..Limits::guard() }
 }
 
-/// A component that loads is a plugin that can be called; everything else is refused. The next one is not affected.
+/// A component that loads is a plugin that can be called; everything else is refused. The next one is not affected. Core
+/// modules are left out: what turns them into components can fail beyond repair on some, so that is done in a child only.
 pub fn component(bytes: &[u8]) {
+    if bytes.get(4..8) == Some(&[1, 0, 0, 0]) {
+        return;
+    }
     if let Ok(plugin) = sandbox().load(bytes) {
         assert!(!plugin.description().name.is_empty());
         let harness = Harness::load(sandbox(), bytes).expect("what loads once loads again").limits(limits());

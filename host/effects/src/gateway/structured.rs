@@ -2,9 +2,8 @@
 
 use fusebox_core::json::canonical;
 use fusebox_core::{Failure, Json};
-use jsonschema::Validator;
 
-use crate::schema;
+use crate::schema::CheckedSchema;
 
 /// Largest answer that is parsed, in bytes.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -17,21 +16,21 @@ const WORDS_BYTES: u64 = 512;
 
 /// A schema, ready to check answers.
 pub struct Schema {
-    validator: Validator,
+    schema: CheckedSchema,
 }
 
 impl Schema {
     /// Compiles a schema. Nothing is fetched: it may refer to itself only.
     pub fn new(schema: &Json) -> Result<Self, Failure> {
         let wrong = |message: String| Failure::InvalidInput(format!("the schema of the answer {message}"));
-        Ok(Self { validator: schema::validator(schema.value()).map_err(wrong)? })
+        Ok(Self { schema: CheckedSchema::new(schema.value()).map_err(wrong)? })
     }
 
     /// The JSON of an answer, or what is wrong with it.
     pub fn check(&self, answer: &str) -> Result<Json, String> {
         let text = unfenced(answer);
         let json = Json::parse("the answer", text.as_bytes(), MAX_ANSWER_BYTES).map_err(|error| error.to_string())?;
-        let complaint = self.validator.iter_errors(json.value()).next();
+        let complaint = self.schema.fault(json.value())?;
         let complaint = complaint.map(|error| format!("at {:?}: {error}", error.instance_path().to_string()));
         complaint.map_or(Ok(json), Err)
     }

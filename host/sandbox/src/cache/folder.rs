@@ -1,5 +1,6 @@
 //! The folder of a cache: whose it is, its key, and what is thrown out.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use std::time::{Duration, SystemTime};
 const KEY: &str = "key";
 /// Length of the key: one block of SHA-256.
 pub const KEY_BYTES: usize = 64;
+/// How names of unfinished files and of folders for compiling start.
+const UNFINISHED: [&str; 2] = [".tmp", "compile-"];
 /// How old the mark of the last use may be before it is renewed.
 const FRESH: Duration = Duration::from_secs(3600);
 /// How old an unfinished file or a folder for compiling is when nobody needs it any more.
@@ -21,8 +24,14 @@ pub fn make_private(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
-    let metadata = fs::metadata(folder)?;
-    if is_mine_alone(&metadata) { Ok(()) } else { Err(refused("others could write into it; make it mode 0700")) }
+    // A link would lead to whatever its owner makes of it later.
+    let metadata = fs::symlink_metadata(folder)?;
+    let is_private = metadata.is_dir() && is_mine_alone(&metadata) && is_closed(&metadata);
+    if is_private {
+        Ok(())
+    } else {
+        Err(refused("others could look into it or write there; make it a folder of mode 0700"))
+    }
 }
 
 fn refused(why: &str) -> io::Error {
@@ -36,12 +45,24 @@ fn is_mine_alone(metadata: &fs::Metadata) -> bool {
     metadata.uid() == rustix::process::geteuid().as_raw() && metadata.permissions().mode() & 0o022 == 0
 }
 
+/// Nobody else may look into it.
+#[cfg(unix)]
+fn is_closed(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 == 0
+}
+
+#[cfg(not(unix))]
+fn is_closed(_: &fs::Metadata) -> bool {
+    true
+}
+
 #[cfg(not(unix))]
 fn is_mine_alone(_: &fs::Metadata) -> bool {
     true
 }
 
-/// The key of this folder; made when there is none. Whoever is first decides.
+/// The key of this folder; made when there is none. Whoever is first decides. Where none can be kept, nothing that is there
+/// can be trusted, and nothing that is made can be kept either: that costs time, not correctness.
 pub fn key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let path = folder.join(KEY);
     if let Some(key) = read_key(&path) {
@@ -49,17 +70,20 @@ pub fn key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
     }
     let mut new = [0; KEY_BYTES];
     getrandom::fill(&mut new).map_err(io::Error::other)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&new)?;
-    match file.persist_noclobber(&path) {
-        Ok(_) => Ok(new),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => match read_key(&path) {
-            Some(key) => Ok(key),
-            // It is no key: another one is as good, and what was sealed before is made again.
-            None => error.file.persist(&path).map(|_| new).map_err(|error| error.error),
-        },
-        Err(error) => Err(error.error),
+    let Ok(mut file) = tempfile::NamedTempFile::new_in(folder) else { return Ok(new) };
+    if file.write_all(&new).is_err() {
+        return Ok(new);
     }
+    if let Err(error) = file.persist_noclobber(&path)
+        && error.error.kind() == io::ErrorKind::AlreadyExists
+    {
+        if let Some(key) = read_key(&path) {
+            return Ok(key);
+        }
+        // It is no key: another one is as good, and what was sealed before is made again.
+        let _ = error.file.persist(&path);
+    }
+    Ok(new)
 }
 
 fn read_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
@@ -106,32 +130,50 @@ pub fn mark_as_used(file: &File) {
     }
 }
 
-/// Throws out what was not used for the longest time until no more than this is left, and what was never finished.
+/// Throws out what was not used for the longest time until no more than this is left, and what was never finished. Code goes
+/// with its seal; what is not of a cache stays.
 pub fn shrink(folder: &Path, max_bytes: u64) -> io::Result<()> {
-    let mut kept = Vec::new();
+    let mut kept = BTreeMap::<PathBuf, Kept>::new();
+    let mut total = 0_u64;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         // Another process may have thrown it out meanwhile.
         let Ok(metadata) = entry.metadata() else { continue };
-        let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let path = entry.path();
+        let (path, used) = (entry.path(), metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+        let name = entry.file_name().to_string_lossy().into_owned();
         if path.extension().is_some_and(|ending| ending == "cwasm" || ending == "seal") {
-            kept.push((used, metadata.len(), path));
-        } else if entry.file_name() != KEY && used.elapsed().is_ok_and(|age| age > ABANDONED) {
+            total += metadata.len();
+            let pair = kept.entry(path.with_extension("")).or_insert(Kept { used, bytes: 0, files: Vec::new() });
+            pair.used = pair.used.max(used);
+            pair.bytes += metadata.len();
+            pair.files.push(path);
+        } else if UNFINISHED.iter().any(|start| name.starts_with(start)) {
             // Of a process that was killed while it wrote or compiled.
-            let _ = if metadata.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            if used.elapsed().is_ok_and(|age| age > ABANDONED) {
+                let _ = if metadata.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            } else {
+                total += metadata.len();
+            }
         }
     }
-    kept.sort();
-    let mut total: u64 = kept.iter().map(|(_, bytes, _)| bytes).sum();
-    for (_, bytes, path) in kept {
+    let mut kept: Vec<Kept> = kept.into_values().collect();
+    kept.sort_by_key(|pair| pair.used);
+    for pair in kept {
         if total <= max_bytes {
             break;
         }
         // Code that is in use stays mapped after its name has gone.
-        if fs::remove_file(path).is_ok() {
-            total = total.saturating_sub(bytes);
+        for file in pair.files {
+            let _ = fs::remove_file(file);
         }
+        total = total.saturating_sub(pair.bytes);
     }
     Ok(())
+}
+
+/// Code with its seal.
+struct Kept {
+    used: SystemTime,
+    bytes: u64,
+    files: Vec<PathBuf>,
 }

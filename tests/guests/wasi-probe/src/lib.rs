@@ -8,7 +8,7 @@ use fusebox_sdk::prelude::*;
 
 struct Probe;
 
-/// What to try besides looking around: `panic`, `exit`, `flood`, `ask` for ever, or nothing.
+/// What to try besides looking around: `panic`, `exit`, `flood`, `ask` or `hoard` for ever, or nothing.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Input {
@@ -81,6 +81,10 @@ impl Executor for Probe {
             "panic" => panic!("asked to panic"),
             "exit" => std::process::exit(3),
             "flood" => (0..10_000).for_each(|line| println!("line {line} of a flood")),
+            // Never given back.
+            "hoard" => loop {
+                std::mem::forget(wasip2::clocks::monotonic_clock::subscribe_duration(1));
+            },
             "ask" => loop {
                 let _ = SystemTime::now();
             },
