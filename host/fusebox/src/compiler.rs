@@ -89,7 +89,8 @@ impl Compile for ChildCompiler {
         // What lies there is run in the end.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        let folder = builder.tempdir_in(&self.scratch);
+        // Where the cache cannot be written to, the system's folder will do.
+        let folder = builder.tempdir_in(&self.scratch).or_else(|_| builder.tempdir());
         let folder = folder.map_err(|error| failed(&format!("making a folder for it: {error}")))?;
         std::fs::write(folder.path().join(COMPONENT), bytes).map_err(|error| failed(&error.to_string()))?;
         // A thread of its own, because the caller may be one that a runtime must not block.

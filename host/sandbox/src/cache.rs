@@ -109,7 +109,6 @@ pub struct Known {
     /// What it said of itself, as it said it.
     pub description: String,
     /// Settings that it found nothing wrong with.
-    #[serde(default)]
     pub settings: Vec<Digest>,
 }
 

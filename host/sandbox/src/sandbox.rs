@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use fusebox_core::{Digest, Kind};
+
 use crate::Error;
 use crate::cache::{Cache, Compiled, Known};
 use crate::compile::{self, Compile, CompileHere};
@@ -14,7 +16,6 @@ use crate::engines::{Executors, Shard, Ticker};
 use crate::inspect;
 use crate::kill::{Engines, Kill};
 use crate::plugin::Plugin;
-use fusebox_core::{Digest, Kind};
 
 /// Most bytes of a cache: some twenty Python guests.
 const MAX_CACHE_BYTES: u64 = 1024 * 1024 * 1024;
