@@ -13,7 +13,7 @@ use crate::lock::digest;
 /// `wit/frozen.json`.
 #[derive(Deserialize)]
 struct Frozen {
-    /// Off until guests in three languages have compiled against the package.
+    /// On since guests in three languages have compiled against the package.
     frozen: bool,
     /// Digest of each released file.
     files: BTreeMap<String, String>,
@@ -46,6 +46,13 @@ fn changed_files(folder: &Path, frozen: &Frozen) -> anyhow::Result<Vec<String>> 
             changed.push(name.clone());
         }
     }
+    // A file that nobody lists would change the package, too.
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".wit") && !frozen.files.contains_key(&name) {
+            changed.push(name);
+        }
+    }
     Ok(changed)
 }
 
@@ -66,6 +73,8 @@ mod tests {
         assert!(changed_files(&folder, &frozen(true, b"x")).unwrap().is_empty());
         assert_eq!(changed_files(&folder, &frozen(true, b"y")).unwrap(), ["a.wit"]);
         assert!(changed_files(&folder, &frozen(false, b"y")).unwrap().is_empty());
+        fs::write(folder.join("b.wit"), "x").unwrap();
+        assert_eq!(changed_files(&folder, &frozen(true, b"x")).unwrap(), ["b.wit"]);
         fs::remove_dir_all(&folder).unwrap();
     }
 
