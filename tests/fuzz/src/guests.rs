@@ -1,6 +1,7 @@
 //! What guests hand to the host: their bytes, their verdicts, their calls.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use fusebox::Harness;
 use fusebox::sandbox::{
@@ -15,9 +16,17 @@ fn sandbox() -> &'static Sandbox {
     SANDBOX.get_or_init(|| Sandbox::new(None).expect("an engine"))
 }
 
-/// Limits under which whatever an input makes of a guest is over soon.
+/// Limits under which whatever an input makes of a guest is over soon, by fuel: the machine may be busy.
 fn limits() -> Limits {
-    Limits { call_fuel: 2_000_000, host_calls: 2000, log_bytes: 4096, payload_bytes: 1 << 20, ..Limits::guard() }
+    let wall_time = Duration::from_secs(60);
+    Limits {
+        call_fuel: 2_000_000,
+        host_calls: 2000,
+        log_bytes: 4096,
+        payload_bytes: 1 << 20,
+        wall_time,
+        ..Limits::guard()
+    }
 }
 
 /// A component that loads is a plugin that can be called; everything else is refused. The next one is not affected. Core

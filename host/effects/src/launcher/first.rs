@@ -16,11 +16,12 @@ use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::access::{Allowed, Ports};
-use super::order::{Enforced, Level, Order, Program, Report, State, Task};
+use super::order::{Order, Program, Report, Task};
 use super::root::Unbuilt;
 use super::syscalls::Sockets;
 use super::watch::{self, Watch};
 use super::{access, bounds, channel, network, root, syscalls};
+use crate::process::{Held, Holds, Protected};
 
 /// Builds the sandbox and carries the order out.
 pub fn run(control: UnixStream) {
@@ -39,18 +40,18 @@ fn carry_out(order: Order, control: &UnixStream) -> Result<(), Unbuilt> {
     confine(order, control, enforced).map_err(Unbuilt::Failed)
 }
 
-fn isolate(order: &Order) -> Result<Vec<Enforced>, Unbuilt> {
+fn isolate(order: &Order) -> Result<Vec<Protected>, Unbuilt> {
     // Nobody in the sandbox may look into this process or stop it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| Unbuilt::Failed(error.to_string()))?;
     let mut enforced = Vec::new();
-    if order.level == Level::Namespaces {
+    if order.level == Held::Namespaces {
         namespaces(order, &mut enforced)?;
     }
     Ok(enforced)
 }
 
-fn confine(order: Order, control: &UnixStream, mut enforced: Vec<Enforced>) -> Result<(), String> {
+fn confine(order: Order, control: &UnixStream, mut enforced: Vec<Protected>) -> Result<(), String> {
     bounds::set(&order.bounds)?;
     match &order.task {
         Task::Probe => {
@@ -66,12 +67,12 @@ fn confine(order: Order, control: &UnixStream, mut enforced: Vec<Enforced>) -> R
     }
 }
 
-fn holds(name: &str, how: impl Into<String>) -> Enforced {
-    Enforced { name: name.to_owned(), state: State::Holds(how.into()) }
+fn holds(name: &str, how: impl Into<String>) -> Protected {
+    Protected::found(name, Holds::Wholly, how)
 }
 
 /// Own files, processes and network.
-fn namespaces(order: &Order, enforced: &mut Vec<Enforced>) -> Result<(), Unbuilt> {
+fn namespaces(order: &Order, enforced: &mut Vec<Protected>) -> Result<(), Unbuilt> {
     let mut processes = Ok(());
     root::enter(order, |proc| processes = bounds::bound_namespace(proc, order.bounds.processes))?;
     enforced.push(holds(Protection::Namespaces.name(), "own files, processes, users and temporary folders"));
@@ -82,30 +83,34 @@ fn namespaces(order: &Order, enforced: &mut Vec<Enforced>) -> Result<(), Unbuilt
         enforced.push(holds("network", "none but a loopback interface of its own"));
     }
     let most = order.bounds.processes;
-    let state = match (&order.cgroup, processes) {
-        (Some(_), _) => State::Holds(format!("{most} at once, by cgroup")),
+    let (counted, how) = match (&order.cgroup, processes) {
+        (Some(_), _) => (Holds::Wholly, format!("{most} at once, by cgroup")),
         (None, Ok(())) => {
-            State::Holds(format!("{} at once, by a limit of the namespace", most.max(bounds::FEWEST_PROCESSES)))
+            (Holds::Wholly, format!("{} at once, by a limit of the namespace", most.max(bounds::FEWEST_PROCESSES)))
         }
         (None, Err(_)) if rustix::process::getuid().is_root() => {
-            State::Missing("root's processes cannot be counted without cgroup v2 or Linux 6.14".to_owned())
+            (Holds::Not, "root's processes cannot be counted without cgroup v2 or Linux 6.14".to_owned())
         }
-        (None, Err(_)) => State::Holds(format!("{most} at once, by rlimit")),
+        (None, Err(_)) => (Holds::Wholly, format!("{most} at once, by rlimit")),
     };
-    enforced.push(Enforced { name: "processes".to_owned(), state });
-    enforced.push(Enforced { name: "memory".to_owned(), state: memory(order) });
+    enforced.push(Protected::found("processes", counted, how));
+    enforced.push(memory(order));
     Ok(())
 }
 
 /// How memory is bounded.
-pub fn memory(order: &Order) -> State {
+pub fn memory(order: &Order) -> Protected {
     let mib = order.bounds.memory / (1024 * 1024);
     match order.cgroup {
-        Some(_) => State::Holds(format!("{mib} MiB, by cgroup")),
-        None => State::Partly(format!(
-            "{mib} MiB each by rlimit, their sum looked at every {} ms, because no cgroup v2 is delegated",
-            watch::INTERVAL.as_millis()
-        )),
+        Some(_) => holds("memory", format!("{mib} MiB, by cgroup")),
+        None => Protected::found(
+            "memory",
+            Holds::Partly,
+            format!(
+                "{mib} MiB each by rlimit, their sum looked at every {} ms, because no cgroup v2 is delegated",
+                watch::INTERVAL.as_millis()
+            ),
+        ),
     }
 }
 
@@ -113,9 +118,9 @@ fn open_cwd(order: &Order, cwd: &str) -> Result<std::os::fd::OwnedFd, String> {
     let failed = |error: rustix::io::Errno| format!("opening the folder {cwd:?} of the workspace: {error}");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let workspace = match order.level {
-        Level::Namespaces => rustix::fs::open(&order.workspace, flags, Mode::empty()).map_err(failed)?,
+        Held::Namespaces => rustix::fs::open(&order.workspace, flags, Mode::empty()).map_err(failed)?,
         // It was started there.
-        Level::Shared => rustix::fs::open(".", flags, Mode::empty()).map_err(failed)?,
+        Held::Shared => rustix::fs::open(".", flags, Mode::empty()).map_err(failed)?,
     };
     let inside = if cwd.is_empty() { "." } else { cwd };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -123,16 +128,16 @@ fn open_cwd(order: &Order, cwd: &str) -> Result<std::os::fd::OwnedFd, String> {
 }
 
 /// Gives up everything that building the sandbox needed.
-fn restrict(order: &Order, enforced: &mut Vec<Enforced>) -> Result<(), String> {
+fn restrict(order: &Order, enforced: &mut Vec<Protected>) -> Result<(), String> {
     let failed = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
     rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
     drop_capabilities().map_err(failed("giving up capabilities"))?;
     let (ports, sockets) = match (order.network, order.level) {
-        (true, _) | (false, Level::Namespaces) => (Ports::Open, Sockets::Network),
-        (false, Level::Shared) => (Ports::Closed, Sockets::Local),
+        (true, _) | (false, Held::Namespaces) => (Ports::Open, Sockets::Network),
+        (false, Held::Shared) => (Ports::Closed, Sockets::Local),
     };
     let paths = paths(order);
-    if order.level == Level::Shared {
+    if order.level == Held::Shared {
         keeps_absent(order, &paths)?;
     }
     let landlock = access::restrict(&paths, ports).map(|version| format!("version {version} of its rules"));
@@ -142,19 +147,19 @@ fn restrict(order: &Order, enforced: &mut Vec<Enforced>) -> Result<(), String> {
 }
 
 fn add(
-    enforced: &mut Vec<Enforced>,
+    enforced: &mut Vec<Protected>,
     order: &Order,
     protection: Protection,
     done: Result<String, String>,
 ) -> Result<(), String> {
-    let state = match done {
-        Ok(how) => State::Holds(how),
+    let found = match done {
+        Ok(how) => holds(protection.name(), how),
         Err(why) if matches!(order.task, Task::Probe) || order.accept_missing.contains(&protection) => {
-            State::Missing(why)
+            Protected::found(protection.name(), Holds::Not, why)
         }
         Err(why) => return Err(format!("{}: {why}", protection.name())),
     };
-    enforced.push(Enforced { name: protection.name().to_owned(), state });
+    enforced.push(found);
     Ok(())
 }
 
@@ -174,13 +179,13 @@ fn paths(order: &Order) -> Vec<(PathBuf, Allowed)> {
     let mut paths: Vec<(PathBuf, Allowed)> = root::SYSTEM.iter().map(|path| (path.into(), Allowed::Read)).collect();
     paths.extend(root::DEVICES.iter().map(|name| (Path::new("/dev").join(name), Allowed::Use)));
     match order.level {
-        Level::Namespaces => {
+        Held::Namespaces => {
             // All that is there was put there for it.
             paths.push(("/".into(), Allowed::List));
             paths.extend(["/etc", "/proc", "/dev"].map(|path| (path.into(), Allowed::Read)));
             paths.extend(["/tmp", "/var/tmp", "/run", "/dev/shm"].map(|path| (path.into(), Allowed::Change)));
         }
-        Level::Shared => {
+        Held::Shared => {
             paths.extend(root::SETTINGS.iter().map(|name| (Path::new("/etc").join(name), Allowed::Read)));
         }
     }
@@ -219,7 +224,7 @@ fn start(program: &Program, order: &Order, control: &UnixStream) -> Result<(), S
         ),
         _ => format!("starting {}: {error}", program.path.display()),
     };
-    if order.level == Level::Shared {
+    if order.level == Held::Shared {
         return Err(failed(command.exec()));
     }
     // Neither a terminal nor signals of a group come from outside.

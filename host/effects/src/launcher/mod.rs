@@ -30,8 +30,10 @@ use std::process::{Command, Stdio};
 
 pub(crate) use cgroup::{delegated, remove};
 pub(crate) use channel::encode;
-pub(crate) use order::{Bounds, Enforced, Level, Order, Program, Report, State, Task};
+pub(crate) use order::{Bounds, Order, Program, Report, Task};
 pub(crate) use root::SYSTEM;
+
+use crate::process::Protected;
 
 /// First argument of the launcher.
 pub(crate) const SUBCOMMAND: &str = "__launch";
@@ -61,7 +63,7 @@ pub fn serve(arguments: impl IntoIterator<Item = OsString>) -> bool {
 /// What trying an order came to.
 pub(crate) enum Probed {
     /// This is enforced.
-    Enforced(Vec<Enforced>),
+    Enforced(Vec<Protected>),
     /// The kernel has no namespaces for this user.
     Unavailable(String),
 }

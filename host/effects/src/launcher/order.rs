@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use fusebox_core::policy::{PathAccess, Protection};
 use serde::{Deserialize, Serialize};
 
+use crate::process::{Held, Protected};
+
 /// One order to the launcher.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Order {
     pub task: Task,
-    pub level: Level,
+    pub level: Held,
     /// The workspace, where it is. The launcher is started in it and takes that folder, not this name.
     pub workspace: PathBuf,
     /// The home folder that the environment names.
@@ -51,15 +53,6 @@ pub struct Program {
     pub environment: BTreeMap<String, OsString>,
 }
 
-/// How much the kernel offers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Level {
-    /// Namespaces, and all the rest beneath.
-    Namespaces,
-    /// The host's own namespaces, with what can be had besides.
-    Shared,
-}
-
 /// Limits in the units of the kernel.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Bounds {
@@ -83,31 +76,11 @@ pub struct Bounds {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// What is enforced; nothing was started.
-    Enforced(Vec<Enforced>),
+    Enforced(Vec<Protected>),
     /// The program ended, or was ended.
     Ended { code: Option<i32>, signal: Option<i32>, stopped_by: Option<String> },
     /// Nothing was started: this sandbox could not be built.
     Refused { what: String },
     /// Nothing was started: the kernel has no namespaces for this user.
     Unavailable { what: String },
-}
-
-/// One thing that confines processes, as it was found by trying it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Enforced {
-    /// What it is called.
-    pub name: String,
-    /// Whether it holds, and how.
-    pub state: State,
-}
-
-/// Whether something holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum State {
-    /// It holds, in this way.
-    Holds(String),
-    /// It holds with this fault.
-    Partly(String),
-    /// It does not hold, for this reason.
-    Missing(String),
 }

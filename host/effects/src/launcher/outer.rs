@@ -12,9 +12,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::order::{Level, Order, Report};
+use super::order::{Order, Report};
 use super::root::Unbuilt;
 use super::{FIRST, SUBCOMMAND, cgroup, channel, kin};
+use crate::process::Held;
 
 /// Carries out the order that the host sends.
 pub fn run(host: UnixStream) {
@@ -49,12 +50,12 @@ fn carry_out(mut order: Order, host: &UnixStream) -> Result<(), Unbuilt> {
         order.cgroup = None;
     }
     match order.level {
-        Level::Namespaces => {
+        Held::Namespaces => {
             make_namespaces(&order).map_err(Unbuilt::Unavailable)?;
             let (control, child) = start_first(&order).map_err(Unbuilt::Failed)?;
             relay(host, control, child).map_err(Unbuilt::Failed)
         }
-        Level::Shared => kin::run(order, host).map_err(Unbuilt::Failed),
+        Held::Shared => kin::run(order, host).map_err(Unbuilt::Failed),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use fusebox_core::policy::{PathAccess, ProcessPolicy, Protection};
+use serde::{Deserialize, Serialize};
 
 use crate::{Environment, Error};
 
@@ -38,7 +39,7 @@ pub enum Way {
 }
 
 /// Which namespaces a process gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Held {
     /// Its own.
     Namespaces,
@@ -47,7 +48,7 @@ pub enum Held {
 }
 
 /// One thing that confines processes, as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protected {
     /// What it is: a protection of the policy, or `network`, `processes`, `memory`.
     pub name: String,
@@ -57,8 +58,14 @@ pub struct Protected {
     pub holds: Holds,
 }
 
+impl Protected {
+    pub(crate) fn found(name: &str, holds: Holds, words: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), words: words.into(), holds }
+    }
+}
+
 /// Whether something holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Holds {
     /// It does.
     Wholly,
@@ -193,11 +200,7 @@ impl Confinement {
 
     /// Everything is missing, for one reason.
     fn nothing(&self, why: &str) -> Found {
-        let missing = |protection: Protection| Protected {
-            name: protection.name().to_owned(),
-            words: why.to_owned(),
-            holds: Holds::Not,
-        };
+        let missing = |protection: Protection| Protected::found(protection.name(), Holds::Not, why);
         self.decide(Protection::ALL.map(missing).to_vec())
     }
 
@@ -221,7 +224,7 @@ fn system() -> &'static [&'static str] {
 #[cfg(target_os = "linux")]
 mod linux {
     use super::{Confinement, Found, Held, Holds, Problem, Protected};
-    use crate::launcher::{self, Bounds, Enforced, Level, Order, Probed, Program, State, Task};
+    use crate::launcher::{self, Bounds, Order, Probed, Program, Task};
     use crate::{Error, ProcessSpec};
     use fusebox_core::policy::Protection;
     use std::path::Path;
@@ -260,10 +263,7 @@ mod linux {
             absent.extend(self.setup.launcher.iter().filter(|path| !path.starts_with(workspace)).cloned());
             Order {
                 task,
-                level: match held {
-                    Held::Namespaces => Level::Namespaces,
-                    Held::Shared => Level::Shared,
-                },
+                level: held,
                 workspace: workspace.to_owned(),
                 home: self.setup.environment.home().map(Path::to_path_buf),
                 paths: self.paths.clone(),
@@ -296,16 +296,14 @@ mod linux {
                 return self.nothing("no temporary folder can be made to try it in");
             };
             let try_it = |held| launcher::probe(program, &workspace, &self.order_for(Task::Probe, held, &workspace));
-            let named = |enforced: Vec<Enforced>| enforced.into_iter().map(Protected::from).collect::<Vec<_>>();
             match try_it(Held::Namespaces) {
-                Ok(Probed::Enforced(enforced)) => self.decide(named(enforced)),
+                Ok(Probed::Enforced(enforced)) => self.decide(enforced),
                 Ok(Probed::Unavailable(why)) => {
-                    let missing =
-                        Protected { name: Protection::Namespaces.name().to_owned(), words: why, holds: Holds::Not };
+                    let missing = Protected::found(Protection::Namespaces.name(), Holds::Not, why);
                     match try_it(Held::Shared) {
                         Ok(Probed::Enforced(enforced)) => {
                             let mut protections = vec![missing];
-                            protections.extend(named(enforced));
+                            protections.extend(enforced);
                             self.decide(protections)
                         }
                         Ok(Probed::Unavailable(why)) => self.nothing(&why),
@@ -320,16 +318,5 @@ mod linux {
     /// Nothing weaker is tried: what the kernel can do must not depend on what lies in a folder.
     fn unbuilt(why: &std::io::Error) -> Found {
         Found { way: Err(Problem::Unbuilt(why.to_string())), protections: Vec::new() }
-    }
-
-    impl From<Enforced> for Protected {
-        fn from(enforced: Enforced) -> Self {
-            let (words, holds) = match enforced.state {
-                State::Holds(words) => (words, Holds::Wholly),
-                State::Partly(words) => (words, Holds::Partly),
-                State::Missing(words) => (words, Holds::Not),
-            };
-            Self { name: enforced.name, words, holds }
-        }
     }
 }
