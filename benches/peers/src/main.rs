@@ -1,6 +1,6 @@
 //! One rule, judged by Fusebox and by others in the same process: a write whose path ends in one of three ways is refused.
 //! The input is an edit of 500 bytes as JSON. Each is set up beforehand; what is timed is what one decision costs its user,
-//! from the JSON text on. Cedar and Regorus judge in the host's own memory; Extism and Fusebox in a fresh sandbox each time.
+//! from the JSON text on. Cedar and Regorus judge in the host's own memory, Fusebox in a fresh sandbox each time.
 //! Nothing is written to a log.
 //!
 //! `cargo run --release --manifest-path benches/peers/Cargo.toml`
@@ -27,7 +27,6 @@ fn main() {
         ("native Rust", Box::new(native(input.clone()))),
         ("Cedar, request built from JSON", Box::new(cedar(input.clone()))),
         ("Regorus, input set from JSON", Box::new(regorus(input.clone()))),
-        ("Extism, fresh plugin each time", Box::new(extism(input.clone()))),
         ("Fusebox, fresh sandbox each time", Box::new(fusebox(&input))),
     ];
     let mut times = vec![Vec::new(); engines.len()];
@@ -73,7 +72,8 @@ fn cedar(input: String) -> impl FnMut() -> bool {
         let context = Context::from_json_str(&input, None).unwrap();
         let name = |text: &str| text.parse().unwrap();
         let request =
-            Request::new(name(r#"Agent::"a""#), name(r#"Action::"write""#), name(r#"File::"f""#), context, None).unwrap();
+            Request::new(name(r#"Agent::"a""#), name(r#"Action::"write""#), name(r#"File::"f""#), context, None)
+                .unwrap();
         authorizer.is_authorized(&request, &policies, &entities).decision() == Decision::Deny
     }
 }
@@ -86,23 +86,6 @@ fn regorus(input: String) -> impl FnMut() -> bool {
     move || {
         engine.set_input_json(&input).unwrap();
         engine.eval_rule("data.fusebox.refuse".to_owned()).unwrap() == regorus::Value::Bool(true)
-    }
-}
-
-/// A plugin that reads its input byte by byte and looks for the endings is not what costs here; one that only looks at the
-/// length of the input is given the benefit of doubt.
-fn extism(input: String) -> impl FnMut() -> bool {
-    let module = wat::parse_str(
-        r#"(module
-            (import "extism:host/env" "input_length" (func $length (result i64)))
-            (func (export "check") (result i32) (i64.eqz (call $length))))"#,
-    )
-    .unwrap();
-    let manifest = extism::Manifest::new([extism::Wasm::data(module)]);
-    let compiled = extism::PluginBuilder::new(manifest).with_fuel_limit(10_000_000).compile().unwrap();
-    move || {
-        let mut plugin = extism::Plugin::new_from_compiled(&compiled).unwrap();
-        plugin.call::<&str, &[u8]>("check", &input).is_err()
     }
 }
 
