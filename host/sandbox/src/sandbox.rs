@@ -75,8 +75,7 @@ impl Sandbox {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Loads a plugin: checks the bytes from the cheapest check to the dearest, has them compiled by
-    /// [`SandboxSetup::compiler`], makes a throw-away instance and asks it what it is. What is in the cache was checked,
+    /// Loads a plugin: looks at the bytes, has them checked and compiled by [`SandboxSetup::compiler`], makes a throw-away instance and asks it what it is. What is in the cache was checked,
     /// compiled and asked before.
     ///
     /// # Errors
