@@ -25,7 +25,7 @@ use crate::inspect::RULES;
 use crate::{Error, WASMTIME_VERSION, compile};
 
 /// Largest compiled component, in bytes: Python guests have 38 MiB.
-pub const MAX_CODE_BYTES: u64 = 512 * 1024 * 1024;
+const MAX_CODE_BYTES: u64 = 512 * 1024 * 1024;
 /// Largest seal: what a plugin may say of itself, escaped, and a few words.
 const MAX_SEAL_BYTES: u64 = 8 * 1024 * 1024;
 /// Most settings that are remembered of one plugin.

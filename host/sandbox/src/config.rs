@@ -36,15 +36,16 @@ pub enum Allocation {
 
 /// An engine. Deterministic as far as an engine can be: NaN bits are canonical, no threads, no relaxed SIMD.
 pub fn engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
-    engine_with(allocation, false)
+    engine_with(allocation, 0)
 }
 
 /// An engine for executors, which wait.
 pub fn waiting_engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
-    engine_with(allocation, true)
+    engine_with(allocation, POOL_SLOTS)
 }
 
-fn engine_with(allocation: Allocation, switches: bool) -> Result<Engine, wasmtime::Error> {
+/// With this many stacks in its pool, to switch to while executors wait; guards never do.
+fn engine_with(allocation: Allocation, stacks: u32) -> Result<Engine, wasmtime::Error> {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -67,19 +68,18 @@ fn engine_with(allocation: Allocation, switches: bool) -> Result<Engine, wasmtim
         .generate_address_map(false)
         .native_unwind_info(false);
     if allocation == Allocation::Pooled {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(switches)));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(stacks)));
     }
     Engine::new(&config)
 }
 
-fn pool(switches: bool) -> PoolingAllocationConfig {
+fn pool(stacks: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(POOL_SLOTS)
         .total_core_instances(POOL_SLOTS * 40)
         .total_memories(POOL_SLOTS * 3)
         .total_tables(POOL_SLOTS * 4)
-        // Stacks to switch to while executors wait; guards never do.
-        .total_stacks(if switches { POOL_SLOTS } else { 0 })
+        .total_stacks(stacks)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(8)
         .max_tables_per_component(40)
