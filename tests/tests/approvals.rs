@@ -35,7 +35,7 @@ fn editor(place: &Place, script: &str) -> String {
 fn a_person_approves_step_by_step() {
     let (code, shown) = example(&Place::new(), &["what?\n", "a\n", "a\n", "a\n"]);
     assert_eq!(code, 0, "{shown}");
-    assert!(shown.contains("Answer with a, k, e, d or q.") && shown.contains("return ordered[middle]"), "{shown}");
+    assert!(shown.contains("Answer with a, k, e, d, l or q.") && shown.contains("return ordered[middle]"), "{shown}");
     assert!(shown.contains("python3 -m unittest") && shown.contains("COMPLETED"), "{shown}");
     assert!(shown.contains("at most 200 tokens come back"), "{shown}");
 }
@@ -48,8 +48,12 @@ fn a_person_denies_with_a_reason_or_quits() {
     let (code, shown) = example(&Place::new(), &["q\n"]);
     assert_eq!(code, 4, "{shown}");
     assert!(shown.contains("KILLED"), "{shown}");
-    let (code, _) = example(&Place::new(), &["\u{3}"]);
-    assert_eq!(code, 4, "Ctrl-C at the prompt kills");
+    let (code, shown) = example(&Place::new(), &["\u{3}"]);
+    assert_eq!(code, 6, "Ctrl-C at the prompt pauses: {shown}");
+    assert!(shown.contains("PAUSED"), "{shown}");
+    let (code, shown) = example(&Place::new(), &["l\n"]);
+    assert_eq!(code, 6, "{shown}");
+    assert!(shown.contains("fusebox approve"), "{shown}");
 }
 
 #[test]

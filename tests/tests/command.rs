@@ -31,11 +31,17 @@ fn the_example_ends_with_passing_tests_and_leaves_the_original_alone() {
 #[test]
 fn without_a_terminal_nothing_is_approved() {
     let place = Place::new();
-    for approve in [&["--approve", "ask"][..], &["--approve", "none"], &[]] {
-        place.plan(&json!([step("run_command", json!({ "argv": ["true"] }))]));
+    for (approve, code, says) in [
+        (&["--approve", "ask"][..], 6, "waits for an approval"),
+        (&["--approve", "later"], 6, "waits for an approval"),
+        (&["--approve", "none"], 3, "not approved"),
+        (&[], 6, "waits for an approval"),
+    ] {
+        place.plan(&json!([step("run_command", json!({ "argv": ["touch", "mark"] }))]));
         let output = place.fusebox(&[&["run", "plan.json", "--workspace", "workspace"], approve].concat());
-        assert_eq!(output.status.code(), Some(3));
-        assert!(text(&output.stdout).contains("not approved"));
+        assert_eq!(output.status.code(), Some(code), "{approve:?}");
+        assert!(text(&output.stdout).contains(says), "{approve:?}");
+        assert!(!place.path("workspace/mark").exists());
     }
 }
 
@@ -250,7 +256,7 @@ fn a_command_without_end_is_refused() {
 }
 
 #[test]
-fn an_interrupt_kills_the_run_and_its_processes() {
+fn an_interrupt_stops_the_step_with_its_processes_and_pauses_the_run() {
     let place = Place::new();
     // Nobody else sleeps so long.
     let mark = format!("1000.{}", std::process::id());
@@ -267,11 +273,17 @@ fn an_interrupt_kills_the_run_and_its_processes() {
     rustix::process::kill_process(target, rustix::process::Signal::INT).unwrap();
     let mut shown = String::new();
     child.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(4));
+    assert_eq!(child.wait().unwrap().code(), Some(6));
     assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
-    assert!(shown.contains("Killing the run") && shown.contains("KILLED"), "{shown}");
-    assert!(shown.contains("in doubt"), "a process was under way: {shown}");
-    assert_eq!(marked(&mark), 0, "it ended before the run did");
+    assert!(shown.contains("pausing the run") && shown.contains("PAUSED"), "{shown}");
+    assert_eq!(marked(&mark), 0, "it ended before the process did");
+    // A command was under way: when the run goes on, a person has to say what came of it.
+    let run = place.listed()[0]["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(place.fusebox(&["continue", &run]).status.code(), Some(2), "it is paused");
+    assert_eq!(place.fusebox(&["resume", &run]).status.code(), Some(0));
+    let output = place.fusebox(&["continue", &run, "--approve", "all"]);
+    assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("in doubt"), "{}", text(&output.stdout));
 }
 
 /// Waits until the command of a step has made the file `started`.
@@ -498,7 +510,7 @@ fn a_step_does_not_start_when_its_time_is_up_and_is_in_doubt_when_it_is_cut_off(
     let steps =
         json!([{ "step_type": "run_command", "input": { "shell": "echo x > mark; sleep 1000" }, "time_limit_s": 1 }]);
     let (code, lines) = place.run_steps(&steps, &[]);
-    assert_eq!((code, &lines.last().unwrap()["steps"][0]["state"]), (1, &json!("in_doubt")));
+    assert_eq!((code, &lines.last().unwrap()["steps"][0]["state"]), (6, &json!("in_doubt")));
     assert_eq!(events(&lines, "step_in_doubt")[0]["end"], "deadline");
 }
 
@@ -537,7 +549,9 @@ fn a_kill_does_not_wait_for_whoever_reads_the_output() {
     let killed = Instant::now();
     let target = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(target, rustix::process::Signal::INT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(4));
+    rustix::process::kill_process(target, rustix::process::Signal::INT).unwrap();
+    // The first pauses; the second kills, if it comes in time.
+    assert!(matches!(child.wait().unwrap().code(), Some(4 | 6)));
     assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
 }
 

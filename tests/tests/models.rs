@@ -176,8 +176,7 @@ fn a_kill_ends_a_waiting_model_call() {
     let mut command = place.command(&args);
     let child = command.env("TEST_KEY", KEY).stdout(Stdio::piped()).spawn().unwrap();
     assert!(next(&told).contains("What is wrong?"));
-    let process = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    assert_eq!(place.fusebox(&["kill", "--all"]).status.code(), Some(0));
     assert_eq!(next(&told), "closed");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4));

@@ -69,6 +69,11 @@ impl Place {
         self.command(args).output().unwrap()
     }
 
+    /// All runs, newest first.
+    pub fn listed(&self) -> Vec<Value> {
+        lines(&self.fusebox(&["runs", "--json"]))
+    }
+
     /// Runs these steps in the workspace, approving everything, and gives the exit code and the JSON lines.
     pub fn run_steps(&self, steps: &Value, more: &[&str]) -> (i32, Vec<Value>) {
         let plan = json!({ "goal": "test", "agent": { "id": "tester" }, "steps": steps });

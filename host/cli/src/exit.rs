@@ -34,6 +34,8 @@ impl Exit {
     /// The log, the home and the engine fail by themselves; everything else is what we were given.
     pub fn of(error: &Error) -> Self {
         match error {
+            Error::KillSwitch { .. } => Self::Killed,
+            Error::StepRefused { .. } => Self::Denied,
             Error::Store(_) | Error::Home { .. } | Error::Sandbox(fusebox::sandbox::Error::Engine { .. }) => {
                 Self::Failed
             }
@@ -41,7 +43,14 @@ impl Exit {
         }
     }
 
-    pub fn of_run(end: RunEnd) -> Self {
+    pub fn of_run(end: Option<RunEnd>) -> Self {
+        match end {
+            None => Self::WaitingForApproval,
+            Some(end) => Self::of_end(end),
+        }
+    }
+
+    fn of_end(end: RunEnd) -> Self {
         match end {
             RunEnd::Completed => Self::Completed,
             RunEnd::StepFailed => Self::Failed,

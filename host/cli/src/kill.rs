@@ -1,12 +1,13 @@
-//! `fusebox kill`: ends runs of other processes.
+//! `fusebox kill` and `fusebox unkill`.
 
 use std::time::Duration;
 
-use fusebox::{Error, Home, KillOutcome, KillTarget, kill_runs, rfc3339};
+use fusebox::{Error, KillOutcome, KillTarget, rfc3339};
 use serde_json::json;
 
-use crate::args::KillArgs;
+use crate::args::{KillArgs, UnkillArgs};
 use crate::exit::Exit;
+use crate::list::control;
 use crate::print;
 use crate::terminal_approver::user;
 
@@ -14,20 +15,46 @@ use crate::terminal_approver::user;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub fn kill(args: &KillArgs) -> Result<Exit, Error> {
-    let target = match &args.run {
-        Some(run) => KillTarget::Run(run.parse()?),
-        None => KillTarget::All,
+    let target = match (&args.run, &args.tenant) {
+        (Some(run), _) => KillTarget::Run(run.parse()?),
+        (None, Some(tenant)) => KillTarget::Tenant(tenant.clone()),
+        (None, None) => KillTarget::All,
     };
-    let home = Home::open(&Home::default_path()?)?;
-    let outcomes = kill_runs(&home, &target, &format!("{}(fusebox-kill)", user()), PATIENCE)?;
+    let outcomes = control()?.kill(&target, &format!("{} (fusebox kill)", user()), PATIENCE)?;
     if outcomes.is_empty() && !args.json {
         print::out("no run is under way");
     }
     for outcome in &outcomes {
         show(outcome, args.json);
     }
+    let lift = match &target {
+        KillTarget::Run(_) => None,
+        KillTarget::Tenant(tenant) => Some(format!("fusebox unkill --tenant {tenant}")),
+        KillTarget::All => Some("fusebox unkill --all".to_owned()),
+    };
+    if let Some(lift) = lift {
+        if args.json {
+            print::json(&json!({ "event": "kill_switch", "target": target, "set": true }));
+        } else {
+            print::out(&format!("nothing of {target} begins any more, until `{lift}`"));
+        }
+    }
     let unanswered = outcomes.iter().any(|outcome| matches!(outcome, KillOutcome::NoAnswer(_)));
     Ok(if unanswered { Exit::Failed } else { Exit::Completed })
+}
+
+/// `fusebox unkill`.
+pub fn unkill(args: &UnkillArgs) -> Result<Exit, Error> {
+    let target = args.tenant.clone().map_or(KillTarget::All, KillTarget::Tenant);
+    let was = control()?.unkill(&target, &format!("{} (fusebox unkill)", user()))?;
+    if args.json {
+        print::json(&json!({ "event": "kill_switch", "target": target, "set": false, "was_set": was }));
+    } else if was {
+        print::out(&format!("the kill switch for {target} is lifted; what it killed stays killed"));
+    } else {
+        print::out(&format!("the kill switch for {target} was not set"));
+    }
+    Ok(Exit::Completed)
 }
 
 fn show(outcome: &KillOutcome, json: bool) {

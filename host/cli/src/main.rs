@@ -1,17 +1,22 @@
 //! The `fusebox` command.
 
+mod answer;
+mod approvers;
 mod args;
+mod ask;
 mod check;
 mod doctor;
 mod effects_view;
 mod exit;
 mod kill;
+mod list;
 mod man;
 mod plugins;
 mod policy;
 mod print;
 mod run;
 mod schema;
+mod steer;
 mod terminal_approver;
 mod trust;
 mod view;
@@ -31,6 +36,23 @@ fn main() {
     let json = args.task.json();
     let done = match args.task {
         Task::Run(task) => run::run(task),
+        Task::Start(task) => steer::start(task),
+        Task::Continue(task) => steer::carry_on(task, fusebox::Until::End),
+        Task::Next(task) => steer::carry_on(task, fusebox::Until::NextStep),
+        Task::Pause(task) => steer::pause(&task),
+        Task::Resume(task) => steer::resume(&task),
+        Task::AddStep(task) => steer::add_step(task),
+        Task::Recover(task) => steer::recover(&task),
+        Task::Runs(task) => list::runs(&task),
+        Task::Show(task) => list::show(&task),
+        Task::Tail(task) => list::tail(&task),
+        Task::Approvals(task) => ask::approvals(&task),
+        Task::Approve(task) => answer::approve(&task),
+        Task::Reject(task) => answer::reject(&task),
+        Task::Grants(task) => ask::grants(&task),
+        Task::Revoke(task) => answer::revoke(&task),
+        Task::Approvers(task) => approvers::approvers(&task),
+        Task::Unkill(task) => kill::unkill(&task),
         Task::Check(task) => check::check(task),
         Task::Plugins(task) => plugins::plugins(task),
         Task::Policy(task) => policy::policy(task),

@@ -1,11 +1,14 @@
 //! `fusebox run`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fusebox::{
-    ApproveAll, ApproveNothing, Error, Host, HostBuilder, Plan, RunLimits, RunOptions, RunUpdate, read_file, read_from,
+    ApproveAll, ApproveLater, ApproveNothing, Approver, Error, Host, HostBuilder, Plan, Run, RunLimits, RunOptions,
+    RunUpdate, read_file, read_from,
 };
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use crate::args::{Approve, Budgets, RunArgs};
 use crate::exit::Exit;
@@ -62,40 +65,74 @@ fn tell_notice(text: &str, json: bool) {
 
 pub fn run(args: RunArgs) -> Result<Exit, Error> {
     let plan = Plan::parse(&read_input("the plan", &args.plan)?)?;
-    let mut builder = builder(args.policy);
-    for folder in projects(&plan, &args.plan, args.workspace.as_deref()) {
-        builder = builder.project(folder);
-    }
-    if let Some(cassette) = args.cassette {
-        builder = builder.cassette(cassette);
-    }
-    let host = builder.build()?;
+    let place = Place { plan: &args.plan, workspace: args.workspace.as_deref(), copy: args.copy };
+    let host = place.host(&plan, args.policy, args.cassette)?;
     tell_notices(&host, args.json);
     let backlog = Backlog::new();
-    let mut options = options(&plan, &args.plan, args.workspace, args.approve, &args.budgets, &backlog);
-    if args.copy {
-        options = options.on_a_copy();
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|source| Error::Home {
-        path: PathBuf::new(),
-        message: format!("no threads could be started: {source}"),
-    })?;
-    let run = host.run(plan, options)?;
+    let runtime = runtime()?;
+    let options = place.options(&plan).limits(limits_of(&args.budgets)).tenant(args.tenant);
+    let run = host.run(plan, options.approved_by(approver(args.approve, &backlog)))?;
     if run.left_out() > 0 {
         tell_notice(
             &format!("the copy lacks {} links, devices or files with further names", run.left_out()),
             args.json,
         );
     }
-    let watched = if args.json {
-        runtime.block_on(watch::watch(run, &backlog, print_json))
+    carry_out(&host, run, runtime, &backlog, args.json)
+}
+
+/// Where a plan comes from, and where it is to run.
+pub struct Place<'a> {
+    pub plan: &'a Path,
+    pub workspace: Option<&'a Path>,
+    pub copy: bool,
+}
+
+impl Place<'_> {
+    /// A host under the policies that count here.
+    pub fn host(&self, plan: &Plan, policy: Option<PathBuf>, cassette: Option<PathBuf>) -> Result<Host, Error> {
+        let mut builder = builder(policy);
+        for folder in projects(plan, self.plan, self.workspace) {
+            builder = builder.project(folder);
+        }
+        if let Some(cassette) = cassette {
+            builder = builder.cassette(cassette);
+        }
+        builder.build()
+    }
+
+    pub fn options(&self, plan: &Plan) -> RunOptions {
+        let mut options = RunOptions::new();
+        if let Some(folder) = plan_folder(self.plan) {
+            options = options.plan_folder(folder);
+        }
+        options = match self.workspace {
+            Some(folder) => options.workspace(folder),
+            None if plan.workspace.is_none() => options.workspace("."),
+            None => options,
+        };
+        if self.copy { options.on_a_copy() } else { options }
+    }
+}
+
+pub fn runtime() -> Result<Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|source| Error::Home {
+        path: PathBuf::new(),
+        message: format!("no threads could be started: {source}"),
+    })
+}
+
+/// Carries a run on while somebody watches.
+pub fn carry_out(host: &Host, run: Run, runtime: Runtime, backlog: &Backlog, json: bool) -> Result<Exit, Error> {
+    let watched = if json {
+        runtime.block_on(watch::watch(run, backlog, print_json))
     } else {
         let mut view = View::new();
         let policy = host.policy_source().to_owned();
-        runtime.block_on(watch::watch(run, &backlog, |told| match told {
+        runtime.block_on(watch::watch(run, backlog, |told| match told {
             Told::Update(update) => view.update(update),
             Told::Killed => view.line("\nKilling the run…"),
+            Told::Pausing => view.line("\nStopping the step and pausing the run… (once more kills it)"),
             Told::Ended(summary) => view.summary(summary, &policy),
         }))
     };
@@ -107,7 +144,7 @@ pub fn run(args: RunArgs) -> Result<Exit, Error> {
 fn print_json(told: Told<'_>) {
     match told {
         Told::Update(RunUpdate::Event(event)) => print::json(&event.to_json()),
-        Told::Update(RunUpdate::Output { .. } | RunUpdate::Progress { .. }) | Told::Killed => {}
+        Told::Update(RunUpdate::Output { .. } | RunUpdate::Progress { .. }) | Told::Killed | Told::Pausing => {}
         Told::Ended(summary) => {
             let mut value = serde_json::to_value(summary).unwrap_or(Value::Null);
             if let Some(map) = value.as_object_mut() {
@@ -140,37 +177,24 @@ fn plan_folder(plan_file: &Path) -> Option<PathBuf> {
     Some(folder.unwrap_or(Path::new(".")).to_owned())
 }
 
-fn options(
-    plan: &Plan,
-    plan_file: &Path,
-    workspace: Option<PathBuf>,
-    approve: Approve,
-    budgets: &Budgets,
-    backlog: &Backlog,
-) -> RunOptions {
-    let mut options = RunOptions::new().limits(RunLimits {
+/// The operator's budgets.
+pub fn limits_of(budgets: &Budgets) -> RunLimits {
+    RunLimits {
         tokens: budgets.budget_tokens,
         micro_usd: budgets.budget_usd,
         fuel: budgets.budget_fuel,
         time_us: budgets.budget_time,
         steps: budgets.budget_steps,
         ..RunLimits::default()
-    });
-    if let Some(folder) = plan_folder(plan_file) {
-        options = options.plan_folder(folder);
     }
-    options = match workspace {
-        Some(folder) => options.workspace(folder),
-        None if plan.workspace.is_none() => options.workspace("."),
-        None => options,
-    };
+}
+
+/// Who is asked.
+pub fn approver(approve: Approve, backlog: &Backlog) -> Arc<dyn Approver> {
     match approve {
-        Approve::All => options.approver(ApproveAll { by: terminal_approver::user() }),
-        Approve::Ask if terminal_approver::is_possible() => options.approver(TerminalApprover::new(backlog.clone())),
-        Approve::Ask => options.approver(ApproveNothing {
-            reason: "there is no terminal to ask on; run it in a terminal, or approve beforehand with --approve all"
-                .to_owned(),
-        }),
-        Approve::None => options.approver(ApproveNothing { reason: "--approve none was given".to_owned() }),
+        Approve::All => Arc::new(ApproveAll { by: terminal_approver::user() }),
+        Approve::Ask if terminal_approver::is_possible() => Arc::new(TerminalApprover::new(backlog.clone())),
+        Approve::Ask | Approve::Later => Arc::new(ApproveLater),
+        Approve::None => Arc::new(ApproveNothing { reason: "--approve none was given".to_owned() }),
     }
 }

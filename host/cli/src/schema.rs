@@ -24,6 +24,24 @@ fn schema(of: SchemaOf) -> Value {
     }
 }
 
+/// A run as `fusebox runs --json` lists it.
+fn listed_run() -> Value {
+    let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer", "minimum": 0 }));
+    let time = json!({ "type": "string", "format": "date-time" });
+    json!({
+        "type": "object",
+        "properties": {
+            "run_id": text, "goal": text, "agent": text, "tenant": text,
+            "state": { "enum": ["CREATED", "RUNNING", "PAUSED", "COMPLETED", "FAILED", "KILLED"] },
+            "why": { "type": ["string", "null"] },
+            "steps": number, "completed": number, "events": number,
+            "created": time, "updated": time,
+            "driven": { "type": "boolean", "description": "whether a process carries it out just now" },
+        },
+        "required": ["run_id", "state", "goal", "agent", "tenant", "created"],
+    })
+}
+
 /// One line that `--json` prints: an object whose `event` says what it is.
 fn output() -> Value {
     let mut generator = SchemaGenerator::default();
@@ -60,10 +78,35 @@ fn output() -> Value {
             named("setting", setting),
             named("policy", object(&[("policy", text()), ("warnings", json!({ "type": "array", "items": text() }))])),
             named("trust", object(&[("folder", text()), ("digest", text())])),
+            named("run", listed_run()),
+            named("run_start", object(&[("run_id", text())])),
+            named("pause", object(&[
+                ("run_id", text()),
+                ("outcome", json!({ "enum": ["paused", "was_paused", "asked"] })),
+            ])),
+            named("resume", object(&[("run_id", text()), ("was_paused", json!({ "type": "boolean" }))])),
+            named("step_add", object(&[("run_id", text()), ("step", text())])),
+            named("recovery", object(&[
+                ("run_id", text()),
+                ("state", text()),
+                ("recovered", json!({ "type": "boolean" })),
+                ("message", text()),
+            ])),
+            named("approval", object(&[("id", text()), ("run_id", text())])),
+            named("approval_answer", object(&[
+                ("id", text()),
+                ("run_id", text()),
+                ("answer", text()),
+                ("by", text()),
+                ("time", json!({ "type": "string", "format": "date-time" })),
+            ])),
+            named("grant", object(&[("run_id", text()), ("grant", text()), ("by", text()), ("kind", json!({}))])),
+            named("approver", object(&[("name", text()), ("ed25519", text())])),
             named("kill", object(&[
                 ("run_id", text()),
                 ("outcome", json!({ "enum": ["killed", "ended", "no_answer"] })),
             ])),
+            named("kill_switch", object(&[("target", json!({})), ("set", json!({ "type": "boolean" }))])),
             named("trust_revoked", object(&[("folder", text())])),
             named("doctor", object(&[
                 ("check", text()),

@@ -2,11 +2,14 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::{quoted_text, safe_line};
 use fusebox::core::{Action, Json};
-use fusebox::{Answer, AnswerFuture, ApprovalRequest, Approver, Extent, Subject, read_file};
+use fusebox::{Answer, AnswerFuture, ApprovalRequest, Approver, Extent, Subject, read_file, rfc3339};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::watch::Backlog;
 use crate::{effects_view, print};
@@ -18,7 +21,8 @@ const DIM: Style = Style::new().dimmed();
 /// Largest input that can be edited, in bytes.
 const MAX_EDIT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Shows what will happen and asks: approve, approve all of this kind, edit, deny with a reason, or quit.
+/// Shows what will happen and asks: approve, approve all of this kind, edit, deny with a reason, leave it for
+/// later, or quit.
 #[derive(Debug)]
 pub struct TerminalApprover {
     backlog: Backlog,
@@ -39,18 +43,14 @@ impl Approver for TerminalApprover {
     fn ask(&self, request: ApprovalRequest) -> AnswerFuture<'_> {
         Box::pin(async move {
             self.backlog.is_printed().await;
-            // Reading a terminal cannot be interrupted; when the run is killed meanwhile, the process ends around it.
-            tokio::task::spawn_blocking(move || {
-                show(&request);
-                read_answer(&request.subject)
-            })
-            .await
-            .unwrap_or_else(|error| Answer::Nobody { reason: format!("the terminal could not be read: {error}") })
+            show(&request);
+            read_answer(&request.subject).await
         })
     }
 }
 
-fn show(request: &ApprovalRequest) {
+/// Shows all that a person needs to decide.
+pub fn show(request: &ApprovalRequest) {
     let ApprovalRequest { subject, effects, contents, decision, confinement, problem, .. } = request;
     if let Some(problem) = problem {
         print::err(&format!("\n{BAD}That cannot be taken:{BAD:#} {}\n", safe_line(problem, 1000)));
@@ -80,6 +80,21 @@ fn show(request: &ApprovalRequest) {
             says("the agent says", &step.description);
             says("the agent's reasons", step.reasoning.as_deref().unwrap_or_default());
         }
+        Subject::Doubt { step, message } => {
+            let step_type = safe_line(&step.step_type, 80);
+            let id = safe_line(step.id.as_str(), 80);
+            print::err(&format!("\n{ASK}In doubt{ASK:#} is step {id} ({step_type}): {}\n", safe_line(message, 1000)));
+            print::err(
+                "Look whether it happened. To approve carries it out again, after taking back what is known of it.\n",
+            );
+            says("the agent says", &step.description);
+        }
+    }
+    if let Some(expires) = request.expires_us {
+        print::err(&format!("{DIM}the answer is no from then on:{DIM:#} {}\n", rfc3339(expires)));
+    }
+    if let Some(id) = &request.id {
+        print::err(&format!("{DIM}from elsewhere: fusebox approve {id}{DIM:#}\n"));
     }
 }
 
@@ -90,50 +105,60 @@ fn says(what: &str, text: &str) {
     }
 }
 
-fn read_answer(subject: &Subject) -> Answer {
-    let (by, channel) = (user(), "terminal".to_owned());
-    let approve = |extent| Answer::Approve { by: by.clone(), channel: channel.clone(), extent };
-    let action = match subject {
-        Subject::Plan(_) => None,
-        Subject::Step { action, .. } => Some(action),
-    };
-    let question = match action {
-        None => "[a]pprove, [d]eny, [q]uit? ",
-        Some(_) => "[a]pprove, [k] approve all of this kind, [e]dit, [d]eny, [q]uit? ",
+async fn read_answer(subject: &Subject) -> Answer {
+    let (by, channel, note) = (user(), "terminal".to_owned(), String::new());
+    let approve = |extent| Answer::Approve { by: by.clone(), channel: channel.clone(), note: note.clone(), extent };
+    let (question, help) = match subject {
+        Subject::Plan(_) => ("[a]pprove, [d]eny, [l]ater, [q]uit? ", "Answer with a, d, l or q.\n"),
+        Subject::Step { .. } => (
+            "[a]pprove, [k] approve all of this kind, [e]dit, [d]eny, [l]ater, [q]uit? ",
+            "Answer with a, k, e, d, l or q. k approves this, and in this run every further step of the same type that does \
+             the same to the world and is asked for the same reasons; a command counts only when it is the very same.\n",
+        ),
+        Subject::Doubt { .. } => (
+            "[a]gain, [h]appened, [d]eny, [l]ater, [q]uit? ",
+            "Answer with a, h, d, l or q. a carries the step out again, h counts it as carried out, d ends the run.\n",
+        ),
     };
     loop {
-        match (prompt(question).as_deref(), action) {
-            (None, _) => return Answer::Nobody { reason: "the terminal was closed".to_owned() },
-            (Some("a" | "approve" | "y" | "yes"), _) => return approve(Extent::Once),
-            (Some("k" | "kind"), Some(_)) => return approve(Extent::SameKind),
-            (Some("e" | "edit"), Some(action)) => match edited(action) {
-                Ok(Some(input)) => return Answer::Edit { by, channel, input },
+        match (prompt(question).await.as_deref(), subject) {
+            (None, _) => return Answer::Later,
+            (Some("a" | "approve" | "again" | "y" | "yes"), _) => return approve(Extent::Once),
+            (Some("k" | "kind"), Subject::Step { .. }) => return approve(Extent::SameKind),
+            (Some("h" | "happened"), Subject::Doubt { .. }) => return Answer::Happened { by, channel, note },
+            (Some("e" | "edit"), Subject::Step { action, .. }) => match edited(action).await {
+                Ok(Some(input)) => return Answer::Edit { by, channel, note, input },
                 Ok(None) => print::err("Nothing was changed.\n"),
                 Err(message) => print::err(&format!("{BAD}{}{BAD:#}\n", safe_line(&message, 1000))),
             },
             (Some("d" | "deny" | "n" | "no"), _) => {
-                let reason = prompt("Reason, for the agent (may be empty): ").unwrap_or_default();
+                let reason = prompt("Reason, for the agent (may be empty): ").await.unwrap_or_default();
                 return Answer::Reject { by, channel, reason };
             }
+            (Some("l" | "later"), _) => return Answer::Later,
             (Some("q" | "quit"), _) => return Answer::Quit { by },
-            (Some(_), None) => print::err("Answer with a, d or q.\n"),
-            (Some(_), Some(_)) => print::err(
-                "Answer with a, k, e, d or q. k approves this, and in this run every further step of the same type that \
-                 does the same to the world and is asked for the same reasons; a command counts only when it is the very \
-                 same.\n",
-            ),
+            (Some(_), _) => print::err(help),
         }
     }
 }
 
+/// Whether somebody says yes.
+pub fn confirms(question: &str) -> bool {
+    matches!(pollster::block_on(prompt(question)).as_deref(), Some("y" | "yes" | "a" | "approve"))
+}
+
 /// The action's input as the person edits it; `None` when it stays as it is.
-fn edited(action: &Action) -> Result<Option<Json>, String> {
+async fn edited(action: &Action) -> Result<Option<Json>, String> {
     let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.trim().is_empty());
     let text = match variable("VISUAL").or_else(|| variable("EDITOR")) {
-        Some(editor) => in_editor(&editor, action)?,
+        Some(editor) => {
+            let action = action.clone();
+            let edited = tokio::task::spawn_blocking(move || in_editor(&editor, &action)).await;
+            edited.map_err(|error| error.to_string())??
+        }
         None => {
             print::err(&format!("{DIM}The input is:{DIM:#} {}\n", safe_line(action.input.as_str(), 4000)));
-            let line = prompt("The new one, as a line of JSON (empty: leave it; set EDITOR to edit it): ");
+            let line = prompt("The new one, as a line of JSON (empty: leave it; set EDITOR to edit it): ").await;
             line.unwrap_or_default().into_bytes()
         }
     };
@@ -160,16 +185,37 @@ fn in_editor(editor: &str, action: &Action) -> Result<Vec<u8>, String> {
     read_file("the edited input", file.path(), MAX_EDIT_BYTES).map_err(|error| error.to_string())
 }
 
+/// Lines from standard input, read by a thread of their own while somebody wants one. Reading a terminal cannot be
+/// interrupted; when a question is withdrawn, because it was answered elsewhere, the reading goes on for the next one.
+struct Lines {
+    is_reading: Arc<AtomicBool>,
+    sender: mpsc::UnboundedSender<Option<String>>,
+    lines: mpsc::UnboundedReceiver<Option<String>>,
+}
+
+static LINES: LazyLock<Mutex<Lines>> = LazyLock::new(|| {
+    let (sender, lines) = mpsc::unbounded_channel();
+    Mutex::new(Lines { is_reading: Arc::default(), sender, lines })
+});
+
 /// One line; `None` at the end of input. What was typed before the question is no answer to it.
-fn prompt(text: &str) -> Option<String> {
+async fn prompt(text: &str) -> Option<String> {
+    let mut lines = LINES.lock().await;
+    while lines.lines.try_recv().is_ok() {}
     #[cfg(unix)]
     let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
     print::err(&format!("{ASK}{text}{ASK:#}"));
-    let mut line = String::new();
-    match std::io::stdin().lock().read_line(&mut line) {
-        Ok(0) | Err(_) => None,
-        Ok(_) => Some(line.trim().to_owned()),
+    if !lines.is_reading.swap(true, Ordering::SeqCst) {
+        let (is_reading, sender) = (Arc::clone(&lines.is_reading), lines.sender.clone());
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = std::io::stdin().lock().read_line(&mut line);
+            is_reading.store(false, Ordering::SeqCst);
+            // Nobody may wait for it any more.
+            let _ = sender.send(read.ok().filter(|count| *count > 0).map(|_| line.trim().to_owned()));
+        });
     }
+    lines.lines.recv().await.flatten()
 }
 
 /// Who sits here, as far as the system says.

@@ -4,12 +4,12 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use fusebox::core::ApprovalAnswer;
 use fusebox::core::event::SkipReason;
 use fusebox::core::policy::GuardMode;
 use fusebox::core::run::StepState;
 use fusebox::core::show::{quoted_text, safe_line};
-use fusebox::{Decision, Effect, Event, OutputStream, Ruling, RunEnd, RunUpdate, Summary};
+use fusebox::core::{ApprovalAnswer, ApprovalId};
+use fusebox::{Decision, Effect, Event, OutputStream, Ruling, RunEnd, RunUpdate, Summary, Waiting};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::effects_view::{headline, hidden};
@@ -34,11 +34,18 @@ pub struct View {
     mark: &'static str,
     /// Effects that are being judged.
     effects: Vec<Effect>,
+    /// When what is shown happened, where that is to be shown.
+    at: Option<u64>,
 }
 
 impl View {
     pub fn new() -> Self {
-        Self { total: 0, spinner: None, partial: String::new(), mark: "│", effects: Vec::new() }
+        Self { total: 0, spinner: None, partial: String::new(), mark: "│", effects: Vec::new(), at: None }
+    }
+
+    /// What comes next happened at this time, which stands before it.
+    pub fn told_at(&mut self, time_us: u64) {
+        self.at = Some(time_us);
     }
 
     pub fn update(&mut self, update: &RunUpdate) {
@@ -59,6 +66,45 @@ impl View {
                 self.total = *steps as usize;
                 let agent = safe_line(&agent.id, 80);
                 self.line(&format!("{BOLD}{}{BOLD:#} {DIM}(agent {agent}){DIM:#}", safe_line(goal, MAX_LINE)));
+            }
+            Event::RunContinued { steps, .. } => {
+                self.total = *steps as usize;
+                self.line(&format!("{DIM}taken up again{DIM:#}"));
+            }
+            Event::RunLeft => self.line(&format!("{DIM}left until somebody carries it on{DIM:#}")),
+            Event::RunInterrupted => self.line(&format!("{WARN}its process ended{WARN:#}")),
+            Event::RunPaused { by, reason } => {
+                let reason =
+                    if reason.is_empty() { String::new() } else { format!(": {}", safe_line(reason, MAX_LINE)) };
+                self.line(&format!("{WARN}paused{WARN:#} by {}{reason}", safe_line(by, 80)));
+            }
+            Event::RunResumed { by } => self.line(&format!("{GOOD}resumed{GOOD:#} by {}", safe_line(by, 80))),
+            Event::StepAdded { added, by, .. } => {
+                self.total += 1;
+                let (id, step_type, by) =
+                    (safe_line(added.id.as_str(), 80), safe_line(&added.step_type, 80), safe_line(by, 80));
+                self.line(&format!("{DIM}{by} added {id} ({step_type}){DIM:#}"));
+            }
+            Event::BudgetWarning { budget, used, limit } => {
+                self.line(&format!("{WARN}{used} of {limit} of the budget {budget} are used{WARN:#}"));
+            }
+            Event::StepDelayed { until_us, reason, .. } => {
+                let until = fusebox::rfc3339(*until_us);
+                self.line(&format!("{WARN}waits until {until}{WARN:#}: {}", safe_line(reason, MAX_LINE)));
+            }
+            Event::StepResumed { calls, .. } => {
+                self.start_spinner();
+                self.line(&format!("    {DIM}carried on in the middle, {calls} effects behind it{DIM:#}"));
+            }
+            Event::EffectNotPerformed { .. } => {
+                self.line(&format!("    {DIM}an effect that was intended did not happen{DIM:#}"));
+            }
+            Event::ApprovalRequested { id: Some(id), .. } | Event::PlanApprovalRequested { id: Some(id), .. } => {
+                self.line(&format!("    {DIM}asked as {id}{DIM:#}"));
+            }
+            Event::DoubtDecided { answer, .. } => self.answer(answer),
+            Event::GrantRevoked { grant, by } => {
+                self.line(&format!("{WARN}{} revoked the grant {grant}{WARN:#}", safe_line(by, 80)));
             }
             Event::StepProposed { index, step_type, description, .. } => {
                 let (number, total) = (index + 1, self.total);
@@ -139,6 +185,10 @@ impl View {
                 };
                 self.line(&format!("    {WARN}↻ try {attempt} in {}{WARN:#}{files}", duration(*wait_us)));
             }
+            Event::RunEnded { end, message, .. } if self.at.is_some() => {
+                let style = if *end == RunEnd::Completed { GOOD } else { BAD };
+                self.line(&format!("{style}ended{style:#}: {}", safe_line(message, MAX_LINE)));
+            }
             Event::RunEnded { kill: Some(times), .. } => {
                 self.line(&format!("everything stopped {:.1} ms after the kill", times.took_us as f64 / 1000.0));
             }
@@ -167,10 +217,14 @@ impl View {
 
     fn answer(&self, answer: &ApprovalAnswer) {
         match answer {
-            ApprovalAnswer::Approved { by, channel, same_kind } => {
+            ApprovalAnswer::Approved { by, channel, same_kind, note, .. } => {
                 let by = safe_line(by, 80);
                 let kind = if *same_kind { ", and all of this kind" } else { "" };
-                self.line(&format!("    {GOOD}approved{GOOD:#} by {by} ({channel}{kind})"));
+                let note = if note.is_empty() { String::new() } else { format!(": {}", safe_line(note, MAX_LINE)) };
+                self.line(&format!("    {GOOD}approved{GOOD:#} by {by} ({channel}{kind}){note}"));
+            }
+            ApprovalAnswer::Happened { by, .. } => {
+                self.line(&format!("    {GOOD}counted as carried out{GOOD:#} by {}", safe_line(by, 80)));
             }
             ApprovalAnswer::Edited { by, .. } => {
                 let by = safe_line(by, 80);
@@ -202,8 +256,15 @@ impl View {
     /// The end of the run.
     pub fn summary(&mut self, summary: &Summary, policy: &str) {
         self.stop_spinner();
-        let style = if summary.end == RunEnd::Completed { GOOD } else { BAD };
-        let reason = safe_line(summary.reason.lines().next().unwrap_or_default(), 1000);
+        let style = match summary.end {
+            Some(RunEnd::Completed) => GOOD,
+            Some(_) => BAD,
+            None => WARN,
+        };
+        let reason = match &summary.waiting {
+            Some(waiting) => waits_for(waiting, &summary.run_id.to_string()),
+            None => safe_line(summary.reason.lines().next().unwrap_or_default(), 1000),
+        };
         self.line(&format!("\n{style}{}{style:#} {reason}", summary.state));
         let count = |state| summary.steps.iter().filter(|step| step.state == state).count();
         let counts: Vec<String> = [
@@ -245,7 +306,14 @@ impl View {
     }
 
     pub fn line(&self, text: &str) {
-        let print = || print::out(text);
+        let time = |at| fusebox::rfc3339(at).chars().skip(11).take(12).collect::<String>();
+        let print = || match self.at {
+            None => print::out(text),
+            Some(at) => {
+                let at = time(at);
+                text.lines().for_each(|line| print::out(&format!("{DIM}{at}{DIM:#} {line}")));
+            }
+        };
         match &self.spinner {
             Some(spinner) => spinner.suspend(print),
             None => print(),
@@ -253,7 +321,7 @@ impl View {
     }
 
     fn start_spinner(&mut self) {
-        if std::io::stderr().is_terminal() && std::io::stdout().is_terminal() {
+        if self.at.is_none() && std::io::stderr().is_terminal() && std::io::stdout().is_terminal() {
             let spinner = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("    {spinner} {elapsed} {msg}") {
                 spinner.set_style(style);
@@ -271,6 +339,27 @@ impl View {
             let rest = std::mem::take(&mut self.partial);
             self.line(&format!("    {DIM}{}{DIM:#} {}", self.mark, safe_line(&rest, MAX_LINE)));
         }
+    }
+}
+
+/// What a run waits for, and what to do about it.
+fn waits_for(waiting: &Waiting, run: &str) -> String {
+    let answer = |id: &Option<ApprovalId>| id.as_ref().map(ToString::to_string).unwrap_or_default();
+    match waiting {
+        Waiting::Approval { id, step: None, .. } => {
+            format!("the plan waits for an approval: `fusebox approve {}`, then `fusebox continue {run}`", answer(id))
+        }
+        Waiting::Approval { id, step: Some(step), .. } => {
+            format!("{step} waits for an approval: `fusebox approve {}`, then `fusebox continue {run}`", answer(id))
+        }
+        Waiting::Doubt { id, step } => {
+            format!("{step} may or may not have happened: look, then `fusebox approve {}` (see --as-done)", answer(id))
+        }
+        Waiting::Paused { by } => {
+            format!("paused by {}: `fusebox resume {run}`, then `fusebox continue {run}`", safe_line(by, 80))
+        }
+        Waiting::NextStep => format!("the step has ended: `fusebox next {run}` or `fusebox continue {run}`"),
+        Waiting::Elsewhere => format!("another process carries it on: `fusebox tail {run}`"),
     }
 }
 

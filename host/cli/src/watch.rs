@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox::{Error, Killer, Run, RunUpdate, Summary};
+use fusebox::{Error, Killer, Run, RunEnd, RunUpdate, Summary};
 use tokio::sync::{mpsc, watch as flag};
 
 use crate::exit::Exit;
@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 pub enum Told<'a> {
     Update(&'a RunUpdate),
     Killed,
+    Pausing,
     Ended(&'a Summary),
 }
 
@@ -48,11 +49,14 @@ impl Backlog {
     }
 }
 
-/// Carries a run out to its end. An interrupt kills it; a second one ends the process at once.
+/// Carries a run on. An interrupt stops the step under way and pauses the run, a second one kills it, and a third one ends the
+/// process at once.
 pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, Error> {
     let killer = run.killer();
     let interrupted = killer.clone();
     tokio::spawn(async move {
+        let by = interrupt().await;
+        interrupted.interrupt(&format!("{} ({by})", user()));
         let by = interrupt().await;
         interrupted.kill(&format!("{} ({by})", user()));
         interrupt().await;
@@ -60,10 +64,12 @@ pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) 
     });
     let (updates, mut waiting) = mpsc::channel(MAX_WAITING);
     let driven = tokio::spawn(drive(run, backlog.clone(), updates));
-    let mut said_killed = false;
+    let (mut said_killed, mut said_pausing) = (false, false);
     while let Some(update) = waiting.recv().await {
         if killer.is_killed() && !std::mem::replace(&mut said_killed, true) {
             tell(Told::Killed);
+        } else if killer.is_stopped() && !said_killed && !std::mem::replace(&mut said_pausing, true) {
+            tell(Told::Pausing);
         }
         tell(Told::Update(&update));
         backlog.remove();
@@ -75,7 +81,7 @@ pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) 
 }
 
 /// Drives the run. Output and progress that nobody takes are left out: whoever prints slowly, or not at all, must not hold
-/// up the limits of what is under way. Once the run is killed, nothing is waited for.
+/// up the limits of what is under way. Once the run is killed or stopped, nothing is waited for.
 async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>) -> Result<Summary, Error> {
     let killer = run.killer();
     let (mut is_watched, mut left_out) = (true, 0);
@@ -106,16 +112,17 @@ async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>)
         };
     }
     let summary = run.finish().await;
-    if killer.is_killed() && !(is_watched && backlog.is_printed().await) {
+    if killer.is_stopped() && !(is_watched && backlog.is_printed().await) {
         // Whoever prints is stuck, and would hold the process.
-        std::process::exit(Exit::Killed.code());
+        let end = summary.as_ref().map_or(Some(RunEnd::Killed), |summary| summary.end);
+        std::process::exit(Exit::of_run(end).code());
     }
     summary
 }
 
 /// Waits until the run is killed, and then this much longer.
 async fn killed_for(killer: &Killer, patience: Duration) {
-    killer.killed().await;
+    killer.stopped().await;
     tokio::time::sleep(patience).await;
 }
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Decision, Digest, DigestBuilder, Effect, ImpactClass, Json, Plan, RunId, Scope, StepId, json};
+use crate::{
+    Action, ApprovalId, Decision, Digest, DigestBuilder, Effect, ImpactClass, Json, Plan, RunId, Scope, StepId, json,
+};
 
 /// Digest over everything that an approval is for. Any change to any of it voids the approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,7 +67,7 @@ impl Binding {
 /// What actions have in common that a person may approve together: the step type, what is done to the world, why a
 /// person is asked, and how much it matters. A command or prompt is only of a kind with the very same one; a file that is
 /// changed is of a kind with any other file that is changed, unless a guard had something to say of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ApprovalKind {
     step_type: String,
     scope: Scope,
@@ -116,11 +118,17 @@ pub enum ApprovalAnswer {
     Approved {
         /// Who approved.
         by: String,
-        /// How: `terminal`, the option that approved everything, or an earlier approval of the same kind.
+        /// How: `terminal`, `command`, a key, the option that approved everything, or an earlier approval of the same kind.
         channel: String,
+        /// What they have to say to it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
         /// Further actions of the same [`ApprovalKind`] in this run are approved as well, each when it comes.
         #[serde(default, skip_serializing_if = "is_false")]
         same_kind: bool,
+        /// Until when they are, in microseconds since 1970; without it, as long as the run goes on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_us: Option<u64>,
     },
     /// Another input takes the place of the proposed one. It is a new action, which is judged again.
     Edited {
@@ -128,8 +136,21 @@ pub enum ApprovalAnswer {
         by: String,
         /// How.
         channel: String,
+        /// What they have to say to it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
         /// The new input.
         input: Json,
+    },
+    /// A step in doubt did happen, and counts as carried out.
+    Happened {
+        /// Who says so.
+        by: String,
+        /// How.
+        channel: String,
+        /// What they have to say to it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
     },
     /// Must not happen.
     Rejected {
@@ -145,6 +166,38 @@ pub enum ApprovalAnswer {
         /// Why nobody answered.
         reason: String,
     },
+}
+
+impl ApprovalAnswer {
+    /// Who answered, if anybody did.
+    #[must_use]
+    pub fn by(&self) -> Option<&str> {
+        match self {
+            Self::Approved { by, .. }
+            | Self::Edited { by, .. }
+            | Self::Happened { by, .. }
+            | Self::Rejected { by, .. } => Some(by),
+            Self::Expired { .. } => None,
+        }
+    }
+
+    /// What was answered, in one word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Approved { .. } => "approved",
+            Self::Edited { .. } => "edited",
+            Self::Happened { .. } => "settled as done",
+            Self::Rejected { .. } => "rejected",
+            Self::Expired { .. } => "expired",
+        }
+    }
+
+    /// The text that an approver's key signs: the question and the answer, nothing else.
+    #[must_use]
+    pub fn signed_text(&self, id: &ApprovalId, binding: &Binding) -> String {
+        json::canonical(&("fusebox answer 1", id, binding, self))
+    }
 }
 
 fn is_false(flag: &bool) -> bool {

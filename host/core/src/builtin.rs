@@ -1,5 +1,7 @@
 //! Rules that no policy can switch off.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Effect, Finding};
 
 /// Name under which built-in rules appear among those who judged.
@@ -12,7 +14,7 @@ pub const POLICY_FILE: &str = "fusebox.toml";
 const OWN_PROGRAM: &str = "fusebox";
 
 /// What belongs to the host itself, as absolute paths without links. Empty ones are not looked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnPlaces {
     /// `$FUSEBOX_HOME`: log, cache and policy.
     pub home: String,

@@ -33,7 +33,7 @@ use crate::verdict::MAX_FINDINGS;
 use crate::{Effect, Finding, Impact, ImpactClass, Json, Ruling, RunLimits, Verdict};
 
 /// Who judges, and what counts when they do not. The same for all actions under one policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateSetup {
     /// All guards, in the order in which they judge.
     pub guards: Vec<GuardSlot>,
@@ -60,7 +60,7 @@ impl Default for GateSetup {
 }
 
 /// One guard's place in the gate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardSlot {
     /// Its name.
     pub name: String,

@@ -59,6 +59,12 @@ impl History {
         self.len += 1;
     }
 
+    /// One step, by its place.
+    #[must_use]
+    pub fn nth(&self, place: usize) -> Option<HistoryEntry> {
+        if place < self.len { self.read().get(place).cloned() } else { None }
+    }
+
     /// At most `max` steps that ended behind position `seq`, each turned into something else.
     pub fn after<T>(&self, seq: u64, max: usize, turn: impl FnMut(&HistoryEntry) -> T) -> Vec<T> {
         let entries = self.read();

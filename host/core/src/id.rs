@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::Error;
+use crate::{Binding, DigestBuilder, Error};
 
 /// Longest id, in characters.
 const MAX_CHARS: usize = 64;
@@ -67,6 +67,24 @@ id! {
 id! {
     /// Id of a step within its run: the plan's, or `step-N` counted from 1.
     StepId
+}
+
+id! {
+    /// Id of something that a person is asked: the first half of a digest over the binding and the place of the question.
+    ApprovalId
+}
+
+impl ApprovalId {
+    /// The id of the question about this binding that stands at this place of its run's log.
+    #[must_use]
+    pub fn of(binding: &Binding, seq: u64) -> Self {
+        let digest = DigestBuilder::new("fusebox approval id 1")
+            .part(binding.0.as_bytes())
+            .part(&seq.to_be_bytes())
+            .finish()
+            .to_string();
+        Self(digest.chars().take(16).collect())
+    }
 }
 
 impl StepId {

@@ -16,7 +16,7 @@ pub const MAX_STEPS: usize = 10_000;
 pub const MAX_GROUP_DEPTH: usize = 16;
 
 /// A plan, its steps in the order in which they run.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// What it is for.
     pub goal: String,
@@ -55,7 +55,7 @@ pub enum WorkspaceMode {
 }
 
 /// One step of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// Unique within the plan.
     pub id: StepId,
@@ -72,7 +72,7 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
     /// What else the agent considered.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<String>,
     /// How far it reaches, as the agent claims.
     pub scope: Scope,
@@ -85,7 +85,7 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_limit_s: Option<u64>,
     /// Names of the groups around it, outermost first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }
 
@@ -178,6 +178,32 @@ impl Plan {
             expected_outcome: file.expected_outcome,
             steps,
         })
+    }
+
+    /// A plan from its [`canonical`](Self::canonical) form.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn from_canonical(bytes: &[u8]) -> Result<Self, Error> {
+        json::parse_as("the stored plan", bytes, 2 * MAX_BYTES)
+    }
+
+    /// Parses one step that is to be added behind the last one: a step as in a plan file, without groups.
+    ///
+    /// # Errors
+    /// When it is not strict JSON or not of the shape of a step, the plan has [`MAX_STEPS`] already, or has a step with its
+    /// id.
+    pub fn parse_addition(&self, bytes: &[u8]) -> Result<Step, Error> {
+        let file: StepFile = json::parse_as("the step", bytes, MAX_BYTES)?;
+        if self.steps.len() >= MAX_STEPS {
+            return Err(Error::PlanTooLong { limit: MAX_STEPS });
+        }
+        let taken = |id: &StepId| self.steps.iter().any(|step| step.id == *id);
+        let added = step(file, self.steps.len(), &[], "the step")?;
+        if taken(&added.id) {
+            return Err(Error::DuplicateStepId { id: added.id.to_string() });
+        }
+        Ok(added)
     }
 
     /// JSON Schema of plan files.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use fusebox_core::{Action, Binding, Contents, Decision, Effect, Json, Plan, RunId, Step};
+use fusebox_core::{Action, ApprovalId, Binding, Contents, Decision, Effect, Json, Plan, RunId, Step};
 
 /// What a person is asked to approve. Show it truly: escape everything that plan or plugin wrote
 /// ([`fusebox_core::show`]), effects first, the agent's words marked as such.
@@ -12,6 +12,10 @@ use fusebox_core::{Action, Binding, Contents, Decision, Effect, Json, Plan, RunI
 pub struct ApprovalRequest {
     /// The run.
     pub run: RunId,
+    /// Id of the question, by which anybody may answer it.
+    pub id: Option<ApprovalId>,
+    /// From then on the answer is no, in microseconds since 1970.
+    pub expires_us: Option<u64>,
     /// What they are asked about.
     pub subject: Subject,
     /// What will happen, as the host derived it; nothing yet for a whole plan.
@@ -46,6 +50,13 @@ pub enum Subject {
         /// Which try it is, counted from 1.
         attempt: u32,
     },
+    /// A step of which nobody knows whether it happened: to approve means to carry it out again.
+    Doubt {
+        /// The step, as the plan has it.
+        step: Box<Step>,
+        /// What is known.
+        message: String,
+    },
 }
 
 /// How far an approval goes.
@@ -56,6 +67,8 @@ pub enum Extent {
     Once,
     /// All further actions of the same exact kind in this run, as well.
     SameKind,
+    /// The same until this time, in microseconds since 1970.
+    SameKindUntil(u64),
 }
 
 /// A person's answer.
@@ -67,6 +80,8 @@ pub enum Answer {
         by: String,
         /// How, such as `terminal`.
         channel: String,
+        /// What they have to say to it; may be empty.
+        note: String,
         /// How far it goes.
         extent: Extent,
     },
@@ -76,8 +91,19 @@ pub enum Answer {
         by: String,
         /// How.
         channel: String,
+        /// What they have to say to it; may be empty.
+        note: String,
         /// The new input.
         input: Json,
+    },
+    /// The step in doubt did happen, and counts as carried out.
+    Happened {
+        /// Who says so.
+        by: String,
+        /// How.
+        channel: String,
+        /// What they have to say to it; may be empty.
+        note: String,
     },
     /// Must not happen.
     Reject {
@@ -98,6 +124,9 @@ pub enum Answer {
         /// Why not.
         reason: String,
     },
+    /// Nobody answers now. The run is left as it is; it takes no memory, thread or lease until somebody answers and carries
+    /// it on.
+    Later,
 }
 
 /// The answer of an [`Approver`], when it comes.
@@ -117,8 +146,13 @@ pub struct ApproveAll {
 }
 
 impl Approver for ApproveAll {
-    fn ask(&self, _: ApprovalRequest) -> AnswerFuture<'_> {
-        let answer = Answer::Approve { by: self.by.clone(), channel: "all".to_owned(), extent: Extent::Once };
+    fn ask(&self, request: ApprovalRequest) -> AnswerFuture<'_> {
+        let (by, channel, note) = (self.by.clone(), "all".to_owned(), String::new());
+        let answer = match request.subject {
+            // Whether something happened is nothing that could be decided beforehand.
+            Subject::Doubt { .. } => Answer::Later,
+            Subject::Plan(_) | Subject::Step { .. } => Answer::Approve { by, channel, note, extent: Extent::Once },
+        };
         Box::pin(std::future::ready(answer))
     }
 }
@@ -131,7 +165,21 @@ pub struct ApproveNothing {
 }
 
 impl Approver for ApproveNothing {
+    fn ask(&self, request: ApprovalRequest) -> AnswerFuture<'_> {
+        let answer = match request.subject {
+            Subject::Doubt { .. } => Answer::Later,
+            Subject::Plan(_) | Subject::Step { .. } => Answer::Nobody { reason: self.reason.clone() },
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+/// Leaves every question to somebody who answers later, by its id.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ApproveLater;
+
+impl Approver for ApproveLater {
     fn ask(&self, _: ApprovalRequest) -> AnswerFuture<'_> {
-        Box::pin(std::future::ready(Answer::Nobody { reason: self.reason.clone() }))
+        Box::pin(std::future::ready(Answer::Later))
     }
 }

@@ -12,12 +12,15 @@ use fusebox_store::{EventLog, SqliteStore};
 
 use crate::Error;
 use crate::compiler::{ChildCompiler, CompileLimits, CompilePlace, OnCompile};
+use crate::control::Control;
 use crate::facts::Surroundings;
 use crate::home::Home;
 use crate::host::Host;
 use crate::now::new_run_id;
+use crate::pace::{BreakerTurn, OnBreaker, Paces};
 use crate::policy::{LoadedPolicy, PROJECT_FILE, Trust, TrustState};
 use crate::registry::Registry;
+use crate::switches::SwitchCache;
 
 /// How to set up a [`Host`].
 #[derive(Debug, Clone, Default)]
@@ -30,6 +33,7 @@ pub struct HostBuilder {
     checks: RecordChecks,
     launcher: Option<PathBuf>,
     compiling: Compiling,
+    on_breaker: Option<OnBreaker>,
 }
 
 /// How components are compiled that did not come with the host.
@@ -136,6 +140,13 @@ impl HostBuilder {
         self
     }
 
+    /// Is told of each change of a circuit breaker that this host makes.
+    #[must_use]
+    pub fn on_breaker(mut self, told: impl Fn(&BreakerTurn) + Send + Sync + 'static) -> Self {
+        self.on_breaker = Some(OnBreaker(Arc::new(told)));
+        self
+    }
+
     /// Says whether [`Host::check`] writes its decisions into the log.
     #[must_use]
     pub fn record_checks(mut self, checks: RecordChecks) -> Self {
@@ -189,6 +200,8 @@ impl HostBuilder {
             environment: environment.clone(),
         }));
         let store: Arc<dyn EventLog> = Arc::new(SqliteStore::open(&home.log())?);
+        // What processes before this one left is settled first; what goes wrong with a run is told when it is continued.
+        Control::of(home.clone(), Arc::clone(&store)).recover()?;
         Ok(Host {
             policy_digest: policy.policy.digest(),
             policy: Arc::new(policy.policy.clone()),
@@ -206,8 +219,11 @@ impl HostBuilder {
             check_chain: StdMutex::new(Chain::new(new_run_id()?)),
             never_killed: sandbox.kill_flag(),
             sandbox,
+            paces: Arc::new(Paces { log: Arc::clone(&store), on_breaker: self.on_breaker }),
+            switches: SwitchCache::open(&home)?,
             store,
             home,
+            projects: self.projects,
         })
     }
 }

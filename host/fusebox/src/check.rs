@@ -6,13 +6,14 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use fusebox_core::event::{Chain, Event, SCHEMA_VERSION};
 use fusebox_core::gate::Reason;
+use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{
-    Action, Agent, Contents, Decision, Effect, Finding, Gate, Json, Origin, ProposedEffect, Ruling, Scope, Situation,
-    json,
+    Action, Agent, Contents, Decision, Effect, Finding, Gate, Json, Origin, ProposedEffect, Ruling, RunId, RunLimits,
+    Scope, Situation, json,
 };
 use fusebox_effects::Workspace;
 use fusebox_sandbox::{Judged, Limits};
-use fusebox_store::Batch;
+use fusebox_store::{Batch, Switch};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -174,6 +175,9 @@ impl Host {
     pub fn check(&self, proposal: &Proposal) -> Result<Decision, Error> {
         let Proposal { agent, action, .. } = proposal;
         let now = now_us();
+        if let Some(switch) = self.switches.ending_all(&*self.store, DEFAULT_TENANT)? {
+            return self.refused(proposal, &switch, now);
+        }
         let mut situation = Situation::outside_of_a_run(agent.clone(), action.origin.clone(), now);
         let derived = self.effects_of(proposal, &situation)?;
         situation.contents = derived.contents;
@@ -186,6 +190,24 @@ impl Host {
         let decision = decision.ok_or_else(|| no_preview(&action.step_type, "the gate did not decide"))?;
         if self.checks == RecordChecks::Durable {
             self.record(proposal, gate.effects(), &decision, now)?;
+        }
+        Ok(decision)
+    }
+
+    /// The chain of the log in which the decisions of [`check`](Self::check) stand.
+    #[must_use]
+    pub fn checks_chain(&self) -> RunId {
+        self.check_chain.lock().unwrap_or_else(PoisonError::into_inner).run().clone()
+    }
+
+    /// What is decided while a kill switch is set.
+    fn refused(&self, proposal: &Proposal, switch: &Switch, now: u64) -> Result<Decision, Error> {
+        let message = format!("the kill switch for {} is set, by {}", switch.target, switch.by);
+        let reason = Reason::new("kill-switch", Ruling::Deny, Finding::error("killed", message));
+        let (impact, limits, input) = (None, RunLimits::default(), None);
+        let decision = Decision { ruling: Ruling::Deny, reasons: vec![reason], impact, limits, input };
+        if self.checks == RecordChecks::Durable {
+            self.record(proposal, &[], &decision, now)?;
         }
         Ok(decision)
     }
@@ -278,7 +300,7 @@ impl Host {
             // Sealed and handed over under one lock: the chain's order is the log's.
             let mut chain = self.check_chain.lock().unwrap_or_else(PoisonError::into_inner);
             let sealed = chain.seal(&event, now);
-            self.store.append(Batch { events: vec![sealed], blobs: vec![input] })
+            self.store.append(Batch { events: vec![sealed], blobs: vec![input], ..Batch::default() })
         };
         let written = pending.wait();
         if written.is_err() {

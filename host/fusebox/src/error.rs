@@ -179,6 +179,130 @@ pub enum Error {
         /// Its folder.
         folder: PathBuf,
     },
+    /// Another process drives the run.
+    #[error("the run {run} is driven by {holder}; wait for it, pause it with `fusebox pause {run}`, or kill it")]
+    RunBusy {
+        /// The run.
+        run: String,
+        /// Who drives it, in words.
+        holder: String,
+    },
+    /// A run that ended.
+    #[error("the run {run} has ended as {state}; start another one")]
+    RunOver {
+        /// The run.
+        run: String,
+        /// Its state.
+        state: String,
+    },
+    /// A run that somebody paused.
+    #[error("the run {run} was paused by {by}; resume it with `fusebox resume {run}`")]
+    RunPaused {
+        /// The run.
+        run: String,
+        /// Who paused it.
+        by: String,
+    },
+    /// A run that was begun by a version whose runs cannot be resumed.
+    #[error(
+        "the run {run} was begun by an older version, whose runs can be looked at but not resumed; start another one"
+    )]
+    TooOldToResume {
+        /// The run.
+        run: String,
+    },
+    /// Everything, or everything of a tenant, is killed until somebody lifts it.
+    #[error("the kill switch for {target} is set, by {by} at {at}; nothing runs until `fusebox unkill` lifts it")]
+    KillSwitch {
+        /// What it ends.
+        target: String,
+        /// Who set it.
+        by: String,
+        /// When.
+        at: String,
+    },
+    /// A name that no tenant can have.
+    #[error("{tenant:?} is no name of a tenant: use 1 to 64 letters, digits, `.`, `_` or `-`")]
+    BadTenant {
+        /// What was given.
+        tenant: String,
+    },
+    /// There is no such question.
+    #[error("there is no approval {id:?} that is or was asked for; `fusebox approvals` lists those that wait")]
+    UnknownApproval {
+        /// What was given.
+        id: String,
+    },
+    /// The beginning of an id that is the beginning of several.
+    #[error("{id:?} could be {one} or {other}; give more of it")]
+    AmbiguousApproval {
+        /// What was given.
+        id: String,
+        /// One that it could be.
+        one: String,
+        /// Another one.
+        other: String,
+    },
+    /// A question that was answered already.
+    #[error("already decided by {by} at {at}: {answer}")]
+    AlreadyDecided {
+        /// The question.
+        id: String,
+        /// What was answered.
+        answer: String,
+        /// By whom.
+        by: String,
+        /// When.
+        at: String,
+    },
+    /// An answer from somebody who cannot show that they are a person.
+    #[error(
+        "approving needs a terminal or an approver's key, so that no program approves itself. Run this on a terminal, or \
+         give --key FILE (`fusebox approvers add NAME` makes one)"
+    )]
+    NotAPerson,
+    /// An approver's key that is not known, or does not fit.
+    #[error("the key cannot be used: {message}")]
+    BadKey {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// An answer that does not fit its question.
+    #[error("that is no answer to this question: {message}")]
+    AnswerDoesNotFit {
+        /// Why not.
+        message: String,
+    },
+    /// A grant that is not held.
+    #[error("the run {run} holds no grant {grant:?}; `fusebox grants` lists them")]
+    UnknownGrant {
+        /// The run.
+        run: String,
+        /// What was given.
+        grant: String,
+    },
+    /// A step that guards do not let into a plan.
+    #[error("the step {step} was not added: {why}")]
+    StepRefused {
+        /// The step.
+        step: String,
+        /// Why.
+        why: String,
+    },
+    /// A call that a circuit breaker does not let on.
+    #[error("the breaker is open ({reason}); it can be tried again at {until}")]
+    BreakerOpen {
+        /// Why it opened.
+        reason: String,
+        /// When it can be tried again.
+        until: String,
+    },
+    /// A call that comes too fast.
+    #[error("too fast: this can come at {until}")]
+    RateExceeded {
+        /// When it can come.
+        until: String,
+    },
     /// There is no such run in the log.
     #[error("there is no run {run} in the log of this home; `fusebox run` prints the id of each run")]
     UnknownRun {
@@ -210,6 +334,22 @@ fusebox_core::error_codes!(Error {
     NoModel => "FBX-5020",
     TrustBroken => "FBX-5021",
     UnknownRun => "FBX-5022",
+    RunBusy => "FBX-5023",
+    RunOver => "FBX-5024",
+    RunPaused => "FBX-5025",
+    TooOldToResume => "FBX-5026",
+    KillSwitch => "FBX-5027",
+    UnknownApproval => "FBX-5028",
+    AmbiguousApproval => "FBX-5029",
+    AlreadyDecided => "FBX-5030",
+    NotAPerson => "FBX-5031",
+    BadKey => "FBX-5032",
+    AnswerDoesNotFit => "FBX-5033",
+    UnknownGrant => "FBX-5034",
+    StepRefused => "FBX-5035",
+    BreakerOpen => "FBX-5036",
+    RateExceeded => "FBX-5037",
+    BadTenant => "FBX-5038",
 });
 
 impl Error {

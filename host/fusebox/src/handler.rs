@@ -9,23 +9,25 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use fusebox_core::event::{Event, Judgement};
 use fusebox_core::policy::Grants;
 use fusebox_core::run::HostCallJudgement;
-use fusebox_core::{Action, Amounts, Command, Effect, Failure, Gate, Situation, StepId, WorkspacePath};
+use fusebox_core::{Action, Amounts, Command, Digest, Effect, Failure, Gate, Situation, StepId, WorkspacePath, json};
 use fusebox_effects::gateway::{Gateway, Quote};
 use fusebox_effects::{Confinement, Output, ProcessSpec, Workspace, run_process};
 use fusebox_sandbox::{
     EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, Judged, Kill, PathMetadata, ProcessEnd,
-    Reply, Stop,
+    RecordedTape, Reply, Stop,
 };
 use tokio::sync::{Mutex, mpsc};
 
 use crate::facts::Surroundings;
 use crate::journal::Journal;
 use crate::registry::Registry;
-use crate::restore::Changes;
+use crate::restore::{self, Undo};
 use crate::updates::{OutputStream, RunUpdate};
+use crate::watchman::Watchman;
 use crate::{Error, facts, judge};
 
 /// Bytes of each output stream that a process leaves to its executor.
@@ -128,13 +130,27 @@ pub struct Live {
     pub written: u64,
     /// Who answers prompts.
     pub gateway: Option<Arc<Gateway>>,
-    /// What was changed so far, for restoring it.
-    pub changes: Arc<Changes>,
+    /// What the executor was answered so far.
+    pub tape: RecordedTape,
+    /// Where the part of the tape begins that is not kept yet.
+    pub part_from: usize,
+    /// Hears what other processes ask of the run.
+    pub watchman: Arc<Watchman>,
+}
+
+/// An effect that is about to happen.
+struct Intent {
+    effect: Effect,
+    judgement: HostCallJudgement,
+    note: Option<String>,
+    /// What it may cost at the most.
+    reserve: Amounts,
 }
 
 impl EffectHandler for Live {
     fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
         Box::pin(async move {
+            self.watchman.look();
             if self.kill.is_killed() {
                 return Err(Stop::Killed);
             }
@@ -185,7 +201,7 @@ impl Live {
         let covering = self.journal.lock().await.state.covering(&needed);
         let judgement = match covering {
             Some(_) => HostCallJudgement::NotNeeded,
-            None => self.judge(&needed, &call).await,
+            None => self.judge(&needed, &call).await?,
         };
         let note = matches!(needed, Effect::Run { .. }).then(|| self.confinement.describe());
         let quote = match self.quote(&call).await {
@@ -193,20 +209,33 @@ impl Live {
             Err(failure) => return Ok(Err(failure)),
         };
         let reserve = quote.as_ref().map(Quote::amounts).unwrap_or_default();
-        let place = match self.intend(needed.clone(), judgement, note, reserve).await? {
+        let is_lasting = !needed.only_reads() || judgement != HostCallJudgement::NotNeeded;
+        let undo = match restore::undo(&needed, &self.reads.workspace, &self.situation.contents) {
+            Ok(undo) => undo,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let intent = Intent { effect: needed.clone(), judgement, note, reserve };
+        let place = match self.intend(intent, &call, is_lasting, undo.as_ref()).await? {
             Ok(place) => place,
             Err(failure) => return Ok(Err(failure)),
         };
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("effect: intended");
         let (reply, spent, model) = match quote {
             Some(quote) => self.ask_model(&quote, &call).await,
             None => (self.perform(call, &needed).await, Amounts::new(), None),
         };
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("effect: performed");
         let mut journal = self.journal.lock().await;
         let failure = reply.as_ref().err().cloned();
-        journal.tell(Command::HostCallDone { call: place, failure, spent, model })?;
+        let answer = is_lasting.then(|| journal.blob(Bytes::from(json::canonical(&reply))));
+        let inverse = undo.filter(|_| reply.is_ok()).map(|undo| Box::new(undo.inverse));
+        journal.tell(Command::HostCallDone { call: place, failure, spent, model, answer, inverse })?;
         if let Effect::Read { path } = needed {
             self.read.insert(path);
-        } else {
+        }
+        if is_lasting {
             journal.flush().await?;
         }
         Ok(reply)
@@ -272,7 +301,7 @@ impl Live {
     }
 
     /// Lets guards judge an effect that nothing covers, alone.
-    async fn judge(&self, effect: &Effect, call: &HostCall) -> HostCallJudgement {
+    async fn judge(&self, effect: &Effect, call: &HostCall) -> Result<HostCallJudgement, Error> {
         let mut journal = self.journal.lock().await;
         let mut situation = (*self.situation).clone();
         if let HostCall::Write { content, .. } | HostCall::Complete { content, .. } = call {
@@ -281,31 +310,47 @@ impl Live {
             journal.blob(content.clone());
         }
         let mut gate = Gate::new(Arc::clone(&self.registry.gate), journal.state.approval_reasons());
-        let fuel = journal.state.fuel_for_next(u64::MAX);
+        let fuel = journal.fuel_for_next()?;
         drop(journal);
         gate.previewed(vec![effect.clone()]);
         let judged = Judged::new(&self.action, std::slice::from_ref(effect), Arc::new(situation));
         let mut revise = judge::no_revision;
         let (decision, usage) = judge::through(&self.registry, &mut gate, judged, fuel, &self.kill, &mut revise);
         let judgement = |decision| HostCallJudgement::Decided(Box::new(Judgement { decision, usage }));
-        decision.map_or(HostCallJudgement::NotNeeded, judgement)
+        Ok(decision.map_or(HostCallJudgement::NotNeeded, judgement))
     }
 
-    /// Records that an effect is about to happen, or that it is refused. Durable at once, unless it is a read that was
-    /// allowed with its step: that permission is in the log already.
+    /// Records that an effect is about to happen, or that it is refused. Durable at once, with what the executor was answered
+    /// before and how the effect can be taken back, unless it is a read that was allowed with its step: that permission is
+    /// in the log already, and reading again does no harm.
     async fn intend(
-        &self,
-        effect: Effect,
-        judgement: HostCallJudgement,
-        note: Option<String>,
-        reserve: Amounts,
+        &mut self,
+        intent: Intent,
+        call: &HostCall,
+        is_lasting: bool,
+        undo: Option<&Undo>,
     ) -> Result<Result<u32, Failure>, Error> {
+        let Intent { effect, judgement, note, reserve } = intent;
         let mut journal = self.journal.lock().await;
-        let is_recorded = effect.only_reads() && judgement == HostCallJudgement::NotNeeded;
-        let events = journal.tell(Command::HostCall { effect, judgement, note, reserve })?;
+        let mut over = None;
+        for (kind, amount) in &reserve {
+            match journal.cover(*kind, *amount) {
+                Err(error @ fusebox_store::Error::BudgetExceeded { .. }) => over = Some((*kind, error.to_string())),
+                other => other?,
+            }
+        }
+        let (part, recorded) = if is_lasting { self.tape.part(self.part_from, call) } else { Default::default() };
+        let asked = is_lasting.then(|| Digest::of(part.as_bytes()));
+        let events = journal.tell(Command::HostCall { effect, judgement, note, reserve, over, asked })?;
         match events.first() {
             Some(Event::EffectIntended { call, .. }) => {
-                if !is_recorded {
+                if is_lasting {
+                    journal.blob(Bytes::from(part));
+                    if let Some(bytes) = undo.and_then(|undo| undo.keep.clone()) {
+                        journal.blob(bytes);
+                    }
+                    // The next part begins behind this call and its answer.
+                    self.part_from = recorded + 1;
                     journal.flush().await?;
                 }
                 Ok(Ok(*call))
@@ -323,15 +368,11 @@ impl Live {
         let workspace = &self.reads.workspace;
         match (call, effect) {
             (HostCall::Write { content, .. }, Effect::Write { path, before, .. }) => {
-                self.changes.note(effect, workspace, &self.situation.contents)?;
                 workspace.write(path, before.as_ref(), &content)?;
-                self.changes.done(effect);
                 Ok(HostAnswer::Done)
             }
             (HostCall::Remove { .. }, Effect::Remove { path, before }) => {
-                self.changes.note(effect, workspace, &self.situation.contents)?;
                 workspace.remove(path, before.as_ref())?;
-                self.changes.done(effect);
                 Ok(HostAnswer::Done)
             }
             (HostCall::Run { time_limit_us, .. }, Effect::Run { argv, program, cwd, .. }) => {

@@ -77,6 +77,12 @@ impl Home {
         self.path.join("log.sqlite")
     }
 
+    /// Who drives which run.
+    #[must_use]
+    pub fn leases(&self) -> PathBuf {
+        self.path.join("leases")
+    }
+
     /// Compiled plugins.
     #[must_use]
     pub fn cache(&self) -> PathBuf {

@@ -97,11 +97,7 @@ pub fn through(
                 usage
             }
         };
-        used.instantiate_fuel += usage.instantiate_fuel;
-        used.call_fuel += usage.call_fuel;
-        used.duration_us += usage.duration_us;
-        used.host_calls += usage.host_calls;
-        used.peak_memory = used.peak_memory.max(usage.peak_memory);
+        used.add(&usage);
     }
 }
 

@@ -29,11 +29,15 @@
 //! Why it is built so: the rules live in `fusebox-core`, which only asks and is told. This crate is the imperative shell
 //! that does what is asked, and it never decides.
 
+mod account;
+mod adding;
 mod approver;
+mod board;
 mod builder;
 mod bundled;
 mod check;
 mod compiler;
+mod control;
 mod driver;
 mod error;
 mod facts;
@@ -44,33 +48,53 @@ mod host;
 mod input;
 mod journal;
 mod judge;
-mod kill_board;
+mod keys;
+mod lease;
 mod model_call;
 mod now;
+mod outputs;
+mod pace;
+mod place;
 mod policy;
+mod primitives;
+mod recall;
+mod recover;
 mod registry;
 mod restore;
 mod run;
+mod runs;
 mod summary;
+mod switches;
 mod updates;
+mod watchman;
 
-pub use approver::{Answer, AnswerFuture, ApprovalRequest, ApproveAll, ApproveNothing, Approver, Extent, Subject};
+pub use approver::{
+    Answer, AnswerFuture, ApprovalRequest, ApproveAll, ApproveLater, ApproveNothing, Approver, Extent, Subject,
+};
 pub use builder::{HostBuilder, Notice, RecordChecks};
 pub use check::{CheckEffects, Proposal};
 pub use compiler::{CompileLimits, CompilePlace, OnCompile, serve_launcher};
+pub use control::{
+    Answering, Asked, Control, HeldGrant, KillOutcome, ListedRun, OpenQuestion, PauseOutcome, Recovered,
+};
 pub use error::Error;
 pub use fusebox_core::event::{Event, RunEnd};
-pub use fusebox_core::{self as core, Decision, Effect, Plan, Policy, Ruling, RunLimits};
+pub use fusebox_core::{
+    self as core, ApprovalAnswer, Decision, Effect, KillTarget, Plan, Policy, Ruling, RunId, RunLimits,
+};
 pub use fusebox_effects::{Confinement, Holds, Protected, Workspace};
 pub use fusebox_sandbox as sandbox;
+pub use fusebox_store::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch};
 pub use harness::Harness;
 pub use home::Home;
 pub use host::Host;
 pub use input::{read_file, read_from};
-pub use kill_board::{KillOutcome, KillTarget, kill_runs};
-pub use now::rfc3339;
+pub use keys::{ApproverKey, KnownKeys};
+pub use now::{now_us, rfc3339};
+pub use pace::BreakerTurn;
 pub use policy::{LoadedPolicy, PROJECT_FILE, ProjectPolicy, Setting, Trust, TrustState};
+pub use primitives::{BudgetLedger, CallError, CircuitBreaker, RateLimiter, Reservation};
 pub use registry::Loaded;
-pub use run::{Killer, Run, RunOptions};
-pub use summary::{StepSummary, Summary};
+pub use run::{Killer, Run, RunOptions, Until};
+pub use summary::{StepSummary, Summary, Waiting};
 pub use updates::{OutputStream, RunEvent, RunUpdate};

@@ -33,12 +33,11 @@ impl Live {
         can_ask(self.gateway.as_deref(), model)?;
         let gateway = self.gateway.as_ref().ok_or_else(no_gateway)?;
         let form = if schema.is_some() { Form::Structured } else { Form::Text };
-        let journal = self.journal.lock().await;
-        let ledger = journal.state.ledger();
-        let has_limit = ledger.line(BudgetKind::MicroUsd).limit.is_some();
+        let mut journal = self.journal.lock().await;
+        let has_limit = journal.has_limit(BudgetKind::MicroUsd);
         let money = if has_limit { Money::Budgeted } else { Money::Unlimited };
         let mut quote = gateway.quote(model, *size, *max_output_tokens, form, money)?;
-        while ledger.can_reserve(&quote.amounts()).is_err() {
+        while !journal.covers(&quote.amounts())? {
             match quote.smaller() {
                 Some(smaller) => quote = smaller,
                 // Not even one request fits. The ledger says so, and it is recorded.

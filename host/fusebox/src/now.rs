@@ -5,10 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fusebox_core::RunId;
 use uuid::Uuid;
 
-/// Microseconds since 1970.
+/// The time, in microseconds since 1970, as this host reads it.
+#[must_use]
 pub fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    let now = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+    #[cfg(feature = "failpoints")]
+    let now = now.saturating_add_signed(fusebox_failpoint::clock_offset_us());
+    now
 }
 
 /// A new run id, a UUIDv7.

@@ -1,86 +1,75 @@
-//! Taking back what a failed try changed in the workspace, so that the next one begins where it began.
-
-use std::sync::{Mutex, PoisonError};
+//! Taking back what a step changed in the workspace.
 
 use bytes::Bytes;
-use fusebox_core::{Contents, Effect, Failure};
+use fusebox_core::{Contents, Digest, Effect, Failure, WorkspacePath};
 use fusebox_effects::{MAX_FILE_BYTES, Workspace};
 
-/// What one try changed so far.
-#[derive(Default)]
-pub struct Changes(Mutex<Inner>);
+use crate::Error;
 
-#[derive(Default)]
-struct Inner {
-    done: Vec<Effect>,
-    /// Files as they were before.
-    before: Contents,
+/// How a change can be taken back.
+pub struct Undo {
+    /// The effect that takes it back.
+    pub inverse: Effect,
+    /// What the file holds before, unless that is kept already.
+    pub keep: Option<Bytes>,
 }
 
-impl Changes {
-    /// Keeps what a file holds, before it is changed.
-    pub fn note(&self, effect: &Effect, workspace: &Workspace, known: &Contents) -> Result<(), Failure> {
-        let (Effect::Write { path, before: Some(before), .. } | Effect::Remove { path, before: Some(before) }) = effect
-        else {
-            return Ok(());
-        };
-        let bytes = match known.get(before) {
-            Some(bytes) => bytes.clone(),
-            None => Bytes::from(workspace.read_all(path, MAX_FILE_BYTES)?),
-        };
-        self.inner().before.insert(bytes);
-        Ok(())
-    }
-
-    /// A change happened.
-    pub fn done(&self, effect: &Effect) {
-        self.inner().done.push(effect.clone());
-    }
-
-    /// The effects that take all of it back, in this order.
-    pub fn restores(&self) -> Vec<Effect> {
-        let inner = self.inner();
-        inner.done.iter().rev().filter_map(|effect| inverse(effect, &inner.before)).collect()
-    }
-
-    /// Performs them. A file that has changed since is left as it is, and is a conflict.
-    pub fn restore(&self, restores: &[Effect], workspace: &Workspace) -> Option<Failure> {
-        let inner = self.inner();
-        for effect in restores {
-            let restored = match effect {
-                Effect::Write { path, before, after, .. } => match inner.before.get(after) {
-                    Some(bytes) => workspace.write(path, before.as_ref(), bytes),
-                    None => return Some(Failure::NotFound(format!("what {path} held before is not known"))),
-                },
-                Effect::Remove { path, before } => workspace.remove(path, before.as_ref()),
-                _ => Ok(()),
-            };
-            if let Err(error) = restored {
-                return Some(error.into());
-            }
-        }
-        None
-    }
-
-    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The effect that takes another one back.
-fn inverse(effect: &Effect, contents: &Contents) -> Option<Effect> {
-    let back = |path: &fusebox_core::WorkspacePath, now, then: &fusebox_core::Digest| {
-        let size = contents.get(then).map_or(0, |bytes| bytes.len() as u64);
-        Effect::Write { path: path.clone(), before: now, after: *then, size }
+/// How a change that is about to be made can be taken back; `None` for what is no change of a file.
+pub fn undo(effect: &Effect, workspace: &Workspace, known: &Contents) -> Result<Option<Undo>, Failure> {
+    let (path, before, now) = match effect {
+        Effect::Write { path, before, after, .. } => (path, before, Some(*after)),
+        Effect::Remove { path, before } => (path, before, None),
+        _ => return Ok(None),
     };
-    match effect {
-        Effect::Write { path, before: Some(before), after, .. } => Some(back(path, Some(*after), before)),
-        Effect::Write { path, before: None, after, .. } => {
-            Some(Effect::Remove { path: path.clone(), before: Some(*after) })
+    let Some(before) = before else {
+        // Removing what is not there changes nothing.
+        return Ok(
+            now.map(|now| Undo { inverse: Effect::Remove { path: path.clone(), before: Some(now) }, keep: None })
+        );
+    };
+    let (size, keep) = match known.get(before) {
+        Some(bytes) => (bytes.len(), None),
+        None => {
+            let bytes = Bytes::from(workspace.read_all(path, MAX_FILE_BYTES)?);
+            (bytes.len(), Some(bytes))
         }
-        Effect::Remove { path, before: Some(before) } => Some(back(path, None, before)),
-        _ => None,
+    };
+    Ok(Some(Undo { inverse: back(path, now, *before, size), keep }))
+}
+
+/// The effect that brings back what a file held before.
+pub fn back(path: &WorkspacePath, now: Option<Digest>, before: Digest, size: usize) -> Effect {
+    Effect::Write { path: path.clone(), before: now, after: before, size: size as u64 }
+}
+
+/// Takes changes back, in this order. A file that has changed since is left as it is, and is a conflict.
+pub fn restore(
+    restores: &[Effect],
+    workspace: &Workspace,
+    kept: impl Fn(&Digest) -> Result<Option<Bytes>, Error>,
+) -> Result<Option<Failure>, Error> {
+    for effect in restores {
+        let restored = match effect {
+            // A restore that its process did not live to record may have happened.
+            Effect::Write { path, after, .. } if is_so(workspace, path, Some(after)) => Ok(()),
+            Effect::Remove { path, .. } if is_so(workspace, path, None) => Ok(()),
+            Effect::Write { path, before, after, .. } => match kept(after)? {
+                Some(bytes) => workspace.write(path, before.as_ref(), &bytes),
+                None => return Ok(Some(Failure::NotFound(format!("what {path} held before is not known")))),
+            },
+            Effect::Remove { path, before } => workspace.remove(path, before.as_ref()),
+            _ => Ok(()),
+        };
+        if let Err(error) = restored {
+            return Ok(Some(error.into()));
+        }
     }
+    Ok(None)
+}
+
+/// Whether a file holds this, or is not there.
+pub fn is_so(workspace: &Workspace, path: &WorkspacePath, digest: Option<&Digest>) -> bool {
+    workspace.state(path).is_ok_and(|state| state.map(|state| state.digest).as_ref() == digest)
 }
 
 #[cfg(test)]
@@ -93,26 +82,30 @@ mod tests {
         std::fs::write(folder.path().join("a"), "one").unwrap();
         std::fs::write(folder.path().join("b"), "two").unwrap();
         let workspace = Workspace::open(folder.path()).unwrap();
-        let (mut contents, changes) = (Contents::default(), Changes::default());
-        let (one, two) = (contents.insert("one".into()), contents.insert("two".into()));
-        let new = contents.insert("new".into());
-        let path = |name: &str| name.parse().unwrap();
+        let mut kept = Contents::default();
+        let (one, two, new) = (Digest::of(b"one"), Digest::of(b"two"), Digest::of(b"new"));
+        let path = |name: &str| name.parse::<WorkspacePath>().unwrap();
+        let mut restores = Vec::new();
         for effect in [
             Effect::Write { path: path("a"), before: Some(one), after: new, size: 3 },
             Effect::Write { path: path("c"), before: None, after: new, size: 3 },
             Effect::Remove { path: path("b"), before: Some(two) },
         ] {
-            changes.note(&effect, &workspace, &Contents::default()).unwrap();
+            let undo = undo(&effect, &workspace, &kept).unwrap().unwrap();
+            undo.keep.map(|bytes| kept.insert(bytes));
             match &effect {
                 Effect::Write { path, before, .. } => workspace.write(path, before.as_ref(), b"new").unwrap(),
                 Effect::Remove { path, before } => workspace.remove(path, before.as_ref()).unwrap(),
                 _ => {}
             }
-            changes.done(&effect);
+            restores.insert(0, undo.inverse);
         }
-        assert_eq!(changes.restore(&changes.restores(), &workspace), None);
+        let restore = || restore(&restores, &workspace, |digest| Ok(kept.get(digest).cloned())).unwrap();
+        assert_eq!(restore(), None);
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).ok();
         assert_eq!((read("a").as_deref(), read("b").as_deref(), read("c")), (Some("one"), Some("two"), None));
-        assert!(changes.restore(&changes.restores(), &workspace).is_some(), "it is not as it was left any more");
+        assert_eq!(restore(), None, "twice is as good as once");
+        std::fs::write(folder.path().join("a"), "somebody else's").unwrap();
+        assert!(restore().is_some(), "what others changed since is left alone");
     }
 }

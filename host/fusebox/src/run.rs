@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use fusebox_core::plan::WorkspaceMode;
+use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{RunId, RunLimits};
 use fusebox_sandbox::Kill;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::Error;
 use crate::approver::{ApproveNothing, Approver};
@@ -25,6 +26,7 @@ pub struct RunOptions {
     pub(crate) plan_folder: Option<PathBuf>,
     pub(crate) limits: RunLimits,
     pub(crate) approver: Arc<dyn Approver>,
+    pub(crate) tenant: String,
 }
 
 impl Default for RunOptions {
@@ -36,6 +38,7 @@ impl Default for RunOptions {
             plan_folder: None,
             limits: RunLimits::default(),
             approver: Arc::new(nobody),
+            tenant: DEFAULT_TENANT.to_owned(),
         }
     }
 }
@@ -75,12 +78,35 @@ impl RunOptions {
         self
     }
 
-    /// Whom to ask.
+    /// On whose account it goes, instead of `default`.
     #[must_use]
-    pub fn approver(mut self, approver: impl Approver + 'static) -> Self {
-        self.approver = Arc::new(approver);
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = tenant.into();
         self
     }
+
+    /// Whom to ask.
+    #[must_use]
+    pub fn approver(self, approver: impl Approver + 'static) -> Self {
+        self.approved_by(Arc::new(approver))
+    }
+
+    /// Whom to ask, shared with others.
+    #[must_use]
+    pub fn approved_by(mut self, approver: Arc<dyn Approver>) -> Self {
+        self.approver = approver;
+        self
+    }
+}
+
+/// How far to carry a run on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Until {
+    /// To its end, or until it waits for a person.
+    #[default]
+    End,
+    /// To the end of one step.
+    NextStep,
 }
 
 type Driving = Pin<Box<dyn Future<Output = Result<Summary, Error>> + Send>>;
@@ -95,7 +121,7 @@ pub struct Run {
     pub(crate) updates: mpsc::UnboundedReceiver<RunUpdate>,
     pub(crate) summary: Option<Result<Summary, Error>>,
     pub(crate) killer: Killer,
-    /// Looks whether another process asks for an end, as long as the run is there.
+    /// Looks whether another process asks something of it, as long as the run is there.
     pub(crate) _watcher: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -105,11 +131,12 @@ impl std::fmt::Debug for Run {
     }
 }
 
-/// Stops a run, for good. Cheap to clone; works from any thread.
+/// Stops a run, for good or until it is resumed. Cheap to clone; works from any thread.
 #[derive(Debug, Clone)]
 pub struct Killer {
     pub(crate) kill: Kill,
     pub(crate) asked: Arc<Mutex<Option<Asked>>>,
+    pub(crate) pause: Arc<watch::Sender<Option<String>>>,
 }
 
 /// Who asked for an end first, and when.
@@ -120,20 +147,54 @@ pub(crate) struct Asked {
 }
 
 impl Killer {
+    pub(crate) fn new(kill: Kill) -> Self {
+        Self { kill, asked: Arc::default(), pause: Arc::new(watch::Sender::new(None)) }
+    }
+
     /// Kills the run: what is under way stops, and nothing more happens.
     pub fn kill(&self, by: &str) {
         self.kill_since(by, now_us());
     }
 
+    /// Pauses the run once the step under way has ended.
+    pub fn pause(&self, by: &str) {
+        self.pause.send_if_modified(|asked| asked.is_none() && asked.insert(by.to_owned()) == by);
+    }
+
+    /// Pauses the run at once: the step under way is stopped in the middle. When the run goes on, what that step had done is
+    /// not done again.
+    pub fn interrupt(&self, by: &str) {
+        self.pause(by);
+        self.kill.kill();
+    }
+
     /// Whether somebody killed the run.
     #[must_use]
     pub fn is_killed(&self) -> bool {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether somebody killed the run, or stopped the step under way.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
         self.kill.is_killed()
     }
 
-    /// Waits until somebody kills the run.
-    pub async fn killed(&self) {
+    /// Waits until somebody kills the run, or stops the step under way.
+    pub async fn stopped(&self) {
         self.kill.killed().await;
+    }
+
+    /// Who asked for a pause, if anybody did.
+    pub(crate) fn pause_asked_by(&self) -> Option<String> {
+        self.pause.borrow().clone()
+    }
+
+    /// Waits until somebody asks for a pause.
+    pub(crate) async fn pause_asked(&self) {
+        let mut asked = self.pause.subscribe();
+        // The sender lives as long as `self`, so this ends by a request only.
+        let _ = asked.wait_for(Option::is_some).await;
     }
 
     /// Kills it for somebody who asked at this time.

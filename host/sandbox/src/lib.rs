@@ -53,4 +53,4 @@ pub use kill::Kill;
 pub use limits::Limits;
 pub use plugin::{CallOptions, Outcome, Plugin};
 pub use sandbox::{Sandbox, SandboxSetup};
-pub use tape::{RecordedTape, Recording, Replaying, Tape, TapeEntry};
+pub use tape::{RecordedTape, Recording, Replaying, Resuming, Tape, TapeEntry, TapePart};

@@ -19,6 +19,14 @@ pub struct TapeEntry {
     pub reply: Reply,
 }
 
+impl TapeEntry {
+    /// The answer, if this is what was asked.
+    fn answer(self, call: &HostCall) -> Result<Reply, Stop> {
+        let (expected, asked) = (self.call.to_string(), call.to_string());
+        if expected == asked { Ok(self.reply) } else { Err(Stop::Diverged { expected, asked }) }
+    }
+}
+
 /// The host calls of one invocation, in order.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tape {
@@ -52,13 +60,18 @@ pub struct Recording<H> {
 impl<H> Recording<H> {
     /// Records what `inner` answers. The second part is the tape, which fills while the invocation goes on.
     pub fn new(inner: H) -> (Self, RecordedTape) {
-        let tape = Arc::<Mutex<Tape>>::default();
-        (Self { inner, tape: Arc::clone(&tape) }, RecordedTape(tape))
+        let tape = RecordedTape::default();
+        (Self::onto(tape.clone(), inner), tape)
+    }
+
+    /// Records what `inner` answers onto a tape that others look at meanwhile.
+    pub fn onto(tape: RecordedTape, inner: H) -> Self {
+        Self { inner, tape: tape.0 }
     }
 }
 
-/// The tape of a [`Recording`].
-#[derive(Debug)]
+/// The tape of a [`Recording`]. All clones are one.
+#[derive(Debug, Clone, Default)]
 pub struct RecordedTape(Arc<Mutex<Tape>>);
 
 impl RecordedTape {
@@ -66,6 +79,61 @@ impl RecordedTape {
     #[must_use]
     pub fn take(&self) -> Tape {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What has been recorded from this place on, before this call, as JSON; and the number of calls so far.
+    #[must_use]
+    pub fn part(&self, from: usize, asked: &HostCall) -> (String, usize) {
+        let tape = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = tape.entries.get(from..).unwrap_or_default();
+        (json::canonical(&(entries, asked)), tape.entries.len())
+    }
+}
+
+/// A part of a tape: what was answered before a call, and that call.
+#[derive(Debug, Clone)]
+pub struct TapePart {
+    /// Calls with their answers.
+    pub entries: Vec<TapeEntry>,
+    /// The call that came then.
+    pub asked: HostCall,
+}
+
+impl TapePart {
+    /// A part from the JSON that [`RecordedTape::part`] gives.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, CoreError> {
+        let (entries, asked) = json::parse_as("the part of a tape", bytes, MAX_TAPE_BYTES)?;
+        Ok(Self { entries, asked })
+    }
+}
+
+/// Answers what was answered before from a tape, and everything after it through another handler.
+#[derive(Debug)]
+pub struct Resuming<H> {
+    answered: std::vec::IntoIter<TapeEntry>,
+    inner: H,
+}
+
+impl<H> Resuming<H> {
+    /// Answers these first, in this order.
+    pub fn new(answered: Vec<TapeEntry>, inner: H) -> Self {
+        Self { answered: answered.into_iter(), inner }
+    }
+}
+
+impl<H: EffectHandler> EffectHandler for Resuming<H> {
+    fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
+        match self.answered.next() {
+            None => self.inner.call(call),
+            Some(entry) => Box::pin(std::future::ready(entry.answer(&call))),
+        }
+    }
+
+    fn progress(&mut self, message: &str, fraction: Option<f64>) {
+        self.inner.progress(message, fraction);
     }
 }
 
@@ -100,11 +168,9 @@ impl Replaying {
 
 impl EffectHandler for Replaying {
     fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
-        let asked = call.to_string();
         let answer = match self.entries.next() {
-            Some(entry) if entry.call.to_string() == asked => Ok(entry.reply),
-            Some(entry) => Err(Stop::Diverged { expected: entry.call.to_string(), asked }),
-            None => Err(Stop::Diverged { expected: "the end of the tape".to_owned(), asked }),
+            Some(entry) => entry.answer(&call),
+            None => Err(Stop::Diverged { expected: "the end of the tape".to_owned(), asked: call.to_string() }),
         };
         Box::pin(std::future::ready(answer))
     }

@@ -50,6 +50,38 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// Another process has taken the run over.
+    #[error("another process has taken the run {run} over, so nothing more is written to it from here")]
+    Fenced {
+        /// The run.
+        run: String,
+    },
+    /// A tenant's budget that cannot cover what a run asks for.
+    #[error(
+        "the budget {budget} of the tenant {tenant} cannot cover this: {spent} of {limit} are used or set aside by its \
+         runs, {asked} more asked"
+    )]
+    BudgetExceeded {
+        /// The tenant.
+        tenant: String,
+        /// Which budget.
+        budget: &'static str,
+        /// Used or set aside so far.
+        spent: u64,
+        /// The hard limit.
+        limit: u64,
+        /// What was asked for.
+        asked: u64,
+    },
+    /// The log may be read, but not written to.
+    #[error("the log {path} may only be read by this user, so nothing can be recorded and nothing is done")]
+    ReadOnly {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The file is no database, or is damaged beyond what SQLite can read.
+    #[error("the log is damaged: SQLite cannot read it. Restore it from a backup; nothing was changed")]
+    Corrupt(#[source] Arc<rusqlite::Error>),
     /// The writer has ended.
     #[error("the log is closed")]
     Closed,
@@ -63,12 +95,19 @@ fusebox_core::error_codes!(Error {
     Conflict => "FBX-4005",
     Damaged => "FBX-4006",
     Closed => "FBX-4007",
+    Fenced => "FBX-4008",
+    BudgetExceeded => "FBX-4009",
+    ReadOnly => "FBX-4010",
+    Corrupt => "FBX-4011",
 });
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Corrupt(Arc::new(error))
+            }
             _ => Self::Sqlite(Arc::new(error)),
         }
     }

@@ -8,7 +8,7 @@
 //! let store = SqliteStore::open(&folder.path().join("log.sqlite"))?;
 //! let run: fusebox_core::RunId = "018f".parse()?;
 //! let event = Chain::new(run.clone()).seal(&Event::RunStarted, 0);
-//! store.append(Batch { events: vec![event], blobs: vec![] }).wait()?;
+//! store.append(Batch { events: vec![event], ..Batch::default() }).wait()?;
 //! assert_eq!(store.events(&run, 0, 10)?.len(), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -19,10 +19,16 @@
 
 mod error;
 mod log;
+mod project;
+mod read;
+mod rows;
 mod schema;
 mod sqlite;
+mod tenants;
 mod writer;
 
 pub use error::Error;
-pub use log::{Batch, EventLog, Pending, RunRow};
+pub use log::{Batch, EventLog, Fence, Pending};
+pub use rows::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch};
 pub use sqlite::SqliteStore;
+pub use tenants::{Settlement, Share};

@@ -5,10 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fusebox_core::{Digest, RunId, SealedEvent};
+use fusebox_core::{BudgetKind, Digest, RunId, SealedEvent};
 use tokio::sync::oneshot;
 
 use crate::Error;
+use crate::rows::{QuestionRow, RunFilter, RunRow, Switch};
+use crate::tenants::{Settlement, Share};
+use crate::writer::FIRST_TOKEN;
 
 /// Events and the blobs that they refer to: written together or not at all.
 #[derive(Debug, Clone, Default)]
@@ -17,24 +20,30 @@ pub struct Batch {
     pub events: Vec<SealedEvent>,
     /// Blobs that the events name by digest. Blobs that are there already are kept once.
     pub blobs: Vec<Bytes>,
+    /// Who writes, if it is a holder of the run's lease: refused once there is a newer one.
+    pub fence: Option<Fence>,
+    /// What runs have used of their tenants' budgets, when they give back the rest.
+    pub settlements: Vec<Settlement>,
 }
 
-/// A run as the list of runs shows it.
+/// The right to write to a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunRow {
+pub struct Fence {
     /// The run.
     pub run: RunId,
-    /// Kind of its last event.
-    pub last_event: String,
-    /// Time of its first event, in microseconds since 1970.
-    pub created_us: u64,
-    /// Time of its last event.
-    pub updated_us: u64,
-    /// Number of its events.
-    pub events: u64,
+    /// The token of the lease.
+    pub token: u64,
 }
 
-/// An event log with blobs.
+impl Fence {
+    /// The right to create a run, and to write to it until somebody else claims it.
+    #[must_use]
+    pub fn of_new(run: RunId) -> Self {
+        Self { run, token: FIRST_TOKEN }
+    }
+}
+
+/// An event log with blobs, the lists that events come to, and what runs share.
 pub trait EventLog: Send + Sync {
     /// Hands a batch to the writer. It is durable once the answer is there.
     fn append(&self, batch: Batch) -> Pending;
@@ -45,17 +54,84 @@ pub trait EventLog: Send + Sync {
     /// When the log cannot be read, or an event is not what was written.
     fn events(&self, run: &RunId, after: u64, max: u32) -> Result<Vec<SealedEvent>, Error>;
 
+    /// Place and hash of the last event of a run; `None` when it has none.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn head(&self, run: &RunId) -> Result<Option<(u64, Digest)>, Error>;
+
     /// A blob by its digest.
     ///
     /// # Errors
     /// When the log cannot be read, or the blob is not what was written.
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error>;
 
-    /// The newest runs, newest first, at most `max`.
+    /// The newest runs that pass a filter, newest first, at most `max`.
     ///
     /// # Errors
     /// When the log cannot be read.
-    fn runs(&self, max: u32) -> Result<Vec<RunRow>, Error>;
+    fn runs(&self, filter: &RunFilter, max: u32) -> Result<Vec<RunRow>, Error>;
+
+    /// One run, if it is there.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn run(&self, run: &RunId) -> Result<Option<RunRow>, Error>;
+
+    /// Runs that may need to be brought into a sound state: those that were under way when last heard of and were not looked
+    /// after since, and those that wait for an answer whose time is up.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn unsettled(&self, now_us: u64) -> Result<Vec<RunRow>, Error>;
+
+    /// Questions that are open, oldest first, at most `max`.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn open_questions(&self, max: u32) -> Result<Vec<QuestionRow>, Error>;
+
+    /// Questions whose ids begin so, open or not; two at the most.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn questions(&self, prefix: &str) -> Result<Vec<QuestionRow>, Error>;
+
+    /// Kill switches that are set.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn switches(&self) -> Result<Vec<Switch>, Error>;
+
+    /// A new token for the lease of a run: whoever has an older one cannot write any more.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    fn claim(&self, run: &RunId) -> Result<u64, Error>;
+
+    /// Sets a share of a tenant's budget aside for a run. Gives back what the run has set aside or used in all.
+    ///
+    /// # Errors
+    /// [`Error::BudgetExceeded`] when the budget cannot cover it, or when the log cannot be written.
+    fn allot(&self, share: Share) -> Result<u64, Error>;
+
+    /// What all runs of a tenant have set aside or used.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn allotted(&self, tenant: &str, budget: BudgetKind) -> Result<u64, Error>;
+
+    /// The state of a breaker or rate limit, with its version; version 0 when there is none yet.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn gauge(&self, name: &str) -> Result<(u64, String), Error>;
+
+    /// Replaces the state of a breaker or rate limit, if nobody did since this version. Says whether it did.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    fn set_gauge(&self, name: &str, version: u64, state: String) -> Result<bool, Error>;
 }
 
 /// A write that is under way. Await it, or [`wait`](Self::wait) for it.

@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, Transaction};
 
-use crate::Error;
+use crate::{Error, project};
 
 /// The present format, kept in `PRAGMA user_version`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// Format 1. `log_index` is the order of commits; events and blobs are only ever added.
-const CREATE: &str = "
+const EVENTS: &str = "
 CREATE TABLE events (
     log_index INTEGER PRIMARY KEY,
     run_id    TEXT    NOT NULL,
@@ -36,29 +36,107 @@ CREATE TABLE blobs (
     digest BLOB NOT NULL UNIQUE,
     bytes  BLOB NOT NULL
 ) STRICT;
--- A read model: rebuilt from events at any time.
+";
+
+/// What format 2 has besides. Read models can be rebuilt from events at any time; leases, the ledger of tenants and gauges
+/// hold what is true now and belongs to no single run.
+const BESIDES: &str = "
+-- Read model: one row a run.
 CREATE TABLE runs (
     run_id     TEXT    PRIMARY KEY,
+    goal       TEXT    NOT NULL,
+    agent      TEXT    NOT NULL,
+    tenant     TEXT    NOT NULL,
+    steps      INTEGER NOT NULL,
+    completed  INTEGER NOT NULL DEFAULT 0,
+    started    INTEGER NOT NULL DEFAULT 0,
+    paused     INTEGER NOT NULL DEFAULT 0,
+    question   TEXT,
+    ended      TEXT,
     last_event TEXT    NOT NULL,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
     events     INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX runs_by_time ON runs (created_us);
+CREATE INDEX runs_by_agent ON runs (agent, created_us);
+CREATE INDEX runs_by_tenant ON runs (tenant, created_us);
+CREATE INDEX runs_unfinished ON runs (created_us) WHERE ended IS NULL;
+CREATE INDEX runs_under_way ON runs (run_id)
+    WHERE ended IS NULL AND started = 1 AND paused = 0 AND question IS NULL AND last_event NOT IN ('run_interrupted', 'run_left');
+-- Read model: what people are asked, and were.
+CREATE TABLE questions (
+    id         TEXT    PRIMARY KEY,
+    run_id     TEXT    NOT NULL,
+    seq        INTEGER NOT NULL,
+    kind       TEXT    NOT NULL,
+    step       TEXT,
+    asked_us   INTEGER NOT NULL,
+    expires_us INTEGER,
+    answer     TEXT,
+    by         TEXT,
+    decided_us INTEGER
+) STRICT;
+CREATE INDEX questions_open ON questions (asked_us) WHERE answer IS NULL;
+CREATE INDEX questions_due ON questions (expires_us) WHERE answer IS NULL;
+CREATE INDEX questions_of_runs ON questions (run_id) WHERE answer IS NULL;
+-- Read model: kill switches that are set.
+CREATE TABLE switches (
+    target  TEXT    PRIMARY KEY,
+    by      TEXT    NOT NULL,
+    set_us  INTEGER NOT NULL
+) STRICT;
+-- Who may write to a run: the holder of the newest token.
+CREATE TABLE leases (
+    run_id TEXT    PRIMARY KEY,
+    token  INTEGER NOT NULL
+) STRICT;
+-- The ledger of tenants: what each run has set aside or used, and the sum of all.
+CREATE TABLE allotments (
+    tenant TEXT    NOT NULL,
+    run_id TEXT    NOT NULL,
+    budget TEXT    NOT NULL,
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (tenant, run_id, budget)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE allotted (
+    tenant TEXT    NOT NULL,
+    budget TEXT    NOT NULL,
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (tenant, budget)
+) STRICT, WITHOUT ROWID;
+-- Breakers and rate limits.
+CREATE TABLE gauges (
+    name    TEXT    PRIMARY KEY,
+    version INTEGER NOT NULL,
+    state   TEXT    NOT NULL
+) STRICT;
 ";
 
 /// How long other processes are waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one wait for another process is.
+const PAUSE: Duration = Duration::from_micros(300);
 /// How long before it is tried again what SQLite does not wait for.
 const RETRY: Duration = Duration::from_millis(2);
 
 /// Sets a connection up: durable commits, waiting for other processes instead of failing.
-pub fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
-    connection.busy_timeout(PATIENCE)?;
+pub fn configure(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_handler(Some(wait))?;
     write_ahead(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     Ok(())
+}
+
+/// Waits a moment for another process to finish its write. SQLite's own waiting backs off to a tenth of a second, which is
+/// hundreds of commits.
+fn wait(waited: i32) -> bool {
+    let goes_on = u128::try_from(waited).is_ok_and(|waited| waited * PAUSE.as_micros() < PATIENCE.as_micros());
+    if goes_on {
+        std::thread::sleep(PAUSE);
+    }
+    goes_on
 }
 
 /// Switches to the write-ahead log. Where several open a new log at once, SQLite says at once that it is busy instead of
@@ -75,33 +153,62 @@ fn write_ahead(connection: &Connection) -> Result<(), rusqlite::Error> {
     }
 }
 
-/// Creates the tables, or checks that they are of a known format.
+/// Creates the tables, or brings those of an older format to the present one.
 pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match found {
-        0 => {
-            transaction.execute_batch(CREATE)?;
-            transaction.pragma_update(None, "user_version", FORMAT)?;
-        }
-        FORMAT => {}
-        _ => return Err(Error::TooNew { path: path.to_owned(), found, known: FORMAT }),
+    let known = |found: i64| match found {
+        0..=FORMAT => Ok(found),
+        _ => Err(Error::TooNew { path: path.to_owned(), found, known: FORMAT }),
+    };
+    // Mostly there is nothing to do, and nobody has to wait for that.
+    if known(format(connection)?)? == FORMAT {
+        return Ok(());
     }
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    match known(format(&transaction)?)? {
+        0 => {
+            transaction.execute_batch(EVENTS)?;
+            transaction.execute_batch(BESIDES)?;
+        }
+        1 => {
+            transaction.execute_batch("DROP TABLE runs;")?;
+            transaction.execute_batch(BESIDES)?;
+            rebuild(&transaction)?;
+        }
+        _ => {}
+    }
+    transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
     Ok(())
 }
 
-/// Rebuilds the list of runs from the events.
-pub fn rebuild_runs(connection: &mut Connection) -> Result<(), Error> {
+fn format(connection: &Connection) -> Result<i64, rusqlite::Error> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Rebuilds the read models from the events.
+pub fn rebuild_read_models(connection: &mut Connection) -> Result<(), Error> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    transaction.execute_batch(
-        "DELETE FROM runs;
-         INSERT INTO runs (run_id, last_event, created_us, updated_us, events)
-         SELECT run_id, (SELECT kind FROM events last WHERE last.run_id = e.run_id ORDER BY seq DESC LIMIT 1),
-                (SELECT time_us FROM events first WHERE first.run_id = e.run_id ORDER BY seq LIMIT 1),
-                (SELECT time_us FROM events last WHERE last.run_id = e.run_id ORDER BY seq DESC LIMIT 1), count(*)
-         FROM events e GROUP BY run_id;",
-    )?;
+    transaction.execute_batch("DELETE FROM runs; DELETE FROM questions; DELETE FROM switches;")?;
+    rebuild(&transaction)?;
     transaction.commit()?;
+    Ok(())
+}
+
+fn rebuild(transaction: &Transaction<'_>) -> Result<(), Error> {
+    let mut events =
+        transaction.prepare("SELECT run_id, seq, time_us, kind, payload FROM events ORDER BY log_index")?;
+    let mut rows = events.query([])?;
+    while let Some(row) = rows.next()? {
+        let run: String = row.get(0)?;
+        let event = project::Stored {
+            run: &run,
+            seq: row.get(1)?,
+            time_us: row.get(2)?,
+            kind: &row.get::<_, String>(3)?,
+            payload: &row.get::<_, String>(4)?,
+        };
+        project::event(transaction, &event)?;
+        project::last_of_batch(transaction, &event)?;
+    }
     Ok(())
 }

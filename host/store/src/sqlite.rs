@@ -1,16 +1,18 @@
 //! The log on SQLite.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use fusebox_core::{Digest, RunId, SealedEvent};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use fusebox_core::{BudgetKind, Digest, RunId, SealedEvent};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use tokio::sync::oneshot;
 
-use crate::writer::{self, Request};
-use crate::{Batch, Error, EventLog, Pending, RunRow, schema};
+use crate::rows::{QuestionRow, RunFilter, RunRow, Switch};
+use crate::tenants::{self, Share};
+use crate::writer::{self, Change, Request};
+use crate::{Batch, Error, EventLog, Pending, read, schema};
 
 /// An event log in one SQLite database. Several processes may open it; each has one writer thread.
 #[derive(Debug)]
@@ -28,11 +30,15 @@ impl SqliteStore {
     /// When the file cannot be opened or created, or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let open = || -> Result<Connection, rusqlite::Error> {
-            let connection = Connection::open(path)?;
-            schema::configure(&connection)?;
+            let mut connection = Connection::open(path)?;
+            schema::configure(&mut connection)?;
             Ok(connection)
         };
-        let failed = |source| Error::Open { path: path.to_owned(), source: Arc::new(source) };
+        let failed = |source: rusqlite::Error| match (source.sqlite_error_code(), Error::from(source)) {
+            (Some(rusqlite::ErrorCode::ReadOnly), _) => Error::ReadOnly { path: path.to_owned() },
+            (_, Error::Sqlite(source)) => Error::Open { path: path.to_owned(), source },
+            (_, other) => other,
+        };
         let mut connection = open().map_err(failed)?;
         schema::migrate(&mut connection, path)?;
         let reader = open().map_err(failed)?;
@@ -44,18 +50,35 @@ impl SqliteStore {
         Ok(Self { path: path.to_owned(), requests: Some(requests), writer: Some(writer), reader: Mutex::new(reader) })
     }
 
-    /// Rebuilds the list of runs from the events.
+    /// Rebuilds the lists of runs, questions and kill switches from the events.
     ///
     /// # Errors
     /// When the log cannot be read or written.
     pub fn rebuild_read_models(&self) -> Result<(), Error> {
-        schema::rebuild_runs(&mut self.reader())
+        schema::rebuild_read_models(&mut self.reader())
     }
 
     /// The database file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn request(&self, request: Request) {
+        if let Some(requests) = &self.requests {
+            // When the writer is gone, so is the answer's sender, and the caller is told that the log is closed.
+            let _ = requests.send(request);
+        }
+    }
+
+    /// Lets the writer change something within its next transaction, and waits until that is durable.
+    fn change<T: Send + 'static>(
+        &self,
+        make: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, made) = mpsc::sync_channel(1);
+        self.request(Request::Change(Box::new(Changing { make, made: None, answer })));
+        made.recv().unwrap_or(Err(Error::Closed))
     }
 
     fn reader(&self) -> MutexGuard<'_, Connection> {
@@ -77,10 +100,7 @@ impl Drop for SqliteStore {
 impl EventLog for SqliteStore {
     fn append(&self, batch: Batch) -> Pending {
         let (answer, pending) = oneshot::channel();
-        if let Some(requests) = &self.requests {
-            // When the writer is gone, so is the answer's sender, and the caller is told that the log is closed.
-            let _ = requests.send(Request { batch, answer });
-        }
+        self.request(Request::Append { batch, answer });
         Pending::new(pending)
     }
 
@@ -118,21 +138,105 @@ impl EventLog for SqliteStore {
         }
     }
 
-    fn runs(&self, max: u32) -> Result<Vec<RunRow>, Error> {
-        let reader = self.reader();
-        let mut statement = reader.prepare_cached(
-            "SELECT run_id, last_event, created_us, updated_us, events FROM runs ORDER BY created_us DESC LIMIT ?1",
-        )?;
-        let rows = statement.query_map([max], |row| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        })?;
-        rows.map(|row| {
-            let (run, last_event, created_us, updated_us, events) = row?;
-            let damaged =
-                |error: fusebox_core::Error| Error::Damaged { run: run.clone(), seq: 0, what: error.to_string() };
-            Ok(RunRow { run: run.parse().map_err(damaged)?, last_event, created_us, updated_us, events })
+    fn head(&self, run: &RunId) -> Result<Option<(u64, Digest)>, Error> {
+        writer::head(&self.reader(), run.as_str())
+    }
+
+    fn runs(&self, filter: &RunFilter, max: u32) -> Result<Vec<RunRow>, Error> {
+        read::runs(&self.reader(), filter, max)
+    }
+
+    fn run(&self, run: &RunId) -> Result<Option<RunRow>, Error> {
+        read::run(&self.reader(), run)
+    }
+
+    fn unsettled(&self, now_us: u64) -> Result<Vec<RunRow>, Error> {
+        read::unsettled(&self.reader(), now_us)
+    }
+
+    fn open_questions(&self, max: u32) -> Result<Vec<QuestionRow>, Error> {
+        read::open_questions(&self.reader(), max)
+    }
+
+    fn questions(&self, prefix: &str) -> Result<Vec<QuestionRow>, Error> {
+        read::questions(&self.reader(), prefix)
+    }
+
+    fn switches(&self) -> Result<Vec<Switch>, Error> {
+        read::switches(&self.reader())
+    }
+
+    fn claim(&self, run: &RunId) -> Result<u64, Error> {
+        let run = run.clone();
+        self.change(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "INSERT INTO leases (run_id, token) VALUES (?1, 1)
+                 ON CONFLICT (run_id) DO UPDATE SET token = token + 1 RETURNING token",
+            )?;
+            Ok(statement.query_row([run.as_str()], |row| row.get(0))?)
         })
-        .collect()
+    }
+
+    fn allot(&self, share: Share) -> Result<u64, Error> {
+        self.change(move |transaction| tenants::allot(transaction, &share))
+    }
+
+    fn allotted(&self, tenant: &str, budget: BudgetKind) -> Result<u64, Error> {
+        tenants::allotted(&self.reader(), tenant, budget)
+    }
+
+    fn gauge(&self, name: &str) -> Result<(u64, String), Error> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached("SELECT version, state FROM gauges WHERE name = ?1")?;
+        let found = statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        Ok(found.unwrap_or((0, String::new())))
+    }
+
+    fn set_gauge(&self, name: &str, version: u64, state: String) -> Result<bool, Error> {
+        let name = name.to_owned();
+        self.change(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "INSERT INTO gauges (name, version, state) SELECT ?1, 1, ?3 WHERE ?2 = 0
+                 ON CONFLICT (name) DO NOTHING",
+            )?;
+            if statement.execute(params![name, version, state])? == 1 {
+                return Ok(true);
+            }
+            let mut statement = transaction.prepare_cached(
+                "UPDATE gauges SET version = version + 1, state = ?3 WHERE name = ?1 AND version = ?2",
+            )?;
+            Ok(statement.execute(params![name, version, state])? == 1)
+        })
+    }
+}
+
+/// A change whose outcome somebody waits for.
+struct Changing<T, F> {
+    make: F,
+    made: Option<Result<T, Error>>,
+    answer: mpsc::SyncSender<Result<T, Error>>,
+}
+
+impl<T: Send, F: FnMut(&Transaction<'_>) -> Result<T, Error> + Send> Change for Changing<T, F> {
+    fn make(&mut self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        let made = (self.make)(transaction);
+        // What SQLite refuses may have been half done, so the transaction must not stand.
+        let failed = match &made {
+            Err(error @ (Error::Sqlite(_) | Error::Full)) => Err(error.clone()),
+            _ => Ok(()),
+        };
+        self.made = Some(made);
+        failed
+    }
+
+    fn answer(self: Box<Self>, written: Result<(), Error>) {
+        let outcome = match (written, self.made) {
+            (Ok(()), Some(made)) => made,
+            (Ok(()), None) => Err(Error::Closed),
+            (Err(error), _) => Err(error),
+        };
+        // Whoever asked may have gone away.
+        let _ = self.answer.send(outcome);
     }
 }
 

@@ -6,15 +6,29 @@ use fusebox_core::{Digest, SealedEvent};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use tokio::sync::oneshot;
 
-use crate::{Batch, Error};
+use crate::{Batch, Error, Fence, project, tenants};
 
-/// Most batches of one transaction.
+/// Most requests of one transaction.
 const MAX_GROUP: usize = 512;
 
-/// A batch with the place to answer to.
-pub struct Request {
-    pub batch: Batch,
-    pub answer: oneshot::Sender<Result<(), Error>>,
+/// Token of whoever creates a run.
+pub const FIRST_TOKEN: u64 = 1;
+
+/// What the writer is asked for.
+pub enum Request {
+    /// To write a batch.
+    Append { batch: Batch, answer: oneshot::Sender<Result<(), Error>> },
+    /// To change something else within the transaction.
+    Change(Box<dyn Change>),
+}
+
+/// A change of something else than events.
+pub trait Change: Send {
+    /// Makes it. What went wrong with it alone is kept for the answer.
+    fn make(&mut self, transaction: &Transaction<'_>) -> Result<(), Error>;
+
+    /// Answers whoever asked: it is durable, or the whole transaction failed.
+    fn answer(self: Box<Self>, written: Result<(), Error>);
 }
 
 /// Writes until all senders are gone: whatever has gathered becomes one transaction.
@@ -24,43 +38,70 @@ pub fn run(mut connection: Connection, requests: &mpsc::Receiver<Request>) {
         while let Some(next) = (group.len() < MAX_GROUP).then(|| requests.try_recv().ok()).flatten() {
             group.push(next);
         }
-        let written = write(&mut connection, &group);
+        let written = write(&mut connection, &mut group);
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("store: before acknowledging");
         for (index, request) in group.into_iter().enumerate() {
-            let answer = match &written {
+            let outcome = match &written {
                 Ok(refused) => {
                     refused.iter().find(|(place, _)| *place == index).map_or(Ok(()), |(_, error)| Err(error.clone()))
                 }
                 Err(error) => Err(error.clone()),
             };
-            // Whoever asked may have gone away; the batch is written all the same.
-            let _ = request.answer.send(answer);
+            match request {
+                Request::Append { answer, .. } => {
+                    // Whoever asked may have gone away; the batch is written all the same.
+                    let _ = answer.send(outcome);
+                }
+                Request::Change(change) => change.answer(outcome),
+            }
         }
     }
 }
 
-/// Writes a group as one transaction. A batch that does not continue its chain is left out whole; its place and error
-/// are given back.
-fn write(connection: &mut Connection, group: &[Request]) -> Result<Vec<(usize, Error)>, Error> {
+/// Writes a group as one transaction. A batch that does not continue its chain, or whose writer lost its lease, is left out
+/// whole; its place and error are given back.
+fn write(connection: &mut Connection, group: &mut [Request]) -> Result<Vec<(usize, Error)>, Error> {
+    #[cfg(feature = "failpoints")]
+    fusebox_failpoint::reached("store: before transaction");
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let mut refused = Vec::new();
-    for (index, request) in group.iter().enumerate() {
-        match check(&transaction, &request.batch)? {
-            None => insert(&transaction, &request.batch)?,
-            Some(error) => refused.push((index, error)),
+    for (index, request) in group.iter_mut().enumerate() {
+        match request {
+            Request::Append { batch, .. } => match check(&transaction, batch)? {
+                None => insert(&transaction, batch)?,
+                Some(error) => refused.push((index, error)),
+            },
+            Request::Change(change) => change.make(&transaction)?,
         }
     }
+    #[cfg(feature = "failpoints")]
+    fusebox_failpoint::reached("store: before commit");
     transaction.commit()?;
+    #[cfg(feature = "failpoints")]
+    fusebox_failpoint::reached("store: after commit");
     Ok(refused)
 }
 
-/// What is wrong with the chains of a batch, if anything.
+/// What is wrong with the chains of a batch, or with who writes it, if anything.
 fn check(transaction: &Transaction<'_>, batch: &Batch) -> Result<Option<Error>, Error> {
+    if let Some(Fence { run, token }) = &batch.fence {
+        let newest: Option<u64> = transaction
+            .prepare_cached("SELECT token FROM leases WHERE run_id = ?1")?
+            .query_row([run.as_str()], |row| row.get(0))
+            .optional()?;
+        let creates =
+            newest.is_none() && *token == FIRST_TOKEN && batch.events.first().is_some_and(|first| first.seq == 1);
+        if newest != Some(*token) && !creates {
+            return Ok(Some(Error::Fenced { run: run.to_string() }));
+        }
+    }
     let mut last: Option<&SealedEvent> = None;
     for event in &batch.events {
         let continues = match last.filter(|last| last.run == event.run) {
             Some(last) => event.seq == last.seq + 1 && event.previous == last.hash,
             None => {
-                let (seq, hash) = head(transaction, event)?;
+                let (seq, hash) = head(transaction, event.run.as_str())?.unwrap_or((0, Digest::ZERO));
                 event.seq == seq + 1 && event.previous == hash
             }
         };
@@ -73,16 +114,15 @@ fn check(transaction: &Transaction<'_>, batch: &Batch) -> Result<Option<Error>, 
 }
 
 /// The last event of a run.
-fn head(transaction: &Transaction<'_>, event: &SealedEvent) -> Result<(u64, Digest), Error> {
+pub fn head(connection: &Connection, run: &str) -> Result<Option<(u64, Digest)>, Error> {
     let mut statement =
-        transaction.prepare_cached("SELECT seq, hash FROM events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1")?;
-    let found: Option<(u64, Vec<u8>)> =
-        statement.query_row([event.run.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        connection.prepare_cached("SELECT seq, hash FROM events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1")?;
+    let found: Option<(u64, Vec<u8>)> = statement.query_row([run], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     match found {
-        None => Ok((0, Digest::ZERO)),
+        None => Ok(None),
         Some((seq, hash)) => {
-            let damaged = || Error::Damaged { run: event.run.to_string(), seq, what: "its hash is cut short".into() };
-            Ok((seq, Digest::from_bytes(&hash).ok_or_else(damaged)?))
+            let damaged = || Error::Damaged { run: run.to_owned(), seq, what: "its hash is cut short".into() };
+            Ok(Some((seq, Digest::from_bytes(&hash).ok_or_else(damaged)?)))
         }
     }
 }
@@ -93,7 +133,9 @@ fn insert(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Error> {
             .prepare_cached("INSERT INTO blobs (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
             .execute(params![Digest::of(bytes).as_bytes(), bytes.as_ref()])?;
     }
-    for event in &batch.events {
+    #[cfg(feature = "failpoints")]
+    fusebox_failpoint::reached("store: between blobs and events");
+    for (index, event) in batch.events.iter().enumerate() {
         transaction
             .prepare_cached(
                 "INSERT INTO events (run_id, seq, time_us, kind, payload, previous, hash)
@@ -108,14 +150,25 @@ fn insert(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Error> {
                 event.previous.as_bytes(),
                 event.hash.as_bytes(),
             ])?;
+        let stored = project::Stored {
+            run: event.run.as_str(),
+            seq: event.seq,
+            time_us: event.time_us,
+            kind: &event.kind,
+            payload: &event.payload,
+        };
+        project::event(transaction, &stored)?;
+        if event.seq == 1 && batch.fence.is_some() {
+            transaction
+                .prepare_cached("INSERT INTO leases (run_id, token) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                .execute(params![event.run.as_str(), FIRST_TOKEN])?;
+        }
+        if batch.events.get(index + 1).is_none_or(|next| next.run != event.run) {
+            project::last_of_batch(transaction, &stored)?;
+        }
     }
-    if let (Some(first), Some(last)) = (batch.events.first(), batch.events.last()) {
-        transaction
-            .prepare_cached(
-                "INSERT INTO runs (run_id, last_event, created_us, updated_us, events) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (run_id) DO UPDATE SET last_event = ?2, updated_us = ?4, events = ?5",
-            )?
-            .execute(params![last.run.as_str(), last.kind, first.time_us, last.time_us, last.seq])?;
+    for settlement in &batch.settlements {
+        tenants::settle(transaction, settlement)?;
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 use fusebox_core::event::{Chain, Event};
+use fusebox_core::{ApprovalAnswer, ApprovalId, Binding, BudgetKind, KillTarget};
 use fusebox_core::{Digest, RunId, SealedEvent};
-use fusebox_store::{Batch, Error, EventLog, SqliteStore};
+use fusebox_store::{Batch, Error, EventLog, Fence, ListedState, RunFilter, Settlement, Share, SqliteStore};
 
 fn run(name: &str) -> RunId {
     name.parse().unwrap()
@@ -12,7 +13,26 @@ fn run(name: &str) -> RunId {
 
 fn events(run: &RunId, count: usize) -> Vec<SealedEvent> {
     let mut chain = Chain::new(run.clone());
-    (0..count).map(|time| chain.seal(&Event::RunStarted, time as u64)).collect()
+    let event = |time| if time == 0 { created("default") } else { Event::RunStarted };
+    (0..count).map(|time| chain.seal(&event(time), time as u64)).collect()
+}
+
+fn created(tenant: &str) -> Event {
+    Event::RunCreated {
+        schema: 2,
+        goal: "g".into(),
+        agent: fusebox_core::Agent { id: "a".into(), kind: None, tier: None },
+        tenant: tenant.into(),
+        plan: Digest::ZERO,
+        policy: Digest::ZERO,
+        plugins: Default::default(),
+        limits: Default::default(),
+        steps: 1,
+        workspace: fusebox_core::plan::WorkspaceMode::InPlace,
+        host: "h".into(),
+        engine: "e".into(),
+        setup: None,
+    }
 }
 
 fn store() -> (tempfile::TempDir, SqliteStore) {
@@ -22,7 +42,7 @@ fn store() -> (tempfile::TempDir, SqliteStore) {
 }
 
 fn batch(events: &[SealedEvent]) -> Batch {
-    Batch { events: events.to_vec(), blobs: vec![] }
+    Batch { events: events.to_vec(), ..Batch::default() }
 }
 
 #[test]
@@ -31,7 +51,7 @@ fn what_was_acknowledged_is_there_after_reopening() {
     let run = run("a");
     let events = events(&run, 5);
     let blob = Bytes::from_static(b"content");
-    store.append(Batch { events: events.clone(), blobs: vec![blob.clone()] }).wait().unwrap();
+    store.append(Batch { events: events.clone(), blobs: vec![blob.clone()], ..Batch::default() }).wait().unwrap();
     drop(store);
     let store = SqliteStore::open(&folder.path().join("log.sqlite")).unwrap();
     assert_eq!(store.events(&run, 0, 100).unwrap(), events);
@@ -69,11 +89,11 @@ fn many_runs_at_once_each_keep_their_chain() {
             });
         }
     });
-    let rows = store.runs(100).unwrap();
+    let rows = store.runs(&RunFilter::default(), 100).unwrap();
     assert_eq!(rows.len(), 8);
     assert!(rows.iter().all(|row| row.events == 25));
     store.rebuild_read_models().unwrap();
-    let mut rebuilt = store.runs(100).unwrap();
+    let mut rebuilt = store.runs(&RunFilter::default(), 100).unwrap();
     let mut rows = rows;
     rows.sort_by(|a, b| a.run.cmp(&b.run));
     rebuilt.sort_by(|a, b| a.run.cmp(&b.run));
@@ -140,4 +160,161 @@ fn many_open_a_new_log_at_the_same_time() {
             }
         });
     }
+}
+
+#[test]
+fn whoever_lost_the_lease_writes_nothing_more() {
+    let (folder, store) = store();
+    let other = SqliteStore::open(&folder.path().join("log.sqlite")).unwrap();
+    let run = run("a");
+    let events = events(&run, 3);
+    let fenced = |events: &[SealedEvent], token| {
+        let fence = Some(Fence { run: run.clone(), token });
+        Batch { events: events.to_vec(), fence, ..Batch::default() }
+    };
+    let first = store.claim(&run).unwrap();
+    store.append(fenced(&events[..1], first)).wait().unwrap();
+    let second = other.claim(&run).unwrap();
+    assert!(second > first);
+    // The stale holder's event continues the chain, and is refused all the same.
+    assert!(matches!(store.append(fenced(&events[1..2], first)).wait(), Err(Error::Fenced { .. })));
+    other.append(fenced(&events[1..2], second)).wait().unwrap();
+    assert!(matches!(store.append(fenced(&events[2..], first)).wait(), Err(Error::Fenced { .. })));
+    assert_eq!(store.events(&run, 0, 10).unwrap().len(), 2);
+}
+
+#[test]
+fn runs_of_one_tenant_never_take_more_than_there_is() {
+    const LIMIT: u64 = 1000;
+    let (folder, store) = store();
+    let other = SqliteStore::open(&folder.path().join("log.sqlite")).unwrap();
+    let share = |run: &RunId, least, most| Share {
+        tenant: "t".into(),
+        run: run.clone(),
+        budget: BudgetKind::Tokens,
+        limit: LIMIT,
+        least,
+        most,
+    };
+    let used: u64 = std::thread::scope(|scope| {
+        let spenders: Vec<_> = (0..8_u64)
+            .map(|number| {
+                let (store, share) = (if number % 2 == 0 { &store } else { &other }, &share);
+                scope.spawn(move || {
+                    let mut all = 0;
+                    for round in 0.. {
+                        let run = run(&format!("run-{number}-{round}"));
+                        let Ok(has) = store.allot(share(&run, 1 + number, 7 + number)) else { break };
+                        let used = has - has / 3;
+                        all += used;
+                        let mut chain = Chain::new(run.clone());
+                        let settlements =
+                            vec![Settlement { tenant: "t".into(), run: run.clone(), budget: BudgetKind::Tokens, used }];
+                        let events = vec![chain.seal(&created("t"), 0)];
+                        store.append(Batch { events, settlements, ..Batch::default() }).wait().unwrap();
+                        assert!(store.allotted("t", BudgetKind::Tokens).unwrap() <= LIMIT);
+                    }
+                    all
+                })
+            })
+            .collect();
+        spenders.into_iter().map(|spender| spender.join().unwrap()).sum()
+    });
+    assert_eq!(used, store.allotted("t", BudgetKind::Tokens).unwrap(), "what was given back is there again");
+    assert!(used > LIMIT - 20, "{used}");
+    let refused = store.allot(share(&run("late"), 20, 20));
+    assert!(matches!(refused, Err(Error::BudgetExceeded { limit: LIMIT, asked: 20, .. })));
+    assert_eq!(store.allotted("other", BudgetKind::Tokens).unwrap(), 0);
+}
+
+#[test]
+fn a_gauge_is_replaced_only_by_who_has_seen_it() {
+    let (_folder, store) = store();
+    assert_eq!(store.gauge("g").unwrap(), (0, String::new()));
+    assert!(store.set_gauge("g", 0, "one".into()).unwrap());
+    assert!(!store.set_gauge("g", 0, "two".into()).unwrap());
+    assert_eq!(store.gauge("g").unwrap(), (1, "one".into()));
+    assert!(store.set_gauge("g", 1, "two".into()).unwrap());
+    assert!(!store.set_gauge("g", 1, "three".into()).unwrap());
+    assert_eq!(store.gauge("g").unwrap(), (2, "two".into()));
+}
+
+#[test]
+fn lists_follow_the_events_and_can_be_rebuilt() {
+    let (_folder, store) = store();
+    let step: fusebox_core::StepId = "s".parse().unwrap();
+    let (one, two) = (run("one"), run("two"));
+    let mut chain = Chain::new(one.clone());
+    let binding = Binding(Digest::of(b"binding"));
+    let id = ApprovalId::of(&binding, 3);
+    let asked = Event::ApprovalRequested { step: step.clone(), id: Some(id.clone()), binding, expires_us: Some(99) };
+    let sealed = [created("t"), Event::RunStarted, asked].map(|event| chain.seal(&event, 5));
+    store.append(batch(&sealed)).wait().unwrap();
+    let mut other = Chain::new(two.clone());
+    let sealed = [created("u"), Event::RunPaused { by: "p".into(), reason: String::new() }];
+    store.append(batch(&sealed.map(|event| other.seal(&event, 6)))).wait().unwrap();
+    let mut host = Chain::new(run("host"));
+    let kill = Event::KillSet { target: KillTarget::Tenant("t".into()), by: "p".into() };
+    store.append(batch(&[host.seal(&kill, 7)])).wait().unwrap();
+
+    let list = |filter: RunFilter| -> Vec<String> {
+        store.runs(&filter, 9).unwrap().into_iter().map(|row| row.run.to_string()).collect()
+    };
+    let all = || RunFilter::default();
+    for _ in 0..2 {
+        assert_eq!(list(all()), ["two", "one"]);
+        assert_eq!(list(RunFilter { tenant: Some("t".into()), ..all() }), ["one"]);
+        assert_eq!(list(RunFilter { agent: Some("b".into()), ..all() }), [""; 0]);
+        assert_eq!(list(RunFilter { since_us: Some(6), ..all() }), ["two"]);
+        assert_eq!(list(RunFilter { until_us: Some(6), ..all() }), ["one"]);
+        assert_eq!(list(RunFilter { states: vec!["PAUSED".into()], ..all() }).len(), 2);
+        assert_eq!(list(RunFilter { states: vec!["RUNNING".into(), "nonsense".into()], ..all() }), [""; 0]);
+        assert_eq!(store.run(&one).unwrap().unwrap().state, ListedState::AwaitingApproval);
+        assert_eq!(store.run(&two).unwrap().unwrap().state, ListedState::Paused);
+        let questions = store.open_questions(9).unwrap();
+        assert_eq!((questions[0].id.clone(), questions[0].expires_us), (id.clone(), Some(99)));
+        assert_eq!(store.questions(&id.as_str()[..4]).unwrap(), questions);
+        assert_eq!(store.switches().unwrap()[0].target, KillTarget::Tenant("t".into()));
+        store.rebuild_read_models().unwrap();
+    }
+    let answer = ApprovalAnswer::Rejected { by: "p".into(), channel: "c".into(), reason: String::new() };
+    let decided = Event::ApprovalDecided { step, id: Some(id), binding, answer, signed: None };
+    let ended = Event::RunEnded { end: fusebox_core::event::RunEnd::Denied, message: String::new(), kill: None };
+    store.append(batch(&[decided, ended].map(|event| chain.seal(&event, 8)))).wait().unwrap();
+    let lifted = Event::KillLifted { target: KillTarget::Tenant("t".into()), by: "p".into() };
+    store.append(batch(&[host.seal(&lifted, 9)])).wait().unwrap();
+    for _ in 0..2 {
+        assert!(store.open_questions(9).unwrap().is_empty() && store.switches().unwrap().is_empty());
+        assert_eq!(store.run(&one).unwrap().unwrap().state.name(), "FAILED");
+        assert_eq!(list(RunFilter { unfinished: true, ..all() }), ["two"]);
+        store.rebuild_read_models().unwrap();
+    }
+}
+
+#[test]
+fn a_log_of_format_1_is_brought_up_and_still_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(include_str!("fixtures/format-1.sql")).unwrap();
+    drop(connection);
+    let store = SqliteStore::open(&path).unwrap();
+    let runs = store.runs(&RunFilter::default(), 9).unwrap();
+    let states: Vec<_> = runs.iter().map(|row| (row.state.name(), row.agent.as_str(), row.steps)).collect();
+    assert_eq!(states, [("RUNNING", "old-bot", 1), ("COMPLETED", "old-bot", 2)]);
+    for row in runs {
+        let events = store.events(&row.run, 0, 1000).unwrap();
+        assert_eq!(events.len() as u64, row.events);
+        assert!(events.iter().all(|event| event.event().is_ok()), "all events of format 1 are understood");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let text = "this is no database, however long it is".repeat(100);
+    std::fs::write(&path, &text).unwrap();
+    assert!(matches!(SqliteStore::open(&path), Err(Error::Corrupt(_))));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }

@@ -3,8 +3,10 @@
 
 mod approval;
 mod gateway;
+mod pace;
 mod plugins;
 mod process;
+mod tenant;
 mod workspace;
 
 use std::collections::BTreeMap;
@@ -16,9 +18,12 @@ pub use approval::{ApprovalPolicy, EffectKind, StepTypePolicy};
 pub use gateway::{Endpoint, GatewayPolicy, ModelPolicy, Protocol, Route, Unpriced};
 pub use plugins::{ExecutorPolicy, Grants, GuardGrants, GuardMode, GuardPolicy, ImpactPolicy, OnError, PluginLimits};
 
+pub use pace::RateLimitPolicy;
 pub use process::{PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
+pub use tenant::{Budgets, TenantPolicy};
 pub use workspace::{HardLinks, WorkspacePolicy};
 
+use crate::breaker::BreakerSettings;
 use crate::{Digest, Price, Ruling, RunLimits, json};
 
 /// A policy. The default is the strict built-in one without plugins.
@@ -48,6 +53,15 @@ pub struct Policy {
     /// How models are reached. Without models there are none.
     #[serde(skip_serializing_if = "GatewayPolicy::is_default")]
     pub gateway: GatewayPolicy,
+    /// When agents whose steps keep failing are not let on for a while; without it, they always are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerSettings>,
+    /// How often agents may take steps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<RateLimitPolicy>,
+    /// Budgets of tenants: all runs of a tenant together stay within them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tenants: BTreeMap<String, TenantPolicy>,
     /// Prices by the provider's name of the model. A model that is not named here is unpriced, which is not "free".
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, Price>,
@@ -105,6 +119,9 @@ pub struct RunPolicy {
     /// How long the first retry waits, in milliseconds; each further one waits twice as long, 30 seconds at the most.
     #[schemars(range(max = 30_000))]
     pub retry_backoff_ms: u32,
+    /// How much of a budget, in percent, is used up when a warning is given; 100 gives none.
+    #[schemars(range(min = 1, max = 100))]
+    pub warn_percent: u32,
 }
 
 impl Default for RunPolicy {
@@ -114,6 +131,7 @@ impl Default for RunPolicy {
             on_step_failure: OnStepFailure::default(),
             max_retries: 2,
             retry_backoff_ms: 500,
+            warn_percent: 80,
         }
     }
 }

@@ -2,22 +2,44 @@
 
 use std::sync::Arc;
 
-use super::state::{Execution, Open, Phase, RunState, Stage, StepState};
+use super::stage::{Answered, Execution, Open, Question, Stage};
+use super::state::{KindGrant, RunState, StepProgress, StepState};
 use crate::event::{AllowedBy, Event, Judgement, Usage};
 use crate::gate::GuardAnswer;
 use crate::history::HistoryEntry;
-use crate::{Amounts, ApprovalAnswer, ApprovalKind, BudgetKind, Gate, Origin, Verdict};
+use crate::{Amounts, ApprovalAnswer, ApprovalId, ApprovalKind, Binding, BudgetKind, Gate, Origin, Step, Verdict};
 
 impl RunState {
     /// Applies the next event of the run. This is the only thing that changes a run; an event that does not fit the
     /// state changes nothing but the count of events.
     pub fn apply(&mut self, event: &Event, time_us: u64) {
         self.seq += 1;
+        let was_us = std::mem::replace(&mut self.last_us, time_us);
         match event {
-            Event::RunCreated { .. } | Event::ActionChecked { .. } => {}
+            Event::RunCreated { .. }
+            | Event::ActionChecked { .. }
+            | Event::KillSet { .. }
+            | Event::KillLifted { .. }
+            | Event::BreakerChanged { .. } => {}
+            Event::RunContinued { .. } => self.taken_up(was_us),
+            Event::RunLeft => self.is_interrupted = true,
+            Event::RunInterrupted => {
+                self.is_interrupted = true;
+                self.idle_since.get_or_insert(was_us);
+            }
+            Event::RunPaused { by, .. } => {
+                self.paused_by = Some(by.clone());
+            }
+            Event::RunResumed { .. } => self.paused_by = None,
+            Event::StepAdded { added, usage, .. } => self.add(added, *usage),
+            Event::BudgetWarning { budget, .. } => {
+                self.warned.insert(*budget);
+            }
+            Event::StepDelayed { until_us, .. } => self.stage = Stage::Delayed { until_us: *until_us },
+            Event::GrantRevoked { grant, .. } => self.grants.retain(|_, held| held.id.as_ref() != Some(grant)),
             Event::RunStarted => {
-                self.phase = Phase::Running;
                 self.started_us = Some(time_us);
+                self.idle_us = 0;
                 if !self.setup.gate.guards.is_empty() {
                     self.stage = Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate)));
                 }
@@ -32,14 +54,13 @@ impl RunState {
                 self.tighten(&decision.limits);
                 self.stage = Stage::PlanDecided { decision: decision.clone() };
             }
-            Event::PlanApprovalRequested { binding } => {
+            Event::PlanApprovalRequested { id, binding, expires_us } => {
                 if let Stage::PlanDecided { decision } = std::mem::replace(&mut self.stage, Stage::Idle) {
-                    self.stage = Stage::PlanPerson { decision, binding: *binding };
+                    let question = question(id.as_ref(), *binding, *expires_us, time_us);
+                    self.stage = Stage::PlanPerson { decision, question };
                 }
-                self.phase = Phase::Paused;
             }
             Event::PlanApprovalDecided { .. } => {
-                self.phase = Phase::Running;
                 self.stage = Stage::Idle;
             }
             Event::StepProposed { .. } => {
@@ -72,35 +93,68 @@ impl RunState {
                 let effects = self.effects().to_vec();
                 self.stage = Stage::Decided { decision: decision.clone(), effects };
             }
-            Event::ApprovalRequested { binding, .. } => {
+            Event::ApprovalRequested { id, binding, expires_us, .. } => {
                 if let Stage::Decided { decision, effects } = std::mem::replace(&mut self.stage, Stage::Idle) {
-                    self.stage = Stage::Person { decision, effects, binding: *binding };
+                    let question = question(id.as_ref(), *binding, *expires_us, time_us);
+                    self.stage = Stage::Person { decision, effects, question };
                 }
                 self.set_step(StepState::AwaitingApproval);
-                self.phase = Phase::Paused;
             }
-            Event::ApprovalDecided { answer, .. } => {
-                self.phase = Phase::Running;
-                self.answered(answer);
+            Event::ApprovalDecided { id, binding, answer, .. } => {
+                self.take_answer(id.as_ref(), *binding, answer, time_us);
+            }
+            Event::DoubtDecided { answer, .. } => {
+                if matches!(answer, ApprovalAnswer::Happened { .. }) {
+                    self.stage = Stage::Idle;
+                    if let Some(step) = self.cursor.checked_sub(1).and_then(|place| self.steps.get_mut(place)) {
+                        step.state = StepState::Completed;
+                    }
+                }
             }
             Event::StepStarted { reserved, .. } => self.start(reserved),
-            Event::EffectIntended { call, effect, allowed_by, judgement, reserved, .. } => {
+            Event::StepResumed { .. } => {
+                if let Stage::Executing(execution) = &mut self.stage {
+                    // What is still open only read, and is read again.
+                    execution.open.clear();
+                }
+            }
+            Event::EffectIntended { call, effect, allowed_by, judgement, reserved, asked, .. } => {
                 self.judged(judgement.as_ref());
                 self.reserve(reserved);
                 if let Stage::Executing(execution) = &mut self.stage {
-                    if let AllowedBy::Covered(place) = allowed_by
+                    let mut place = None;
+                    if let AllowedBy::Covered(covering) = allowed_by
                         && !effect.only_reads()
                     {
-                        execution.used.insert(*place as usize);
+                        place = Some(*covering as usize);
+                        execution.used.insert(*covering as usize);
                     }
                     execution.calls = call + 1;
-                    execution.open.insert(*call, Open { effect: effect.clone(), reserved: reserved.clone() });
+                    let (effect, reserved) = (effect.clone(), reserved.clone());
+                    execution.open.insert(*call, Open { effect, reserved, place });
+                    let answered = |asked| Answered { call: *call, asked, answer: None };
+                    execution.answered.extend(asked.map(answered));
                 }
             }
-            Event::EffectPerformed { call, spent, model, .. } => {
+            Event::EffectNotPerformed { call, spent, .. } => {
                 if let Stage::Executing(execution) = &mut self.stage
                     && let Some(open) = execution.open.remove(call)
                 {
+                    if let Some(place) = open.place {
+                        execution.used.remove(&place);
+                    }
+                    self.ledger.settle(&open.reserved, spent);
+                }
+            }
+            Event::EffectPerformed { call, spent, model, answer, inverse, .. } => {
+                if let Stage::Executing(execution) = &mut self.stage
+                    && let Some(open) = execution.open.remove(call)
+                {
+                    execution.inverses.extend(inverse.as_deref().cloned());
+                    if let Some(answered) = execution.answered.iter_mut().rev().find(|answered| answered.call == *call)
+                    {
+                        answered.answer = *answer;
+                    }
                     self.ledger.settle(&open.reserved, spent);
                 }
                 self.unpriced += u32::from(model.as_ref().is_some_and(|model| !model.priced));
@@ -123,10 +177,18 @@ impl RunState {
                 self.stopped_by(std::slice::from_ref(end));
                 self.end_step(StepState::Failed, message);
             }
-            Event::StepInDoubt { message, usage, end, .. } => {
+            Event::StepInDoubt { message, usage, end, id, binding, .. } => {
                 self.settle(*usage, true);
                 self.stopped_by(std::slice::from_ref(end));
+                let restores = match &self.stage {
+                    Stage::Executing(execution) => execution.restores(),
+                    _ => Vec::new(),
+                };
                 self.end_step(StepState::InDoubt, message);
+                if let Some(binding) = binding {
+                    let question = question(id.as_ref(), *binding, None, time_us);
+                    self.stage = Stage::Doubt { message: message.clone(), question, restores };
+                }
             }
             Event::StepRetried { attempt, wait_us, restores, .. } => {
                 // The failed try was the step before the cursor; it comes again, with the input it had.
@@ -135,6 +197,10 @@ impl RunState {
                 self.stopped_by(&[]);
                 self.attempt = *attempt;
                 self.replaced = self.replaced_before.take();
+                self.edited = match &self.replaced {
+                    Some((input, Origin::Person)) => Some(input.clone()),
+                    _ => None,
+                };
                 self.stage = Stage::Retry { until_us: time_us.saturating_add(*wait_us), restores: restores.clone() };
             }
             Event::StepRestored { .. } => {
@@ -148,10 +214,11 @@ impl RunState {
             }
             Event::RunEnded { end, .. } => {
                 self.settle(Usage::default(), false);
-                self.phase = Phase::Ended(*end);
+                self.ended = Some(*end);
                 self.stage = Stage::Idle;
             }
         }
+        self.count_idle(time_us);
     }
 
     /// What an effect that was judged alone costs, and the limits that guards asked for.
@@ -167,26 +234,79 @@ impl RunState {
         self.ledger.tighten(limits);
     }
 
-    fn answered(&mut self, answer: &ApprovalAnswer) {
+    fn take_answer(&mut self, id: Option<&ApprovalId>, binding: Binding, answer: &ApprovalAnswer, time_us: u64) {
         match answer {
-            ApprovalAnswer::Approved { by, same_kind, .. } => {
+            ApprovalAnswer::Approved { by, same_kind, until_us, .. } => {
                 if *same_kind
                     && let Stage::Person { decision, effects, .. } = &self.stage
                     && let Some(action) = self.action()
                 {
                     let kind = ApprovalKind::of(&action, effects, decision);
-                    self.same_kind.insert(kind, by.clone());
+                    let held = KindGrant { id: id.cloned(), by: by.clone(), since_us: time_us, until_us: *until_us };
+                    self.grants.insert(kind, held);
                 }
+                self.approved = Some(binding);
                 self.stage = Stage::Approved { effects: self.effects().to_vec() };
             }
             ApprovalAnswer::Edited { input, .. } => {
                 // A new action: it is previewed and judged as if it had just been proposed.
                 self.replaced = Some((input.clone(), Origin::Person));
+                self.edited = Some(input.clone());
                 self.set_step(StepState::Pending);
                 self.stage = Stage::Gate(Gate::new(Arc::clone(&self.setup.gate), self.approval_reasons()));
             }
-            ApprovalAnswer::Rejected { .. } | ApprovalAnswer::Expired { .. } => {}
+            ApprovalAnswer::Rejected { .. } | ApprovalAnswer::Expired { .. } | ApprovalAnswer::Happened { .. } => {}
         }
+    }
+
+    /// Keeps count of how long nobody worked on it.
+    fn count_idle(&mut self, time_us: u64) {
+        let waits = self.paused_by.is_some() || self.question().is_some();
+        let rests = waits || self.ended.is_some() || self.is_interrupted;
+        match self.idle_since {
+            None if rests => self.idle_since = Some(time_us),
+            Some(since) if !rests => {
+                self.idle_us = self.idle_us.saturating_add(time_us.saturating_sub(since));
+                self.idle_since = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Another process took it up. What was judged is judged anew, because it may not be as it was; what a person approved
+    /// of exactly the same still counts.
+    fn taken_up(&mut self, was_us: u64) {
+        self.is_interrupted = false;
+        if self.started_us.is_some() {
+            // Since its last event nobody is known to have worked on it.
+            self.idle_since.get_or_insert(was_us);
+        }
+        match &self.stage {
+            Stage::Plan(_) | Stage::PlanDecided { .. } => {
+                self.stage = Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate)));
+            }
+            Stage::PlanPerson { question, .. } if question.binding != self.plan_binding() => {
+                self.stage = Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate)));
+            }
+            Stage::Person { effects, question, .. } if self.binding(effects) != Some(question.binding) => {
+                self.propose_again();
+            }
+            Stage::Gate(_) | Stage::Decided { .. } | Stage::Approved { .. } => self.propose_again(),
+            _ => {}
+        }
+    }
+
+    fn propose_again(&mut self) {
+        self.replaced = self.edited.clone().map(|input| (input, Origin::Person));
+        self.set_step(StepState::Pending);
+        self.stage = Stage::Idle;
+    }
+
+    fn add(&mut self, added: &Step, usage: Usage) {
+        self.spend(usage);
+        let setup = Arc::make_mut(&mut self.setup);
+        Arc::make_mut(&mut setup.plan).steps.push(added.clone());
+        self.steps.push(StepProgress { state: StepState::Pending, output: None, stopped_by: Vec::new() });
     }
 
     /// What was decided to be reservable is; a log that says otherwise shows in the ledger as overspent.
@@ -197,6 +317,8 @@ impl RunState {
     }
 
     fn start(&mut self, reserved: &Amounts) {
+        self.approved = None;
+        let budgets = self.ledger.lines().collect();
         self.reserve(reserved);
         self.stage = Stage::Executing(Execution {
             effects: self.effects().to_vec(),
@@ -205,6 +327,9 @@ impl RunState {
             open: std::collections::BTreeMap::new(),
             reserved: reserved.clone(),
             over_budget: None,
+            inverses: Vec::new(),
+            answered: Vec::new(),
+            budgets,
         });
         self.set_step(StepState::Running);
     }
@@ -252,9 +377,15 @@ impl RunState {
         }
         self.stage = Stage::Idle;
         self.cursor += 1;
-        self.attempt = 1;
+        self.attempt_before = std::mem::replace(&mut self.attempt, 1);
         self.replaced_before = self.replaced.take();
+        self.edited = None;
+        self.approved = None;
     }
+}
+
+fn question(id: Option<&ApprovalId>, binding: Binding, expires_us: Option<u64>, asked_us: u64) -> Question {
+    Question { id: id.cloned(), binding, asked_us, expires_us }
 }
 
 fn answer(verdict: Option<&Verdict>, failure: Option<&String>) -> GuardAnswer {

@@ -6,6 +6,9 @@
 
 mod apply;
 mod decide;
+mod follow;
+mod setup;
+mod stage;
 mod state;
 mod told;
 
@@ -13,5 +16,7 @@ mod told;
 mod tests;
 
 pub use decide::decide;
-pub use state::{Phase, RunSetup, RunState, StepProgress, StepState};
-pub use told::{Ask, Command, HostCallJudgement, StepDone};
+pub use setup::{RunSetup, StoredSetup};
+pub use stage::{Answered, Open, Question};
+pub use state::{KindGrant, Phase, RunState, StepProgress, StepState};
+pub use told::{Ask, Command, Continuation, HostCallJudgement, StepDone};

@@ -7,37 +7,19 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::setup::RunSetup;
+use super::stage::{Answered, Open, Question, Stage};
 use super::told::Ask;
 use crate::approval::Bound;
 use crate::event::RunEnd;
-use crate::gate::{GateAsk, GateSetup, MayRewrite, Reason};
+use crate::gate::{GateAsk, MayRewrite, Reason};
 use crate::history::History;
+use crate::ledger::Line;
 use crate::situation::Position;
 use crate::{
-    Action, Amounts, ApprovalKind, Binding, BudgetKind, Decision, Digest, Effect, Finding, Gate, Json, Ledger, Origin,
-    Plan, Policy, Ruling, RunId, RunLimits, Step,
+    Action, ApprovalId, ApprovalKind, Binding, BudgetKind, Digest, Effect, Finding, Json, Ledger, Origin, Plan, Ruling,
+    RunLimits, Step,
 };
-
-/// What a run is started with. Together with its events it determines its state.
-#[derive(Debug, Clone)]
-pub struct RunSetup {
-    /// The run.
-    pub run: RunId,
-    /// The plan.
-    pub plan: Arc<Plan>,
-    /// The policy.
-    pub policy: Arc<Policy>,
-    /// Digest of the policy.
-    pub policy_digest: Digest,
-    /// Digests of all plugins in use, by name.
-    pub plugins: BTreeMap<String, Digest>,
-    /// Who judges.
-    pub gate: Arc<GateSetup>,
-    /// What executors say of the step types that they serve: whether each step needs an approval.
-    pub claimed_approval: BTreeMap<String, bool>,
-    /// What the operator, the policy and the plan come to.
-    pub limits: RunLimits,
-}
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -99,71 +81,52 @@ pub struct StepProgress {
     pub stopped_by: Vec<String>,
 }
 
-/// What is under way in the step at the cursor.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Stage {
-    /// Nothing: the step has not been proposed.
-    Idle,
-    /// The whole plan is before the gate.
-    Plan(Gate),
-    /// The gate decided on the whole plan.
-    PlanDecided { decision: Decision },
-    /// A person is asked about the whole plan.
-    PlanPerson { decision: Decision, binding: Binding },
-    /// The step failed and is tried again: this is restored, then this time is waited for.
-    Retry { until_us: u64, restores: Vec<Effect> },
-    /// It is before the gate.
-    Gate(Gate),
-    /// The gate decided; this follows from it.
-    Decided { decision: Decision, effects: Vec<Effect> },
-    /// A person is asked.
-    Person { decision: Decision, effects: Vec<Effect>, binding: Binding },
-    /// A person approved.
-    Approved { effects: Vec<Effect> },
-    /// It is being carried out.
-    Executing(Execution),
-}
-
-/// A step that is being carried out.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Execution {
-    /// What was allowed or approved.
-    pub effects: Vec<Effect>,
-    /// Effects intended so far.
-    pub calls: u32,
-    /// Places in `effects` that were used up: what changes the world was approved once.
-    pub used: BTreeSet<usize>,
-    /// Effects intended, but not known to have happened.
-    pub open: BTreeMap<u32, Open>,
-    /// What was set aside in the ledger for the step itself.
-    pub reserved: Amounts,
-    /// The budget that could not cover an effect, if there was one.
-    pub over_budget: Option<BudgetKind>,
-}
-
-/// An effect that is intended, but not known to have happened.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Open {
-    pub effect: Effect,
-    /// What was set aside for it.
-    pub reserved: Amounts,
+/// A person's approval of everything of a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KindGrant {
+    /// The approval that it came with.
+    pub id: Option<ApprovalId>,
+    /// Who approved.
+    pub by: String,
+    /// When, in microseconds since 1970.
+    pub since_us: u64,
+    /// Until when it counts; without it, as long as the run goes on.
+    pub until_us: Option<u64>,
 }
 
 /// A run.
 #[derive(Debug, Clone)]
 pub struct RunState {
     pub(super) setup: Arc<RunSetup>,
-    pub(super) phase: Phase,
+    pub(super) ended: Option<RunEnd>,
+    /// Who wants it to stop until it is resumed.
+    pub(super) paused_by: Option<String>,
+    /// Its process ended, and none took it up since.
+    pub(super) is_interrupted: bool,
+    /// Since when nobody works on it, where that is known.
+    pub(super) idle_since: Option<u64>,
+    /// How long nobody worked on it before.
+    pub(super) idle_us: u64,
+    /// When the last event was.
+    pub(super) last_us: u64,
     pub(super) steps: Vec<StepProgress>,
     /// The step that is under way or comes next.
     pub(super) cursor: usize,
     pub(super) attempt: u32,
+    /// The number of tries that the step before took.
+    pub(super) attempt_before: u32,
     /// What took the place of the current step's input, and who put it there.
     pub(super) replaced: Option<(Json, Origin)>,
     /// The same of the step before, for when it is tried again.
     pub(super) replaced_before: Option<(Json, Origin)>,
-    /// Kinds of actions that a person approved for the whole run, and who.
-    pub(super) same_kind: BTreeMap<ApprovalKind, String>,
+    /// The input that a person put in the place of the current step's.
+    pub(super) edited: Option<Json>,
+    /// What a person approved of the current step and has not begun.
+    pub(super) approved: Option<Binding>,
+    /// Kinds of actions that a person approved for the whole run.
+    pub(super) grants: BTreeMap<ApprovalKind, KindGrant>,
+    /// Budgets of which a warning was given.
+    pub(super) warned: BTreeSet<BudgetKind>,
     /// Model calls whose cost is not known.
     pub(super) unpriced: u32,
     pub(super) stage: Stage,
@@ -181,13 +144,22 @@ impl RunState {
     pub fn new(setup: Arc<RunSetup>) -> Self {
         let pending = StepProgress { state: StepState::Pending, output: None, stopped_by: Vec::new() };
         Self {
-            phase: Phase::Created,
+            ended: None,
+            paused_by: None,
+            is_interrupted: false,
+            idle_since: None,
+            idle_us: 0,
+            last_us: 0,
             steps: vec![pending; setup.plan.steps.len()],
             cursor: 0,
             attempt: 1,
+            attempt_before: 1,
             replaced: None,
             replaced_before: None,
-            same_kind: BTreeMap::new(),
+            edited: None,
+            approved: None,
+            grants: BTreeMap::new(),
+            warned: BTreeSet::new(),
             unpriced: 0,
             stage: Stage::Idle,
             limits: setup.limits.clone(),
@@ -203,8 +175,11 @@ impl RunState {
     /// What it needs to be told next.
     #[must_use]
     pub fn ask(&self) -> Ask<'_> {
-        if let Phase::Ended(_) = self.phase {
+        if self.ended.is_some() {
             return Ask::Nothing;
+        }
+        if let Some(by) = &self.paused_by {
+            return Ask::Resume { by };
         }
         match &self.stage {
             Stage::Idle | Stage::PlanDecided { .. } | Stage::Decided { .. } | Stage::Approved { .. } => Ask::Advance,
@@ -212,7 +187,9 @@ impl RunState {
                 GateAsk::Judge { guard } => Ask::JudgePlan { guard },
                 GateAsk::Preview | GateAsk::Estimate | GateAsk::Decided(_) => Ask::Advance,
             },
-            Stage::PlanPerson { decision, binding } => Ask::PersonOnPlan { binding: *binding, decision },
+            Stage::PlanPerson { decision, question } => Ask::PersonOnPlan { question, decision },
+            Stage::Doubt { message, question, .. } => Ask::PersonOnDoubt { question, message },
+            Stage::Delayed { until_us } => Ask::Wait { until_us: *until_us },
             Stage::Retry { until_us, restores } if restores.is_empty() => Ask::Wait { until_us: *until_us },
             Stage::Retry { restores, .. } => Ask::Restore { restores },
             Stage::Gate(gate) => match gate.ask() {
@@ -221,7 +198,7 @@ impl RunState {
                 GateAsk::Estimate => Ask::Estimate,
                 GateAsk::Decided(_) => Ask::Advance,
             },
-            Stage::Person { decision, effects, binding } => Ask::Person { binding: *binding, decision, effects },
+            Stage::Person { decision, effects, question } => Ask::Person { question, decision, effects },
             Stage::Executing(execution) => Ask::Execute { effects: &execution.effects },
         }
     }
@@ -235,7 +212,132 @@ impl RunState {
     /// Where it stands.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.phase
+        let waits = matches!(self.stage, Stage::PlanPerson { .. } | Stage::Person { .. } | Stage::Doubt { .. });
+        match self.ended {
+            Some(end) => Phase::Ended(end),
+            None if waits || self.paused_by.is_some() => Phase::Paused,
+            None if self.started_us.is_none() => Phase::Created,
+            None => Phase::Running,
+        }
+    }
+
+    /// Whether its process ended, and none took it up since.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.is_interrupted
+    }
+
+    /// The question to a person that is open, if there is one.
+    #[must_use]
+    pub fn question(&self) -> Option<&Question> {
+        match &self.stage {
+            Stage::PlanPerson { question, .. } | Stage::Person { question, .. } | Stage::Doubt { question, .. }
+                if self.ended.is_none() =>
+            {
+                Some(question)
+            }
+            _ => None,
+        }
+    }
+
+    /// Who paused it, if it is paused.
+    #[must_use]
+    pub fn paused_by(&self) -> Option<&str> {
+        self.paused_by.as_deref()
+    }
+
+    /// What a person approved for the whole run.
+    pub fn grants(&self) -> impl Iterator<Item = (&ApprovalKind, &KindGrant)> {
+        self.grants.iter()
+    }
+
+    /// Whether going on means that a step comes before the gate.
+    #[must_use]
+    pub fn is_about_to_propose(&self, now_us: u64) -> bool {
+        let comes = match &self.stage {
+            Stage::Idle => true,
+            Stage::Delayed { until_us } => now_us >= *until_us,
+            Stage::Retry { until_us, restores } => restores.is_empty() && now_us >= *until_us,
+            _ => false,
+        };
+        comes && self.started_us.is_some() && self.current().is_some() && self.ended.is_none()
+    }
+
+    /// Whether no step is under way, and none waits.
+    #[must_use]
+    pub fn is_between_steps(&self) -> bool {
+        self.stage == Stage::Idle && self.ended.is_none()
+    }
+
+    /// What takes back all that the step under way did, in this order.
+    #[must_use]
+    pub fn restores(&self) -> Vec<Effect> {
+        match &self.stage {
+            Stage::Executing(execution) => execution.restores(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the step at the cursor is being carried out.
+    #[must_use]
+    pub fn is_executing(&self) -> bool {
+        matches!(self.stage, Stage::Executing(_))
+    }
+
+    /// Effects of the step under way that are intended and not known to have happened.
+    #[must_use]
+    pub fn open_effects(&self) -> Vec<(u32, Open)> {
+        match &self.stage {
+            Stage::Executing(execution) => execution.open.iter().map(|(call, open)| (*call, open.clone())).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the step under way asked for so far that is not to be done again.
+    #[must_use]
+    pub fn answered(&self) -> &[Answered] {
+        match &self.stage {
+            Stage::Executing(execution) => &execution.answered,
+            _ => &[],
+        }
+    }
+
+    /// All budgets, as whoever judges or carries out the current step sees them.
+    #[must_use]
+    pub fn budgets(&self) -> Vec<(BudgetKind, Line)> {
+        match &self.stage {
+            Stage::Executing(execution) => execution.budgets.clone(),
+            _ => self.ledger.lines().collect(),
+        }
+    }
+
+    /// The place and time of its last event.
+    #[must_use]
+    pub fn last(&self) -> (u64, u64) {
+        (self.seq, self.last_us)
+    }
+
+    /// Takes another setup: the policy or a plugin is not what it was. Follow it by `run_continued`.
+    pub fn set_up_anew(&mut self, setup: Arc<RunSetup>) {
+        self.limits = self.limits.tighten(&setup.limits);
+        self.ledger.tighten(&setup.limits);
+        self.setup = setup;
+    }
+
+    /// A budget of which so much is used that a warning is due.
+    #[must_use]
+    pub fn warning_due(&self, now_us: u64) -> Option<(BudgetKind, u64, u64)> {
+        let percent = u128::from(self.setup.policy.run.warn_percent);
+        let used = |kind: BudgetKind, line: Line| match kind {
+            BudgetKind::TimeUs => self.elapsed_us(now_us),
+            _ => line.spent.saturating_add(line.reserved),
+        };
+        self.ledger.lines().find_map(|(kind, line)| {
+            let limit = if kind == BudgetKind::TimeUs { self.limits.time_us } else { line.limit }?;
+            let used = used(kind, line);
+            let is_due = percent < 100 && u128::from(used) * 100 >= u128::from(limit) * percent;
+            (is_due && !self.warned.contains(&kind)).then_some((kind, used, limit))
+        })
     }
 
     /// Its steps, in order.
@@ -280,6 +382,12 @@ impl RunState {
         self.setup.plan.steps.get(self.cursor)
     }
 
+    /// The step that ended last; `None` before the first.
+    #[must_use]
+    pub fn step_before(&self) -> Option<&Step> {
+        self.setup.plan.steps.get(self.cursor.checked_sub(1)?)
+    }
+
     /// The effects that are before the gate, or were allowed.
     #[must_use]
     pub fn effects(&self) -> &[Effect] {
@@ -288,6 +396,8 @@ impl RunState {
             | Stage::Plan(_)
             | Stage::PlanDecided { .. }
             | Stage::PlanPerson { .. }
+            | Stage::Delayed { .. }
+            | Stage::Doubt { .. }
             | Stage::Retry { .. } => &[],
             Stage::Gate(gate) => gate.effects(),
             Stage::Decided { effects, .. } | Stage::Person { effects, .. } | Stage::Approved { effects } => effects,
@@ -355,12 +465,19 @@ impl RunState {
         self.ledger.line(BudgetKind::Fuel).remaining().min(most)
     }
 
+    /// How long the run has been worked on, in microseconds: not while it was paused or waited for a person, and not while
+    /// no process carried it out.
+    #[must_use]
+    pub fn elapsed_us(&self, now_us: u64) -> u64 {
+        let Some(started) = self.started_us else { return 0 };
+        let until = self.idle_since.unwrap_or(now_us);
+        until.saturating_sub(started).saturating_sub(self.idle_us)
+    }
+
     /// Wall time that is left, in microseconds; `None` without a limit.
     #[must_use]
     pub fn time_left_us(&self, now_us: u64) -> Option<u64> {
-        let limit = self.limits.time_us?;
-        let used = now_us.saturating_sub(self.started_us.unwrap_or(now_us));
-        Some(limit.saturating_sub(used))
+        Some(self.limits.time_us?.saturating_sub(self.elapsed_us(now_us)))
     }
 
     /// The binding of the current step with these effects.
@@ -375,6 +492,12 @@ impl RunState {
             plugins: &self.setup.plugins,
             policy: &self.setup.policy_digest,
         }))
+    }
+
+    /// What an approval of another plan for this run would be bound to.
+    #[must_use]
+    pub fn binding_with(&self, plan: &Plan) -> Binding {
+        Binding::of_plan(&self.setup.run, plan, &self.setup.plugins, &self.setup.policy_digest)
     }
 
     /// The binding of the whole plan.

@@ -1,8 +1,13 @@
 //! What a run asks for and is told.
 
-use crate::event::{Judgement, KillTimes, ModelUse, Usage};
+use std::collections::BTreeMap;
+
+use super::stage::Question;
+use crate::event::{Judgement, KillTimes, ModelUse, Signed, Usage};
 use crate::gate::GuardAnswer;
-use crate::{Amounts, ApprovalAnswer, Binding, Decision, Digest, Effect, Failure, Impact};
+use crate::{
+    Amounts, ApprovalAnswer, ApprovalId, Binding, BudgetKind, Decision, Digest, Effect, Failure, Impact, Step,
+};
 
 /// What a run needs to be told next.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,10 +23,22 @@ pub enum Ask<'a> {
     },
     /// A person's answer about the whole plan: [`Command::Answered`].
     PersonOnPlan {
-        /// What must be shown and approved.
-        binding: Binding,
+        /// The question.
+        question: &'a Question,
         /// Why a person is asked.
         decision: &'a Decision,
+    },
+    /// A person's word on what to make of a step in doubt: [`Command::Answered`].
+    PersonOnDoubt {
+        /// The question.
+        question: &'a Question,
+        /// What happened.
+        message: &'a str,
+    },
+    /// That somebody resumes it: [`Command::Resume`].
+    Resume {
+        /// Who paused it.
+        by: &'a str,
     },
     /// What a failed try changed, as it was before, by these effects: [`Command::Restored`].
     Restore {
@@ -42,8 +59,8 @@ pub enum Ask<'a> {
     Estimate,
     /// A person's answer: [`Command::Answered`].
     Person {
-        /// What must be shown and approved.
-        binding: Binding,
+        /// The question.
+        question: &'a Question,
         /// Why a person is asked.
         decision: &'a Decision,
         /// What will happen.
@@ -65,6 +82,21 @@ pub enum HostCallJudgement {
     NotNeeded,
     /// It was judged then and there.
     Decided(Box<Judgement>),
+}
+
+/// What a run is taken up with again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continuation {
+    /// Digest of the stored setup.
+    pub setup: Digest,
+    /// Digest of the policy.
+    pub policy: Digest,
+    /// Digests of all plugins, by name.
+    pub plugins: BTreeMap<String, Digest>,
+    /// Version of the host.
+    pub host: String,
+    /// Version of its engine.
+    pub engine: String,
 }
 
 /// What came of a step that was carried out.
@@ -116,6 +148,8 @@ pub enum Command {
         binding: Binding,
         /// The answer.
         answer: ApprovalAnswer,
+        /// The signature of the approver's key, if one was used.
+        signed: Option<Signed>,
     },
     /// The executor asks for an effect.
     HostCall {
@@ -127,6 +161,10 @@ pub enum Command {
         note: Option<String>,
         /// What it may cost at the most.
         reserve: Amounts,
+        /// The tenant's budget that cannot cover that, and what to say of it.
+        over: Option<(BudgetKind, String)>,
+        /// Digest of what was answered since the last effect, and what is asked now.
+        asked: Option<Digest>,
     },
     /// An intended effect happened, or failed to.
     HostCallDone {
@@ -138,6 +176,17 @@ pub enum Command {
         spent: Amounts,
         /// The model call that it was, if it was one.
         model: Option<ModelUse>,
+        /// Digest of what is answered.
+        answer: Option<Digest>,
+        /// What takes it back.
+        inverse: Option<Box<Effect>>,
+    },
+    /// An intended effect did not happen, or what it was answered is lost and it can be asked for again.
+    HostCallUndone {
+        /// Which.
+        call: u32,
+        /// What it may have cost.
+        spent: Amounts,
     },
     /// What a failed try changed is as it was before, or could not be restored.
     Restored {
@@ -158,8 +207,68 @@ pub enum Command {
         tape: Option<Digest>,
         /// What it used.
         usage: Usage,
-        /// What would restore what it changed, in this order.
-        restores: Vec<Effect>,
+    },
+    /// Nobody can tell whether an effect of the step happened: its process ended.
+    Doubt {
+        /// Why, for people.
+        message: String,
+    },
+    /// The step whose process ended is carried on.
+    ResumeStep,
+    /// The process leaves it between two steps.
+    Leave,
+    /// Its process ended, as a later one found.
+    Interrupted,
+    /// A process takes the run up again.
+    Continue(Box<Continuation>),
+    /// Somebody wants it to stop until it is resumed.
+    Pause {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// It may go on.
+    Resume {
+        /// Who says so.
+        by: String,
+    },
+    /// The next step has to wait.
+    Delay {
+        /// Until when, in microseconds since 1970.
+        until_us: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The next step is not let on.
+    Block {
+        /// Why.
+        message: String,
+        /// By what.
+        by: String,
+    },
+    /// A budget of the tenant is used up.
+    Exhausted {
+        /// Which, and how.
+        message: String,
+    },
+    /// A step is added behind the last one.
+    AddStep {
+        /// The step.
+        step: Box<Step>,
+        /// Who adds it.
+        by: String,
+        /// What guards say of the whole plan with it.
+        decision: Decision,
+        /// What they used.
+        usage: Usage,
+    },
+    /// An approval of everything of a kind no longer counts.
+    Revoke {
+        /// The approval.
+        grant: ApprovalId,
+        /// Who revokes it.
+        by: String,
     },
     /// The preview was refused what it asked for: the step is denied.
     Refused {

@@ -11,8 +11,8 @@ use crate::{Error, judge};
 
 impl Driver {
     pub(super) async fn judge_plan(&mut self, place: usize) -> Result<(), Error> {
-        let journal = self.journal.lock().await;
-        let fuel = journal.state.fuel_for_next(u64::MAX);
+        let mut journal = self.journal.lock().await;
+        let fuel = journal.fuel_for_next()?;
         let plan = Arc::clone(&journal.state.setup().plan);
         let mut situation = (*self.situation(&journal)).clone();
         situation.position = None;
@@ -36,7 +36,7 @@ impl Driver {
 
     pub(super) async fn judge(&mut self, place: usize) -> Result<(), Error> {
         let Some(judged) = self.judged().await else { return Ok(()) };
-        let fuel = self.journal.lock().await.state.fuel_for_next(u64::MAX);
+        let fuel = self.journal.lock().await.fuel_for_next()?;
         let (answer, usage) = judge::guard(&self.registry, place, &judged, fuel, &self.kill);
         let answer = self.validated(answer).await;
         if !self.kill.is_killed() {
@@ -61,7 +61,7 @@ impl Driver {
 
     pub(super) async fn estimate(&mut self) -> Result<(), Error> {
         let Some(judged) = self.judged().await else { return Ok(()) };
-        let fuel = self.journal.lock().await.state.fuel_for_next(u64::MAX);
+        let fuel = self.journal.lock().await.fuel_for_next()?;
         let (impact, usage) = judge::impact(&self.registry, &judged, fuel / 2, &self.kill);
         if !self.kill.is_killed() {
             self.journal.lock().await.tell(Command::Estimated { impact, usage })?;

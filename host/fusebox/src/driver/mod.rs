@@ -1,22 +1,25 @@
 //! Carrying out a run: whatever its state asks for is done, and the answer told.
 
 mod again;
+mod carrying_on;
 mod judging;
-mod person;
+mod letting_on;
+pub mod person;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fusebox_core::event::{Event, KillTimes, Usage};
+use fusebox_core::run::Continuation;
 use fusebox_core::run::StepDone;
-use fusebox_core::situation::{DEFAULT_TENANT, StepOutputs};
-use fusebox_core::{Ask, Command, Contents, Digest, Effect, Failure, Json, Situation, StepId};
+use fusebox_core::situation::StepOutputs;
+use fusebox_core::{Ask, Command, Contents, Digest, Effect, Failure, Situation};
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, Workspace};
-use fusebox_sandbox::{End, Judged, Kill, Limits, Recording, Report};
+use fusebox_sandbox::{End, Judged, Kill, Limits, RecordedTape, Recording, Report, Resuming, TapeEntry};
 use fusebox_store::EventLog;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
@@ -25,15 +28,14 @@ use crate::facts::Surroundings;
 use crate::handler::{Live, Reads, StopReason};
 use crate::journal::Journal;
 use crate::now::now_us;
+use crate::outputs::Outputs;
+use crate::pace::{LetOn, Paces};
 use crate::registry::{Loaded, Registry, Served};
-use crate::restore::Changes;
-use crate::run::{Asked, Killer};
-use crate::summary::Summary;
+use crate::run::{Asked, Killer, Until};
+use crate::summary::{Summary, Waiting};
 use crate::updates::RunUpdate;
+use crate::watchman::Watchman;
 use crate::{Error, facts, judge, model_call};
-
-/// Largest output of a step that can be read back, in bytes.
-const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Everything that carrying out one run needs.
 pub struct Driver {
@@ -44,6 +46,17 @@ pub struct Driver {
     pub approver: Arc<dyn Approver>,
     pub kill: Kill,
     pub killer: Killer,
+    /// Hears what other processes ask of the run.
+    pub watchman: Arc<Watchman>,
+    /// Breakers and rate limits.
+    pub paces: Arc<Paces>,
+    pub store: Arc<dyn EventLog>,
+    /// How far to go.
+    pub until: Until,
+    /// The step that breaker and rate limits let on, until it is known what came of it.
+    pub let_on: Option<LetOn>,
+    /// What the step under way was answered before its process ended.
+    pub answered: Vec<TapeEntry>,
     /// When what was under way had stopped, after a kill.
     pub stopped_us: Option<u64>,
     pub journal: Arc<Mutex<Journal>>,
@@ -56,24 +69,16 @@ pub struct Driver {
     pub cut_off: (Option<Digest>, Usage),
     /// Who answers prompts.
     pub gateway: Option<Arc<Gateway>>,
-    /// What the step under way changed in the workspace.
-    pub changes: Arc<Changes>,
     /// Why a person's last answer could not be taken.
     pub problem: Option<String>,
 }
 
-/// Outputs of the steps that completed, read from the log when somebody asks.
-pub struct Outputs {
-    pub store: Arc<dyn EventLog>,
-    pub digests: RwLock<HashMap<String, Digest>>,
-}
-
-impl StepOutputs for Outputs {
-    fn output(&self, step: &str) -> Option<Json> {
-        let digest = *self.digests.read().unwrap_or_else(PoisonError::into_inner).get(step)?;
-        let bytes = self.store.blob(&digest).ok()??;
-        Json::parse("the output", &bytes, MAX_OUTPUT_BYTES).ok()
-    }
+/// How carrying a run out begins.
+pub enum Beginning {
+    /// It is created.
+    Create { created: Box<Event>, blobs: Vec<Bytes> },
+    /// It is taken up again.
+    Continue { continuation: Box<Continuation>, blobs: Vec<Bytes> },
 }
 
 /// What is asked, without borrowing the state.
@@ -85,25 +90,27 @@ enum Next {
     Estimate,
     Restore(Vec<Effect>),
     Wait(u64),
+    Resume(String),
     Person(Box<ApprovalRequest>),
     Execute,
     Nothing,
 }
 
 impl Driver {
-    /// Carries the run out to its end.
-    pub async fn run(mut self, created: Event, blobs: Vec<Bytes>) -> Result<Summary, Error> {
-        {
-            let mut journal = self.journal.lock().await;
-            for blob in blobs {
-                journal.blob(blob);
+    /// Carries the run on: to its end, until it waits for a person, or as far as it was asked to go.
+    pub async fn run(mut self, beginning: Beginning) -> Result<Summary, Error> {
+        self.begin(beginning).await?;
+        let steps_before = self.journal.lock().await.state.history().len();
+        let waiting = loop {
+            if self.killer.is_killed() && self.stop().await? {
+                break None;
             }
-            journal.record(created, now_us());
-            journal.flush().await?;
-        }
-        loop {
-            if self.kill.is_killed() && self.stop().await? {
-                break;
+            if let Some(by) = self.killer.pause_asked_by() {
+                break self.pause(by).await?;
+            }
+            if self.until == Until::NextStep && self.has_ended_one_since(steps_before).await {
+                self.journal.lock().await.tell(Command::Leave)?;
+                break Some(Waiting::NextStep);
             }
             match self.next().await {
                 Next::Advance => self.advance().await?,
@@ -113,18 +120,22 @@ impl Driver {
                 Next::Restore(restores) => self.restore(&restores).await?,
                 Next::Wait(until_us) => self.wait(until_us).await?,
                 Next::Estimate => self.estimate().await?,
-                Next::Person(request) => self.ask_a_person(*request).await?,
+                Next::Person(request) => {
+                    if let Some(waiting) = self.ask_a_person(*request).await? {
+                        break Some(waiting);
+                    }
+                }
+                Next::Resume(by) => break Some(Waiting::Paused { by }),
                 Next::Execute => self.execute().await?,
-                Next::Nothing => break,
+                Next::Nothing => break None,
             }
-        }
+            self.note_outcome().await?;
+        };
+        self.give_up_probe()?;
         let mut journal = self.journal.lock().await;
-        journal.flush().await?;
-        let (end, reason, ended_us) = journal.ended.clone().unwrap_or_else(|| {
-            (fusebox_core::event::RunEnd::Killed, "the run did not reach an end".to_owned(), now_us())
-        });
+        journal.let_go().await?;
         let root = self.workspace.root().to_path_buf();
-        Ok(Summary::of(&journal.state, end, reason, ended_us, root, journal.events()))
+        Ok(Summary::of(&journal.state, journal.ended.clone(), waiting, root, journal.events()))
     }
 
     async fn next(&self) -> Next {
@@ -137,14 +148,23 @@ impl Driver {
             Ask::Estimate => Next::Estimate,
             Ask::Restore { restores } => Next::Restore(restores.to_vec()),
             Ask::Wait { until_us } => Next::Wait(until_us),
-            Ask::PersonOnPlan { binding, decision } => {
+            Ask::PersonOnPlan { question, decision } => {
                 let subject = Subject::Plan(Arc::clone(&journal.state.setup().plan));
-                Next::Person(Box::new(self.request(&journal, subject, binding, decision, &[])))
+                Next::Person(Box::new(self.request(&journal, subject, question, decision.clone(), &[])))
             }
-            Ask::Person { binding, decision, effects } => match person::subject(&journal) {
-                Some(subject) => Next::Person(Box::new(self.request(&journal, subject, binding, decision, effects))),
+            Ask::Person { question, decision, effects } => match person::subject(&journal.state) {
+                Some(subject) => {
+                    Next::Person(Box::new(self.request(&journal, subject, question, decision.clone(), effects)))
+                }
                 None => Next::Nothing,
             },
+            Ask::PersonOnDoubt { question, message } => match person::doubt(&journal.state, message) {
+                Some((subject, decision)) => {
+                    Next::Person(Box::new(self.request(&journal, subject, question, decision, &[])))
+                }
+                None => Next::Nothing,
+            },
+            Ask::Resume { by } => Next::Resume(by.to_owned()),
             Ask::Execute { .. } => Next::Execute,
             Ask::Nothing => Next::Nothing,
         }
@@ -153,9 +173,12 @@ impl Driver {
     /// Ends a run that was killed. Says whether there was anything to end.
     async fn stop(&mut self) -> Result<bool, Error> {
         let stopped_us = self.stopped_us.unwrap_or_else(now_us);
-        let asked = self.killer.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Asked { by, at_us } = asked.unwrap_or_else(|| Asked { by: "the operator".to_owned(), at_us: stopped_us });
+        let Asked { by, at_us } =
+            self.kill_asked().unwrap_or(Asked { by: "the operator".to_owned(), at_us: stopped_us });
         let times = KillTimes::new(at_us, stopped_us);
+        if !self.holds_the_run().await? {
+            return Ok(true);
+        }
         let mut journal = self.journal.lock().await;
         if journal.ended.is_some() {
             return Ok(false);
@@ -167,6 +190,9 @@ impl Driver {
     }
 
     async fn advance(&mut self) -> Result<(), Error> {
+        if !self.may_begin_a_step().await? {
+            return Ok(());
+        }
         let mut journal = self.journal.lock().await;
         let events = journal.tell(Command::Advance)?;
         if events.iter().any(|event| matches!(event, Event::StepProposed { .. })) {
@@ -190,12 +216,12 @@ impl Driver {
         Arc::new(Situation {
             run: Some(setup.run.clone()),
             agent: setup.plan.agent.clone(),
-            tenant: DEFAULT_TENANT.to_owned(),
+            tenant: setup.tenant.clone(),
             plan: Some(Arc::clone(&setup.plan)),
             origin: state.action().map_or(fusebox_core::Origin::Plan, |action| action.origin),
             proposed_at: state.proposed_us(),
             position: state.position(),
-            budgets: state.ledger().lines().collect(),
+            budgets: state.budgets(),
             history: state.history().clone(),
             outputs: Arc::clone(&self.outputs) as Arc<dyn StepOutputs>,
             contents: self.contents.clone(),
@@ -215,11 +241,11 @@ impl Driver {
     }
 
     async fn preview(&mut self) -> Result<(), Error> {
-        let journal = self.journal.lock().await;
+        let mut journal = self.journal.lock().await;
+        let fuel = journal.fuel_for_next()?;
         let (loaded, served) = self.executor(&journal)?;
         let Some(action) = journal.state.action() else { return Ok(()) };
         let situation = self.situation(&journal);
-        let fuel = journal.state.fuel_for_next(u64::MAX);
         let options = loaded.options(Limits::preview(), fuel, &self.kill);
         drop(journal);
         let reads = Reads::new(Arc::clone(&self.workspace), served.grants);
@@ -231,7 +257,7 @@ impl Driver {
             Ok(Ok(proposed)) => facts::derive(proposed, &self.workspace, &self.surroundings)
                 .and_then(|derived| self.can_ask_models(&derived.effects).map(|()| derived)),
             Ok(Err(failure)) => Err(failure),
-            Err(end) => return self.failed(&end, usage, tape, Vec::new()).await,
+            Err(end) => return self.failed(&end, usage, tape).await,
         };
         match derived {
             Ok(mut derived) => {
@@ -253,7 +279,7 @@ impl Driver {
                 self.journal.lock().await.tell(Command::Refused { message, tape, usage })?;
             }
             Err(failure) => {
-                self.journal.lock().await.tell(failure_command(&failure, usage, tape, Vec::new()))?;
+                self.journal.lock().await.tell(failure_command(&failure, usage, tape))?;
             }
         }
         Ok(())
@@ -268,7 +294,7 @@ impl Driver {
     }
 
     async fn execute(&mut self) -> Result<(), Error> {
-        self.changes = Arc::default();
+        let answered = std::mem::take(&mut self.answered);
         let mut journal = self.journal.lock().await;
         // The decision, and that the step starts, are durable before anything happens.
         journal.flush().await?;
@@ -277,9 +303,10 @@ impl Driver {
             return Ok(());
         };
         let situation = self.situation(&journal);
-        let options = self.options(&journal, loaded, step.time_limit_s);
+        let options = self.options(&mut journal, loaded, step.time_limit_s)?;
         drop(journal);
         let_others_go_first().await;
+        let tape = RecordedTape::default();
 
         let stop_reason = StopReason::default();
         let live = Live {
@@ -298,9 +325,13 @@ impl Driver {
             recorded: 0,
             written: 0,
             gateway: self.gateway.clone(),
-            changes: Arc::clone(&self.changes),
+            tape: tape.clone(),
+            part_from: answered.len(),
+            watchman: Arc::clone(&self.watchman),
         };
-        let (recording, tape) = Recording::new(live);
+        let recording = Recording::onto(tape.clone(), Resuming::new(answered, live));
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("step: started");
         let executed = loaded.plugin.execute(&action, situation, Box::new(recording), &options).await;
         if self.kill.is_killed() {
             self.stopped_us = Some(now_us());
@@ -322,39 +353,38 @@ impl Driver {
                 let delta = outcome.delta.map(|delta| journal.blob(Bytes::from(delta.as_str().to_owned())));
                 let done = StepDone { output, summary: outcome.summary, delta, tape, usage };
                 journal.tell(Command::Completed(done))?;
-                // Later steps may read it, so it has to be there.
-                journal.flush().await?;
-                self.remember(&step.id, output);
+                self.outputs.remember(&step.id, output, &outcome.output);
             }
             Ok(Err(failure)) => {
-                journal.tell(failure_command(&failure, usage, Some(tape), self.changes.restores()))?;
+                journal.tell(failure_command(&failure, usage, Some(tape)))?;
             }
             Err(end) => {
                 drop(journal);
-                return self.failed(&end, usage, Some(tape), self.changes.restores()).await;
+                return self.failed(&end, usage, Some(tape)).await;
             }
         }
         Ok(())
     }
 
-    fn remember(&self, step: &StepId, output: Digest) {
-        self.outputs.digests.write().unwrap_or_else(PoisonError::into_inner).insert(step.to_string(), output);
-    }
-
     /// Limits of the current step: the executor's own, what is left of the budgets, and what the step says of itself.
-    fn options(&self, journal: &Journal, loaded: &Loaded, time_limit_s: Option<u64>) -> fusebox_sandbox::CallOptions {
-        let mut options = loaded.options(Limits::executor(), journal.state.fuel_for_next(u64::MAX), &self.kill);
+    fn options(
+        &self,
+        journal: &mut Journal,
+        loaded: &Loaded,
+        time_limit_s: Option<u64>,
+    ) -> Result<fusebox_sandbox::CallOptions, Error> {
+        let mut options = loaded.options(Limits::executor(), journal.fuel_for_next()?, &self.kill);
         let wall_time = &mut options.limits.wall_time;
         if let Some(seconds) = time_limit_s {
             *wall_time = (*wall_time).min(Duration::from_secs(seconds));
         }
-        if let Some(left) = journal.state.time_left_us(now_us()) {
+        if let Some(left) = journal.time_left_us()? {
             *wall_time = (*wall_time).min(Duration::from_micros(left));
         }
-        options
+        Ok(options)
     }
 
-    async fn failed(&self, end: &End, usage: Usage, tape: Option<Digest>, restores: Vec<Effect>) -> Result<(), Error> {
+    async fn failed(&self, end: &End, usage: Usage, tape: Option<Digest>) -> Result<(), Error> {
         if self.kill.is_killed() {
             return Ok(());
         }
@@ -364,7 +394,6 @@ impl Driver {
             retry_can_help: end.retry_can_help(),
             tape,
             usage,
-            restores,
         })?;
         Ok(())
     }
@@ -391,13 +420,12 @@ async fn sleep_for(micros: Option<u64>) {
     }
 }
 
-fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>, restores: Vec<Effect>) -> Command {
+fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>) -> Command {
     Command::Failed {
         end: "failure".to_owned(),
         message: failure.to_string(),
         retry_can_help: failure.retry_can_help(),
         tape,
         usage,
-        restores,
     }
 }

@@ -175,6 +175,18 @@ fn check_ranges(policy: &Policy, name: &str) -> Result<(), Error> {
     if policy.run.retry_backoff_ms > 30_000 {
         return Err(bad(name, "run.retry_backoff_ms may be 30000 at the most".to_owned()));
     }
+    if !(1..=100).contains(&policy.run.warn_percent) {
+        return Err(bad(name, "run.warn_percent must be from 1 to 100".to_owned()));
+    }
+    if let Some(fault) = policy.breaker.as_ref().and_then(|breaker| breaker.fault()) {
+        return Err(bad(name, format!("breaker.{fault}")));
+    }
+    if let Some(fault) = policy.rate_limits.iter().find_map(|limit| limit.settings().fault()) {
+        return Err(bad(name, format!("rate_limits: {fault}")));
+    }
+    if let Some(fault) = policy.tenants.values().find_map(|tenant| tenant.limits.as_limits().check().err()) {
+        return Err(bad(name, format!("tenants: {fault}")));
+    }
     if policy.approval.expires_s == Some(0) {
         return Err(bad(name, "approval.expires_s must be at least 1; leave it out to wait without end".to_owned()));
     }
@@ -242,6 +254,13 @@ mod tests {
             ("[decision]\nwhen_all_abstain = 'abstain'", "abstain"),
             ("[guards.x.limits]\nmemory_mib = 0", "memory_mib"),
             ("[run]\nmax_retries = 101", "max_retries"),
+            ("[run]\nwarn_percent = 0", "warn_percent"),
+            ("[breaker]\nfailures = 0", "breaker.failures"),
+            ("[breaker]\ncooldown = 3", "did you mean \"cooldown_s\"?"),
+            ("[[rate_limits]]\ncount = 0\nper_s = 1", "count"),
+            ("[[rate_limits]]\ncount = 1", "per_s"),
+            ("[tenants.acme.limits]\ntokens = 0", "tokens"),
+            ("[tenants.acme.limits]\nretries = 1", "retries"),
             ("[approval]\nexpires_s = 0", "expires_s"),
             ("[approval]\neffects = ['everything']", "everything"),
             ("[prices.x]\ninput = 1.5\noutput = 2", "input"),

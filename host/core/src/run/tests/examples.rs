@@ -2,16 +2,20 @@
 
 use super::*;
 
-fn tell(state: &mut RunState, command: Command) -> Vec<Event> {
-    let events = decide(state, command, 0).unwrap();
+pub fn tell(state: &mut RunState, command: Command) -> Vec<Event> {
+    tell_at(state, command, 0)
+}
+
+pub fn tell_at(state: &mut RunState, command: Command, now_us: u64) -> Vec<Event> {
+    let events = decide(state, command, now_us).unwrap();
     for event in &events {
-        state.apply(event, 0);
+        state.apply(event, now_us);
     }
     events
 }
 
 /// A run whose plan was judged and whose first step is proposed.
-fn proposed(steps: usize, needs_approval: bool, limits: RunLimits) -> RunState {
+pub fn proposed(steps: usize, needs_approval: bool, limits: RunLimits) -> RunState {
     let mut state = RunState::new(setup(steps, OnDenied::Stop, needs_approval, limits));
     tell(&mut state, Command::Advance);
     assert!(matches!(state.ask(), Ask::JudgePlan { guard: 0 }));
@@ -23,13 +27,13 @@ fn proposed(steps: usize, needs_approval: bool, limits: RunLimits) -> RunState {
 }
 
 /// A run whose first step is being carried out with the effect `a`.
-fn executing(limits: RunLimits) -> RunState {
+pub fn executing(limits: RunLimits) -> RunState {
     let mut state = proposed(1, false, limits);
     carry_on(&mut state);
     state
 }
 
-fn carry_on(state: &mut RunState) {
+pub fn carry_on(state: &mut RunState) {
     tell(state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(1) });
     tell(state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(1) });
     tell(state, Command::Advance);
@@ -90,7 +94,7 @@ fn an_approval_of_something_else_is_void() {
     tell(&mut state, Command::Advance);
     tell(&mut state, Command::Advance);
     let answer = approved(false);
-    let wrong = Command::Answered { binding: Binding(Digest::ZERO), answer };
+    let wrong = answered(Binding(Digest::ZERO), answer);
     assert!(matches!(decide(&state, wrong, 0), Err(Error::BindingChanged { .. })));
     assert_eq!(state.phase(), Phase::Paused);
 }
@@ -146,10 +150,11 @@ fn a_plan_is_judged_before_its_first_step() {
     tell(&mut state, Command::Judged { answer: verdict(Ruling::Review), usage: usage(0) });
     tell(&mut state, Command::Advance);
     tell(&mut state, Command::Advance);
-    let Ask::PersonOnPlan { binding, .. } = state.ask() else { panic!("{:?}", state.ask()) };
-    let wrong = Command::Answered { binding: Binding(Digest::ZERO), answer: approved(false) };
+    assert!(matches!(state.ask(), Ask::PersonOnPlan { .. }));
+    let binding = asks(&state);
+    let wrong = answered(Binding(Digest::ZERO), approved(false));
     assert!(matches!(decide(&state, wrong, 0), Err(Error::BindingChanged { .. })));
-    tell(&mut state, Command::Answered { binding, answer: approved(false) });
+    tell(&mut state, answered(binding, approved(false)));
     tell(&mut state, Command::Advance);
     assert!(matches!(state.ask(), Ask::Preview));
 }
@@ -161,10 +166,9 @@ fn an_edited_action_is_a_new_one_and_judged_again() {
     tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
     tell(&mut state, Command::Advance);
     tell(&mut state, Command::Advance);
-    let Ask::Person { binding, .. } = state.ask() else { panic!() };
+    let binding = asks(&state);
     let input = json(r#"{"a":1}"#);
-    let answer = ApprovalAnswer::Edited { by: "p".into(), channel: "test".into(), input: input.clone() };
-    tell(&mut state, Command::Answered { binding, answer });
+    tell(&mut state, answered(binding, edited(input.clone())));
     assert!(matches!(state.ask(), Ask::Preview));
     let action = state.action().unwrap();
     assert_eq!((action.input, action.origin), (input, Origin::Person));
@@ -173,10 +177,7 @@ fn an_edited_action_is_a_new_one_and_judged_again() {
     tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
     tell(&mut state, Command::Advance);
     tell(&mut state, Command::Advance);
-    assert!(matches!(
-        decide(&state, Command::Answered { binding, answer: approved(false) }, 0),
-        Err(Error::BindingChanged { .. })
-    ));
+    assert!(matches!(decide(&state, answered(binding, approved(false)), 0), Err(Error::BindingChanged { .. })));
 }
 
 #[test]
@@ -199,9 +200,10 @@ fn a_kind_that_was_approved_is_not_asked_again() {
         tell(&mut state, Command::Advance);
         let events = tell(&mut state, Command::Advance);
         assert!(matches!(events[0], Event::ApprovalRequested { .. }));
-        if let Ask::Person { binding, .. } = state.ask() {
+        if state.question().is_some() {
+            let binding = asks(&state);
             asked += 1;
-            tell(&mut state, Command::Answered { binding, answer: approved(true) });
+            tell(&mut state, answered(binding, approved(true)));
         } else {
             assert!(matches!(&events[1], Event::ApprovalDecided { answer: ApprovalAnswer::Approved { .. }, .. }));
         }
@@ -217,7 +219,9 @@ fn a_kind_that_was_approved_is_not_asked_again() {
 #[test]
 fn a_failed_try_is_restored_waited_for_and_proposed_again() {
     let mut state = executing(RunLimits::default());
-    let events = tell(&mut state, failed_with(true, vec![effect("a")]));
+    tell(&mut state, host_call(effect("a"), HostCallJudgement::NotNeeded));
+    tell(&mut state, host_call_done(0));
+    let events = tell(&mut state, failed_with(true));
     assert!(matches!(events[..], [Event::StepFailed { .. }, Event::StepRetried { attempt: 2, .. }]));
     assert!(matches!(state.ask(), Ask::Restore { restores: [_] }));
     assert!(decide(&state, Command::Advance, 0).is_err(), "first it is restored");
@@ -226,10 +230,10 @@ fn a_failed_try_is_restored_waited_for_and_proposed_again() {
     let events = tell(&mut state, Command::Advance);
     assert!(matches!(events[..], [Event::StepProposed { attempt: 2, .. }]));
     carry_on(&mut state);
-    tell(&mut state, failed_with(true, vec![]));
+    tell(&mut state, failed_with(true));
     tell(&mut state, Command::Advance);
     carry_on(&mut state);
-    tell(&mut state, failed_with(true, vec![]));
+    tell(&mut state, failed_with(true));
     assert_eq!(state.phase(), Phase::Ended(RunEnd::StepFailed), "two retries are the most");
     assert_eq!(state.ledger().line(BudgetKind::Steps).spent, 3, "each try is in the ledger");
 }
@@ -240,7 +244,7 @@ fn a_failure_that_a_retry_cannot_help_is_not_retried() {
     tell(&mut state, failed());
     assert_eq!(state.phase(), Phase::Ended(RunEnd::StepFailed));
     let mut state = executing(RunLimits { retries: Some(0), ..RunLimits::default() });
-    tell(&mut state, failed_with(true, vec![]));
+    tell(&mut state, failed_with(true));
     assert_eq!(state.phase(), Phase::Ended(RunEnd::StepFailed));
 }
 
@@ -249,8 +253,8 @@ fn a_run_that_took_more_than_its_budget_is_not_completed() {
     let mut state = executing(RunLimits { tokens: Some(10), ..RunLimits::default() });
     let prompt = Effect::Prompt { model: "m".into(), content: Digest::ZERO, size: 1, max_output_tokens: 1 };
     let (judgement, reserve) = (decision(Ruling::Allow), tokens(1));
-    tell(&mut state, Command::HostCall { effect: prompt, judgement, note: None, reserve });
-    tell(&mut state, Command::HostCallDone { call: 0, failure: None, spent: tokens(11), model: None });
+    tell(&mut state, Command::HostCall { effect: prompt, judgement, note: None, reserve, over: None, asked: None });
+    tell(&mut state, spent(0, tokens(11)));
     tell(&mut state, done(0));
     tell(&mut state, Command::Advance);
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Budget));
@@ -265,10 +269,12 @@ fn what_a_model_call_may_cost_is_reserved_and_settled() {
         judgement: decision(Ruling::Allow),
         note: None,
         reserve: tokens(amount),
+        over: None,
+        asked: None,
     };
     tell(&mut state, call(8));
     assert_eq!(state.ledger().line(BudgetKind::Tokens).reserved, 8);
-    tell(&mut state, Command::HostCallDone { call: 0, failure: None, spent: tokens(3), model: None });
+    tell(&mut state, spent(0, tokens(3)));
     let line = state.ledger().line(BudgetKind::Tokens);
     assert_eq!((line.reserved, line.spent), (0, 3));
     let refused = tell(&mut state, call(8));

@@ -1,12 +1,14 @@
 //! Whatever a run is told, in whatever order, its rules hold.
 
 mod examples;
+mod surviving;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::told::Continuation;
 use super::{Ask, Command, HostCallJudgement, Phase, RunSetup, RunState, StepDone, StepState, decide};
 use crate::event::{Event, Judgement, KillTimes, RunEnd, Usage};
 use crate::gate::{GateSetup, GuardAnswer, GuardSlot};
@@ -28,6 +30,7 @@ fn setup(steps: usize, on_denied: OnDenied, needs_approval: bool, limits: RunLim
     let slot = GuardSlot { rewrites: true, ..GuardSlot::new("g", OnError::Deny, GuardMode::Enforce) };
     Arc::new(RunSetup {
         run: "run".parse().unwrap(),
+        tenant: "default".into(),
         plan: Arc::new(Plan::parse(text.as_bytes()).unwrap()),
         policy_digest: policy.digest(),
         policy: Arc::new(policy),
@@ -62,24 +65,60 @@ fn done(fuel: u64) -> Command {
 }
 
 fn failed() -> Command {
-    failed_with(false, vec![])
+    failed_with(false)
 }
 
-fn failed_with(retry_can_help: bool, restores: Vec<Effect>) -> Command {
+fn failed_with(retry_can_help: bool) -> Command {
     let (end, message) = ("failure".to_owned(), "did not work".to_owned());
-    Command::Failed { end, message, retry_can_help, tape: None, usage: usage(1), restores }
+    Command::Failed { end, message, retry_can_help, tape: None, usage: usage(1) }
 }
 
 fn host_call(effect: Effect, judgement: HostCallJudgement) -> Command {
-    Command::HostCall { effect, judgement, note: None, reserve: Amounts::new() }
+    let asked = (!effect.only_reads()).then(|| Digest::of(b"asked"));
+    Command::HostCall { effect, judgement, note: None, reserve: Amounts::new(), over: None, asked }
 }
 
 fn host_call_done(call: u32) -> Command {
-    Command::HostCallDone { call, failure: None, spent: Amounts::new(), model: None }
+    spent(call, Amounts::new())
+}
+
+fn spent(call: u32, spent: Amounts) -> Command {
+    let inverse = Some(Box::new(effect("inverse")));
+    Command::HostCallDone { call, failure: None, spent, model: None, answer: Some(Digest::of(b"answer")), inverse }
 }
 
 fn approved(same_kind: bool) -> ApprovalAnswer {
-    ApprovalAnswer::Approved { by: "p".into(), channel: "test".into(), same_kind }
+    ApprovalAnswer::Approved { by: "p".into(), channel: "test".into(), note: String::new(), same_kind, until_us: None }
+}
+
+fn edited(input: Json) -> ApprovalAnswer {
+    ApprovalAnswer::Edited { by: "p".into(), channel: "test".into(), note: String::new(), input }
+}
+
+fn happened() -> ApprovalAnswer {
+    ApprovalAnswer::Happened { by: "p".into(), channel: "test".into(), note: String::new() }
+}
+
+fn rejected() -> ApprovalAnswer {
+    ApprovalAnswer::Rejected { by: "p".into(), channel: "test".into(), reason: String::new() }
+}
+
+fn answered(binding: Binding, answer: ApprovalAnswer) -> Command {
+    Command::Answered { binding, answer, signed: None }
+}
+
+fn continued() -> Command {
+    Command::Continue(Box::new(Continuation {
+        setup: Digest::ZERO,
+        policy: Digest::ZERO,
+        plugins: BTreeMap::new(),
+        host: "h".into(),
+        engine: "e".into(),
+    }))
+}
+
+fn asks(state: &RunState) -> Binding {
+    state.question().expect("a person is asked").binding
 }
 
 fn json(text: &str) -> Json {
@@ -116,26 +155,37 @@ fn any_command() -> impl Strategy<Value = Command> {
         4 => any_ruling().prop_map(|ruling| Command::Judged { answer: verdict(ruling), usage: usage(3) }),
         1 => Just(Command::Judged { answer: GuardAnswer::Failed("trap".into()), usage: usage(3) }),
         1 => Just(Command::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(3) }),
-        3 => (0..4u8).prop_map(|answer| {
-            let (by, channel) = ("p".to_owned(), "test".to_owned());
+        4 => (0..5u8).prop_map(|answer| {
             let answer = match answer {
                 0 => approved(false),
                 1 => approved(true),
-                2 => ApprovalAnswer::Edited { by, channel, input: json(r#"{"a":1}"#) },
-                _ => ApprovalAnswer::Rejected { by, channel, reason: String::new() },
+                2 => edited(json(r#"{"a":1}"#)),
+                3 => happened(),
+                _ => rejected(),
             };
-            Command::Answered { binding: Binding(Digest::ZERO), answer }
+            answered(Binding(Digest::ZERO), answer)
         }),
         4 => (name, any_ruling(), 0..9u64).prop_map(|(name, ruling, reserve)| Command::HostCall {
             effect: effect(name),
             judgement: decision(ruling),
             note: None,
             reserve: tokens(reserve),
+            over: None,
+            asked: Some(Digest::of(b"asked")),
         }),
         3 => (0..3u32).prop_map(host_call_done),
         3 => Just(done(5)),
-        1 => any::<bool>().prop_map(|helps| failed_with(helps, vec![])),
-        1 => Just(failed_with(true, vec![effect("a")])),
+        2 => any::<bool>().prop_map(failed_with),
+        2 => Just(continued()),
+        1 => Just(Command::Interrupted),
+        1 => Just(Command::Leave),
+        1 => (0..3u32).prop_map(|call| Command::HostCallUndone { call, spent: tokens(1) }),
+        1 => Just(Command::Doubt { message: "gone".into() }),
+        1 => Just(Command::ResumeStep),
+        1 => Just(Command::Pause { by: "p".into(), reason: String::new() }),
+        2 => Just(Command::Resume { by: "p".into() }),
+        1 => Just(Command::Delay { until_us: 40, reason: "slowly".into() }),
+        1 => Just(Command::Block { message: "open".into(), by: "breaker".into() }),
         1 => any::<bool>().prop_map(|works| Command::Restored {
             failure: (!works).then(|| Failure::Io("disk".into())),
         }),
@@ -149,11 +199,10 @@ fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<(Event, u6
     let mut log = Vec::new();
     for (now, (command, right_binding)) in commands.into_iter().enumerate() {
         let command = match (command, state.ask()) {
-            (Command::Answered { answer, .. }, Ask::Person { binding, .. } | Ask::PersonOnPlan { binding, .. })
-                if right_binding =>
-            {
-                Command::Answered { binding, answer }
-            }
+            (
+                Command::Answered { answer, .. },
+                Ask::Person { question, .. } | Ask::PersonOnPlan { question, .. } | Ask::PersonOnDoubt { question, .. },
+            ) if right_binding => answered(question.binding, answer),
             (command, _) => command,
         };
         if let Ok(events) = decide(state, command, now as u64) {
@@ -168,27 +217,32 @@ fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<(Event, u6
 
 /// Checks §5.1 over a log alone: each intended effect was allowed with its step, approved with it, or judged allowed.
 fn no_effect_without_its_allow(log: &[Event]) -> Result<(), TestCaseError> {
-    let (mut effects, mut ruling, mut approved) = (Vec::new(), Ruling::Abstain, false);
-    let mut used = std::collections::BTreeSet::new();
+    let (mut effects, mut ruling, mut approved) = (Vec::new(), Ruling::Abstain, std::collections::BTreeSet::new());
+    let mut used = BTreeMap::new();
     for event in log {
         match event {
             Event::StepProposed { .. } => {
-                (effects, ruling, approved) = (Vec::new(), Ruling::Abstain, false);
+                (effects, ruling) = (Vec::new(), Ruling::Abstain);
                 used.clear();
             }
             Event::EffectsPreviewed { effects: previewed, .. } => {
                 effects.clone_from(previewed);
-                (ruling, approved) = (Ruling::Abstain, false);
+                ruling = Ruling::Abstain;
             }
             Event::Decided { decision, .. } => ruling = decision.ruling,
-            Event::ApprovalDecided { answer, .. } => approved = matches!(answer, ApprovalAnswer::Approved { .. }),
-            Event::StepStarted { .. } => {
-                prop_assert!(ruling == Ruling::Allow || (ruling == Ruling::Review && approved));
+            Event::ApprovalDecided { answer: ApprovalAnswer::Approved { .. }, binding, .. } => {
+                approved.insert(binding.0.to_string());
             }
-            Event::EffectIntended { effect, allowed_by: crate::event::AllowedBy::Covered(index), .. } => {
+            Event::StepStarted { binding, .. } => {
+                // One approval is for one beginning.
+                let by_person = ruling == Ruling::Review && approved.remove(&binding.0.to_string());
+                prop_assert!(ruling == Ruling::Allow || by_person);
+            }
+            Event::EffectIntended { call, effect, allowed_by: crate::event::AllowedBy::Covered(index), .. } => {
                 prop_assert!(effects[*index as usize].covers(effect));
-                prop_assert!(used.insert(*index), "an approved change covers one host call");
+                prop_assert!(used.insert(*index, *call).is_none(), "an approved change covers one host call");
             }
+            Event::EffectNotPerformed { call, .. } => used.retain(|_, used_by| used_by != call),
             _ => {}
         }
     }
@@ -240,6 +294,8 @@ proptest! {
         prop_assert_eq!(folded.ask(), state.ask());
         prop_assert_eq!(folded.action(), state.action());
         prop_assert_eq!(folded.history(), state.history());
+        prop_assert_eq!(folded.answered(), state.answered());
+        prop_assert_eq!(folded.elapsed_us(1000), state.elapsed_us(1000));
 
         // What the log says reads back as it was.
         for event in &log {

@@ -1,127 +1,27 @@
 //! Events: everything that happens in a run, in the order in which it was decided.
 
+mod parts;
+mod sealed;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+pub use parts::{AllowedBy, Judgement, KillTimes, ModelUse, RunEnd, Signed, SkipReason, Usage};
+pub use sealed::{Chain, SealedEvent};
+
+use crate::breaker::BreakerState;
+use crate::kill::KillTarget;
 use crate::plan::WorkspaceMode;
 use crate::policy::GuardMode;
 use crate::{
-    Agent, Amounts, ApprovalAnswer, Binding, BudgetKind, Decision, Digest, DigestBuilder, Effect, Error, Failure,
-    Impact, RunId, RunLimits, StepId, Verdict, json,
+    Agent, Amounts, ApprovalAnswer, ApprovalId, Binding, BudgetKind, Decision, Digest, Effect, Failure, Impact,
+    RunLimits, Step, StepId, Verdict,
 };
 
-/// Version of the event format, in every event.
-pub const SCHEMA_VERSION: u32 = 1;
-
-/// Largest event read back, in bytes.
-const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
-
-/// What one plugin invocation used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Usage {
-    /// Fuel for setting up the instance. Comparable on one machine only.
-    pub instantiate_fuel: u64,
-    /// Fuel of the call.
-    pub call_fuel: u64,
-    /// Most memory, in bytes.
-    pub peak_memory: u64,
-    /// Calls to the host.
-    pub host_calls: u64,
-    /// Wall time, in microseconds.
-    pub duration_us: u64,
-}
-
-impl Usage {
-    /// Fuel for instance and call together: what a budget is charged.
-    #[must_use]
-    pub fn fuel(&self) -> u64 {
-        self.instantiate_fuel.saturating_add(self.call_fuel)
-    }
-}
-
-/// The model call that a prompt effect was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ModelUse {
-    /// The endpoint that answered, or was asked last.
-    pub endpoint: String,
-    /// What it calls the model.
-    pub model: String,
-    /// Requests that were sent, retries and repairs included.
-    pub exchanges: u32,
-    /// Whether all that was used has a price; otherwise the cost is not known.
-    pub priced: bool,
-    /// Whether some of what was used is an upper bound, because the endpoint did not say it.
-    pub estimated: bool,
-}
-
-/// What allowed an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AllowedBy {
-    /// The effect at this place among those that were allowed or approved with the step.
-    Covered(u32),
-    /// A judgement of this effect alone, then and there.
-    Judged,
-}
-
-/// How one effect was judged alone, while its step was carried out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Judgement {
-    /// What the gate decided. "Review" means no at that point.
-    pub decision: Decision,
-    /// What all who judged used.
-    pub usage: Usage,
-}
-
-/// Why a step was not carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SkipReason {
-    /// The gate denied it.
-    Denied,
-    /// A person rejected it.
-    Rejected,
-    /// It needed an approval, and nobody answered.
-    Expired,
-}
-
-/// How a run ended, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RunEnd {
-    /// All steps were carried out, or skipped where policy says so.
-    Completed,
-    /// A step was denied, rejected, or nobody approved it.
-    Denied,
-    /// A step failed.
-    StepFailed,
-    /// A budget is used up.
-    Budget,
-    /// Somebody killed it.
-    Killed,
-}
-
-/// When a kill was asked for, and when everything had stopped. Times are microseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct KillTimes {
-    /// When somebody asked for it.
-    pub requested_us: u64,
-    /// When the guest, its processes and its model calls had ended.
-    pub stopped_us: u64,
-    /// The difference.
-    pub took_us: u64,
-}
-
-impl KillTimes {
-    /// Both times with their difference.
-    #[must_use]
-    pub fn new(requested_us: u64, stopped_us: u64) -> Self {
-        Self { requested_us, stopped_us, took_us: stopped_us.saturating_sub(requested_us) }
-    }
-}
+/// Version of the event format, in every event that begins a chain.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -146,7 +46,37 @@ pub enum Event {
         /// Version of the host and of its engine: fuel is comparable within these only.
         host: String,
         engine: String,
+        /// Who judges, what executors claim and where it works; kept as a blob. Runs of format 1 have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        setup: Option<Digest>,
     },
+    /// A process took the run up again: after a pause, an approval, or the end of the process before.
+    RunContinued {
+        /// As at its creation, as they are now. A change of any of them voids what was approved and not yet begun.
+        setup: Digest,
+        policy: Digest,
+        plugins: BTreeMap<String, Digest>,
+        host: String,
+        engine: String,
+        /// Steps of its plan by now.
+        steps: u32,
+    },
+    /// Its process left it between two steps, as it was asked to.
+    RunLeft,
+    /// Its process ended, as a later one found. It stays where it is until it is continued.
+    RunInterrupted,
+    /// Somebody wants it to stop until it is resumed.
+    RunPaused {
+        by: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+    /// It may go on.
+    RunResumed { by: String },
+    /// A step was added behind the last one; guards judged the whole plan with it.
+    StepAdded { added: Box<Step>, by: String, decision: Decision, usage: Usage },
+    /// Most of a budget is used up.
+    BudgetWarning { budget: BudgetKind, used: u64, limit: u64 },
     /// The first step may be proposed.
     RunStarted,
     /// A guard judged the whole plan, or failed to.
@@ -162,12 +92,30 @@ pub enum Event {
     /// The gate decided on the whole plan.
     PlanDecided { decision: Decision },
     /// A person must decide on the whole plan.
-    PlanApprovalRequested { binding: Binding },
+    PlanApprovalRequested {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<ApprovalId>,
+        binding: Binding,
+        /// From then on the answer is no, in microseconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_us: Option<u64>,
+    },
     /// A person decided on the whole plan, or nobody did.
     PlanApprovalDecided {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<ApprovalId>,
         binding: Binding,
         #[serde(flatten)]
         answer: ApprovalAnswer,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// The next step has to wait: it comes faster than policy lets this agent take such steps.
+    StepDelayed {
+        step: StepId,
+        /// In microseconds since 1970.
+        until_us: u64,
+        reason: String,
     },
     /// A step is before the gate.
     StepProposed { step: StepId, index: u32, attempt: u32, step_type: String, input: Digest, description: String },
@@ -204,16 +152,36 @@ pub enum Event {
     /// The gate decided.
     Decided { step: StepId, decision: Decision },
     /// A person must decide.
-    ApprovalRequested { step: StepId, binding: Binding },
+    ApprovalRequested {
+        step: StepId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<ApprovalId>,
+        binding: Binding,
+        /// From then on the answer is no, in microseconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_us: Option<u64>,
+    },
     /// A person decided, or nobody did.
     ApprovalDecided {
         step: StepId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<ApprovalId>,
         binding: Binding,
         #[serde(flatten)]
         answer: ApprovalAnswer,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
     },
+    /// An approval of everything of a kind no longer counts.
+    GrantRevoked { grant: ApprovalId, by: String },
     /// The step is carried out from here on.
     StepStarted { step: StepId, binding: Binding, reserved: Amounts },
+    /// A step whose process ended is carried on: what was answered to it before is answered again and not done again.
+    StepResumed {
+        step: StepId,
+        /// Effects that it had asked for.
+        calls: u32,
+    },
     /// An effect is about to happen.
     EffectIntended {
         step: StepId,
@@ -229,6 +197,9 @@ pub enum Event {
         /// Set aside in the ledger.
         #[serde(default, skip_serializing_if = "Amounts::is_empty")]
         reserved: Amounts,
+        /// What the executor was answered since its last effect, and what it asks for now. Kept as a blob.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<Digest>,
     },
     /// An effect happened, or failed to.
     EffectPerformed {
@@ -241,6 +212,21 @@ pub enum Event {
         spent: Amounts,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<ModelUse>,
+        /// What the executor is answered. Kept as a blob.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Digest>,
+        /// The effect that takes this one back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inverse: Option<Box<Effect>>,
+    },
+    /// An effect that was intended did not happen before its process ended, or what it was answered is lost and it can be
+    /// asked for again.
+    EffectNotPerformed {
+        step: StepId,
+        call: u32,
+        /// What it may have cost.
+        #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+        spent: Amounts,
     },
     /// An effect was asked for and refused.
     EffectRefused {
@@ -284,6 +270,21 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tape: Option<Digest>,
         usage: Usage,
+        /// A person is asked what to make of it, unless the run ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<ApprovalId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        binding: Option<Binding>,
+    },
+    /// A person decided what to make of a step in doubt.
+    DoubtDecided {
+        step: StepId,
+        id: ApprovalId,
+        binding: Binding,
+        #[serde(flatten)]
+        answer: ApprovalAnswer,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
     },
     /// The step is tried again: what the failed try changed is restored, then it waits, then it is proposed anew.
     StepRetried {
@@ -322,6 +323,12 @@ pub enum Event {
         effects: Vec<Effect>,
         decision: Decision,
     },
+    /// Somebody pulled a kill switch; not part of a run.
+    KillSet { target: KillTarget, by: String },
+    /// Somebody lifted a kill switch. What it killed stays killed.
+    KillLifted { target: KillTarget, by: String },
+    /// A circuit breaker changed its state; not part of a run.
+    BreakerChanged { agent: String, step_type: String, from: BreakerState, to: BreakerState, reason: String },
 }
 
 impl Event {
@@ -331,6 +338,21 @@ impl Event {
         match self {
             Self::RunCreated { .. } => "run_created",
             Self::RunStarted => "run_started",
+            Self::RunContinued { .. } => "run_continued",
+            Self::RunLeft => "run_left",
+            Self::RunInterrupted => "run_interrupted",
+            Self::RunPaused { .. } => "run_paused",
+            Self::RunResumed { .. } => "run_resumed",
+            Self::StepAdded { .. } => "step_added",
+            Self::BudgetWarning { .. } => "budget_warning",
+            Self::StepDelayed { .. } => "step_delayed",
+            Self::GrantRevoked { .. } => "grant_revoked",
+            Self::StepResumed { .. } => "step_resumed",
+            Self::EffectNotPerformed { .. } => "effect_not_performed",
+            Self::DoubtDecided { .. } => "doubt_decided",
+            Self::KillSet { .. } => "kill_set",
+            Self::KillLifted { .. } => "kill_lifted",
+            Self::BreakerChanged { .. } => "breaker_changed",
             Self::PlanJudged { .. } => "plan_judged",
             Self::PlanDecided { .. } => "plan_decided",
             Self::PlanApprovalRequested { .. } => "plan_approval_requested",
@@ -363,13 +385,28 @@ impl Event {
         match self {
             Self::RunCreated { .. }
             | Self::RunStarted
+            | Self::RunContinued { .. }
+            | Self::RunLeft
+            | Self::RunInterrupted
+            | Self::RunPaused { .. }
+            | Self::RunResumed { .. }
+            | Self::BudgetWarning { .. }
+            | Self::GrantRevoked { .. }
+            | Self::KillSet { .. }
+            | Self::KillLifted { .. }
+            | Self::BreakerChanged { .. }
             | Self::PlanJudged { .. }
             | Self::PlanDecided { .. }
             | Self::PlanApprovalRequested { .. }
             | Self::PlanApprovalDecided { .. }
             | Self::RunEnded { .. }
             | Self::ActionChecked { .. } => None,
-            Self::StepProposed { step, .. }
+            Self::StepAdded { added, .. } => Some(&added.id),
+            Self::StepDelayed { step, .. }
+            | Self::StepResumed { step, .. }
+            | Self::EffectNotPerformed { step, .. }
+            | Self::DoubtDecided { step, .. }
+            | Self::StepProposed { step, .. }
             | Self::EffectsPreviewed { step, .. }
             | Self::GuardJudged { step, .. }
             | Self::ImpactEstimated { step, .. }
@@ -387,134 +424,5 @@ impl Event {
             | Self::StepRestored { step }
             | Self::StepSkipped { step, .. } => Some(step),
         }
-    }
-}
-
-/// An event with its place in its run's chain: what is stored, byte for byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedEvent {
-    /// The run.
-    pub run: RunId,
-    /// Place in the run, counted from 1.
-    pub seq: u64,
-    /// When it was decided, in microseconds since 1970.
-    pub time_us: u64,
-    /// The event's name.
-    pub kind: String,
-    /// The event as canonical JSON.
-    pub payload: String,
-    /// Hash of the event before; zero for the first.
-    pub previous: Digest,
-    /// SHA-256 over the length-prefixed fields above, `previous` first.
-    pub hash: Digest,
-}
-
-impl SealedEvent {
-    /// What the hash must be, given the other fields.
-    #[must_use]
-    pub fn computed_hash(&self) -> Digest {
-        DigestBuilder::bare()
-            .part(self.previous.as_bytes())
-            .part(self.run.as_str().as_bytes())
-            .part(&self.seq.to_be_bytes())
-            .part(&self.time_us.to_be_bytes())
-            .part(self.kind.as_bytes())
-            .part(self.payload.as_bytes())
-            .finish()
-    }
-
-    /// The event.
-    ///
-    /// # Errors
-    /// When the payload is not an event that this version knows.
-    pub fn event(&self) -> Result<Event, Error> {
-        json::parse_as("the event", self.payload.as_bytes(), MAX_EVENT_BYTES)
-    }
-
-    /// The event as one JSON object with its run, place and time: what `--json` prints.
-    #[must_use]
-    pub fn to_json(&self, time: &str) -> Value {
-        let mut value = serde_json::from_str(&self.payload).unwrap_or(Value::Null);
-        if let Some(map) = value.as_object_mut() {
-            map.insert("run_id".into(), self.run.as_str().into());
-            map.insert("seq".into(), self.seq.into());
-            map.insert("time".into(), time.into());
-            map.insert("hash".into(), self.hash.to_string().into());
-        }
-        value
-    }
-}
-
-/// The end of a run's chain, to which events are added.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chain {
-    run: RunId,
-    seq: u64,
-    head: Digest,
-}
-
-impl Chain {
-    /// The chain of a run without events.
-    #[must_use]
-    pub fn new(run: RunId) -> Self {
-        Self { run, seq: 0, head: Digest::ZERO }
-    }
-
-    /// Events so far.
-    #[must_use]
-    pub fn seq(&self) -> u64 {
-        self.seq
-    }
-
-    /// Adds an event.
-    pub fn seal(&mut self, event: &Event, time_us: u64) -> SealedEvent {
-        self.seq += 1;
-        let mut sealed = SealedEvent {
-            run: self.run.clone(),
-            seq: self.seq,
-            time_us,
-            kind: event.kind().to_owned(),
-            payload: json::canonical(event),
-            previous: self.head,
-            hash: Digest::ZERO,
-        };
-        sealed.hash = sealed.computed_hash();
-        self.head = sealed.hash;
-        sealed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_change_of_a_sealed_event_shows() {
-        let mut chain = Chain::new("run".parse().unwrap());
-        let first = chain.seal(&Event::RunStarted, 1);
-        let second = chain.seal(&Event::RunEnded { end: RunEnd::Killed, message: String::new(), kill: None }, 2);
-        assert_eq!(second.previous, first.hash);
-        assert_eq!(second.computed_hash(), second.hash);
-        let changes: [fn(&mut SealedEvent); 6] = [
-            |event| event.run = "run2".parse().unwrap(),
-            |event| event.seq += 1,
-            |event| event.time_us += 1,
-            |event| event.kind.push('x'),
-            |event| event.payload.push(' '),
-            |event| event.previous = Digest::ZERO,
-        ];
-        for change in changes {
-            let mut changed = second.clone();
-            change(&mut changed);
-            assert_ne!(changed.computed_hash(), second.hash);
-        }
-    }
-
-    #[test]
-    fn what_is_stored_reads_back() {
-        let event = Event::RunEnded { end: RunEnd::Budget, message: "fuel".into(), kill: None };
-        let sealed = Chain::new("run".parse().unwrap()).seal(&event, 1);
-        assert_eq!(sealed.event(), Ok(event));
-        assert_eq!(sealed.to_json("t")["event"], "run_ended");
     }
 }

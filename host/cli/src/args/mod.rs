@@ -1,8 +1,12 @@
 //! The command line.
 
+mod of_runs;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+pub use of_runs::*;
 
 /// Governs what AI agents do.
 #[derive(Debug, Parser)]
@@ -29,8 +33,61 @@ pub enum Task {
         fusebox run plan.json --budget-steps 20 --json one event a line, for machines\n\n\
         A plan is JSON: {\"goal\", \"agent\": {\"id\"}, \"steps\": [{\"step_type\", \"input\"}]}. \
         See `fusebox plugins` for the step types.\n\
-        Ctrl-C kills the run and everything that it started.")]
+        Ctrl-C stops the step under way and pauses the run; a second one kills it. Without a terminal to ask on, a run \
+        waits for `fusebox approve` (exit code 6).")]
     Run(RunArgs),
+    /// Create a run, to be carried out by `continue` or `next`
+    Start(StartArgs),
+    /// Carry a run on: one that was created, waited, was resumed, or whose process ended
+    #[command(
+        after_help = "What the run had done is not done again. A step that may or may not have happened is put to \
+        a person first.\n\
+        Exit codes: as for `run`; 2 when it has ended, is paused, or another process drives it."
+    )]
+    Continue(ContinueArgs),
+    /// Carry out the next step of a run, and no more
+    Next(ContinueArgs),
+    /// Pause a run until it is resumed; a step under way is carried to its end
+    Pause(PauseArgs),
+    /// Let a paused run go on; `continue` then carries it on
+    Resume(OneRunArgs),
+    /// Add a step behind the last one of a run; guards judge the whole plan with it
+    #[command(after_help = "A step is JSON, as in a plan: {\"step_type\", \"input\", \"description\"?, \"id\"?}.\n  \
+        echo '{\"step_type\": \"read_file\", \"input\": {\"path\": \"a\"}}' | fusebox add-step 0193a5c2-… -")]
+    AddStep(AddStepArgs),
+    /// List runs
+    #[command(after_help = "Examples:\n  \
+        fusebox runs --state paused              what waits for somebody\n  \
+        fusebox runs --agent fix-bot --since 2d  what one agent did in two days")]
+    Runs(RunsArgs),
+    /// Show what happened in a run
+    Show(OneRunArgs),
+    /// Show what happens in a run, as it happens, whoever carries it out
+    Tail(OneRunArgs),
+    /// List what waits for an approval, or show one thing with all that is needed to decide
+    Approvals(ApprovalsArgs),
+    /// Approve what a run asks for, exactly as it was asked
+    #[command(after_help = "Approving needs a terminal or an approver's key. It is bound to the action, its effects, \
+        the plugins and the policy: if any of them is another one when the run goes on, it is asked for again.\n  \
+        fusebox approve 3fa9                    this one action\n  \
+        fusebox approve 3fa9 --kind --for 30m   and everything of the same kind in this run, for half an hour\n  \
+        fusebox approve 3fa9 --edit input.json  another input instead; it is judged anew\n  \
+        fusebox approve 3fa9 --as-done          a step in doubt that did happen")]
+    Approve(ApproveArgs),
+    /// Reject what a run asks for
+    Reject(RejectArgs),
+    /// List approvals of everything of a kind that count now
+    Grants(GrantsArgs),
+    /// Revoke an approval of everything of a kind
+    Revoke(RevokeArgs),
+    /// List those who may approve with a key; add or remove one
+    Approvers(ApproversArgs),
+    /// Bring runs whose process ended into a sound state
+    #[command(
+        after_help = "This happens by itself whenever runs are started or continued. Files that were being written are \
+        looked at; commands that may have run are put to a person; approvals whose time is up become refusals."
+    )]
+    Recover(JsonArgs),
     /// Judge one action that somebody else will carry out
     #[command(after_help = "An action is JSON: {\"step_type\", \"input\", \"description\"?, \"scope\"?, \"agent\"?, \
         \"effects\"?}.\nEffects are previewed by the step type's executor; for other step types, state them:\n  \
@@ -41,15 +98,18 @@ pub enum Task {
     Plugins(PluginsArgs),
     /// Check, explain or describe policies
     Policy(PolicyArgs),
-    /// Kill runs that other processes carry out
+    /// Kill runs, for good
     #[command(
         after_help = "A killed run is over for good: what it was doing stops at once, processes and model calls \
         included. It works for all runs on the same $FUSEBOX_HOME.\n  \
         fusebox kill 0193a5c2-…     one run\n  \
-        fusebox kill --all          every run that is under way\n\n\
-        Exit codes: 0 it has ended, 1 it did not answer, 2 there is no such run."
+        fusebox kill --tenant T     every run of a tenant, and none of it begins until `fusebox unkill --tenant T`\n  \
+        fusebox kill --all          every run, and none begins until `fusebox unkill --all`\n\n\
+        Exit codes: 0 all have ended, 1 one did not answer, 2 there is no such run."
     )]
     Kill(KillArgs),
+    /// Lift a kill switch; what it killed stays killed
+    Unkill(UnkillArgs),
     /// Let the policy in a project's folder count
     #[command(
         after_help = "A file fusebox.toml beside a plan or in a workspace counts only after it was trusted, as it is \
@@ -95,6 +155,20 @@ impl Task {
     pub fn json(&self) -> bool {
         match self {
             Self::Run(args) => args.json,
+            Self::Start(args) => args.json,
+            Self::Continue(args) | Self::Next(args) => args.json,
+            Self::Pause(args) => args.json,
+            Self::Resume(args) | Self::Show(args) | Self::Tail(args) => args.json,
+            Self::AddStep(args) => args.json,
+            Self::Runs(args) => args.json,
+            Self::Approvals(args) => args.json,
+            Self::Approve(args) => args.json,
+            Self::Reject(args) => args.json,
+            Self::Grants(args) => args.json,
+            Self::Revoke(args) => args.json,
+            Self::Approvers(args) => args.json,
+            Self::Recover(args) => args.json,
+            Self::Unkill(args) => args.json,
             Self::Check(args) => args.json,
             Self::Plugins(args) => args.json,
             Self::Policy(args) => args.json,
@@ -125,6 +199,9 @@ pub struct RunArgs {
     /// Who approves what guards and policy leave to a person
     #[arg(long, value_enum, default_value_t = Approve::Ask)]
     pub approve: Approve,
+    /// On whose account it goes; a tenant's runs share its budgets and kill switch
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub tenant: String,
     #[command(flatten)]
     pub budgets: Budgets,
     /// Print one JSON object a line: every event, then the summary
@@ -134,8 +211,10 @@ pub struct RunArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Approve {
-    /// Ask on this terminal; without one, nothing is approved
+    /// Ask on this terminal; without one, as `later`
     Ask,
+    /// Leave the run waiting, for `fusebox approve` and `fusebox continue`
+    Later,
     /// Approve everything that no guard denies
     All,
     /// Approve nothing
@@ -208,19 +287,6 @@ pub enum PolicyTask {
     },
     /// Print the strict built-in policy
     Builtin,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct KillArgs {
-    /// Id of the run
-    #[arg(required_unless_present = "all")]
-    pub run: Option<String>,
-    /// Every run that is under way
-    #[arg(long, conflicts_with = "run")]
-    pub all: bool,
-    /// Print JSON, one object a line
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -297,13 +363,14 @@ fn micro_usd(text: &str) -> Result<u64, String> {
     format!("{whole}{decimals:0<6}").parse().map_err(|_| wrong())
 }
 
-/// Seconds, minutes or hours to microseconds.
-fn time_us(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no time; write it like 90s, 5m or 1h");
+/// Seconds, minutes, hours or days to microseconds.
+pub fn time_us(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no time; write it like 90s, 5m, 1h or 2d");
     let (number, unit) = match text.char_indices().last() {
         Some((at, 's')) => (text.get(..at), 1_000_000),
         Some((at, 'm')) => (text.get(..at), 60_000_000),
         Some((at, 'h')) => (text.get(..at), 3_600_000_000),
+        Some((at, 'd')) => (text.get(..at), 86_400_000_000),
         _ => (Some(text), 1_000_000),
     };
     let number: u64 = number.and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
@@ -330,7 +397,7 @@ mod tests {
         }
         assert_eq!(time_us("90"), Ok(90_000_000));
         assert_eq!(time_us("5m"), Ok(300_000_000));
-        for bad in ["", "s", "-1s", "1d", "99999999999999h"] {
+        for bad in ["", "s", "-1s", "1w", "99999999999999h"] {
             assert!(time_us(bad).is_err(), "{bad}");
         }
     }

@@ -1,0 +1,126 @@
+//! `fusebox approve`, `reject` and `revoke`.
+
+use std::path::PathBuf;
+
+use fusebox::core::Json;
+use fusebox::core::show::safe_line;
+use fusebox::{Answering, ApprovalAnswer, ApproverKey, Control, Error, QuestionRow, Subject, now_us, rfc3339};
+use serde_json::json;
+
+use crate::args::{ApproveArgs, PersonArgs, RejectArgs, RevokeArgs};
+use crate::exit::Exit;
+use crate::list::control;
+use crate::print;
+use crate::run::{host, read_input};
+use crate::terminal_approver::{self, user};
+
+/// Largest input that can be put in the place of another one, in bytes.
+const MAX_EDIT_BYTES: usize = 4 * 1024 * 1024;
+
+pub fn approve(args: &ApproveArgs) -> Result<Exit, Error> {
+    let control = control()?;
+    let key = key(&args.person)?;
+    let answering = answering(key.as_ref())?;
+    let asked = control.asked(&args.id)?;
+    let answer = match &args.edit {
+        Some(file) => {
+            let input = Json::parse("the input", &read_input("the input", file)?, MAX_EDIT_BYTES)?;
+            if let Subject::Step { step, .. } = &asked.request.subject {
+                host(None)?.check_input(step.id.as_str(), &step.step_type, &input)?;
+            }
+            answering.edit(&args.note, input)
+        }
+        None if args.as_done => answering.happened(&args.note),
+        None => {
+            let lasts = args.lasts.map(|lasts| now_us().saturating_add(lasts));
+            answering.approve(&args.note, args.kind.then_some(lasts))
+        }
+    };
+    if key.is_none() && !args.person.yes {
+        terminal_approver::show(&asked.request);
+        let question = match (&args.edit, args.as_done) {
+            (Some(_), _) => "Put the new input in its place? [y/N] ",
+            (None, true) => "Count it as carried out? [y/N] ",
+            (None, false) => "Approve this? [y/N] ",
+        };
+        if !terminal_approver::confirms(question) {
+            print::out("nothing was decided");
+            return Ok(Exit::Failed);
+        }
+    }
+    decide(
+        &control,
+        asked.request.id.as_ref().map_or(args.id.as_str(), |id| id.as_str()),
+        &answering,
+        answer,
+        args.json,
+    )
+}
+
+pub fn reject(args: &RejectArgs) -> Result<Exit, Error> {
+    let control = control()?;
+    let key = key(&args.person)?;
+    let answering = answering(key.as_ref())?;
+    let answer = answering.reject(&args.reason);
+    decide(&control, &args.id, &answering, answer, args.json)
+}
+
+pub fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
+    let (run, grant) = (args.run.parse()?, args.grant.parse()?);
+    control()?.revoke(&run, &grant, &user())?;
+    if args.json {
+        print::json(&json!({ "event": "grant_revoked", "run_id": run, "grant": grant }));
+    } else {
+        print::out(&format!("{grant} is revoked; the run {run} asks again"));
+    }
+    Ok(Exit::Completed)
+}
+
+fn decide(
+    control: &Control,
+    id: &str,
+    answering: &Answering<'_>,
+    answer: ApprovalAnswer,
+    json: bool,
+) -> Result<Exit, Error> {
+    let row = control.answer(id, answering, answer)?;
+    tell(&row, control, json)?;
+    Ok(Exit::Completed)
+}
+
+fn tell(row: &QuestionRow, control: &Control, json: bool) -> Result<(), Error> {
+    let Some(decided) = &row.decided else { return Ok(()) };
+    let by = decided.by.clone().unwrap_or_default();
+    if json {
+        print::json(&json!({
+            "event": "approval_answer",
+            "id": row.id,
+            "run_id": row.run,
+            "answer": decided.answer,
+            "by": by,
+            "time": rfc3339(decided.at_us),
+        }));
+        return Ok(());
+    }
+    let (run, listed) = (&row.run, control.run(&row.run)?);
+    print::out(&format!("{} by {}", decided.answer, safe_line(&by, 80)));
+    print::out(&match listed.row.state {
+        fusebox::ListedState::Ended(_) => format!("the run {run} has ended as {}", listed.row.state.name()),
+        _ if listed.is_driven => format!("the run {run} goes on"),
+        _ => format!("carry it on with `fusebox continue {run}`"),
+    });
+    Ok(())
+}
+
+fn key(person: &PersonArgs) -> Result<Option<ApproverKey>, Error> {
+    let variable = || std::env::var_os("FUSEBOX_APPROVER_KEY").filter(|file| !file.is_empty()).map(PathBuf::from);
+    person.key.clone().or_else(variable).map(|file| ApproverKey::read(&file)).transpose()
+}
+
+fn answering(key: Option<&ApproverKey>) -> Result<Answering<'_>, Error> {
+    match key {
+        Some(key) => Ok(Answering::Key(key)),
+        None if terminal_approver::is_possible() => Ok(Answering::Terminal { by: user() }),
+        None => Err(Error::NotAPerson),
+    }
+}

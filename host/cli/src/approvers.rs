@@ -1,0 +1,41 @@
+//! `fusebox approvers`: who may approve with a key.
+
+use fusebox::{Error, Home, KnownKeys};
+use serde_json::json;
+
+use crate::args::{ApproversArgs, ApproversTask};
+use crate::exit::Exit;
+use crate::{print, terminal_approver};
+
+pub fn approvers(args: &ApproversArgs) -> Result<Exit, Error> {
+    let mut known = KnownKeys::open(&Home::open(&Home::default_path()?)?)?;
+    match &args.task {
+        None => {
+            for (name, public) in known.all() {
+                if args.json {
+                    print::json(&json!({ "event": "approver", "name": name, "ed25519": public }));
+                } else {
+                    print::out(&format!("{name:<20} {public}"));
+                }
+            }
+            if known.all().next().is_none() && !args.json {
+                print::out(
+                    "nobody has a key; people approve on a terminal, or make one with `fusebox approvers add NAME --out FILE`",
+                );
+            }
+        }
+        Some(ApproversTask::Add { name, out }) => {
+            // Whoever has a key may approve, so making one takes a person as well.
+            if !terminal_approver::is_possible() {
+                return Err(Error::NotAPerson);
+            }
+            known.add(name, out)?;
+            print::out(&format!("the key of {name} is in {}; give it to them, and to no agent", out.display()));
+        }
+        Some(ApproversTask::Remove { name }) => {
+            let was = known.remove(name)?;
+            print::out(if was { "that key approves nothing any more" } else { "nobody of that name has a key" });
+        }
+    }
+    Ok(Exit::Completed)
+}

@@ -1,0 +1,127 @@
+//! `fusebox approvals` and `grants`: what waits for a person, and what was granted.
+
+use anstyle::{AnsiColor, Style};
+use fusebox::core::show::safe_line;
+use fusebox::{Error, OpenQuestion, QuestionKind, rfc3339};
+use serde_json::{Value, json};
+
+use crate::args::{ApprovalsArgs, GrantsArgs};
+use crate::exit::Exit;
+use crate::list::control;
+use crate::{print, terminal_approver};
+
+pub fn approvals(args: &ApprovalsArgs) -> Result<Exit, Error> {
+    let control = control()?;
+    if let Some(id) = &args.id {
+        let asked = control.asked(id)?;
+        if args.json {
+            let request = &asked.request;
+            print::json(&json!({
+                "event": "approval",
+                "id": request.id,
+                "run_id": request.run,
+                "expires": request.expires_us.map(rfc3339),
+                "effects": request.effects,
+                "decision": request.decision,
+            }));
+        } else {
+            let dim = Style::new().dimmed();
+            let (run, agent, goal) = (&asked.run.run, &asked.run.agent, &asked.run.goal);
+            let (agent, goal) = (safe_line(agent, 80), safe_line(goal, 200));
+            print::err(&format!("{dim}run {run}, agent {agent}: {goal}{dim:#}\n"));
+            terminal_approver::show(&asked.request);
+        }
+        return Ok(Exit::Completed);
+    }
+    let questions = control.questions()?;
+    for question in &questions {
+        if args.json { print::json(&as_json(question)) } else { print::out(&line(question)) }
+    }
+    if questions.is_empty() && !args.json {
+        print::out("nothing waits for an approval");
+    }
+    Ok(Exit::Completed)
+}
+
+fn what(question: &OpenQuestion) -> String {
+    let step = safe_line(question.question.step.as_deref().unwrap_or_default(), 64);
+    match question.question.kind {
+        QuestionKind::Plan => "the whole plan".to_owned(),
+        QuestionKind::Step => format!("step {step}"),
+        QuestionKind::Doubt => format!("step {step}, which may or may not have happened"),
+    }
+}
+
+fn line(question: &OpenQuestion) -> String {
+    let (bold, dim) = (AnsiColor::Yellow.on_default().bold(), Style::new().dimmed());
+    let OpenQuestion { question: row, run } = question;
+    let expires = row.expires_us.map(|expires| format!(", until {}", rfc3339(expires))).unwrap_or_default();
+    let (agent, goal) = (safe_line(&run.agent, 40), safe_line(&run.goal, 80));
+    let asked = rfc3339(row.asked_us);
+    format!(
+        "{bold}{}{bold:#} {} of {agent}: {goal}\n  {dim}run {}, asked {asked}{expires}{dim:#}",
+        row.id,
+        what(question),
+        row.run
+    )
+}
+
+fn as_json(question: &OpenQuestion) -> Value {
+    let OpenQuestion { question: row, run } = question;
+    let kind = match row.kind {
+        QuestionKind::Plan => "plan",
+        QuestionKind::Step => "step",
+        QuestionKind::Doubt => "doubt",
+    };
+    json!({
+        "event": "approval",
+        "id": row.id,
+        "run_id": row.run,
+        "kind": kind,
+        "step": row.step,
+        "agent": run.agent,
+        "tenant": run.tenant,
+        "goal": run.goal,
+        "asked": rfc3339(row.asked_us),
+        "expires": row.expires_us.map(rfc3339),
+    })
+}
+
+pub fn grants(args: &GrantsArgs) -> Result<Exit, Error> {
+    let run = args.run.as_ref().map(|run| run.parse()).transpose()?;
+    let grants = control()?.grants(run.as_ref())?;
+    for held in &grants {
+        let kind: Value = serde_json::from_str(&held.kind).unwrap_or(Value::Null);
+        if args.json {
+            print::json(&json!({
+                "event": "grant",
+                "run_id": held.run,
+                "grant": held.grant,
+                "by": held.by,
+                "since": rfc3339(held.since_us),
+                "until": held.until_us.map(rfc3339),
+                "kind": kind,
+            }));
+            continue;
+        }
+        let dim = Style::new().dimmed();
+        let id = held.grant.as_ref().map(ToString::to_string).unwrap_or_default();
+        let until = held
+            .until_us
+            .map_or_else(|| "as long as the run goes on".to_owned(), |until| format!("until {}", rfc3339(until)));
+        let effects = kind["effects"].as_array().map(|effects| {
+            effects.iter().filter_map(Value::as_str).map(|effect| safe_line(effect, 200)).collect::<Vec<_>>().join(", ")
+        });
+        let step_type = safe_line(kind["step_type"].as_str().unwrap_or_default(), 80);
+        print::out(&format!(
+            "{id} {step_type}: {}\n  {dim}in run {}, by {}, {until}{dim:#}",
+            effects.unwrap_or_default(),
+            held.run,
+            safe_line(&held.by, 80)
+        ));
+    }
+    if grants.is_empty() && !args.json {
+        print::out("nothing is granted");
+    }
+    Ok(Exit::Completed)
+}

@@ -1,0 +1,129 @@
+//! `fusebox start`, `continue`, `next`, `pause`, `resume`, `add-step` and `recover`.
+
+use fusebox::core::show::safe_line;
+use fusebox::{Error, Host, PauseOutcome, Plan, RunId, Until};
+use serde_json::json;
+
+use crate::args::{AddStepArgs, ContinueArgs, JsonArgs, OneRunArgs, PauseArgs, StartArgs};
+use crate::exit::Exit;
+use crate::list::control;
+use crate::print;
+use crate::run::{Place, approver, builder, carry_out, limits_of, read_input, runtime, tell_notices};
+use crate::terminal_approver::user;
+use crate::watch::Backlog;
+
+pub fn start(args: StartArgs) -> Result<Exit, Error> {
+    let plan = Plan::parse(&read_input("the plan", &args.plan)?)?;
+    let place = Place { plan: &args.plan, workspace: args.workspace.as_deref(), copy: args.copy };
+    let host = place.host(&plan, args.policy, args.cassette)?;
+    tell_notices(&host, args.json);
+    let options = place.options(&plan).limits(limits_of(&args.budgets)).tenant(args.tenant);
+    let run = host.start(plan, &options)?;
+    if args.json {
+        print::json(&json!({ "event": "run_start", "run_id": run }));
+    } else {
+        print::out(&format!(
+            "{run}\ncarry it out with `fusebox continue {run}`, or step by step with `fusebox next {run}`"
+        ));
+    }
+    Ok(Exit::Completed)
+}
+
+pub fn carry_on(args: ContinueArgs, until: Until) -> Result<Exit, Error> {
+    let run: RunId = args.run.parse()?;
+    let host = host_for(&run, args.policy, args.cassette)?;
+    tell_notices(&host, args.json);
+    let backlog = Backlog::new();
+    let runtime = runtime()?;
+    let run = host.continue_run(&run, approver(args.approve, &backlog), until)?;
+    carry_out(&host, run, runtime, &backlog, args.json)
+}
+
+/// A host under the policies that count for a run.
+fn host_for(
+    run: &RunId,
+    policy: Option<std::path::PathBuf>,
+    cassette: Option<std::path::PathBuf>,
+) -> Result<Host, Error> {
+    let mut builder = builder(policy);
+    for folder in control()?.projects(run)? {
+        builder = builder.project(folder);
+    }
+    if let Some(cassette) = cassette {
+        builder = builder.cassette(cassette);
+    }
+    builder.build()
+}
+
+pub fn pause(args: &PauseArgs) -> Result<Exit, Error> {
+    let run = args.run.parse()?;
+    let outcome = control()?.pause(&run, &user(), &args.reason)?;
+    let (word, text) = match outcome {
+        PauseOutcome::Paused => ("paused", format!("{run} is paused; `fusebox resume {run}` lets it go on")),
+        PauseOutcome::WasPaused => ("was_paused", format!("{run} was paused already")),
+        PauseOutcome::Asked => ("asked", format!("{run} pauses when the step under way has ended")),
+    };
+    if args.json {
+        print::json(&json!({ "event": "pause", "run_id": run, "outcome": word }));
+    } else {
+        print::out(&text);
+    }
+    Ok(Exit::Completed)
+}
+
+pub fn resume(args: &OneRunArgs) -> Result<Exit, Error> {
+    let run = args.run.parse()?;
+    let was = control()?.resume(&run, &user())?;
+    if args.json {
+        print::json(&json!({ "event": "resume", "run_id": run, "was_paused": was }));
+    } else if was {
+        print::out(&format!("{run} may go on; carry it on with `fusebox continue {run}`"));
+    } else {
+        print::out(&format!("{run} was not paused"));
+    }
+    Ok(Exit::Completed)
+}
+
+pub fn add_step(args: AddStepArgs) -> Result<Exit, Error> {
+    let run: RunId = args.run.parse()?;
+    let step = read_input("the step", &args.step)?;
+    let host = host_for(&run, args.policy, args.cassette)?;
+    let backlog = Backlog::new();
+    let approver = approver(args.approve, &backlog);
+    let added = runtime()?.block_on(host.add_step(&run, &step, &user(), &*approver))?;
+    if args.json {
+        print::json(&json!({ "event": "step_add", "run_id": run, "step": added.id }));
+    } else {
+        print::out(&format!("{} is now the last step of {run}", safe_line(added.id.as_str(), 80)));
+    }
+    Ok(Exit::Completed)
+}
+
+pub fn recover(args: &JsonArgs) -> Result<Exit, Error> {
+    let recovered = control()?.recover()?;
+    let mut is_sound = true;
+    for run in &recovered {
+        let outcome = match &run.outcome {
+            Ok(outcome) => outcome.clone(),
+            Err(error) => {
+                is_sound = false;
+                format!("[{}] {error}", error.root_code())
+            }
+        };
+        if args.json {
+            print::json(&json!({
+                "event": "recovery",
+                "run_id": run.run,
+                "state": run.state,
+                "recovered": run.outcome.is_ok(),
+                "message": outcome,
+            }));
+        } else {
+            print::out(&format!("{} {}: {}", run.run, run.state, safe_line(&outcome, 1000)));
+        }
+    }
+    if recovered.is_empty() && !args.json {
+        print::out("nothing was left unsettled");
+    }
+    Ok(if is_sound { Exit::Completed } else { Exit::Failed })
+}

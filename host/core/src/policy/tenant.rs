@@ -1,0 +1,44 @@
+//! Budgets of tenants.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::RunLimits;
+
+/// What policy says of a tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantPolicy {
+    /// What all its runs together may use, ever. A run sets its share aside before it uses it.
+    pub limits: Budgets,
+}
+
+/// Hard limits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Budgets {
+    /// Model tokens, input and output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Money, in integer micro-USD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_usd: Option<u64>,
+    /// Instructions of plugins, in wasmtime's fuel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// Wall time of runs, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_us: Option<u64>,
+    /// Steps that are carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+}
+
+impl Budgets {
+    /// The same as limits of a run.
+    #[must_use]
+    pub fn as_limits(&self) -> RunLimits {
+        let Self { tokens, micro_usd, fuel, time_us, steps } = *self;
+        RunLimits { tokens, micro_usd, fuel, time_us, steps, ..RunLimits::default() }
+    }
+}

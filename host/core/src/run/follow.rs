@@ -1,0 +1,349 @@
+//! The events that follow.
+
+use super::stage::Stage;
+use super::state::{Phase, RunState};
+use super::told::{Command, HostCallJudgement, StepDone};
+use crate::event::{AllowedBy, Event, KillTimes, RunEnd, SkipReason, Usage};
+use crate::gate::GuardAnswer;
+use crate::policy::OnDenied;
+use crate::{
+    Amounts, ApprovalAnswer, ApprovalId, ApprovalKind, BudgetKind, Decision, Digest, Effect, Failure, Impact, Ledger,
+    Ruling, StepId, Verdict,
+};
+
+/// Events of the current step; none behind the last one, where nothing is under way.
+pub(super) fn with_step(state: &RunState, events: impl FnOnce(StepId) -> Vec<Event>) -> Vec<Event> {
+    state.current().map(|step| step.id.clone()).map(events).unwrap_or_default()
+}
+
+pub(super) fn end(end: RunEnd, message: impl Into<String>) -> Event {
+    Event::RunEnded { end, message: message.into(), kill: None }
+}
+
+pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<Event> {
+    if state.phase() == Phase::Created {
+        return vec![Event::RunStarted];
+    }
+    let Some(step) = state.current() else {
+        return vec![match state.ledger.overspent() {
+            None => end(RunEnd::Completed, "all steps were carried out"),
+            Some(kind) => {
+                end(RunEnd::Budget, format!("all steps were carried out, and took more than the budget {kind}"))
+            }
+        }];
+    };
+    if let Some(kind) = out_of_budget(state, now_us) {
+        return vec![end(RunEnd::Budget, format!("the budget {kind} is used up"))];
+    }
+    let proposed = Event::StepProposed {
+        step: step.id.clone(),
+        index: u32::try_from(state.cursor).unwrap_or(u32::MAX),
+        attempt: state.attempt,
+        step_type: step.step_type.clone(),
+        input: state.action().map_or_else(|| step.input.digest(), |action| action.input.digest()),
+        description: step.description.clone(),
+    };
+    if state.limits.permits(&step.step_type) {
+        return vec![proposed];
+    }
+    let message = format!("the limits of this run do not permit steps of type {}", step.step_type);
+    let mut events = vec![proposed];
+    events.extend(skip(state, SkipReason::Denied, message, vec!["limits".to_owned()]));
+    events
+}
+
+pub(super) fn out_of_budget(state: &RunState, now_us: u64) -> Option<BudgetKind> {
+    if state.time_left_us(now_us) == Some(0) {
+        return Some(BudgetKind::TimeUs);
+    }
+    state.ledger.exhausted()
+}
+
+pub(super) fn judged(state: &RunState, guard: usize, answer: GuardAnswer, usage: Usage) -> Vec<Event> {
+    let Some(slot) = state.setup.gate.guards.get(guard) else { return Vec::new() };
+    let (verdict, failure) = verdict_or_failure(state, answer);
+    with_step(state, |step| {
+        vec![Event::GuardJudged { step, guard: slot.name.clone(), mode: slot.mode, verdict, failure, usage }]
+    })
+}
+
+pub(super) fn plan_judged(state: &RunState, guard: usize, answer: GuardAnswer, usage: Usage) -> Vec<Event> {
+    let Some(slot) = state.setup.gate.guards.get(guard) else { return Vec::new() };
+    let (verdict, failure) = verdict_or_failure(state, answer);
+    vec![Event::PlanJudged { guard: slot.name.clone(), mode: slot.mode, verdict, failure, usage }]
+}
+
+pub(super) fn verdict_or_failure(state: &RunState, answer: GuardAnswer) -> (Option<Verdict>, Option<String>) {
+    match answer.checked(state.may_rewrite()) {
+        GuardAnswer::Verdict(verdict) => (Some(verdict), None),
+        GuardAnswer::Failed(why) => (None, Some(why)),
+    }
+}
+
+/// What follows from the decision on the whole plan; after an allow, the first step.
+pub(super) fn follow_plan(state: &RunState, decision: &Decision, now_us: u64) -> Vec<Event> {
+    match decision.ruling {
+        Ruling::Allow => propose(state, now_us),
+        Ruling::Review => {
+            let binding = state.plan_binding();
+            let (id, expires_us) = (Some(ApprovalId::of(&binding, state.seq + 1)), expiry(state, now_us));
+            vec![Event::PlanApprovalRequested { id, binding, expires_us }]
+        }
+        Ruling::Deny | Ruling::Abstain => match state.ledger.exhausted() {
+            Some(kind @ BudgetKind::Fuel) => {
+                vec![end(RunEnd::Budget, format!("the budget {kind} is used up: {}", decision.why()))]
+            }
+            _ => vec![end(RunEnd::Denied, format!("the plan was denied: {}", decision.why()))],
+        },
+    }
+}
+
+pub(super) fn restored(state: &RunState, failure: Option<Failure>) -> Vec<Event> {
+    match failure {
+        None => with_step(state, |step| vec![Event::StepRestored { step }]),
+        Some(failure) => {
+            vec![end(RunEnd::StepFailed, format!("what the failed try changed could not be restored: {failure}"))]
+        }
+    }
+}
+
+/// When a question that is asked now is answered by no.
+fn expiry(state: &RunState, now_us: u64) -> Option<u64> {
+    let seconds = state.setup.policy.approval.expires_s?;
+    Some(now_us.saturating_add(u64::from(seconds) * 1_000_000))
+}
+
+pub(super) fn estimated(state: &RunState, impact: Result<Impact, String>, usage: Usage) -> Vec<Event> {
+    let fault = |impact: &Impact| impact.act.fault().or_else(|| impact.refrain.fault());
+    // Numbers out of range, NaN above all, are not kept: JSON cannot hold them.
+    let (impact, failure) = match impact.and_then(|impact| fault(&impact).map_or(Ok(impact), Err)) {
+        Ok(impact) => (Some(impact), None),
+        Err(why) => (None, Some(why)),
+    };
+    with_step(state, |step| vec![Event::ImpactEstimated { step, impact, failure, usage }])
+}
+
+pub(super) fn decided(state: &RunState, decision: &Decision) -> Vec<Event> {
+    with_step(state, |step| vec![Event::Decided { step, decision: decision.clone() }])
+}
+
+/// What follows from a decision.
+pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], now_us: u64) -> Vec<Event> {
+    match decision.ruling {
+        Ruling::Allow => start(state, effects, now_us),
+        Ruling::Review => {
+            let (Some(binding), Some(action)) = (state.binding(effects), state.action()) else { return Vec::new() };
+            if state.approved == Some(binding) {
+                return start(state, effects, now_us);
+            }
+            let held = state.grants.get(&ApprovalKind::of(&action, effects, decision));
+            let held = held.filter(|held| held.until_us.is_none_or(|until| now_us < until));
+            let id = Some(ApprovalId::of(&binding, state.seq + 1));
+            with_step(state, |step| {
+                let (asked, expires_us) = (id.clone(), expiry(state, now_us));
+                let requested = Event::ApprovalRequested { step: step.clone(), id: asked, binding, expires_us };
+                let decided = held.map(|held| {
+                    let note = held.id.as_ref().map(|id| format!("as {id}")).unwrap_or_default();
+                    let channel = "earlier, for this kind".to_owned();
+                    let by = held.by.clone();
+                    let answer = ApprovalAnswer::Approved { by, channel, note, same_kind: false, until_us: None };
+                    Event::ApprovalDecided { step, id, binding, answer, signed: None }
+                });
+                [requested].into_iter().chain(decided).collect()
+            })
+        }
+        Ruling::Deny | Ruling::Abstain => skip(state, SkipReason::Denied, decision.why(), decision.deciders()),
+    }
+}
+
+/// What follows from an answer that is a refusal; nothing from another one.
+pub(super) fn refused(state: &RunState, answer: &ApprovalAnswer) -> Vec<Event> {
+    let by = match answer {
+        ApprovalAnswer::Rejected { by, .. } => by.clone(),
+        _ => "nobody".to_owned(),
+    };
+    refusal(answer).map(|(reason, message)| skip(state, reason, message, vec![by])).unwrap_or_default()
+}
+
+/// The refusal that an answer is, if it is one, in words.
+pub(super) fn refusal(answer: &ApprovalAnswer) -> Option<(SkipReason, String)> {
+    match answer {
+        ApprovalAnswer::Approved { .. } | ApprovalAnswer::Edited { .. } | ApprovalAnswer::Happened { .. } => None,
+        ApprovalAnswer::Rejected { by, reason, .. } if reason.is_empty() => {
+            Some((SkipReason::Rejected, format!("rejected by {by}")))
+        }
+        ApprovalAnswer::Rejected { by, reason, .. } => {
+            Some((SkipReason::Rejected, format!("rejected by {by}: {reason}")))
+        }
+        ApprovalAnswer::Expired { reason } => Some((SkipReason::Expired, reason.clone())),
+    }
+}
+
+pub(super) fn skip(state: &RunState, reason: SkipReason, message: String, by: Vec<String>) -> Vec<Event> {
+    let mut events = with_step(state, |step| vec![Event::StepSkipped { step, reason, message: message.clone(), by }]);
+    // A guard that had too little fuel left to judge fails, and so denies; the reason is the budget.
+    if let Some(kind @ BudgetKind::Fuel) = state.ledger.exhausted() {
+        events.push(end(RunEnd::Budget, format!("the budget {kind} is used up: {message}")));
+        return events;
+    }
+    if state.setup.policy.run.on_denied == OnDenied::Stop {
+        events.push(end(RunEnd::Denied, message));
+    }
+    events
+}
+
+pub(super) fn start(state: &RunState, effects: &[Effect], now_us: u64) -> Vec<Event> {
+    // Judging and asking take time, too.
+    if let Some(kind) = out_of_budget(state, now_us) {
+        return vec![end(RunEnd::Budget, format!("the budget {kind} is used up"))];
+    }
+    let reserved: Amounts = [(BudgetKind::Steps, 1)].into();
+    if let Err(error) = state.ledger.can_reserve(&reserved) {
+        return vec![end(RunEnd::Budget, error.to_string())];
+    }
+    let Some(binding) = state.binding(effects) else { return Vec::new() };
+    with_step(state, |step| vec![Event::StepStarted { step, binding, reserved }])
+}
+
+pub(super) fn host_call(state: &RunState, calls: u32, command: Command) -> Vec<Event> {
+    let Command::HostCall { effect, judgement, note, reserve: reserved, over: tenants, asked } = command else {
+        return Vec::new();
+    };
+    let judgement = &judgement;
+    let allowed_by = match (state.covering(&effect), judgement) {
+        (Some(index), _) => Ok(AllowedBy::Covered(u32::try_from(index).unwrap_or(u32::MAX))),
+        (None, HostCallJudgement::Decided(judged)) if judged.decision.ruling == Ruling::Allow => Ok(AllowedBy::Judged),
+        (None, HostCallJudgement::Decided(judged)) => Err(judged.decision.why()),
+        (None, HostCallJudgement::NotNeeded) => Err("no approved effect covers it".to_owned()),
+    };
+    let judgement = match judgement {
+        HostCallJudgement::NotNeeded => None,
+        HostCallJudgement::Decided(judged) => Some((**judged).clone()),
+    };
+    let own = state.ledger.can_reserve(&reserved).err();
+    let over = match own {
+        Some(over) => Some((state.ledger.uncovered(&reserved), over.to_string())),
+        None => tenants.map(|(budget, why)| (Some(budget), why)),
+    };
+    with_step(state, |step| {
+        vec![match (allowed_by, over) {
+            (Ok(_), Some((budget, reason))) => Event::EffectRefused { step, effect, reason, judgement, budget },
+            (Ok(allowed_by), None) => {
+                Event::EffectIntended { step, call: calls, effect, allowed_by, judgement, note, reserved, asked }
+            }
+            (Err(reason), _) => Event::EffectRefused { step, effect, reason, judgement, budget: None },
+        }]
+    })
+}
+
+pub(super) fn completed(state: &RunState, done: StepDone) -> Vec<Event> {
+    let StepDone { output, summary, delta, tape, usage } = done;
+    with_step(state, |step| vec![Event::StepCompleted { step, output, summary, delta, tape, usage }])
+}
+
+/// The end of a run whose step failed for want of a budget.
+pub(super) fn out_of_budget_after(state: &RunState, usage: Usage, message: &str, now_us: u64) -> Option<Event> {
+    let mut ledger: Ledger = state.ledger.clone();
+    ledger.settle(&Amounts::new(), &[(BudgetKind::Fuel, usage.fuel())].into());
+    let over = match &state.stage {
+        Stage::Executing(execution) => execution.over_budget,
+        _ => None,
+    };
+    let kind = match ledger.exhausted() {
+        _ if state.time_left_us(now_us) == Some(0) => BudgetKind::TimeUs,
+        Some(kind @ BudgetKind::Fuel) => kind,
+        // The message says it.
+        _ => return over.map(|_| end(RunEnd::Budget, message)),
+    };
+    Some(end(RunEnd::Budget, format!("the budget {kind} is used up: {message}")))
+}
+
+/// Whether an effect that changes the world was intended and is not known to have happened.
+pub(super) fn is_in_doubt(state: &RunState) -> bool {
+    let Stage::Executing(execution) = &state.stage else { return false };
+    execution.open.values().any(|open| open.effect.changes_the_world())
+}
+
+/// A preview or a step that failed.
+pub(super) struct StepFailure {
+    /// The typed end.
+    pub end: String,
+    /// What happened, for people.
+    pub message: String,
+    pub retry_can_help: bool,
+    pub tape: Option<Digest>,
+    pub usage: Usage,
+}
+
+pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -> Vec<Event> {
+    let StepFailure { end: name, message, retry_can_help, tape, usage } = failure;
+    let over = out_of_budget_after(state, usage, &message, now_us);
+    // What was asked for before its process ended and is now not asked for again happened all the same.
+    let is_lost = name == "diverged" && !state.answered().is_empty();
+    if is_in_doubt(state) || is_lost {
+        let mut events = in_doubt(state, &name, message, tape, usage);
+        if let (Some(over), [Event::StepInDoubt { id, binding, .. }]) = (over, &mut events[..]) {
+            (*id, *binding) = (None, None);
+            events.push(over);
+        }
+        return events;
+    }
+    let text = message.clone();
+    let failed = with_step(state, |step| {
+        vec![Event::StepFailed { step, end: name, message: text, retry_can_help, tape, usage }]
+    });
+    let after = match over {
+        Some(over) => vec![over],
+        None if retry_can_help && state.retries_left() > 0 => {
+            let (wait_us, restores) = (state.setup.policy.run.backoff_us(state.attempt), state.restores());
+            with_step(state, |step| vec![Event::StepRetried { step, attempt: state.attempt + 1, wait_us, restores }])
+        }
+        None => vec![end(RunEnd::StepFailed, message)],
+    };
+    failed.into_iter().chain(after).collect()
+}
+
+/// An effect of the step may or may not have happened: a person is asked what to make of it.
+pub(super) fn in_doubt(state: &RunState, end: &str, message: String, tape: Option<Digest>, usage: Usage) -> Vec<Event> {
+    let binding = state.binding(state.effects());
+    let id = binding.as_ref().map(|binding| ApprovalId::of(binding, state.seq + 1));
+    with_step(state, |step| vec![Event::StepInDoubt { step, end: end.to_owned(), message, tape, usage, id, binding }])
+}
+
+/// The end of a run whose tenant has nothing left.
+pub(super) fn exhausted(state: &RunState, message: String) -> Vec<Event> {
+    let mut events = match &state.stage {
+        Stage::Executing(_) => step_failed_for_budget(state, &message),
+        _ => Vec::new(),
+    };
+    events.push(end(RunEnd::Budget, message));
+    events
+}
+
+fn step_failed_for_budget(state: &RunState, message: &str) -> Vec<Event> {
+    let (end, message, tape, usage) = ("budget".to_owned(), message.to_owned(), None, Usage::default());
+    with_step(state, |step| {
+        vec![if is_in_doubt(state) {
+            Event::StepInDoubt { step, end, message, tape, usage, id: None, binding: None }
+        } else {
+            Event::StepFailed { step, end, message, retry_can_help: false, tape, usage }
+        }]
+    })
+}
+
+pub(super) fn kill(state: &RunState, by: &str, times: KillTimes, tape: Option<Digest>, usage: Usage) -> Vec<Event> {
+    let (killed, message) = ("killed".to_owned(), format!("killed by {by}"));
+    let mut events = match &state.stage {
+        Stage::Executing(_) => with_step(state, |step| {
+            let (end, message) = (killed, message.clone());
+            vec![if is_in_doubt(state) {
+                Event::StepInDoubt { step, end, message, tape, usage, id: None, binding: None }
+            } else {
+                Event::StepFailed { step, end, message, retry_can_help: false, tape, usage }
+            }]
+        }),
+        _ => Vec::new(),
+    };
+    events.push(Event::RunEnded { end: RunEnd::Killed, message, kill: Some(times) });
+    events
+}

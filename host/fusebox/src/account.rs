@@ -1,0 +1,94 @@
+//! A run's account with its tenant: shares of the tenant's budgets, set aside before they are used.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fusebox_core::{Amounts, BudgetKind, Ledger, RunId, RunState};
+use fusebox_store::{Error as StoreError, EventLog, Settlement, Share};
+
+/// Parts that a tenant's budget is handed out in: few enough that not each effect costs a commit, and so many that one run
+/// keeps little from the others.
+const PARTS: u64 = 64;
+
+/// The account. Without limits of its tenant it costs nothing.
+pub struct Account {
+    log: Arc<dyn EventLog>,
+    run: RunId,
+    tenant: String,
+    limits: BTreeMap<BudgetKind, u64>,
+    /// What was set aside for this run, in all.
+    has: Amounts,
+}
+
+impl Account {
+    /// The account of a run, under the policy that it was set up with.
+    pub fn of(log: Arc<dyn EventLog>, state: &RunState) -> Self {
+        let setup = state.setup();
+        let of_tenant = setup.policy.tenants.get(&setup.tenant).map(|tenant| tenant.limits.as_limits().capped());
+        let ledger = of_tenant.as_ref().map(Ledger::new).unwrap_or_default();
+        let limits = ledger.lines().filter_map(|(kind, line)| Some((kind, line.limit?))).collect();
+        Self { log, run: setup.run.clone(), tenant: setup.tenant.clone(), limits, has: Amounts::new() }
+    }
+
+    /// Sets aside what the run uses with this much more.
+    ///
+    /// # Errors
+    /// [`StoreError::BudgetExceeded`] when the tenant's budget cannot cover it.
+    pub fn cover(&mut self, kind: BudgetKind, used: u64, more: u64) -> Result<(), StoreError> {
+        let Some(limit) = self.limits.get(&kind).copied() else { return Ok(()) };
+        let has = self.has.get(&kind).copied().unwrap_or(0);
+        let least = used.saturating_add(more).saturating_sub(has);
+        if least == 0 {
+            return Ok(());
+        }
+        let (tenant, run) = (self.tenant.clone(), self.run.clone());
+        let most = least.max(limit / PARTS);
+        let has = self.log.allot(Share { tenant, run, budget: kind, limit, least, most })?;
+        self.has.insert(kind, has);
+        Ok(())
+    }
+
+    /// Budgets that the tenant limits.
+    pub fn kinds(&self) -> Vec<BudgetKind> {
+        self.limits.keys().copied().collect()
+    }
+
+    /// What the run may still use of what is set aside, after setting aside as much of `wanted` as there is.
+    pub fn left(&mut self, kind: BudgetKind, used: u64, wanted: u64) -> Result<u64, StoreError> {
+        let Some(limit) = self.limits.get(&kind).copied() else { return Ok(u64::MAX) };
+        let wanted = wanted.min(limit / PARTS).max(1);
+        match self.cover(kind, used, wanted) {
+            // What is left of it all, if anything.
+            Err(StoreError::BudgetExceeded { spent, limit, .. }) if spent < limit => {
+                self.cover(kind, used, limit - spent)?;
+            }
+            Ok(()) | Err(StoreError::BudgetExceeded { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        Ok(self.has.get(&kind).copied().unwrap_or(0).saturating_sub(used))
+    }
+
+    /// What the run has used; the rest goes back to the tenant.
+    pub fn settle(&mut self, state: &RunState, now_us: u64) -> Vec<Settlement> {
+        if self.limits.is_empty() {
+            return Vec::new();
+        }
+        // All of them: what is not limited today may be tomorrow.
+        let used: Vec<_> = BudgetKind::ALL.map(|kind| (kind, used(state, kind, now_us))).into();
+        self.has = used.iter().copied().collect();
+        let (tenant, run) = (&self.tenant, &self.run);
+        let settlement = |(budget, used)| Settlement { tenant: tenant.clone(), run: run.clone(), budget, used };
+        used.into_iter().map(settlement).collect()
+    }
+}
+
+/// What a run has used or set aside of its own.
+pub fn used(state: &RunState, kind: BudgetKind, now_us: u64) -> u64 {
+    match kind {
+        BudgetKind::TimeUs => state.elapsed_us(now_us),
+        _ => {
+            let line = state.ledger().line(kind);
+            line.spent.saturating_add(line.reserved)
+        }
+    }
+}

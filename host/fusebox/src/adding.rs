@@ -1,0 +1,113 @@
+//! Adding a step to a run: guards judge the whole plan with it.
+
+use std::sync::Arc;
+
+use fusebox_core::event::Usage;
+use fusebox_core::gate::GateAsk;
+use fusebox_core::run::Phase;
+use fusebox_core::{Command, Contents, Decision, Gate, Origin, Plan, Ruling, RunId, Situation, Step};
+
+use crate::account::Account;
+use crate::approver::{Answer, ApprovalRequest, Approver, Subject};
+use crate::host::Host;
+use crate::journal::{Journal, JournalSetup};
+use crate::lease::Lease;
+use crate::outputs::Outputs;
+use crate::recall::{Recalled, recall};
+use crate::{Error, judge};
+
+impl Host {
+    /// Adds a step behind the last one of a run that nobody drives just now; `step` is JSON, as in a plan file. Guards judge the
+    /// whole plan with it; where they leave it to a person, the approver is asked. It is durable when this returns.
+    ///
+    /// # Errors
+    /// When there is no such run, it has ended or is in the middle of a step, the step is none, or it is refused.
+    pub async fn add_step(&self, run: &RunId, step: &[u8], by: &str, approver: &dyn Approver) -> Result<Step, Error> {
+        self.store.run(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })?;
+        let lease = Lease::take(&self.home, &*self.store, run)?;
+        let Recalled { state, chain, .. } = recall(&*self.store, run)?;
+        if let Phase::Ended(_) = state.phase() {
+            return Err(Error::RunOver { run: run.to_string(), state: state.phase().to_string() });
+        }
+        let step = state.setup().plan.parse_addition(step)?;
+        let mut plan = (*state.setup().plan).clone();
+        plan.steps.push(step.clone());
+        self.check_plan(&plan)?;
+        let (updates, _) = tokio::sync::mpsc::unbounded_channel();
+        let (store, home) = (Arc::clone(&self.store), self.home.clone());
+        let account = Account::of(Arc::clone(&self.store), &state);
+        let mut journal = Journal::new(JournalSetup { state, chain, store, home, lease, account, updates });
+        let plan = Arc::new(plan);
+        let (decision, usage) = self.judge_plan(&mut journal, &plan)?;
+        let refused = |why: String| Error::StepRefused { step: step.id.to_string(), why };
+        match decision.ruling {
+            Ruling::Allow => {}
+            Ruling::Deny | Ruling::Abstain => return Err(refused(decision.why())),
+            Ruling::Review => {
+                let request = ApprovalRequest {
+                    run: run.clone(),
+                    id: None,
+                    expires_us: None,
+                    subject: Subject::Plan(Arc::clone(&plan)),
+                    effects: Vec::new(),
+                    contents: Contents::default(),
+                    decision: decision.clone(),
+                    binding: journal.state.binding_with(&plan),
+                    confinement: String::new(),
+                    problem: None,
+                };
+                match approver.ask(request).await {
+                    Answer::Approve { .. } => {}
+                    Answer::Reject { by, reason, .. } => return Err(refused(format!("rejected by {by}: {reason}"))),
+                    _ => return Err(refused(format!("nobody approved it, and {}", decision.why()))),
+                }
+            }
+        }
+        let added = Box::new(step.clone());
+        journal.tell(Command::AddStep { step: added, by: by.to_owned(), decision, usage })?;
+        journal.let_go().await?;
+        Ok(step)
+    }
+
+    /// Whether an input fits a step type, as for a step that a person edits.
+    ///
+    /// # Errors
+    /// When it does not, or the type is unknown.
+    pub fn check_input(&self, step: &str, step_type: &str, input: &fusebox_core::Json) -> Result<(), Error> {
+        self.registry.check_input(step, step_type, input)
+    }
+
+    fn judge_plan(&self, journal: &mut Journal, plan: &Arc<Plan>) -> Result<(Decision, Usage), Error> {
+        let mut gate = Gate::for_plan(Arc::clone(&self.registry.gate));
+        let state = &journal.state;
+        let situation = Arc::new(Situation {
+            run: Some(state.setup().run.clone()),
+            agent: plan.agent.clone(),
+            tenant: state.setup().tenant.clone(),
+            plan: Some(Arc::clone(plan)),
+            origin: Origin::Plan,
+            proposed_at: journal.now_us(),
+            position: None,
+            budgets: state.budgets(),
+            history: state.history().clone(),
+            outputs: Arc::new(Outputs::of(Arc::clone(&self.store), state)),
+            contents: Contents::default(),
+        });
+        let mut used = Usage::default();
+        loop {
+            match gate.ask() {
+                GateAsk::Decided(decision) => return Ok((decision.clone(), used)),
+                GateAsk::Judge { guard } => {
+                    let fuel = journal.fuel_for_next()?.saturating_sub(used.fuel());
+                    let (answer, usage) =
+                        judge::plan(&self.registry, guard, plan, Arc::clone(&situation), fuel, &self.never_killed);
+                    used.add(&usage);
+                    gate.judged(answer);
+                }
+                GateAsk::Preview | GateAsk::Estimate => {
+                    return Err(Error::StepRefused { step: String::new(), why: "the gate did not decide".to_owned() });
+                }
+            }
+        }
+    }
+}

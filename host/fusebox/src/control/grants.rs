@@ -1,0 +1,85 @@
+//! Approvals of everything of a kind: listed, and revoked.
+
+use fusebox_core::{ApprovalId, Command, RunId, json};
+use fusebox_store::RunFilter;
+
+use super::{Control, PATIENCE, refuse_ended};
+use crate::Error;
+use crate::now::now_us;
+use crate::recall::recall;
+
+/// Most unfinished runs whose grants are listed.
+const MAX_RUNS: u32 = 1000;
+
+/// An approval of everything of a kind in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldGrant {
+    /// The run in which it counts.
+    pub run: RunId,
+    /// The approval that it came with; what it is revoked by.
+    pub grant: Option<ApprovalId>,
+    /// Who gave it.
+    pub by: String,
+    /// When, in microseconds since 1970.
+    pub since_us: u64,
+    /// Until when it counts; without it, as long as the run goes on.
+    pub until_us: Option<u64>,
+    /// What it is for, as JSON: step type, effects, and the reasons for which a person is asked.
+    pub kind: String,
+}
+
+impl Control {
+    /// Grants that count now: of one run, or of all unfinished runs.
+    ///
+    /// # Errors
+    /// When there is no such run, or the log cannot be read.
+    pub fn grants(&self, run: Option<&RunId>) -> Result<Vec<HeldGrant>, Error> {
+        let runs = match run {
+            Some(run) => vec![self.row(run)?.run],
+            None => {
+                let unfinished = RunFilter { unfinished: true, ..RunFilter::default() };
+                self.log.runs(&unfinished, MAX_RUNS)?.into_iter().map(|row| row.run).collect()
+            }
+        };
+        let mut grants = Vec::new();
+        for run in runs {
+            let state = match recall(&*self.log, &run) {
+                // Nothing of an old run is granted any more.
+                Err(Error::TooOldToResume { .. }) => continue,
+                recalled => recalled?.state,
+            };
+            if matches!(state.phase(), fusebox_core::run::Phase::Ended(_)) {
+                continue;
+            }
+            for (kind, held) in state.grants() {
+                if held.until_us.is_some_and(|until| until <= now_us()) {
+                    continue;
+                }
+                grants.push(HeldGrant {
+                    run: run.clone(),
+                    grant: held.id.clone(),
+                    by: held.by.clone(),
+                    since_us: held.since_us,
+                    until_us: held.until_us,
+                    kind: json::canonical(kind),
+                });
+            }
+        }
+        Ok(grants)
+    }
+
+    /// Revokes a grant: from then on a person is asked again.
+    ///
+    /// # Errors
+    /// When the run holds no such grant, has ended, or is driven by another process just now.
+    pub fn revoke(&self, run: &RunId, grant: &ApprovalId, by: &str) -> Result<(), Error> {
+        self.row(run)?;
+        let mut journal = self.journal(run, PATIENCE)?;
+        refuse_ended(&journal)?;
+        if !journal.state.grants().any(|(_, held)| held.id.as_ref() == Some(grant)) {
+            return Err(Error::UnknownGrant { run: run.to_string(), grant: grant.to_string() });
+        }
+        journal.tell(Command::Revoke { grant: grant.clone(), by: by.to_owned() })?;
+        pollster::block_on(journal.let_go())
+    }
+}

@@ -1,0 +1,218 @@
+//! What an operator does with runs, from any process: look at them, pause, resume and kill them, answer what they ask. It
+//! needs no plugins and no policy, so it works whatever is wrong with those.
+//!
+//! ```
+//! use fusebox::{Control, RunFilter};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! let control = Control::open(folder.path())?;
+//! assert!(control.runs(&RunFilter::default(), 20)?.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod answering;
+mod grants;
+mod killing;
+mod recovering;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fusebox_core::{Command, KillTarget, RunId};
+use fusebox_store::{EventLog, RunFilter, RunRow, SqliteStore, Switch};
+use tokio::sync::mpsc;
+
+pub use answering::{Answering, Asked, OpenQuestion};
+pub use grants::HeldGrant;
+pub use killing::KillOutcome;
+pub use recovering::Recovered;
+
+use crate::Error;
+use crate::account::Account;
+use crate::board::{Board, BoardRequest, Wish};
+use crate::home::Home;
+use crate::journal::{Journal, JournalSetup};
+use crate::lease::Lease;
+use crate::now::now_us;
+use crate::recall::{Recalled, recall};
+use crate::updates::RunEvent;
+
+/// How long a process that works on a run for a moment is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long before it is tried again.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// All runs of one home.
+pub struct Control {
+    home: Home,
+    log: Arc<dyn EventLog>,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("home", &self.home.path()).finish_non_exhaustive()
+    }
+}
+
+/// A run in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedRun {
+    /// What the log says of it.
+    pub row: RunRow,
+    /// Whether a process drives it.
+    pub is_driven: bool,
+}
+
+/// What came of asking for a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseOutcome {
+    /// It is paused.
+    Paused,
+    /// It was paused already.
+    WasPaused,
+    /// The process that drives it has been asked, and pauses it when the step under way has ended.
+    Asked,
+}
+
+impl Control {
+    /// The runs of this home.
+    ///
+    /// # Errors
+    /// When the home or its log cannot be used.
+    pub fn open(home: &Path) -> Result<Self, Error> {
+        let home = Home::open(home)?;
+        let log = Arc::new(SqliteStore::open(&home.log())?);
+        Ok(Self { home, log })
+    }
+
+    /// The runs of a host, through its own log.
+    pub(crate) fn of(home: Home, log: Arc<dyn EventLog>) -> Self {
+        Self { home, log }
+    }
+
+    /// The newest runs that pass a filter, newest first, at most `max`.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn runs(&self, filter: &RunFilter, max: u32) -> Result<Vec<ListedRun>, Error> {
+        Ok(self.log.runs(filter, max)?.into_iter().map(|row| self.listed(row)).collect())
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// When there is no such run, or the log cannot be read.
+    pub fn run(&self, run: &RunId) -> Result<ListedRun, Error> {
+        Ok(self.listed(self.row(run)?))
+    }
+
+    /// Events of a run behind `after`, at most `max`, in order.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or an event is not what was written.
+    pub fn events(&self, run: &RunId, after: u64, max: u32) -> Result<Vec<RunEvent>, Error> {
+        let sealed = self.log.events(run, after, max)?;
+        sealed.into_iter().map(|sealed| Ok(RunEvent { event: sealed.event()?, sealed })).collect()
+    }
+
+    /// Kill switches that are set.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn switches(&self) -> Result<Vec<Switch>, Error> {
+        Ok(self.log.switches()?)
+    }
+
+    /// Folders whose own policies tighten the operator's for a run: whoever continues it counts them in.
+    ///
+    /// # Errors
+    /// When there is no such run, or the log cannot be read.
+    pub fn projects(&self, run: &RunId) -> Result<Vec<std::path::PathBuf>, Error> {
+        Ok(recall(&*self.log, run)?.projects)
+    }
+
+    /// Stops a run until it is resumed. A step that another process carries out is carried to its end first.
+    ///
+    /// # Errors
+    /// When there is no such run, it has ended, or the log cannot be written.
+    pub fn pause(&self, run: &RunId, by: &str, reason: &str) -> Result<PauseOutcome, Error> {
+        self.row(run)?;
+        let request = BoardRequest {
+            wish: Wish::Pause,
+            target: KillTarget::Run(run.clone()),
+            by: by.to_owned(),
+            requested_us: now_us(),
+        };
+        match self.journal(run, Duration::ZERO) {
+            Err(Error::RunBusy { .. }) => {
+                Board::open(&self.home)?.request(&request)?;
+                Ok(PauseOutcome::Asked)
+            }
+            Err(error) => Err(error),
+            Ok(mut journal) => {
+                refuse_ended(&journal)?;
+                if journal.state.paused_by().is_some() {
+                    return Ok(PauseOutcome::WasPaused);
+                }
+                journal.tell(Command::Pause { by: by.to_owned(), reason: reason.to_owned() })?;
+                pollster::block_on(journal.let_go())?;
+                Ok(PauseOutcome::Paused)
+            }
+        }
+    }
+
+    /// Lets a run go on that was paused. Whoever continues it carries it on. Says whether it was paused.
+    ///
+    /// # Errors
+    /// When there is no such run, it has ended, or the log cannot be written.
+    pub fn resume(&self, run: &RunId, by: &str) -> Result<bool, Error> {
+        self.row(run)?;
+        let mut journal = self.journal(run, PATIENCE)?;
+        refuse_ended(&journal)?;
+        if journal.state.paused_by().is_none() {
+            return Ok(false);
+        }
+        journal.tell(Command::Resume { by: by.to_owned() })?;
+        pollster::block_on(journal.let_go())?;
+        Ok(true)
+    }
+
+    fn listed(&self, row: RunRow) -> ListedRun {
+        ListedRun { is_driven: Lease::is_held(&self.home, &row.run), row }
+    }
+
+    fn row(&self, run: &RunId) -> Result<RunRow, Error> {
+        self.log.run(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })
+    }
+
+    /// Takes a run that nobody drives, waiting for whoever holds it for a moment.
+    fn journal(&self, run: &RunId, patience: Duration) -> Result<Journal, Error> {
+        let lease = self.lease(run, patience)?;
+        let Recalled { state, chain, ended, .. } = recall(&*self.log, run)?;
+        let account = Account::of(Arc::clone(&self.log), &state);
+        let (updates, _) = mpsc::unbounded_channel();
+        let (store, home) = (Arc::clone(&self.log), self.home.clone());
+        let mut journal = Journal::new(JournalSetup { state, chain, store, home, lease, account, updates });
+        journal.ended = ended;
+        Ok(journal)
+    }
+
+    fn lease(&self, run: &RunId, patience: Duration) -> Result<Lease, Error> {
+        let until = Instant::now() + patience;
+        loop {
+            match Lease::take(&self.home, &*self.log, run) {
+                Err(Error::RunBusy { .. }) if Instant::now() < until => std::thread::sleep(RETRY),
+                taken => return taken,
+            }
+        }
+    }
+}
+
+fn refuse_ended(journal: &Journal) -> Result<(), Error> {
+    let state = &journal.state;
+    match journal.ended {
+        Some(_) => Err(Error::RunOver { run: state.setup().run.to_string(), state: state.phase().to_string() }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,45 @@
+//! Outputs of the steps that completed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use fusebox_core::situation::StepOutputs;
+use fusebox_core::{Digest, Json, RunState, StepId};
+use fusebox_store::EventLog;
+
+/// Largest output of a step that can be read back, in bytes.
+const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Outputs, read from the log when somebody asks. The last one may not be there yet, so it is kept at hand.
+pub struct Outputs {
+    store: Arc<dyn EventLog>,
+    digests: RwLock<HashMap<String, Digest>>,
+    last: Mutex<Option<(Digest, Json)>>,
+}
+
+impl Outputs {
+    /// The outputs of a run so far.
+    pub fn of(store: Arc<dyn EventLog>, state: &RunState) -> Self {
+        let steps = state.setup().plan.steps.iter().zip(state.steps());
+        let digests = steps.filter_map(|(step, progress)| Some((step.id.to_string(), progress.output?)));
+        Self { store, digests: RwLock::new(digests.collect()), last: Mutex::default() }
+    }
+
+    /// A step has completed.
+    pub fn remember(&self, step: &StepId, digest: Digest, output: &Json) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((digest, output.clone()));
+        self.digests.write().unwrap_or_else(PoisonError::into_inner).insert(step.to_string(), digest);
+    }
+}
+
+impl StepOutputs for Outputs {
+    fn output(&self, step: &str) -> Option<Json> {
+        let digest = *self.digests.read().unwrap_or_else(PoisonError::into_inner).get(step)?;
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, output)) = last.filter(|(last, _)| *last == digest) {
+            return Some(output);
+        }
+        let bytes = self.store.blob(&digest).ok()??;
+        Json::parse("the output", &bytes, MAX_OUTPUT_BYTES).ok()
+    }
+}

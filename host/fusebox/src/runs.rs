@@ -1,0 +1,261 @@
+//! Starting runs, and taking them up again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fusebox_core::event::{Chain, Event, SCHEMA_VERSION, Usage};
+use fusebox_core::run::{Continuation, Phase, RunSetup, StoredSetup};
+use fusebox_core::{Contents, Digest, Plan, RunId, RunState, json};
+use fusebox_effects::Workspace;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::account::Account;
+use crate::approver::Approver;
+use crate::driver::{Beginning, Driver};
+use crate::host::Host;
+use crate::journal::{Journal, JournalSetup};
+use crate::lease::Lease;
+use crate::now::{new_run_id, rfc3339};
+use crate::outputs::Outputs;
+use crate::place::Opened;
+use crate::recall::{JudgedBy, Recalled, recall};
+use crate::run::{Killer, Run, RunOptions, Until};
+use crate::watchman::Watchman;
+use crate::{Error, switches};
+
+/// Longest name of a tenant, in characters.
+const MAX_TENANT_CHARS: usize = 64;
+
+/// A run that is about to be created or taken up.
+struct Prepared {
+    state: RunState,
+    chain: Chain,
+    lease: Lease,
+    workspace: Workspace,
+    left_out: u64,
+    beginning: Beginning,
+}
+
+impl Host {
+    /// Starts carrying out a plan. Nothing happens until the run is awaited.
+    ///
+    /// # Errors
+    /// When the plan does not fit policy and plugins, a budget is zero, a kill switch is set, or the workspace cannot be
+    /// used.
+    pub fn run(&self, plan: Plan, options: RunOptions) -> Result<Run, Error> {
+        let approver = Arc::clone(&options.approver);
+        let prepared = self.create(plan, &options)?;
+        self.drive(prepared, approver, Until::End)
+    }
+
+    /// Creates a run and leaves it to be carried out by whoever [continues](Self::continue_run) it. It is durable when this
+    /// returns.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), or when the log cannot be written.
+    pub fn start(&self, plan: Plan, options: &RunOptions) -> Result<RunId, Error> {
+        let Prepared { state, chain, lease, beginning, .. } = self.create(plan, options)?;
+        let id = state.setup().run.clone();
+        let (updates, _) = mpsc::unbounded_channel();
+        let mut journal = self.journal((state, chain), lease, updates);
+        if let Beginning::Create { created, blobs } = beginning {
+            for bytes in blobs {
+                journal.blob(bytes);
+            }
+            let now = journal.now_us();
+            journal.record(*created, now);
+            pollster::block_on(journal.let_go())?;
+        }
+        Ok(id)
+    }
+
+    /// Takes a run up again: one that was created only, that waited, or whose process ended. What it had done is not done
+    /// again. Nothing happens until the run is awaited.
+    ///
+    /// # Errors
+    /// When there is no such run, it has ended, was paused, is driven by another process, or its workspace cannot be used.
+    pub fn continue_run(&self, run: &RunId, approver: Arc<dyn Approver>, until: Until) -> Result<Run, Error> {
+        let prepared = self.take_up(run)?;
+        self.drive(prepared, approver, until)
+    }
+
+    fn create(&self, plan: Plan, options: &RunOptions) -> Result<Prepared, Error> {
+        self.check_plan(&plan)?;
+        options.limits.check()?;
+        check_tenant(&options.tenant)?;
+        let id = new_run_id()?;
+        if let Some(switch) = switches::ending(&*self.store, &id, &options.tenant)? {
+            let (target, at) = (switch.target.to_string(), rfc3339(switch.set_us));
+            return Err(Error::KillSwitch { target, by: switch.by, at });
+        }
+        let limits = options.limits.tighten(&self.policy.limits).tighten(&plan.limits).capped();
+        let Opened { workspace, mode, left_out } = self.open_workspace(&plan, options)?;
+        let plan = Arc::new(plan);
+        let JudgedBy { policy, policy_digest, plugins, gate, claimed_approval } = self.judged_by();
+        let setup = RunSetup {
+            run: id.clone(),
+            tenant: options.tenant.clone(),
+            plan: Arc::clone(&plan),
+            policy,
+            policy_digest,
+            plugins: plugins.clone(),
+            gate,
+            claimed_approval,
+            limits: limits.clone(),
+        };
+        let plan_bytes = Bytes::from(plan.canonical());
+        let policy_bytes = Bytes::from(json::canonical(&*self.policy));
+        let stored = Bytes::from(self.stored_setup(&workspace).canonical());
+        let created = Event::RunCreated {
+            schema: SCHEMA_VERSION,
+            goal: plan.goal.clone(),
+            agent: plan.agent.clone(),
+            tenant: options.tenant.clone(),
+            plan: Digest::of(&plan_bytes),
+            policy: policy_digest,
+            plugins,
+            limits,
+            steps: u32::try_from(plan.steps.len()).unwrap_or(u32::MAX),
+            workspace: mode,
+            host: host_version(),
+            engine: self.sandbox.engine(),
+            setup: Some(Digest::of(&stored)),
+        };
+        Ok(Prepared {
+            lease: Lease::of_new(&self.home, &id)?,
+            chain: Chain::new(id),
+            state: RunState::new(Arc::new(setup)),
+            workspace,
+            left_out,
+            beginning: Beginning::Create { created: Box::new(created), blobs: vec![plan_bytes, policy_bytes, stored] },
+        })
+    }
+
+    fn take_up(&self, run: &RunId) -> Result<Prepared, Error> {
+        let unknown = || Error::UnknownRun { run: run.to_string() };
+        self.store.run(run)?.ok_or_else(unknown)?;
+        let lease = Lease::take(&self.home, &*self.store, run)?;
+        let Recalled { mut state, chain, setup: stored_digest, workspace, .. } = recall(&*self.store, run)?;
+        if let Phase::Ended(_) = state.phase() {
+            return Err(Error::RunOver { run: run.to_string(), state: state.phase().to_string() });
+        }
+        if let Some(by) = state.paused_by() {
+            return Err(Error::RunPaused { run: run.to_string(), by: by.to_owned() });
+        }
+        self.check_plan(&state.setup().plan)?;
+        let workspace = Workspace::open(&workspace)?.with_hard_links(self.policy.workspace.hard_links);
+        self.home.keep_apart(workspace.root())?;
+        let stored = Bytes::from(self.stored_setup(&workspace).canonical());
+        let judged_by = self.judged_by();
+        let before = Arc::clone(state.setup());
+        let same = Digest::of(&stored) == stored_digest
+            && judged_by.policy_digest == before.policy_digest
+            && judged_by.plugins == before.plugins;
+        if !same {
+            state.set_up_anew(judged_by.setup_after(&before));
+        }
+        let continuation = Continuation {
+            setup: Digest::of(&stored),
+            policy: self.policy_digest,
+            plugins: self.registry.digests.clone(),
+            host: host_version(),
+            engine: self.sandbox.engine(),
+        };
+        let blobs = vec![stored, Bytes::from(json::canonical(&*self.policy))];
+        let beginning = Beginning::Continue { continuation: Box::new(continuation), blobs };
+        Ok(Prepared { state, chain, lease, workspace, left_out: 0, beginning })
+    }
+
+    fn drive(&self, prepared: Prepared, approver: Arc<dyn Approver>, until: Until) -> Result<Run, Error> {
+        let Prepared { state, chain, lease, workspace, left_out, beginning } = prepared;
+        let (id, tenant) = (state.setup().run.clone(), state.setup().tenant.clone());
+        let (sender, updates) = mpsc::unbounded_channel();
+        let killer = Killer::new(self.sandbox.kill_flag());
+        // It hears what is asked from here on; what was asked before stands in the log, which is read when it begins.
+        let watchman = Arc::new(Watchman::new(&self.home, id.clone(), tenant, killer.clone())?);
+        let hears = Arc::clone(&watchman);
+        let watcher: Arc<dyn Fn() + Send + Sync> = Arc::new(move || hears.look());
+        self.sandbox.on_tick(&watcher);
+        let outputs = Outputs::of(Arc::clone(&self.store), &state);
+        let journal = self.journal((state, chain), lease, sender.clone());
+        let root = workspace.root().to_path_buf();
+        let driver = Driver {
+            registry: Arc::clone(&self.registry),
+            surroundings: Arc::clone(&self.surroundings),
+            confinement: Arc::clone(&self.confinement),
+            gateway: self.gateway.clone(),
+            problem: None,
+            workspace: Arc::new(workspace),
+            approver,
+            kill: killer.kill.clone(),
+            killer: killer.clone(),
+            watchman,
+            paces: Arc::clone(&self.paces),
+            store: Arc::clone(&self.store),
+            until,
+            let_on: None,
+            answered: Vec::new(),
+            stopped_us: None,
+            journal: Arc::new(Mutex::new(journal)),
+            updates: sender,
+            outputs: Arc::new(outputs),
+            judged: None,
+            contents: Contents::default(),
+            cut_off: (None, Usage::default()),
+        };
+        Ok(Run {
+            id,
+            workspace: root,
+            left_out,
+            driving: Some(Box::pin(driver.run(beginning))),
+            updates,
+            summary: None,
+            killer,
+            _watcher: watcher,
+        })
+    }
+
+    fn journal(
+        &self,
+        (state, chain): (RunState, Chain),
+        lease: Lease,
+        updates: mpsc::UnboundedSender<crate::RunUpdate>,
+    ) -> Journal {
+        let account = Account::of(Arc::clone(&self.store), &state);
+        let (store, home) = (Arc::clone(&self.store), self.home.clone());
+        Journal::new(JournalSetup { state, chain, store, home, lease, account, updates })
+    }
+
+    fn judged_by(&self) -> JudgedBy {
+        JudgedBy {
+            policy: Arc::clone(&self.policy),
+            policy_digest: self.policy_digest,
+            plugins: self.registry.digests.clone(),
+            gate: Arc::clone(&self.registry.gate),
+            claimed_approval: self.registry.claimed_approval(),
+        }
+    }
+
+    fn stored_setup(&self, workspace: &Workspace) -> StoredSetup {
+        let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+        StoredSetup {
+            gate: (*self.registry.gate).clone(),
+            claimed_approval: self.registry.claimed_approval(),
+            workspace: text(workspace.root()),
+            projects: self.projects.iter().filter_map(|folder| Some(text(&folder.canonicalize().ok()?))).collect(),
+        }
+    }
+}
+
+fn host_version() -> String {
+    format!("fusebox {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// A tenant's name stands in messages, files and command lines.
+fn check_tenant(tenant: &str) -> Result<(), Error> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    if tenant.is_empty() || tenant.len() > MAX_TENANT_CHARS || !tenant.chars().all(is_plain) {
+        return Err(Error::BadTenant { tenant: tenant.chars().take(80).collect() });
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Read models: what events come to, for lists.
+
+use fusebox_core::{Event, json};
+use rusqlite::{Transaction, params};
+
+use crate::Error;
+
+/// Largest event, in bytes.
+const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// An event as it is stored.
+pub struct Stored<'a> {
+    pub run: &'a str,
+    pub seq: u64,
+    pub time_us: u64,
+    pub kind: &'a str,
+    pub payload: &'a str,
+}
+
+/// Brings the read models up to an event. Most events change nothing but the run's last event.
+pub fn event(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    let run = stored.run;
+    match stored.kind {
+        "run_created" => created(transaction, stored),
+        "run_started" => set(transaction, "UPDATE runs SET started = 1 WHERE run_id = ?1", run),
+        "run_paused" => set(transaction, "UPDATE runs SET paused = 1 WHERE run_id = ?1", run),
+        "run_resumed" => set(transaction, "UPDATE runs SET paused = 0 WHERE run_id = ?1", run),
+        "step_completed" => set(transaction, "UPDATE runs SET completed = completed + 1 WHERE run_id = ?1", run),
+        "step_added" => set(transaction, "UPDATE runs SET steps = steps + 1 WHERE run_id = ?1", run),
+        // Whatever was asked before is void.
+        "step_proposed" | "plan_judged" => withdraw(transaction, stored),
+        "approval_requested" | "plan_approval_requested" | "step_in_doubt" => asked(transaction, stored),
+        "approval_decided" | "plan_approval_decided" | "doubt_decided" => decided(transaction, stored),
+        "run_ended" => ended(transaction, stored),
+        "kill_set" | "kill_lifted" => switched(transaction, stored),
+        _ => Ok(()),
+    }
+}
+
+/// Brings the list of runs up to the last event of a batch.
+pub fn last_of_batch(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    transaction
+        .prepare_cached("UPDATE runs SET last_event = ?2, updated_us = ?3, events = ?4 WHERE run_id = ?1")?
+        .execute(params![stored.run, stored.kind, stored.time_us, stored.seq])?;
+    Ok(())
+}
+
+fn read(stored: &Stored<'_>) -> Result<Event, Error> {
+    json::parse_as("the event", stored.payload.as_bytes(), MAX_EVENT_BYTES).map_err(|error| Error::Damaged {
+        run: stored.run.to_owned(),
+        seq: stored.seq,
+        what: error.to_string(),
+    })
+}
+
+fn set(transaction: &Transaction<'_>, statement: &str, run: &str) -> Result<(), Error> {
+    transaction.prepare_cached(statement)?.execute([run])?;
+    Ok(())
+}
+
+fn created(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    let Event::RunCreated { goal, agent, tenant, steps, .. } = read(stored)? else { return Ok(()) };
+    transaction
+        .prepare_cached(
+            "INSERT INTO runs (run_id, goal, agent, tenant, steps, last_event, created_us, updated_us, events)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)",
+        )?
+        .execute(params![stored.run, goal, agent.id, tenant, steps, stored.kind, stored.time_us, stored.seq])?;
+    Ok(())
+}
+
+fn withdraw(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    let closed = transaction
+        .prepare_cached(
+            "UPDATE questions SET answer = 'withdrawn', decided_us = ?2 WHERE run_id = ?1 AND answer IS NULL",
+        )?
+        .execute(params![stored.run, stored.time_us])?;
+    if closed > 0 {
+        set(transaction, "UPDATE runs SET question = NULL WHERE run_id = ?1", stored.run)?;
+    }
+    Ok(())
+}
+
+fn asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    let (id, kind, step, expires_us) = match read(stored)? {
+        Event::ApprovalRequested { step, id: Some(id), expires_us, .. } => (id, "step", Some(step), expires_us),
+        Event::PlanApprovalRequested { id: Some(id), expires_us, .. } => (id, "plan", None, expires_us),
+        Event::StepInDoubt { step, id: Some(id), .. } => (id, "doubt", Some(step), None),
+        _ => return Ok(()),
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO questions (id, run_id, seq, kind, step, asked_us, expires_us)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            id.as_str(),
+            stored.run,
+            stored.seq,
+            kind,
+            step.as_ref().map(fusebox_core::StepId::as_str),
+            stored.time_us,
+            expires_us,
+        ])?;
+    let question = if kind == "doubt" { "in_doubt" } else { "approval" };
+    transaction
+        .prepare_cached("UPDATE runs SET question = ?2 WHERE run_id = ?1")?
+        .execute(params![stored.run, question])?;
+    Ok(())
+}
+
+fn decided(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    let (id, answer) = match read(stored)? {
+        Event::ApprovalDecided { id: Some(id), answer, .. }
+        | Event::PlanApprovalDecided { id: Some(id), answer, .. }
+        | Event::DoubtDecided { id, answer, .. } => (id, answer),
+        _ => return Ok(()),
+    };
+    transaction
+        .prepare_cached("UPDATE questions SET answer = ?2, by = ?3, decided_us = ?4 WHERE id = ?1 AND answer IS NULL")?
+        .execute(params![id.as_str(), answer.word(), answer.by(), stored.time_us])?;
+    set(transaction, "UPDATE runs SET question = NULL WHERE run_id = ?1", stored.run)
+}
+
+fn ended(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    let Event::RunEnded { end, .. } = read(stored)? else { return Ok(()) };
+    withdraw(transaction, stored)?;
+    transaction
+        .prepare_cached("UPDATE runs SET ended = ?2, question = NULL, paused = 0 WHERE run_id = ?1")?
+        .execute(params![stored.run, json::canonical(&end).trim_matches('"')])?;
+    Ok(())
+}
+
+fn switched(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    match read(stored)? {
+        Event::KillSet { target, by } => {
+            transaction
+                .prepare_cached("INSERT INTO switches (target, by, set_us) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+                .execute(params![json::canonical(&target), by, stored.time_us])?;
+        }
+        Event::KillLifted { target, .. } => {
+            transaction
+                .prepare_cached("DELETE FROM switches WHERE target = ?1")?
+                .execute([json::canonical(&target)])?;
+        }
+        _ => {}
+    }
+    Ok(())
+}

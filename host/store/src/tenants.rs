@@ -1,0 +1,100 @@
+//! The ledger of tenants: what all runs of a tenant together may use. A run sets a share aside before it uses it, and gives
+//! back what it did not use.
+
+use fusebox_core::{BudgetKind, RunId};
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+use crate::Error;
+
+/// A share of a tenant's budget that a run asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The tenant.
+    pub tenant: String,
+    /// The run.
+    pub run: RunId,
+    /// Of which budget.
+    pub budget: BudgetKind,
+    /// The tenant's limit.
+    pub limit: u64,
+    /// Less than this is of no use.
+    pub least: u64,
+    /// More than this is not wanted.
+    pub most: u64,
+}
+
+/// What a run has used of a tenant's budget; the rest of its share goes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The tenant.
+    pub tenant: String,
+    /// The run.
+    pub run: RunId,
+    /// Of which budget.
+    pub budget: BudgetKind,
+    /// All that the run has used.
+    pub used: u64,
+}
+
+/// Gives a run a share on top of what it has. Gives back what it has in all.
+pub fn allot(transaction: &Transaction<'_>, share: &Share) -> Result<u64, Error> {
+    let Share { tenant, run, budget, limit, least, most } = share;
+    let taken = allotted(transaction, tenant, *budget)?;
+    let room = limit.saturating_sub(taken);
+    if room < *least || room == 0 {
+        return Err(Error::BudgetExceeded {
+            tenant: tenant.clone(),
+            budget: budget.name(),
+            spent: taken,
+            limit: *limit,
+            asked: *least,
+        });
+    }
+    let given = room.min((*most).max(*least));
+    let has = of_run(transaction, tenant, run, *budget)?.saturating_add(given);
+    store(transaction, (tenant, run, *budget), has, taken.saturating_add(given))?;
+    Ok(has)
+}
+
+/// Records what a run has used, and gives the rest of its share back.
+pub fn settle(transaction: &Transaction<'_>, settlement: &Settlement) -> Result<(), Error> {
+    let Settlement { tenant, run, budget, used } = settlement;
+    let (has, taken) = (of_run(transaction, tenant, run, *budget)?, allotted(transaction, tenant, *budget)?);
+    if has == *used {
+        return Ok(());
+    }
+    store(transaction, (tenant, run, *budget), *used, taken.saturating_sub(has).saturating_add(*used))
+}
+
+/// What all runs of a tenant have set aside or used.
+pub fn allotted(connection: &rusqlite::Connection, tenant: &str, budget: BudgetKind) -> Result<u64, Error> {
+    let mut statement = connection.prepare_cached("SELECT amount FROM allotted WHERE tenant = ?1 AND budget = ?2")?;
+    Ok(statement.query_row(params![tenant, budget.name()], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+fn of_run(transaction: &Transaction<'_>, tenant: &str, run: &RunId, budget: BudgetKind) -> Result<u64, Error> {
+    let mut statement = transaction
+        .prepare_cached("SELECT amount FROM allotments WHERE tenant = ?1 AND run_id = ?2 AND budget = ?3")?;
+    Ok(statement.query_row(params![tenant, run.as_str(), budget.name()], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+fn store(
+    transaction: &Transaction<'_>,
+    (tenant, run, budget): (&str, &RunId, BudgetKind),
+    of_run: u64,
+    of_all: u64,
+) -> Result<(), Error> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO allotments (tenant, run_id, budget, amount) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (tenant, run_id, budget) DO UPDATE SET amount = ?4",
+        )?
+        .execute(params![tenant, run.as_str(), budget.name(), of_run])?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO allotted (tenant, budget, amount) VALUES (?1, ?2, ?3)
+             ON CONFLICT (tenant, budget) DO UPDATE SET amount = ?3",
+        )?
+        .execute(params![tenant, budget.name(), of_all])?;
+    Ok(())
+}
