@@ -148,7 +148,7 @@ impl Place {
                 - std::str::from_utf8(&pending).err().map_or(0, |error| pending.len() - error.valid_up_to());
             shown.push_str(&String::from_utf8_lossy(&pending[..whole]));
             pending.drain(..whole);
-            let questions = ["[q]uit? ", "may be empty): ", "to edit it): "];
+            let questions = ["[q]uit? ", "may be empty): ", "to edit it): ", "[y/N] "];
             while let Some((at, length)) =
                 questions.iter().filter_map(|ask| Some((shown[seen..].find(ask)?, ask.len()))).min()
             {

@@ -109,10 +109,10 @@ pub fn grants(args: &GrantsArgs) -> Result<Exit, Error> {
         let until = held
             .until_us
             .map_or_else(|| "as long as the run goes on".to_owned(), |until| format!("until {}", rfc3339(until)));
-        let effects = kind["effects"].as_array().map(|effects| {
+        let effects = kind.get("effects").and_then(Value::as_array).map(|effects| {
             effects.iter().filter_map(Value::as_str).map(|effect| safe_line(effect, 200)).collect::<Vec<_>>().join(", ")
         });
-        let step_type = safe_line(kind["step_type"].as_str().unwrap_or_default(), 80);
+        let step_type = safe_line(kind.get("step_type").and_then(Value::as_str).unwrap_or_default(), 80);
         print::out(&format!(
             "{id} {step_type}: {}\n  {dim}in run {}, by {}, {until}{dim:#}",
             effects.unwrap_or_default(),

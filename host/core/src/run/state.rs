@@ -256,6 +256,8 @@ impl RunState {
     pub fn is_about_to_propose(&self, now_us: u64) -> bool {
         let comes = match &self.stage {
             Stage::Idle => true,
+            // After the plan, the first step comes at once.
+            Stage::PlanDecided { decision } => decision.ruling == Ruling::Allow,
             Stage::Delayed { until_us } => now_us >= *until_us,
             Stage::Retry { until_us, restores } => restores.is_empty() && now_us >= *until_us,
             _ => false,
