@@ -67,6 +67,11 @@ fn trace(journal: &Journal, effect: &Effect, workspace: &Workspace) -> Result<Tr
         Effect::Remove { path, before } => (path, before, None),
         _ => return Ok(Trace::Unknown),
     };
+    let mut known = Vec::new();
+    for digest in [before.as_ref(), after].into_iter().flatten() {
+        known.extend(journal.kept(digest)?);
+    }
+    workspace.sweep(path, &known)?;
     if is_so(workspace, path, after) {
         let inverse = match (before, after) {
             (Some(before), _) => {

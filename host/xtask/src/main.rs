@@ -1,6 +1,7 @@
 //! Builds the guests and checks what CI checks. Run as `cargo xtask`.
 
 mod contract;
+mod crash;
 mod emulate;
 mod fuzz;
 mod guests;
@@ -37,6 +38,15 @@ enum Task {
     Languages,
     /// Runs the kept tapes of executors on other processors, emulated by qemu-user.
     Emulate,
+    /// Kills runs at every boundary of a write and at random moments, and checks that nothing was lost or done twice.
+    Crash {
+        /// How long; every boundary and as many random moments as --runs says when left out.
+        #[arg(long)]
+        seconds: Option<u64>,
+        /// Runs that are killed at random moments, at least.
+        #[arg(long, default_value_t = 500)]
+        runs: u64,
+    },
     /// Fuzzes what reads words of others: plans, policies, actions, paths, shell lines, models' responses, diffs.
     Fuzz {
         /// Which targets; all of them when left out.
@@ -62,6 +72,7 @@ fn main() -> anyhow::Result<()> {
         Task::Contract => contract::check(&root),
         Task::Languages => languages::languages(&root),
         Task::Emulate => emulate::emulate(&root),
+        Task::Crash { seconds, runs } => crash::crash(&root, seconds, runs),
         Task::Fuzz { targets, seconds, corpus } => fuzz::fuzz(&root, &targets, seconds, corpus.as_deref()),
     }
 }

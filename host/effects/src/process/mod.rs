@@ -88,6 +88,8 @@ pub async fn run_process(
     confinement: &Confinement,
     on_output: impl FnMut(Output, &[u8]),
 ) -> Result<ProcessExit, Error> {
+    #[cfg(feature = "failpoints")]
+    fusebox_failpoint::reached("process: starting");
     let (limit, keep) = (spec.time_limit.unwrap_or(Duration::MAX / 4), spec.keep_bytes);
     match confinement.way()? {
         Way::Bare => attend(Group::start(&spec)?, limit, keep, on_output).await,

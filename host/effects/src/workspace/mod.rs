@@ -6,6 +6,7 @@ pub(crate) mod walk;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
 use fusebox_core::policy::HardLinks;
@@ -211,6 +212,21 @@ impl Workspace {
         self.expect(&parent, name, path, before)?;
         let is_expected = |name: &str| self.expect(&parent, name, path, before).is_ok();
         swapped(path, "removing", replace::remove(&parent, name, is_expected))
+    }
+
+    /// Removes what a process that ended in the middle of writing or removing a file left beside it: copies, whole or cut
+    /// short, of what it held before or was to hold, and nothing else.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or written.
+    pub fn sweep(&self, path: &WorkspacePath, known: &[Bytes]) -> Result<(), Error> {
+        let Ok(Some((parent, _))) = self.parent(path) else { return Ok(()) };
+        let is_known = |name: &str| {
+            let read = |file| read_up_to(file, path, MAX_FILE_BYTES).ok();
+            let found = self.open_in(&parent, name, path).ok().and_then(read);
+            found.is_some_and(|found| known.iter().any(|whole| whole.starts_with(&found)))
+        };
+        replace::sweep(&parent, is_known).map_err(|error| io(path, "tidying up beside", error))
     }
 
     /// A handle of a folder, for a process to start in.

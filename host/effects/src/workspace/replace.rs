@@ -29,6 +29,37 @@ fn fresh_name() -> String {
     format!(".fusebox-{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Removes what processes that ended left in a folder in the middle of a write: files whose names are ours and whose content
+/// `is_known`. What somebody else had written and was set aside stays, whatever its name.
+pub fn sweep(parent: &Dir, is_known: impl Fn(&str) -> bool) -> Result<()> {
+    for entry in parent.entries()? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let process = name
+            .strip_prefix(".fusebox-")
+            .and_then(|rest| rest.strip_suffix(".tmp"))
+            .and_then(|rest| rest.split_once('-'));
+        if let Some((process, _)) = process
+            && process.parse().is_ok_and(has_ended)
+            && is_known(name)
+        {
+            parent.remove_file(name)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn has_ended(process: i32) -> bool {
+    let Some(process) = rustix::process::Pid::from_raw(process) else { return false };
+    rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH)
+}
+
+#[cfg(not(unix))]
+fn has_ended(_: i32) -> bool {
+    false
+}
+
 impl<'a> Temporary<'a> {
     pub fn create(parent: &'a Dir) -> Result<Self> {
         loop {
@@ -49,7 +80,10 @@ impl<'a> Temporary<'a> {
             keep_owner(&self.file, &metadata);
             self.file.set_permissions(mode_of(&metadata))?;
         }
-        self.file.sync_all()
+        self.file.sync_all()?;
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("file: written beside");
+        Ok(())
     }
 
     /// Takes the place of a file, or of nothing. `is_expected` looks at what stood there, and everything is put back when
@@ -64,6 +98,8 @@ impl<'a> Temporary<'a> {
         }
         match exchange(self.parent, &self.name, name) {
             Ok(()) if is_expected(&self.name) => {
+                #[cfg(feature = "failpoints")]
+                fusebox_failpoint::reached("file: exchanged");
                 self.parent.remove_file(&self.name)?;
                 self.done()
             }
@@ -103,7 +139,11 @@ impl Drop for Temporary<'_> {
 pub fn remove(parent: &Dir, name: &str, is_expected: impl Fn(&str) -> bool) -> Result<Swap> {
     let aside = fresh_name();
     match rename_to_nothing(parent, name, &aside) {
-        Ok(()) if is_expected(&aside) => parent.remove_file(&aside)?,
+        Ok(()) if is_expected(&aside) => {
+            #[cfg(feature = "failpoints")]
+            fusebox_failpoint::reached("file: set aside");
+            parent.remove_file(&aside)?;
+        }
         Ok(()) => {
             rename_to_nothing(parent, &aside, name)?;
             return Ok(Swap::Conflict);
