@@ -74,11 +74,8 @@ pub enum Error {
         asked: u64,
     },
     /// The log may be read, but not written to.
-    #[error("the log {path} may only be read by this user, so nothing can be recorded and nothing is done")]
-    ReadOnly {
-        /// The database file.
-        path: PathBuf,
-    },
+    #[error("the log may only be read by this user, so nothing can be recorded and nothing is done")]
+    ReadOnly,
     /// The file is no database, or is damaged beyond what SQLite can read.
     #[error("the log is damaged: SQLite cannot read it. Restore it from a backup; nothing was changed")]
     Corrupt(#[source] Arc<rusqlite::Error>),
@@ -105,6 +102,7 @@ impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            Some(rusqlite::ErrorCode::ReadOnly) => Self::ReadOnly,
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
                 Self::Corrupt(Arc::new(error))
             }

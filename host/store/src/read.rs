@@ -3,7 +3,7 @@
 use fusebox_core::event::RunEnd;
 use fusebox_core::{ApprovalId, KillTarget, RunId, json};
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use crate::Error;
 use crate::rows::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch};
@@ -67,6 +67,12 @@ pub fn run(connection: &Connection, run: &RunId) -> Result<Option<RunRow>, Error
     let mut statement = connection.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE run_id = ?1"))?;
     let mut rows = statement.query([run.as_str()])?;
     rows.next()?.map(run_row).transpose()
+}
+
+/// How many events a run has, as its row says.
+pub fn listed_events(connection: &Connection, run: &RunId) -> Result<Option<u64>, Error> {
+    let mut statement = connection.prepare_cached("SELECT events FROM runs WHERE run_id = ?1")?;
+    Ok(statement.query_row([run.as_str()], |row| row.get(0)).optional()?)
 }
 
 fn run_row(row: &Row<'_>) -> Result<RunRow, Error> {

@@ -34,10 +34,9 @@ impl SqliteStore {
             schema::configure(&mut connection)?;
             Ok(connection)
         };
-        let failed = |source: rusqlite::Error| match (source.sqlite_error_code(), Error::from(source)) {
-            (Some(rusqlite::ErrorCode::ReadOnly), _) => Error::ReadOnly { path: path.to_owned() },
-            (_, Error::Sqlite(source)) => Error::Open { path: path.to_owned(), source },
-            (_, other) => other,
+        let failed = |source: rusqlite::Error| match Error::from(source) {
+            Error::Sqlite(source) => Error::Open { path: path.to_owned(), source },
+            other => other,
         };
         let mut connection = open().map_err(failed)?;
         schema::migrate(&mut connection, path)?;
@@ -106,22 +105,32 @@ impl EventLog for SqliteStore {
 
     fn events(&self, run: &RunId, after: u64, max: u32) -> Result<Vec<SealedEvent>, Error> {
         let reader = self.reader();
-        let mut statement = reader.prepare_cached(
+        // Both questions about one moment.
+        let moment = reader.unchecked_transaction()?;
+        let mut statement = moment.prepare_cached(
             "SELECT seq, time_us, kind, payload, previous, hash FROM events
              WHERE run_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
         )?;
         let rows = statement.query_map(params![run.as_str(), after, max], |row| sealed(run, row))?;
-        rows.map(|row| {
-            let event = row?;
-            let whole = event.computed_hash() == event.hash;
-            let damaged = || Error::Damaged {
-                run: run.to_string(),
-                seq: event.seq,
-                what: "its hash is not that of its content".to_owned(),
-            };
-            if whole { Ok(event) } else { Err(damaged()) }
-        })
-        .collect()
+        let events: Vec<SealedEvent> = rows.collect::<Result<_, _>>()?;
+        let damaged = |seq, what: &str| Error::Damaged { run: run.to_string(), seq, what: what.to_owned() };
+        for (place, event) in (after + 1..).zip(&events) {
+            if event.seq != place {
+                return Err(damaged(place, "it is missing"));
+            }
+            if event.computed_hash() != event.hash {
+                return Err(damaged(place, "its hash is not that of its content"));
+            }
+        }
+        if let Some((_, second)) = events.iter().zip(events.iter().skip(1)).find(|(one, two)| two.previous != one.hash)
+        {
+            return Err(damaged(second.seq, "it does not follow from the event before it"));
+        }
+        let last = events.last().map_or(after, |last| last.seq);
+        if events.len() < max as usize && read::listed_events(&moment, run)?.is_some_and(|listed| last < listed) {
+            return Err(damaged(last + 1, "it is missing"));
+        }
+        Ok(events)
     }
 
     fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
