@@ -528,3 +528,157 @@ fn a_log_of_an_older_version_is_read_and_its_runs_are_settled() {
     assert_eq!((code, recovered[0]["state"].as_str()), (0, Some("FAILED")), "{recovered:?}");
     assert_eq!(place.fusebox(&["show", &run]).status.code(), Some(0));
 }
+
+/// A script that may run without an approval, begins, and ends when it is let.
+fn script(place: &Place) -> Value {
+    place.write(
+        "home/fusebox.toml",
+        "[guards.command-policy.settings]\nallow = ['./slow.sh']\n[step_types.run_command]\nneeds_approval = false",
+    );
+    let file = place.write(
+        "workspace/slow.sh",
+        "#!/bin/sh\necho began >> effects; touch started\nwhile ! test -e go; do sleep 0.02; done\n",
+    );
+    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    step("run_command", json!({ "argv": ["./slow.sh"] }))
+}
+
+#[test]
+fn whoever_waits_leaves_a_run_to_the_process_that_carried_it_on() {
+    let place = Place::new();
+    let steps = json!([step("edit_file", json!({ "path": "b.txt", "new_content": "b" })), script(&place)]);
+    let run = start(&place, &steps, &[]);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| place.on_a_terminal(&["continue", &run], "", &[], &[]));
+        wait_for(|| json_of(&place, &["approvals"]).1.len() == 1, "it did not ask");
+        // Another one carries it on, and dies in the middle of the next step.
+        kill_9(&mut begin(&place, &run));
+        let (code, shown) = waits.join().unwrap();
+        assert_eq!(code, 6, "{shown}");
+        assert!(shown.contains("another process carries it on"), "{shown}");
+    });
+    assert_eq!(effects(&place), "began\n");
+    assert_eq!(json_of(&place, &["continue", &run, "--approve", "all"]).0, 6);
+    assert_eq!((effects(&place).as_str(), state(&place, &run)), ("began\n", ("PAUSED".into(), "in-doubt".into())));
+}
+
+#[test]
+fn a_tenants_budget_is_counted_once_however_often_a_run_is_taken_up() {
+    let place = Place::new();
+    place.write("workspace/a", "x");
+    place.write("home/fusebox.toml", "[tenants.acme.limits]\nsteps = 4\nfuel = 100000000");
+    let steps: Vec<Value> = (0..4).map(|_| step("read_file", json!({ "path": "a" }))).collect();
+    let run = start(&place, &json!(steps), &["--tenant", "acme"]);
+    for _ in 0..4 {
+        assert_eq!(json_of(&place, &["next", &run]).0, 6);
+    }
+    assert_eq!(json_of(&place, &["continue", &run]).0, 0);
+}
+
+#[test]
+fn a_switch_that_is_lifted_at_once_has_killed_what_was_there() {
+    let place = Place::new();
+    let runs: Vec<String> = (0..3).map(|_| start(&place, &json!([append("1")]), &["--tenant", "acme"])).collect();
+    // Whoever pulled it died before ending anything.
+    let log = fusebox_store::SqliteStore::open(&place.path("home/log.sqlite")).unwrap();
+    let mut chain = fusebox_core::event::Chain::new("host".parse().unwrap());
+    let target = fusebox_core::KillTarget::Tenant("acme".into());
+    for event in [
+        fusebox_core::Event::KillSet { target: target.clone(), by: "p".into() },
+        fusebox_core::Event::KillLifted { target, by: "p".into() },
+    ] {
+        let events = vec![chain.seal(&event, 1)];
+        let batch = fusebox_store::Batch { events, ..fusebox_store::Batch::default() };
+        fusebox_store::EventLog::append(&log, batch).wait().unwrap();
+    }
+    drop(log);
+    for run in &runs {
+        let code = place.fusebox(&["continue", run, "--approve", "all"]).status.code();
+        assert!(matches!(code, Some(2 | 4)), "{code:?}");
+        assert_eq!(state(&place, run).0, "KILLED");
+    }
+    place.plan(&json!([append("2")]));
+    let args = ["run", "plan.json", "--workspace", "workspace", "--approve", "all", "--tenant", "acme"];
+    assert_eq!(place.fusebox(&args).status.code(), Some(0), "what begins later is not killed");
+    assert_eq!(effects(&place), "2\n");
+}
+
+#[test]
+fn a_pause_that_was_asked_for_outlasts_the_process_that_was_asked() {
+    let place = Place::new();
+    let run = start(&place, &json!([slow(), append("2")]), &[]);
+    let mut child = begin(&place, &run);
+    assert_eq!(json_of(&place, &["pause", &run]).1[0]["outcome"], "asked");
+    kill_9(&mut child);
+    refused(&place, &["continue", &run], "FBX-5025", "resume");
+    assert_eq!(state(&place, &run), ("PAUSED".into(), "operator".into()));
+}
+
+#[test]
+fn time_in_which_nobody_worked_on_a_run_is_charged_to_nobody() {
+    let place = Place::new();
+    place.write("home/fusebox.toml", "[tenants.acme.limits]\ntime_us = 3600000000");
+    let run = start(&place, &json!([slow()]), &["--tenant", "acme"]);
+    kill_9(&mut begin(&place, &run));
+    let due = Instant::now() + Duration::from_secs(3);
+    wait_for(|| Instant::now() > due, "time stands still");
+    assert_eq!(json_of(&place, &["kill", &run]).0, 0);
+    let log = rusqlite::Connection::open(place.path("home/log.sqlite")).unwrap();
+    let charged: u64 =
+        log.query_row("SELECT amount FROM allotted WHERE budget = 'time_us'", [], |row| row.get(0)).unwrap();
+    assert!(charged < 2_500_000, "{charged}");
+}
+
+#[test]
+fn a_breaker_counts_steps_that_waited_for_an_approval() {
+    let place = Place::new();
+    place.write("home/fusebox.toml", "[breaker]\nfailures = 2\ncooldown_s = 3600");
+    let codes: Vec<_> = (0..3)
+        .map(|_| {
+            let run = start(&place, &json!([step("run_command", json!({ "argv": ["false"] }))]), &[]);
+            json_of(&place, &["continue", &run, "--approve", "later"]);
+            json_of(&place, &["continue", &run, "--approve", "all"]).0
+        })
+        .collect();
+    assert_eq!(codes[..2], [1, 1]);
+    assert_ne!(codes[2], 1, "the third does not begin");
+}
+
+#[test]
+fn one_rate_limit_is_not_charged_for_what_another_one_refuses() {
+    let place = Place::new();
+    place.write("workspace/a", "x");
+    place.write("home/fusebox.toml", "[[rate_limits]]\ncount = 3\nper_s = 3600\n[[rate_limits]]\ncount = 2\nper_s = 1");
+    let read = || step("read_file", json!({ "path": "a" }));
+    let (code, lines) = place.run_steps(&json!([read(), read(), read()]), &[]);
+    assert_eq!((code, events(&lines, "step_delayed").len()), (0, 1));
+}
+
+#[test]
+fn one_damaged_run_hides_and_holds_up_nothing_of_the_others() {
+    let place = Place::new();
+    let runs: Vec<String> = (0..3).map(|_| start(&place, &json!([append("1")]), &[])).collect();
+    assert_eq!(json_of(&place, &["continue", &runs[2]]).0, 6);
+    let log = rusqlite::Connection::open(place.path("home/log.sqlite")).unwrap();
+    log.execute_batch("DROP TRIGGER events_are_not_updated").unwrap();
+    log.execute(
+        "UPDATE events SET payload = replace(payload, 'test', 'tset') WHERE run_id = ?1 AND seq = 1",
+        [&runs[1]],
+    )
+    .unwrap();
+    drop(log);
+    refused_as(&place, &["continue", &runs[1]], 1, "FBX-4006");
+    assert_eq!(json_of(&place, &["grants"]).0, 0);
+    let (code, killed) = json_of(&place, &["kill", "--all"]);
+    assert_eq!((code, events(&killed, "kill").len()), (0, 3), "{killed:?}");
+    for run in &runs {
+        assert_eq!(state(&place, run).0, "KILLED");
+    }
+    refused(&place, &["tail", "nobody"], "FBX-5022", "nobody");
+    refused(&place, &["kill", "--tenant", "a\nb"], "FBX-5038", "tenant");
+}
+
+fn refused_as(place: &Place, args: &[&str], code: i32, name: &str) {
+    let (exit, lines) = json_of(place, args);
+    assert_eq!((exit, lines.last().unwrap()["code"].as_str()), (code, Some(name)), "{lines:?}");
+}

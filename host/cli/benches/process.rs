@@ -24,7 +24,7 @@ mod linux {
     use std::time::{Duration, Instant};
 
     use fusebox::core::policy::{ProcessPolicy, Protection};
-    use fusebox::{ApproveAll, Event, Home, Host, KillOutcome, KillTarget, Plan, RunOptions, RunUpdate, kill_runs};
+    use fusebox::{ApproveAll, Control, Event, Home, Host, KillOutcome, KillTarget, Plan, RunOptions, RunUpdate};
     use fusebox_effects::{Confinement, ConfinementSetup, Environment, ProcessSpec, Workspace, run_process};
     use serde_json::{Value, json};
 
@@ -214,7 +214,8 @@ mod linux {
             let event = events.find(|event| is_under_way(event["event"].as_str().unwrap(), what)).unwrap();
             std::thread::sleep(Duration::from_millis(20));
             let run = event["run_id"].as_str().unwrap().parse().unwrap();
-            let outcomes = kill_runs(home, &KillTarget::Run(run), "bench", Duration::from_secs(10)).unwrap();
+            let control = Control::open(home.path()).unwrap();
+            let outcomes = control.kill(&KillTarget::Run(run), "bench", Duration::from_secs(10)).unwrap();
             let [KillOutcome::Killed(_, times)] = outcomes.as_slice() else { panic!("{outcomes:?}") };
             lines.for_each(drop);
             child.wait().unwrap();

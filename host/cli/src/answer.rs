@@ -8,6 +8,7 @@ use fusebox::{Answering, ApprovalAnswer, ApproverKey, Control, Error, QuestionRo
 use serde_json::json;
 
 use crate::args::{ApproveArgs, PersonArgs, RejectArgs, RevokeArgs};
+use crate::ask::asked;
 use crate::exit::Exit;
 use crate::list::control;
 use crate::print;
@@ -21,7 +22,7 @@ pub fn approve(args: &ApproveArgs) -> Result<Exit, Error> {
     let control = control()?;
     let key = key(&args.person)?;
     let answering = answering(key.as_ref())?;
-    let asked = control.asked(&args.id)?;
+    let asked = asked(&control, &args.id)?;
     let answer = match &args.edit {
         Some(file) => {
             let input = Json::parse("the input", &read_input("the input", file)?, MAX_EDIT_BYTES)?;
@@ -38,6 +39,9 @@ pub fn approve(args: &ApproveArgs) -> Result<Exit, Error> {
     };
     if key.is_none() && !args.person.yes {
         terminal_approver::show(&asked.request);
+        if let ApprovalAnswer::Edited { input, .. } = &answer {
+            print::err(&format!("the new input: {}\n", safe_line(input.as_str(), 4000)));
+        }
         let question = match (&args.edit, args.as_done) {
             (Some(_), _) => "Put the new input in its place? [y/N] ",
             (None, true) => "Count it as carried out? [y/N] ",

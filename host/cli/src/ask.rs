@@ -2,18 +2,19 @@
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
-use fusebox::{Error, OpenQuestion, QuestionKind, rfc3339};
+use fusebox::{Asked, Control, Effect, Error, OpenQuestion, QuestionKind, rfc3339};
 use serde_json::{Value, json};
 
 use crate::args::{ApprovalsArgs, GrantsArgs};
 use crate::exit::Exit;
 use crate::list::control;
+use crate::run::host;
 use crate::{print, terminal_approver};
 
 pub fn approvals(args: &ApprovalsArgs) -> Result<Exit, Error> {
     let control = control()?;
     if let Some(id) = &args.id {
-        let asked = control.asked(id)?;
+        let asked = asked(&control, id)?;
         if args.json {
             let request = &asked.request;
             print::json(&json!({
@@ -41,6 +42,18 @@ pub fn approvals(args: &ApprovalsArgs) -> Result<Exit, Error> {
         print::out("nothing waits for an approval");
     }
     Ok(Exit::Completed)
+}
+
+/// A question with all that is known of it, and how what it starts would be confined under the policy in force.
+pub fn asked(control: &Control, id: &str) -> Result<Asked, Error> {
+    let mut asked = control.asked(id)?;
+    if asked.request.effects.iter().any(|effect| matches!(effect, Effect::Run { .. })) {
+        asked.request.confinement = match host(None) {
+            Ok(host) => host.confinement().describe(),
+            Err(error) => format!("not known: {error}"),
+        };
+    }
+    Ok(asked)
 }
 
 fn what(question: &OpenQuestion) -> String {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fusebox::core::show::safe_line;
 use fusebox::{Error, KillOutcome, KillTarget, rfc3339};
 use serde_json::json;
 
@@ -39,7 +40,8 @@ pub fn kill(args: &KillArgs) -> Result<Exit, Error> {
             print::out(&format!("nothing of {target} begins any more, until `{lift}`"));
         }
     }
-    let unanswered = outcomes.iter().any(|outcome| matches!(outcome, KillOutcome::NoAnswer(_)));
+    let is_open = |outcome: &KillOutcome| matches!(outcome, KillOutcome::NoAnswer(_) | KillOutcome::Failed(..));
+    let unanswered = outcomes.iter().any(is_open);
     Ok(if unanswered { Exit::Failed } else { Exit::Completed })
 }
 
@@ -62,6 +64,7 @@ fn show(outcome: &KillOutcome, json: bool) {
         KillOutcome::Killed(run, _) => (run, "killed"),
         KillOutcome::Ended(run) => (run, "ended"),
         KillOutcome::NoAnswer(run) => (run, "no_answer"),
+        KillOutcome::Failed(run, _) => (run, "failed"),
     };
     let mut value = json!({ "event": "kill", "run_id": run, "outcome": word });
     let text = match outcome {
@@ -74,9 +77,15 @@ fn show(outcome: &KillOutcome, json: bool) {
             format!("{run} was killed; it stopped {:.1} ms after the request", times.took_us as f64 / 1000.0)
         }
         KillOutcome::Ended(_) => format!("{run} had ended by itself"),
+        KillOutcome::Failed(_, why) => {
+            format!("{run} could not be ended, but begins nothing more: {}", safe_line(why, 1000))
+        }
         KillOutcome::NoAnswer(_) => {
             format!("{run} did not answer within {} s: its process may be gone, or stuck", PATIENCE.as_secs())
         }
     };
+    if let (KillOutcome::Failed(_, why), Some(map)) = (outcome, value.as_object_mut()) {
+        map.insert("message".to_owned(), why.as_str().into());
+    }
     if json { print::json(&value) } else { print::out(&text) }
 }

@@ -76,8 +76,9 @@ pub fn show(args: &OneRunArgs) -> Result<Exit, Error> {
 
 pub fn tail(args: &OneRunArgs) -> Result<Exit, Error> {
     let (control, run) = (control()?, args.run.parse()?);
+    let listed = control.run(&run)?;
     if !args.json {
-        heading(&control.run(&run)?);
+        heading(&listed);
     }
     let (mut after, mut view) = (0, View::new());
     loop {

@@ -104,7 +104,7 @@ fn output() -> Value {
             named("approver", object(&[("name", text()), ("ed25519", text())])),
             named("kill", object(&[
                 ("run_id", text()),
-                ("outcome", json!({ "enum": ["killed", "ended", "no_answer"] })),
+                ("outcome", json!({ "enum": ["killed", "ended", "no_answer", "failed"] })),
             ])),
             named("kill_switch", object(&[("target", json!({})), ("set", json!({ "type": "boolean" }))])),
             named("trust_revoked", object(&[("folder", text())])),

@@ -22,12 +22,19 @@ pub struct Account {
 
 impl Account {
     /// The account of a run, under the policy that it was set up with.
-    pub fn of(log: Arc<dyn EventLog>, state: &RunState) -> Self {
+    pub fn of(log: Arc<dyn EventLog>, state: &RunState) -> Result<Self, StoreError> {
         let setup = state.setup();
         let of_tenant = setup.policy.tenants.get(&setup.tenant).map(|tenant| tenant.limits.as_limits().capped());
         let ledger = of_tenant.as_ref().map(Ledger::new).unwrap_or_default();
-        let limits = ledger.lines().filter_map(|(kind, line)| Some((kind, line.limit?))).collect();
-        Self { log, run: setup.run.clone(), tenant: setup.tenant.clone(), limits, has: Amounts::new() }
+        let limits: BTreeMap<BudgetKind, u64> =
+            ledger.lines().filter_map(|(kind, line)| Some((kind, line.limit?))).collect();
+        let (run, tenant) = (setup.run.clone(), setup.tenant.clone());
+        let mut has = Amounts::new();
+        // What a process before this one had set aside is still there.
+        for kind in BTreeMap::keys(&limits) {
+            has.insert(*kind, log.allotment(&tenant, &run, *kind)?);
+        }
+        Ok(Self { log, run, tenant, limits, has })
     }
 
     /// Sets aside what the run uses with this much more.

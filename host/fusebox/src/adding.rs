@@ -10,7 +10,7 @@ use fusebox_core::{Command, Contents, Decision, Gate, Origin, Plan, Ruling, RunI
 use crate::account::Account;
 use crate::approver::{Answer, ApprovalRequest, Approver, Subject};
 use crate::host::Host;
-use crate::journal::{Journal, JournalSetup};
+use crate::journal::{Journal, JournalSetup, Taken};
 use crate::lease::Lease;
 use crate::outputs::Outputs;
 use crate::recall::{Recalled, recall};
@@ -35,7 +35,7 @@ impl Host {
         self.check_plan(&plan)?;
         let (updates, _) = tokio::sync::mpsc::unbounded_channel();
         let (store, home) = (Arc::clone(&self.store), self.home.clone());
-        let account = Account::of(Arc::clone(&self.store), &state);
+        let account = Account::of(Arc::clone(&self.store), &state)?;
         let mut journal = Journal::new(JournalSetup { state, chain, store, home, lease, account, updates });
         let plan = Arc::new(plan);
         let (decision, usage) = self.judge_plan(&mut journal, &plan)?;
@@ -56,7 +56,13 @@ impl Host {
                     confinement: String::new(),
                     problem: None,
                 };
-                match approver.ask(request).await {
+                // Nobody holds the run while a person thinks.
+                journal.let_go().await?;
+                let answer = approver.ask(request).await;
+                if journal.take_up()? != Taken::AsItWas {
+                    return Err(refused("the run went on meanwhile; try it again".to_owned()));
+                }
+                match answer {
                     Answer::Approve { .. } => {}
                     Answer::Reject { by, reason, .. } => return Err(refused(format!("rejected by {by}: {reason}"))),
                     _ => return Err(refused(format!("nobody approved it, and {}", decision.why()))),

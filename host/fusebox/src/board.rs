@@ -2,7 +2,7 @@
 //! asked at each count. It carries word; what must outlast a process stands in the log.
 //!
 //! The file holds a generation (8 bytes, little-endian) and then [`SLOTS`] slots; the request that made generation *n*
-//! stands in slot *n* mod `SLOTS`. Whoever is more than `SLOTS` behind cannot know what was asked, and takes it as a kill.
+//! stands in slot *n* mod `SLOTS`. Whoever is more than `SLOTS` behind cannot know from here what was asked.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::home::Home;
-use crate::now::now_us;
 
 /// Requests that are kept.
 const SLOTS: u64 = 64;
@@ -105,8 +104,9 @@ impl Board {
         post().map_err(|error| failed(&self.path, &error))
     }
 
-    /// The requests after this generation that are for this run. Moves the generation on.
-    pub fn asked_since(&self, seen: &mut u64, run: &RunId, tenant: &str) -> Vec<BoardRequest> {
+    /// The requests after this generation that are for this run; `None` when they can no longer be told, so that the log has
+    /// to be asked. Moves the generation on.
+    pub fn asked_since(&self, seen: &mut u64, run: &RunId, tenant: &str) -> Option<Vec<BoardRequest>> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = self.is_still_there(&file);
         if !is_same && let Ok(fresh) = open(&self.path) {
@@ -115,20 +115,14 @@ impl Board {
         let now = generation(&mut file);
         let from = std::mem::replace(seen, now);
         if is_same && now == from {
-            return Vec::new();
+            return Some(Vec::new());
         }
-        let unknown = || BoardRequest {
-            wish: Wish::Kill,
-            target: KillTarget::All,
-            by: "a request that can no longer be read".to_owned(),
-            requested_us: now_us(),
-        };
         // A count that went back, or a file that took the place of ours, hides what was asked meanwhile.
         if !is_same || now < from || now - from > SLOTS {
-            return vec![unknown()];
+            return None;
         }
-        let requests = (from + 1..=now).map(|number| read(&mut file, number).unwrap_or_else(unknown));
-        requests.filter(|request| request.target.ends(run, tenant)).collect()
+        let requests: Option<Vec<BoardRequest>> = (from + 1..=now).map(|number| read(&mut file, number)).collect();
+        Some(requests?.into_iter().filter(|request| request.target.ends(run, tenant)).collect())
     }
 }
 
@@ -176,7 +170,7 @@ mod tests {
         BoardRequest { wish: Wish::Kill, target, by: "me".into(), requested_us: 1 }
     }
 
-    fn asked(board: &Board, seen: &mut u64, run: &RunId) -> Vec<BoardRequest> {
+    fn asked(board: &Board, seen: &mut u64, run: &RunId) -> Option<Vec<BoardRequest>> {
         board.asked_since(seen, run, "tenant")
     }
 
@@ -185,35 +179,35 @@ mod tests {
         let (_folder, board) = board();
         let (one, other): (RunId, RunId) = ("one".parse().unwrap(), "other".parse().unwrap());
         let mut seen = board.generation();
-        assert_eq!(asked(&board, &mut seen, &one), []);
+        assert_eq!(asked(&board, &mut seen, &one), Some(vec![]));
         board.request(&request(KillTarget::Run(other.clone()))).unwrap();
-        assert_eq!(asked(&board, &mut seen.clone(), &other)[0].by, "me");
-        assert_eq!(asked(&board, &mut seen, &one), []);
+        assert_eq!(asked(&board, &mut seen.clone(), &other).unwrap()[0].by, "me");
+        assert_eq!(asked(&board, &mut seen, &one), Some(vec![]));
         board.request(&request(KillTarget::All)).unwrap();
         board.request(&request(KillTarget::Tenant("tenant".into()))).unwrap();
         board.request(&request(KillTarget::Tenant("another".into()))).unwrap();
         let both = [request(KillTarget::All), request(KillTarget::Tenant("tenant".into()))];
-        assert_eq!(asked(&board, &mut seen, &one), both);
-        assert_eq!(asked(&board, &mut seen, &one), [], "each is heard once");
+        assert_eq!(asked(&board, &mut seen, &one), Some(both.into()));
+        assert_eq!(asked(&board, &mut seen, &one), Some(vec![]), "each is heard once");
     }
 
     #[test]
-    fn what_cannot_be_read_is_taken_as_meant() {
+    fn what_cannot_be_read_is_not_made_up() {
         let (folder, board) = board();
         let run: RunId = "run".parse().unwrap();
         let mut seen = board.generation();
         for _ in 0..=SLOTS {
             board.request(&request(KillTarget::Run("other".parse().unwrap()))).unwrap();
         }
-        assert!(!asked(&board, &mut seen, &run).is_empty(), "too far behind");
+        assert!(asked(&board, &mut seen, &run).is_none(), "too far behind");
         std::fs::write(folder.path().join("home/board"), (seen + 1).to_le_bytes()).unwrap();
-        assert!(!asked(&board, &mut seen, &run).is_empty(), "no request at the count");
+        assert!(asked(&board, &mut seen, &run).is_none(), "no request at the count");
         std::fs::write(folder.path().join("home/board"), b"x").unwrap();
-        assert!(!asked(&board, &mut seen, &run).is_empty(), "the count went back");
-        assert_eq!(asked(&board, &mut seen, &run), []);
+        assert!(asked(&board, &mut seen, &run).is_none(), "the count went back");
+        assert_eq!(asked(&board, &mut seen, &run), Some(vec![]));
         std::fs::remove_file(folder.path().join("home/board")).unwrap();
-        assert!(!asked(&board, &mut seen, &run).is_empty(), "the file went away");
-        assert_eq!(asked(&board, &mut seen, &run), [], "there is a new one");
+        assert!(asked(&board, &mut seen, &run).is_none(), "the file went away");
+        assert_eq!(asked(&board, &mut seen, &run), Some(vec![]), "there is a new one");
         std::fs::write(folder.path().join("home/board"), u64::MAX.to_le_bytes()).unwrap();
         assert!(board.request(&request(KillTarget::All)).is_err(), "it is full");
     }

@@ -210,6 +210,13 @@ impl Live {
         };
         let reserve = quote.as_ref().map(Quote::amounts).unwrap_or_default();
         let is_lasting = !needed.only_reads() || judgement != HostCallJudgement::NotNeeded;
+        if is_lasting {
+            // The board may not have been written to, if whoever wanted to ended in between.
+            self.watchman.look_in_log();
+            if self.kill.is_killed() {
+                return Ok(Err(Failure::Cancelled));
+            }
+        }
         let undo = match restore::undo(&needed, &self.reads.workspace, &self.situation.contents) {
             Ok(undo) => undo,
             Err(failure) => return Ok(Err(failure)),

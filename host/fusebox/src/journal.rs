@@ -134,8 +134,13 @@ impl Journal {
     pub fn take_up(&mut self) -> Result<Taken, Error> {
         let run = self.state.setup().run.clone();
         let lease = Lease::take(&self.home, &*self.store, &run)?;
+        let added = self.store.events(&run, self.chain.seq(), u32::MAX)?;
+        if added.iter().any(|event| event.kind == "run_continued") {
+            // Another process carried it on, under its own policy perhaps, and may have ended in the middle of a step.
+            return Ok(Taken::Elsewhere);
+        }
         self.lease = Some(lease);
-        if self.store.head(&run)?.is_some_and(|(seq, _)| seq == self.chain.seq()) {
+        if added.is_empty() {
             return Ok(Taken::AsItWas);
         }
         let Recalled { state, chain, ended, .. } = recall(&*self.store, &run)?;
@@ -226,6 +231,8 @@ impl Journal {
 pub enum Taken {
     /// As it was left.
     AsItWas,
-    /// Somebody went on with it.
+    /// Somebody answered, paused or ended it.
     Changed,
+    /// Another process carried it on: it is not this one's any more.
+    Elsewhere,
 }

@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use fusebox_core::RunId;
 use fusebox_store::{EventLog, Fence};
@@ -14,27 +15,41 @@ use fusebox_store::{EventLog, Fence};
 use crate::Error;
 use crate::home::Home;
 
+/// How long before it is tried again to take a run.
+const RETRY: Duration = Duration::from_millis(2);
+
 /// The right to drive a run, until it is dropped.
 #[derive(Debug)]
 pub struct Lease {
     fence: Fence,
     path: PathBuf,
     /// Locked; the system unlocks it when it is closed.
-    _file: File,
+    file: File,
 }
 
 impl Lease {
     /// The lease of a run that is about to be created.
     pub fn of_new(home: &Home, run: &RunId) -> Result<Self, Error> {
         let (path, file) = lock(home, run)?;
-        Ok(Self { fence: Fence::of_new(run.clone()), path, _file: file })
+        Ok(Self { fence: Fence::of_new(run.clone()), path, file })
     }
 
     /// Takes a run over.
     pub fn take(home: &Home, log: &dyn EventLog, run: &RunId) -> Result<Self, Error> {
         let (path, file) = lock(home, run)?;
         let token = log.claim(run)?;
-        Ok(Self { fence: Fence { run: run.clone(), token }, path, _file: file })
+        Ok(Self { fence: Fence { run: run.clone(), token }, path, file })
+    }
+
+    /// Takes a run over, waiting for whoever holds it for a moment.
+    pub fn take_within(home: &Home, log: &dyn EventLog, run: &RunId, patience: Duration) -> Result<Self, Error> {
+        let until = Instant::now() + patience;
+        loop {
+            match Self::take(home, log, run) {
+                Err(Error::RunBusy { .. }) if Instant::now() < until => std::thread::sleep(RETRY),
+                taken => return taken,
+            }
+        }
     }
 
     /// Whether some process drives a run.
@@ -52,8 +67,11 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // While it is still locked: whoever waits for this very file finds that it is gone, and makes a new one.
-        let _ = std::fs::remove_file(&self.path);
+        // While it is still locked: whoever waits for this very file finds that it is gone, and makes a new one. A file that
+        // took its place is somebody else's.
+        if is_still_there(&self.path, &self.file) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -53,6 +53,13 @@ pub enum Pace {
     Not { message: String },
 }
 
+/// Whether a rate limit counts the call.
+#[derive(Clone, Copy)]
+enum Charge {
+    No,
+    Yes,
+}
+
 /// A step that a breaker let on.
 pub struct LetOn {
     agent: String,
@@ -85,17 +92,30 @@ impl Paces {
                 }
             }
         }
-        for limit in policy.rate_limits.iter().filter(|limit| limit.is_for(agent, step_type)) {
-            let (settings, gauge) = (limit.settings(), json::canonical(&("rate", agent, step_type, limit)));
-            if let Err(until_us) = self.update(&gauge, |rate: &mut Rate| rate.admit(&settings, now_us))? {
-                if let Some(let_on) = &let_on {
-                    self.record(let_on, CallOutcome::Unknown, now_us)?;
+        // First it is only asked whether all of them let it on: one that does is not charged for another one that does not.
+        for is_charged in [Charge::No, Charge::Yes] {
+            for limit in policy.rate_limits.iter().filter(|limit| limit.is_for(agent, step_type)) {
+                let (settings, gauge) = (limit.settings(), json::canonical(&("rate", agent, step_type, limit)));
+                let admit = |rate: &mut Rate| match is_charged {
+                    Charge::No => rate.clone().admit(&settings, now_us),
+                    Charge::Yes => rate.admit(&settings, now_us),
+                };
+                if let Err(until_us) = self.update(&gauge, admit)? {
+                    if let Some(let_on) = &let_on {
+                        self.record(let_on, CallOutcome::Unknown, now_us)?;
+                    }
+                    let reason = format!("steps of type {step_type} by {agent}: {} in {} s", limit.count, limit.per_s);
+                    return Ok(Pace::Later { until_us, reason });
                 }
-                let reason = format!("steps of type {step_type} by {agent}: {} in {} s", limit.count, limit.per_s);
-                return Ok(Pace::Later { until_us, reason });
             }
         }
         Ok(Pace::On(let_on))
+    }
+
+    /// A step that was let on by a process that ended: what comes of it counts.
+    pub fn carried_on(policy: &Policy, agent: &str, step_type: &str, steps_before: usize) -> Option<LetOn> {
+        let (agent, step_type) = (agent.to_owned(), step_type.to_owned());
+        policy.breaker.clone().map(|settings| LetOn { agent, step_type, settings, steps_before })
     }
 
     /// Records what came of a step that was let on.

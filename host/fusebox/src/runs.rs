@@ -23,6 +23,8 @@ use crate::run::{Killer, Run, RunOptions, Until};
 use crate::watchman::Watchman;
 use crate::{Error, switches};
 
+/// How long a process that holds a run for a moment is waited for.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 /// Longest name of a tenant, in characters.
 const MAX_TENANT_CHARS: usize = 64;
 
@@ -57,7 +59,7 @@ impl Host {
         let Prepared { state, chain, lease, beginning, .. } = self.create(plan, options)?;
         let id = state.setup().run.clone();
         let (updates, _) = mpsc::unbounded_channel();
-        let mut journal = self.journal((state, chain), lease, updates);
+        let mut journal = self.journal((state, chain), lease, updates)?;
         if let Beginning::Create { created, blobs } = beginning {
             for bytes in blobs {
                 journal.blob(bytes);
@@ -84,7 +86,7 @@ impl Host {
         options.limits.check()?;
         check_tenant(&options.tenant)?;
         let id = new_run_id()?;
-        if let Some(switch) = switches::ending(&*self.store, &id, &options.tenant)? {
+        if let Some(switch) = switches::ending_new(&*self.store, &options.tenant)? {
             let (target, at) = (switch.target.to_string(), rfc3339(switch.set_us));
             return Err(Error::KillSwitch { target, by: switch.by, at });
         }
@@ -134,13 +136,14 @@ impl Host {
     fn take_up(&self, run: &RunId) -> Result<Prepared, Error> {
         let unknown = || Error::UnknownRun { run: run.to_string() };
         self.store.run(run)?.ok_or_else(unknown)?;
-        let lease = Lease::take(&self.home, &*self.store, run)?;
+        let lease = Lease::take_within(&self.home, &*self.store, run, PATIENCE)?;
         let Recalled { mut state, chain, setup: stored_digest, workspace, .. } = recall(&*self.store, run)?;
         if let Phase::Ended(_) = state.phase() {
             return Err(Error::RunOver { run: run.to_string(), state: state.phase().to_string() });
         }
-        if let Some(by) = state.paused_by() {
-            return Err(Error::RunPaused { run: run.to_string(), by: by.to_owned() });
+        let asked = self.store.pause_asked(run)?.map(|(by, _)| by);
+        if let Some(by) = state.paused_by().map(ToOwned::to_owned).or(asked) {
+            return Err(Error::RunPaused { run: run.to_string(), by });
         }
         self.check_plan(&state.setup().plan)?;
         let workspace = Workspace::open(&workspace)?.with_hard_links(self.policy.workspace.hard_links);
@@ -172,12 +175,13 @@ impl Host {
         let (sender, updates) = mpsc::unbounded_channel();
         let killer = Killer::new(self.sandbox.kill_flag());
         // It hears what is asked from here on; what was asked before stands in the log, which is read when it begins.
-        let watchman = Arc::new(Watchman::new(&self.home, id.clone(), tenant, killer.clone())?);
+        let watchman =
+            Arc::new(Watchman::new(&self.home, Arc::clone(&self.store), (id.clone(), tenant), killer.clone())?);
         let hears = Arc::clone(&watchman);
         let watcher: Arc<dyn Fn() + Send + Sync> = Arc::new(move || hears.look());
         self.sandbox.on_tick(&watcher);
         let outputs = Outputs::of(Arc::clone(&self.store), &state);
-        let journal = self.journal((state, chain), lease, sender.clone());
+        let journal = self.journal((state, chain), lease, sender.clone())?;
         let root = workspace.root().to_path_buf();
         let driver = Driver {
             registry: Arc::clone(&self.registry),
@@ -194,6 +198,8 @@ impl Host {
             store: Arc::clone(&self.store),
             until,
             let_on: None,
+            continuation: None,
+            is_stale: false,
             answered: Vec::new(),
             stopped_us: None,
             journal: Arc::new(Mutex::new(journal)),
@@ -220,10 +226,10 @@ impl Host {
         (state, chain): (RunState, Chain),
         lease: Lease,
         updates: mpsc::UnboundedSender<crate::RunUpdate>,
-    ) -> Journal {
-        let account = Account::of(Arc::clone(&self.store), &state);
+    ) -> Result<Journal, Error> {
+        let account = Account::of(Arc::clone(&self.store), &state)?;
         let (store, home) = (Arc::clone(&self.store), self.home.clone());
-        Journal::new(JournalSetup { state, chain, store, home, lease, account, updates })
+        Ok(Journal::new(JournalSetup { state, chain, store, home, lease, account, updates }))
     }
 
     fn judged_by(&self) -> JudgedBy {
@@ -252,7 +258,7 @@ fn host_version() -> String {
 }
 
 /// A tenant's name stands in messages, files and command lines.
-fn check_tenant(tenant: &str) -> Result<(), Error> {
+pub fn check_tenant(tenant: &str) -> Result<(), Error> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
     if tenant.is_empty() || tenant.len() > MAX_TENANT_CHARS || !tenant.chars().all(is_plain) {
         return Err(Error::BadTenant { tenant: tenant.chars().take(80).collect() });

@@ -50,17 +50,20 @@ impl SwitchCache {
         if seen.as_ref().is_none_or(|(then, _)| *then != generation) {
             *seen = Some((generation, log.switches()?));
         }
-        let ends = |target: &KillTarget| match target {
-            KillTarget::All => true,
-            KillTarget::Tenant(of) => of == tenant,
-            KillTarget::Run(_) => false,
-        };
         let switches = seen.iter().flat_map(|(_, switches)| switches);
-        Ok(switches.clone().find(|switch| ends(&switch.target)).cloned())
+        Ok(switches.clone().find(|switch| ends_all(&switch.target, tenant)).cloned())
     }
 }
 
-/// The switch that ends this run, if one is set.
-pub fn ending(log: &dyn EventLog, run: &RunId, tenant: &str) -> Result<Option<Switch>, Error> {
-    Ok(log.switches()?.into_iter().find(|switch| switch.target.ends(run, tenant)))
+/// The switch that ends whatever a tenant begins now, if one is set.
+pub fn ending_new(log: &dyn EventLog, tenant: &str) -> Result<Option<Switch>, Error> {
+    Ok(log.switches()?.into_iter().find(|switch| ends_all(&switch.target, tenant)))
+}
+
+fn ends_all(target: &KillTarget, tenant: &str) -> bool {
+    match target {
+        KillTarget::All => true,
+        KillTarget::Tenant(of) => of == tenant,
+        KillTarget::Run(_) => false,
+    }
 }

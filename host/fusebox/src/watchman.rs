@@ -1,17 +1,20 @@
 //! Looking whether other processes ask something of a run.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_core::RunId;
+use fusebox_store::EventLog;
 
 use crate::Error;
 use crate::board::{Board, Wish};
 use crate::home::Home;
+use crate::now::now_us;
 use crate::run::Killer;
 
 /// Hears what is asked of one run.
 pub struct Watchman {
     board: Board,
+    log: Arc<dyn EventLog>,
     run: RunId,
     tenant: String,
     killer: Killer,
@@ -20,20 +23,42 @@ pub struct Watchman {
 
 impl Watchman {
     /// Hears everything that is asked from now on.
-    pub fn new(home: &Home, run: RunId, tenant: String, killer: Killer) -> Result<Self, Error> {
+    pub fn new(
+        home: &Home,
+        log: Arc<dyn EventLog>,
+        (run, tenant): (RunId, String),
+        killer: Killer,
+    ) -> Result<Self, Error> {
         let board = Board::open(home)?;
         let seen = Mutex::new(board.generation());
-        Ok(Self { board, run, tenant, killer, seen })
+        Ok(Self { board, log, run, tenant, killer, seen })
     }
 
     /// Does what was asked since the last look. Called at every tick, and before every step and effect.
     pub fn look(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        for request in self.board.asked_since(&mut seen, &self.run, &self.tenant) {
+        let Some(requests) = self.board.asked_since(&mut seen, &self.run, &self.tenant) else {
+            drop(seen);
+            return self.look_in_log();
+        };
+        for request in requests {
             match request.wish {
                 Wish::Kill => self.killer.kill_since(&request.by, request.requested_us),
                 Wish::Pause => self.killer.pause(&request.by),
             }
+        }
+    }
+
+    /// The same from the log, where all that was asked stands. What cannot be read there is taken as a kill: it may have been
+    /// one.
+    pub fn look_in_log(&self) {
+        match self.log.killed_by(&self.run) {
+            Ok(Some(switch)) => self.killer.kill_since(&switch.by, switch.set_us),
+            Ok(None) => {}
+            Err(error) => self.killer.kill_since(&format!("what is asked cannot be read: {error}"), now_us()),
+        }
+        if let Ok(Some((by, _))) = self.log.pause_asked(&self.run) {
+            self.killer.pause(&by);
         }
     }
 }

@@ -97,6 +97,24 @@ pub trait EventLog: Send + Sync {
     /// When the log cannot be read.
     fn questions(&self, prefix: &str) -> Result<Vec<QuestionRow>, Error>;
 
+    /// The kill switch that ends a run, if there is one: set, or set since the run was created and lifted again.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn killed_by(&self, run: &RunId) -> Result<Option<Switch>, Error>;
+
+    /// Unfinished runs that a kill switch ends.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn to_be_killed(&self) -> Result<Vec<RunRow>, Error>;
+
+    /// Who asked for a pause of a run that has not taken place, and why.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn pause_asked(&self, run: &RunId) -> Result<Option<(String, String)>, Error>;
+
     /// Kill switches that are set.
     ///
     /// # Errors
@@ -114,6 +132,12 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// [`Error::BudgetExceeded`] when the budget cannot cover it, or when the log cannot be written.
     fn allot(&self, share: Share) -> Result<u64, Error>;
+
+    /// What one run of a tenant has set aside or used.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn allotment(&self, tenant: &str, run: &RunId, budget: BudgetKind) -> Result<u64, Error>;
 
     /// What all runs of a tenant have set aside or used.
     ///

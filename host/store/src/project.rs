@@ -1,6 +1,6 @@
 //! Read models: what events come to, for lists.
 
-use fusebox_core::{Event, json};
+use fusebox_core::{Event, KillTarget, json};
 use rusqlite::{Transaction, params};
 
 use crate::Error;
@@ -15,6 +15,8 @@ pub struct Stored<'a> {
     pub time_us: u64,
     pub kind: &'a str,
     pub payload: &'a str,
+    /// Its place in the whole log.
+    pub log_index: i64,
 }
 
 /// Brings the read models up to an event. Most events change nothing but the run's last event.
@@ -23,7 +25,11 @@ pub fn event(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), E
     match stored.kind {
         "run_created" => created(transaction, stored),
         "run_started" => set(transaction, "UPDATE runs SET started = 1 WHERE run_id = ?1", run),
-        "run_paused" => set(transaction, "UPDATE runs SET paused = 1 WHERE run_id = ?1", run),
+        "run_paused" => {
+            set(transaction, "UPDATE runs SET paused = 1 WHERE run_id = ?1", run)?;
+            set(transaction, "DELETE FROM pauses WHERE run_id = ?1", run)
+        }
+        "pause_asked" => pause_asked(transaction, stored),
         "run_resumed" => set(transaction, "UPDATE runs SET paused = 0 WHERE run_id = ?1", run),
         "step_completed" => set(transaction, "UPDATE runs SET completed = completed + 1 WHERE run_id = ?1", run),
         "step_added" => set(transaction, "UPDATE runs SET steps = steps + 1 WHERE run_id = ?1", run),
@@ -62,10 +68,21 @@ fn created(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Err
     let Event::RunCreated { goal, agent, tenant, steps, .. } = read(stored)? else { return Ok(()) };
     transaction
         .prepare_cached(
-            "INSERT INTO runs (run_id, goal, agent, tenant, steps, last_event, created_us, updated_us, events)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)",
+            "INSERT INTO runs
+                 (run_id, goal, agent, tenant, steps, last_event, created_us, updated_us, events, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9)",
         )?
-        .execute(params![stored.run, goal, agent.id, tenant, steps, stored.kind, stored.time_us, stored.seq])?;
+        .execute(params![
+            stored.run,
+            goal,
+            agent.id,
+            tenant,
+            steps,
+            stored.kind,
+            stored.time_us,
+            stored.seq,
+            stored.log_index
+        ])?;
     Ok(())
 }
 
@@ -128,6 +145,17 @@ fn ended(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error
     transaction
         .prepare_cached("UPDATE runs SET ended = ?2, question = NULL, paused = 0 WHERE run_id = ?1")?
         .execute(params![stored.run, json::canonical(&end).trim_matches('"')])?;
+    set(transaction, "DELETE FROM pauses WHERE run_id = ?1", stored.run)?;
+    // Its own switch has done what it was for.
+    let own = stored.run.parse().map(|run| json::canonical(&KillTarget::Run(run))).unwrap_or_default();
+    set(transaction, "DELETE FROM switches WHERE target = ?1", &own)
+}
+
+fn pause_asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    let Event::PauseAsked { run, by, reason } = read(stored)? else { return Ok(()) };
+    transaction
+        .prepare_cached("INSERT INTO pauses (run_id, by, reason) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .execute(params![run.as_str(), by, reason])?;
     Ok(())
 }
 
@@ -135,12 +163,15 @@ fn switched(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Er
     match read(stored)? {
         Event::KillSet { target, by } => {
             transaction
-                .prepare_cached("INSERT INTO switches (target, by, set_us) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-                .execute(params![json::canonical(&target), by, stored.time_us])?;
+                .prepare_cached(
+                    "INSERT INTO switches (target, by, set_us, set_at) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (target) DO UPDATE SET by = ?2, set_us = ?3, set_at = ?4, is_lifted = 0",
+                )?
+                .execute(params![json::canonical(&target), by, stored.time_us, stored.log_index])?;
         }
         Event::KillLifted { target, .. } => {
             transaction
-                .prepare_cached("DELETE FROM switches WHERE target = ?1")?
+                .prepare_cached("UPDATE switches SET is_lifted = 1 WHERE target = ?1")?
                 .execute([json::canonical(&target)])?;
         }
         _ => {}

@@ -88,9 +88,9 @@ fn run_row(row: &Row<'_>) -> Result<RunRow, Error> {
     };
     let state = match (ended, question.as_deref(), paused, started) {
         (Some(end), ..) => ListedState::Ended(end),
+        (None, _, true, _) => ListedState::Paused,
         (None, Some("in_doubt"), ..) => ListedState::InDoubt,
         (None, Some(_), ..) => ListedState::AwaitingApproval,
-        (None, None, true, _) => ListedState::Paused,
         (None, None, false, true) => ListedState::Running,
         (None, None, false, false) => ListedState::Created,
     };
@@ -113,8 +113,9 @@ pub fn unsettled(connection: &Connection, now_us: u64) -> Result<Vec<RunRow>, Er
     let query = format!(
         "SELECT {RUN_COLUMNS} FROM runs
          WHERE ended IS NULL AND started = 1 AND paused = 0 AND question IS NULL AND last_event NOT IN ('run_interrupted', 'run_left')
-         UNION ALL SELECT {RUN_COLUMNS} FROM runs
-         WHERE run_id IN (SELECT run_id FROM questions WHERE answer IS NULL AND expires_us <= ?1)"
+         UNION SELECT {RUN_COLUMNS} FROM runs
+         WHERE run_id IN (SELECT run_id FROM questions WHERE answer IS NULL AND expires_us <= ?1)
+         UNION SELECT {RUN_COLUMNS} FROM runs WHERE run_id IN (SELECT run_id FROM pauses)"
     );
     let mut statement = connection.prepare_cached(&query)?;
     let mut rows = statement.query([i64::try_from(now_us).unwrap_or(i64::MAX)])?;
@@ -173,14 +174,50 @@ fn question_row(row: &Row<'_>) -> Result<QuestionRow, Error> {
 }
 
 pub fn switches(connection: &Connection) -> Result<Vec<Switch>, Error> {
-    let mut statement = connection.prepare_cached("SELECT target, by, set_us FROM switches ORDER BY set_us")?;
+    let mut statement =
+        connection.prepare_cached("SELECT target, by, set_us FROM switches WHERE is_lifted = 0 ORDER BY set_us")?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let target: String = row.get(0)?;
-        let target: KillTarget = json::parse_as("the kill switch", target.as_bytes(), 4096)
-            .map_err(|error| Error::Damaged { run: String::new(), seq: 0, what: error.to_string() })?;
-        found.push(Switch { target, by: row.get(1)?, set_us: row.get(2)? });
+        found.push(switch_row(row)?);
     }
     Ok(found)
+}
+
+fn switch_row(row: &Row<'_>) -> Result<Switch, Error> {
+    let target: String = row.get(0)?;
+    let target: KillTarget = json::parse_as("the kill switch", target.as_bytes(), 4096)
+        .map_err(|error| Error::Damaged { run: String::new(), seq: 0, what: error.to_string() })?;
+    Ok(Switch { target, by: row.get(1)?, set_us: row.get(2)? })
+}
+
+/// What ends a run: a switch that is set, or was set since the run was created.
+const ENDS: &str = "s.target IN ('\"all\"', '{\"tenant\":\"' || r.tenant || '\"}', '{\"run\":\"' || r.run_id || '\"}')
+     AND (s.is_lifted = 0 OR s.set_at > r.created_at)";
+
+pub fn killed_by(connection: &Connection, run: &RunId) -> Result<Option<Switch>, Error> {
+    let query = format!(
+        "SELECT s.target, s.by, s.set_us FROM switches s, runs r WHERE r.run_id = ?1 AND {ENDS} ORDER BY s.set_at LIMIT 1"
+    );
+    let mut statement = connection.prepare_cached(&query)?;
+    let mut rows = statement.query([run.as_str()])?;
+    rows.next()?.map(switch_row).transpose()
+}
+
+pub fn to_be_killed(connection: &Connection) -> Result<Vec<RunRow>, Error> {
+    let columns: Vec<String> = RUN_COLUMNS.split(',').map(|column| format!("r.{}", column.trim())).collect();
+    let query =
+        format!("SELECT DISTINCT {} FROM switches s, runs r WHERE r.ended IS NULL AND {ENDS}", columns.join(", "));
+    let mut statement = connection.prepare_cached(&query)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(run_row(row)?);
+    }
+    Ok(found)
+}
+
+pub fn pause_asked(connection: &Connection, run: &RunId) -> Result<Option<(String, String)>, Error> {
+    let mut statement = connection.prepare_cached("SELECT by, reason FROM pauses WHERE run_id = ?1")?;
+    Ok(statement.query_row([run.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }

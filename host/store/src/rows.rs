@@ -37,7 +37,7 @@ pub enum ListedState {
     Created,
     /// Steps are judged and carried out, or would be if a process carried it on.
     Running,
-    /// A person paused it.
+    /// A person paused it, whatever else it may wait for.
     Paused,
     /// It waits for an approval.
     AwaitingApproval,

@@ -56,7 +56,8 @@ CREATE TABLE runs (
     last_event TEXT    NOT NULL,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
-    events     INTEGER NOT NULL
+    events     INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (created_us);
 CREATE INDEX runs_by_agent ON runs (agent, created_us);
@@ -80,11 +81,20 @@ CREATE TABLE questions (
 CREATE INDEX questions_open ON questions (asked_us) WHERE answer IS NULL;
 CREATE INDEX questions_due ON questions (expires_us) WHERE answer IS NULL;
 CREATE INDEX questions_of_runs ON questions (run_id) WHERE answer IS NULL;
--- Read model: kill switches that are set.
+-- Read model: kill switches, set or lifted. `set_at` and `runs.created_at` are places in the log: what was there when a
+-- switch was set stays killed, however soon it is lifted.
 CREATE TABLE switches (
-    target  TEXT    PRIMARY KEY,
-    by      TEXT    NOT NULL,
-    set_us  INTEGER NOT NULL
+    target    TEXT    PRIMARY KEY,
+    by        TEXT    NOT NULL,
+    set_us    INTEGER NOT NULL,
+    set_at    INTEGER NOT NULL,
+    is_lifted INTEGER NOT NULL DEFAULT 0
+) STRICT;
+-- Read model: pauses that were asked for and have not taken place.
+CREATE TABLE pauses (
+    run_id TEXT PRIMARY KEY,
+    by     TEXT NOT NULL,
+    reason TEXT NOT NULL
 ) STRICT;
 -- Who may write to a run: the holder of the newest token.
 CREATE TABLE leases (
@@ -188,7 +198,7 @@ fn format(connection: &Connection) -> Result<i64, rusqlite::Error> {
 /// Rebuilds the read models from the events.
 pub fn rebuild_read_models(connection: &mut Connection) -> Result<(), Error> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    transaction.execute_batch("DELETE FROM runs; DELETE FROM questions; DELETE FROM switches;")?;
+    transaction.execute_batch("DELETE FROM runs; DELETE FROM questions; DELETE FROM switches; DELETE FROM pauses;")?;
     rebuild(&transaction)?;
     transaction.commit()?;
     Ok(())
@@ -196,7 +206,7 @@ pub fn rebuild_read_models(connection: &mut Connection) -> Result<(), Error> {
 
 fn rebuild(transaction: &Transaction<'_>) -> Result<(), Error> {
     let mut events =
-        transaction.prepare("SELECT run_id, seq, time_us, kind, payload FROM events ORDER BY log_index")?;
+        transaction.prepare("SELECT run_id, seq, time_us, kind, payload, log_index FROM events ORDER BY log_index")?;
     let mut rows = events.query([])?;
     while let Some(row) = rows.next()? {
         let run: String = row.get(0)?;
@@ -206,6 +216,7 @@ fn rebuild(transaction: &Transaction<'_>) -> Result<(), Error> {
             time_us: row.get(2)?,
             kind: &row.get::<_, String>(3)?,
             payload: &row.get::<_, String>(4)?,
+            log_index: row.get(5)?,
         };
         project::event(transaction, &event)?;
         project::last_of_batch(transaction, &event)?;

@@ -171,6 +171,18 @@ impl EventLog for SqliteStore {
         read::questions(&self.reader(), prefix)
     }
 
+    fn killed_by(&self, run: &RunId) -> Result<Option<Switch>, Error> {
+        read::killed_by(&self.reader(), run)
+    }
+
+    fn to_be_killed(&self) -> Result<Vec<RunRow>, Error> {
+        read::to_be_killed(&self.reader())
+    }
+
+    fn pause_asked(&self, run: &RunId) -> Result<Option<(String, String)>, Error> {
+        read::pause_asked(&self.reader(), run)
+    }
+
     fn switches(&self) -> Result<Vec<Switch>, Error> {
         read::switches(&self.reader())
     }
@@ -188,6 +200,10 @@ impl EventLog for SqliteStore {
 
     fn allot(&self, share: Share) -> Result<u64, Error> {
         self.change(move |transaction| tenants::allot(transaction, &share))
+    }
+
+    fn allotment(&self, tenant: &str, run: &RunId, budget: BudgetKind) -> Result<u64, Error> {
+        tenants::of_run(&self.reader(), tenant, run, budget)
     }
 
     fn allotted(&self, tenant: &str, budget: BudgetKind) -> Result<u64, Error> {

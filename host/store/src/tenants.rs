@@ -72,7 +72,8 @@ pub fn allotted(connection: &rusqlite::Connection, tenant: &str, budget: BudgetK
     Ok(statement.query_row(params![tenant, budget.name()], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
-fn of_run(transaction: &Transaction<'_>, tenant: &str, run: &RunId, budget: BudgetKind) -> Result<u64, Error> {
+/// What one run of a tenant has set aside or used.
+pub fn of_run(transaction: &rusqlite::Connection, tenant: &str, run: &RunId, budget: BudgetKind) -> Result<u64, Error> {
     let mut statement = transaction
         .prepare_cached("SELECT amount FROM allotments WHERE tenant = ?1 AND run_id = ?2 AND budget = ?3")?;
     Ok(statement.query_row(params![tenant, run.as_str(), budget.name()], |row| row.get(0)).optional()?.unwrap_or(0))

@@ -156,6 +156,7 @@ fn insert(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Error> {
             time_us: event.time_us,
             kind: &event.kind,
             payload: &event.payload,
+            log_index: transaction.last_insert_rowid(),
         };
         project::event(transaction, &stored)?;
         if event.seq == 1 && batch.fence.is_some() {

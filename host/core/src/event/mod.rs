@@ -16,7 +16,7 @@ use crate::kill::KillTarget;
 use crate::plan::WorkspaceMode;
 use crate::policy::GuardMode;
 use crate::{
-    Agent, Amounts, ApprovalAnswer, ApprovalId, Binding, BudgetKind, Decision, Digest, Effect, Failure, Impact,
+    Agent, Amounts, ApprovalAnswer, ApprovalId, Binding, BudgetKind, Decision, Digest, Effect, Failure, Impact, RunId,
     RunLimits, Step, StepId, Verdict,
 };
 
@@ -323,6 +323,8 @@ pub enum Event {
         effects: Vec<Effect>,
         decision: Decision,
     },
+    /// Somebody asked the process that drives a run to pause it; not part of the run.
+    PauseAsked { run: RunId, by: String, reason: String },
     /// Somebody pulled a kill switch; not part of a run.
     KillSet { target: KillTarget, by: String },
     /// Somebody lifted a kill switch. What it killed stays killed.
@@ -350,6 +352,7 @@ impl Event {
             Self::StepResumed { .. } => "step_resumed",
             Self::EffectNotPerformed { .. } => "effect_not_performed",
             Self::DoubtDecided { .. } => "doubt_decided",
+            Self::PauseAsked { .. } => "pause_asked",
             Self::KillSet { .. } => "kill_set",
             Self::KillLifted { .. } => "kill_lifted",
             Self::BreakerChanged { .. } => "breaker_changed",
@@ -392,6 +395,7 @@ impl Event {
             | Self::RunResumed { .. }
             | Self::BudgetWarning { .. }
             | Self::GrantRevoked { .. }
+            | Self::PauseAsked { .. }
             | Self::KillSet { .. }
             | Self::KillLifted { .. }
             | Self::BreakerChanged { .. }

@@ -18,6 +18,7 @@ impl RunState {
         match event {
             Event::RunCreated { .. }
             | Event::ActionChecked { .. }
+            | Event::PauseAsked { .. }
             | Event::KillSet { .. }
             | Event::KillLifted { .. }
             | Event::BreakerChanged { .. } => {}
@@ -40,9 +41,8 @@ impl RunState {
             Event::RunStarted => {
                 self.started_us = Some(time_us);
                 self.idle_us = 0;
-                if !self.setup.gate.guards.is_empty() {
-                    self.stage = Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate)));
-                }
+                self.is_plan_unjudged = false;
+                self.judge_plan_again();
             }
             Event::PlanJudged { verdict, failure, usage, .. } => {
                 self.spend(*usage);
@@ -282,18 +282,26 @@ impl RunState {
             self.idle_since.get_or_insert(was_us);
         }
         match &self.stage {
-            Stage::Plan(_) | Stage::PlanDecided { .. } => {
-                self.stage = Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate)));
-            }
-            Stage::PlanPerson { question, .. } if question.binding != self.plan_binding() => {
-                self.stage = Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate)));
-            }
+            Stage::PlanPerson { question, .. } if question.binding != self.plan_binding() => self.judge_plan_again(),
+            Stage::Plan(_) | Stage::PlanDecided { .. } => self.judge_plan_again(),
             Stage::Person { effects, question, .. } if self.binding(effects) != Some(question.binding) => {
                 self.propose_again();
             }
             Stage::Gate(_) | Stage::Decided { .. } | Stage::Approved { .. } => self.propose_again(),
             _ => {}
         }
+        // Another plan, or other guards: the whole plan is judged before anything else begins.
+        let is_free = matches!(self.stage, Stage::Idle | Stage::Delayed { .. });
+        if is_free && self.started_us.is_some() && std::mem::take(&mut self.is_plan_unjudged) {
+            self.judge_plan_again();
+        }
+    }
+
+    fn judge_plan_again(&mut self) {
+        self.stage = match self.setup.gate.guards.is_empty() {
+            true => Stage::Idle,
+            false => Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate))),
+        };
     }
 
     fn propose_again(&mut self) {
@@ -306,6 +314,7 @@ impl RunState {
         self.spend(usage);
         let setup = Arc::make_mut(&mut self.setup);
         Arc::make_mut(&mut setup.plan).steps.push(added.clone());
+        self.is_plan_unjudged = true;
         self.steps.push(StepProgress { state: StepState::Pending, output: None, stopped_by: Vec::new() });
     }
 

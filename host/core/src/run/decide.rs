@@ -34,6 +34,7 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
             | Command::HostCallDone { .. }
             | Command::HostCallUndone { .. }
             | Command::Doubt { .. }
+            | Command::Interrupted
     );
     if state.paused_by.is_some() && !is_for_people {
         return Err(not_now(state, &command));

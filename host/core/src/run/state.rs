@@ -121,6 +121,8 @@ pub struct RunState {
     pub(super) replaced_before: Option<(Json, Origin)>,
     /// The input that a person put in the place of the current step's.
     pub(super) edited: Option<Json>,
+    /// The plan, or who judges it, is not what it was when the plan was judged.
+    pub(super) is_plan_unjudged: bool,
     /// What a person approved of the current step and has not begun.
     pub(super) approved: Option<Binding>,
     /// Kinds of actions that a person approved for the whole run.
@@ -157,6 +159,7 @@ impl RunState {
             replaced: None,
             replaced_before: None,
             edited: None,
+            is_plan_unjudged: false,
             approved: None,
             grants: BTreeMap::new(),
             warned: BTreeSet::new(),
@@ -175,11 +178,17 @@ impl RunState {
     /// What it needs to be told next.
     #[must_use]
     pub fn ask(&self) -> Ask<'_> {
+        match &self.paused_by {
+            Some(by) if self.ended.is_none() => Ask::Resume { by },
+            _ => self.ask_when_resumed(),
+        }
+    }
+
+    /// What it needs to be told next once nobody wants it to stop.
+    #[must_use]
+    pub fn ask_when_resumed(&self) -> Ask<'_> {
         if self.ended.is_some() {
             return Ask::Nothing;
-        }
-        if let Some(by) = &self.paused_by {
-            return Ask::Resume { by };
         }
         match &self.stage {
             Stage::Idle | Stage::PlanDecided { .. } | Stage::Decided { .. } | Stage::Approved { .. } => Ask::Advance,
@@ -319,8 +328,11 @@ impl RunState {
         (self.seq, self.last_us)
     }
 
-    /// Takes another setup: the policy or a plugin is not what it was. Follow it by `run_continued`.
+    /// Takes another setup: the policy or a plugin is not what it was, and what was approved under it is void. Follow it by
+    /// `run_continued`.
     pub fn set_up_anew(&mut self, setup: Arc<RunSetup>) {
+        self.grants.clear();
+        self.is_plan_unjudged = true;
         self.limits = self.limits.tighten(&setup.limits);
         self.ledger.tighten(&setup.limits);
         self.setup = setup;

@@ -53,7 +53,10 @@ impl Control {
     /// When the log cannot be read.
     pub fn questions(&self) -> Result<Vec<OpenQuestion>, Error> {
         let rows = self.log.open_questions(MAX_QUESTIONS)?;
-        rows.into_iter().map(|question| Ok(OpenQuestion { run: self.row(&question.run)?, question })).collect()
+        // Those whose time is up are answered: by no.
+        let now = now_us();
+        let rows = rows.into_iter().filter(|row| row.expires_us.is_none_or(|expires| now < expires));
+        rows.map(|question| Ok(OpenQuestion { run: self.row(&question.run)?, question })).collect()
     }
 
     /// A question by its id or the beginning of it, with all that a person needs to decide.
@@ -67,7 +70,7 @@ impl Control {
         let question = state.question().filter(|question| question.id.as_ref() == Some(&row.id));
         let question = question.ok_or_else(|| Error::UnknownApproval { id: id.to_owned() })?.clone();
         let unknown = || Error::UnknownApproval { id: id.to_owned() };
-        let (subject, decision, effects): (Subject, Decision, Vec<Effect>) = match state.ask() {
+        let (subject, decision, effects): (Subject, Decision, Vec<Effect>) = match state.ask_when_resumed() {
             Ask::PersonOnPlan { decision, .. } => {
                 (Subject::Plan(state.setup().plan.clone()), decision.clone(), Vec::new())
             }
@@ -77,9 +80,6 @@ impl Control {
             Ask::PersonOnDoubt { message, .. } => {
                 let (subject, decision) = person::doubt(&state, message).ok_or_else(unknown)?;
                 (subject, decision, Vec::new())
-            }
-            Ask::Resume { by } => {
-                return Err(Error::RunPaused { run: row.run.to_string(), by: by.to_owned() });
             }
             _ => return Err(unknown()),
         };

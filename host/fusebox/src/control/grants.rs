@@ -34,6 +34,7 @@ impl Control {
     /// # Errors
     /// When there is no such run, or the log cannot be read.
     pub fn grants(&self, run: Option<&RunId>) -> Result<Vec<HeldGrant>, Error> {
+        let is_one = run.is_some();
         let runs = match run {
             Some(run) => vec![self.row(run)?.run],
             None => {
@@ -44,9 +45,10 @@ impl Control {
         let mut grants = Vec::new();
         for run in runs {
             let state = match recall(&*self.log, &run) {
-                // Nothing of an old run is granted any more.
-                Err(Error::TooOldToResume { .. }) => continue,
-                recalled => recalled?.state,
+                Ok(recalled) => recalled.state,
+                // Of many runs, one that is old or damaged hides nothing of the others.
+                Err(_) if !is_one => continue,
+                Err(error) => return Err(error),
             };
             if matches!(state.phase(), fusebox_core::run::Phase::Ended(_)) {
                 continue;

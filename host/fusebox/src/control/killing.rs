@@ -10,6 +10,7 @@ use super::{Control, RETRY};
 use crate::Error;
 use crate::board::{Board, BoardRequest, Wish};
 use crate::now::now_us;
+use crate::runs::check_tenant;
 use crate::switches::record_for_host;
 
 /// Most runs that are looked at for those still going.
@@ -24,6 +25,8 @@ pub enum KillOutcome {
     Ended(RunId),
     /// It did not answer: its process may be stuck. It will not begin another step.
     NoAnswer(RunId),
+    /// It could not be ended, for this reason. It will not begin another step.
+    Failed(RunId, String),
 }
 
 impl Control {
@@ -33,6 +36,9 @@ impl Control {
     /// # Errors
     /// When the log cannot be used, or there is no such run.
     pub fn kill(&self, target: &KillTarget, by: &str, patience: Duration) -> Result<Vec<KillOutcome>, Error> {
+        if let KillTarget::Tenant(tenant) = target {
+            check_tenant(tenant)?;
+        }
         let runs = self.ends(target)?;
         let requested_us = now_us();
         if let ([run], KillTarget::Run(_)) = (&runs[..], target)
@@ -44,7 +50,11 @@ impl Control {
         let request = BoardRequest { wish: Wish::Kill, target: target.clone(), by: by.to_owned(), requested_us };
         Board::open(&self.home)?.request(&request)?;
         let until = Instant::now() + patience;
-        runs.into_iter().map(|run| self.wait_or_end(run, by, requested_us, until)).collect()
+        let end = |run: RunId| match self.wait_or_end(run.clone(), by, requested_us, until) {
+            Ok(outcome) => outcome,
+            Err(error) => KillOutcome::Failed(run, error.to_string()),
+        };
+        Ok(runs.into_iter().map(end).collect())
     }
 
     /// Lifts a kill switch. What it killed stays killed. Says whether it was set.
@@ -55,6 +65,11 @@ impl Control {
         if !self.log.switches()?.iter().any(|switch| switch.target == *target) {
             return Ok(false);
         }
+        // What it ends has ended before it is lifted, as far as that is possible; the rest stays killed by when it was set.
+        for run in self.ends(target)? {
+            let ended = self.end(&run, by, now_us());
+            drop(ended);
+        }
         record_for_host(&*self.log, &Event::KillLifted { target: target.clone(), by: by.to_owned() })?;
         // Whoever keeps the switches in mind looks again.
         let nobody = KillTarget::Run("nobody".parse()?);
@@ -64,7 +79,7 @@ impl Control {
     }
 
     /// Unfinished runs that a switch ends.
-    pub(super) fn ends(&self, target: &KillTarget) -> Result<Vec<RunId>, Error> {
+    fn ends(&self, target: &KillTarget) -> Result<Vec<RunId>, Error> {
         let filter = match target {
             KillTarget::Run(run) => {
                 return Ok(vec![self.row(run)?.run]);
@@ -94,10 +109,10 @@ impl Control {
     /// Ends a run that nobody drives.
     pub(super) fn end(&self, run: &RunId, by: &str, requested_us: u64) -> Result<(), Error> {
         let mut journal = match self.journal(run, Duration::ZERO) {
-            Err(Error::TooOldToResume { .. }) => {
-                return self.end_old(run, RunEnd::Killed, format!("killed by {by}"), requested_us);
-            }
-            other => other?,
+            Err(busy @ Error::RunBusy { .. }) => return Err(busy),
+            // One that is too old, or damaged, cannot be folded; it ends all the same.
+            Err(_) => return self.end_old(run, RunEnd::Killed, format!("killed by {by}"), requested_us),
+            Ok(journal) => journal,
         };
         if journal.ended.is_none() {
             let times = KillTimes::new(requested_us, now_us());
@@ -119,7 +134,11 @@ impl Control {
     /// Whether a run has ended, and how it was killed if it was.
     fn ended(&self, run: &RunId) -> Result<Option<Option<KillTimes>>, Error> {
         let Some((seq, _)) = self.log.head(run)? else { return Ok(None) };
-        let last = self.log.events(run, seq.saturating_sub(1), 1)?;
+        let last = match self.log.events(run, seq.saturating_sub(1), 1) {
+            // A last event that cannot be read is not the end; the end comes behind it.
+            Err(fusebox_store::Error::Damaged { .. }) => return Ok(None),
+            last => last?,
+        };
         match last.first().filter(|last| last.kind == "run_ended").map(|last| last.event()).transpose()? {
             Some(Event::RunEnded { kill, .. }) => Ok(Some(kill)),
             _ => Ok(None),

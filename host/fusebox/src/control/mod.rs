@@ -17,9 +17,10 @@ mod recovering;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fusebox_core::{Command, KillTarget, RunId};
+use fusebox_core::run::Phase;
+use fusebox_core::{Command, Event, KillTarget, RunId};
 use fusebox_store::{EventLog, RunFilter, RunRow, SqliteStore, Switch};
 use tokio::sync::mpsc;
 
@@ -36,12 +37,15 @@ use crate::journal::{Journal, JournalSetup};
 use crate::lease::Lease;
 use crate::now::now_us;
 use crate::recall::{Recalled, recall};
+use crate::switches::record_for_host;
 use crate::updates::RunEvent;
 
 /// How long a process that works on a run for a moment is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long before it is tried again.
 const RETRY: Duration = Duration::from_millis(2);
+/// How long a run is held by whoever does not drive it, at the most.
+const HELD: Duration = Duration::from_millis(100);
 
 /// All runs of one home.
 pub struct Control {
@@ -144,20 +148,23 @@ impl Control {
             by: by.to_owned(),
             requested_us: now_us(),
         };
-        match self.journal(run, Duration::ZERO) {
+        match self.journal(run, HELD) {
             Err(Error::RunBusy { .. }) => {
+                // Durable first: whoever drives it may end before it hears.
+                let asked = Event::PauseAsked { run: run.clone(), by: by.to_owned(), reason: reason.to_owned() };
+                record_for_host(&*self.log, &asked)?;
                 Board::open(&self.home)?.request(&request)?;
                 Ok(PauseOutcome::Asked)
             }
             Err(error) => Err(error),
             Ok(mut journal) => {
                 refuse_ended(&journal)?;
-                if journal.state.paused_by().is_some() {
-                    return Ok(PauseOutcome::WasPaused);
+                let was = journal.state.paused_by().is_some();
+                if !was {
+                    journal.tell(Command::Pause { by: by.to_owned(), reason: reason.to_owned() })?;
                 }
-                journal.tell(Command::Pause { by: by.to_owned(), reason: reason.to_owned() })?;
                 pollster::block_on(journal.let_go())?;
-                Ok(PauseOutcome::Paused)
+                Ok(if was { PauseOutcome::WasPaused } else { PauseOutcome::Paused })
             }
         }
     }
@@ -190,22 +197,20 @@ impl Control {
     fn journal(&self, run: &RunId, patience: Duration) -> Result<Journal, Error> {
         let lease = self.lease(run, patience)?;
         let Recalled { state, chain, ended, .. } = recall(&*self.log, run)?;
-        let account = Account::of(Arc::clone(&self.log), &state);
+        let account = Account::of(Arc::clone(&self.log), &state)?;
         let (updates, _) = mpsc::unbounded_channel();
         let (store, home) = (Arc::clone(&self.log), self.home.clone());
         let mut journal = Journal::new(JournalSetup { state, chain, store, home, lease, account, updates });
         journal.ended = ended;
+        if journal.state.phase() == Phase::Running && !journal.state.is_interrupted() {
+            // Nobody held it, so its process ended; since then nobody worked on it.
+            journal.tell(Command::Interrupted)?;
+        }
         Ok(journal)
     }
 
     fn lease(&self, run: &RunId, patience: Duration) -> Result<Lease, Error> {
-        let until = Instant::now() + patience;
-        loop {
-            match Lease::take(&self.home, &*self.log, run) {
-                Err(Error::RunBusy { .. }) if Instant::now() < until => std::thread::sleep(RETRY),
-                taken => return taken,
-            }
-        }
+        Lease::take_within(&self.home, &*self.log, run, patience)
     }
 }
 

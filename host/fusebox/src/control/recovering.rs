@@ -9,9 +9,9 @@ use fusebox_effects::Workspace;
 use fusebox_store::RunRow;
 
 use super::Control;
+use crate::Error;
 use crate::recall::recall;
 use crate::recover::{Settled, settle_open};
-use crate::{Error, switches};
 
 /// What recovering did to one run.
 #[derive(Debug)]
@@ -33,9 +33,7 @@ impl Control {
     /// When the log cannot be read. What goes wrong with one run is told with it.
     pub fn recover(&self) -> Result<Vec<Recovered>, Error> {
         let mut rows = self.log.unsettled(crate::now::now_us())?;
-        for switch in self.log.switches()? {
-            rows.extend(self.ends(&switch.target)?.into_iter().filter_map(|run| self.log.run(&run).ok().flatten()));
-        }
+        rows.extend(self.log.to_be_killed()?);
         let mut seen = BTreeSet::new();
         rows.retain(|row| seen.insert(row.run.to_string()));
         Ok(rows.iter().filter_map(|row| self.recover_run(row)).collect())
@@ -50,7 +48,13 @@ impl Control {
                 self.end_old(&row.run, RunEnd::StepFailed, message.to_owned(), 0).map(|()| message.to_owned())
             }
             Ok(Some(done)) => Ok(done),
-            Err(error) => Err(error),
+            // Whatever is wrong with it, what was killed ends.
+            Err(error) => match self.log.killed_by(&row.run) {
+                Ok(Some(switch)) => self
+                    .end_old(&row.run, RunEnd::Killed, format!("killed by {}", switch.by), switch.set_us)
+                    .map(|()| format!("it was killed, as {} had asked", switch.by)),
+                _ => Err(error),
+            },
         };
         let now = self.log.run(&row.run).ok().flatten();
         let state = now.map_or(row.state, |row| row.state).name().to_owned();
@@ -62,12 +66,17 @@ impl Control {
         if journal.ended.is_some() {
             return Ok(None);
         }
-        let tenant = journal.state.setup().tenant.clone();
-        let done = if let Some(switch) = switches::ending(&*self.log, run, &tenant)? {
+        let done = if let Some(switch) = self.log.killed_by(run)? {
             let times = KillTimes::new(switch.set_us, crate::now::now_us());
             let by = switch.by;
             journal.tell(Command::Kill { by: by.clone(), times, tape: None, usage: Usage::default() })?;
             format!("it was killed, as {by} had asked")
+        } else if let Some((by, reason)) = self.log.pause_asked(run)? {
+            if journal.state.paused_by().is_some() {
+                return Ok(None);
+            }
+            journal.tell(Command::Pause { by: by.clone(), reason })?;
+            format!("it is paused, as {by} had asked")
         } else if let Some(question) = journal.state.question() {
             if question.expires_us.is_none_or(|expires| journal.now_us() < expires) {
                 return Ok(None);
@@ -81,18 +90,12 @@ impl Control {
             let open = journal.state.open_effects().into_iter().filter(|(_, open)| !open.effect.only_reads()).count();
             match settle_open(&mut journal, &workspace)? {
                 Settled::InDoubt => "a step is in doubt, and waits for a person's word".to_owned(),
-                Settled::Known => {
-                    journal.tell(Command::Interrupted)?;
-                    match open {
-                        0 => "its process ended during a step; continue it".to_owned(),
-                        _ => "its process ended during an effect, whose traces were found; continue it".to_owned(),
-                    }
-                }
+                Settled::Known => match open {
+                    0 => "its process ended during a step; continue it".to_owned(),
+                    _ => "its process ended during an effect, whose traces were found; continue it".to_owned(),
+                },
             }
-        } else if journal.state.is_interrupted() {
-            return Ok(None);
         } else {
-            journal.tell(Command::Interrupted)?;
             "its process ended between steps; continue it".to_owned()
         };
         pollster::block_on(journal.let_go())?;

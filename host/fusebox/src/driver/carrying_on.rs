@@ -8,12 +8,13 @@ use fusebox_core::run::Continuation;
 use fusebox_sandbox::{Reply, TapeEntry, TapePart};
 
 use super::{Beginning, Driver};
+use crate::Error;
 use crate::journal::{Journal, Taken};
+use crate::pace::Paces;
 use crate::recall;
 use crate::recover::{Settled, settle_open};
 use crate::run::Asked;
 use crate::summary::Waiting;
-use crate::{Error, switches};
 
 /// How often it is tried to take a run up again that somebody else holds for a moment.
 const TRIES: u32 = 100;
@@ -40,10 +41,16 @@ impl Driver {
                     journal.blob(bytes);
                 });
                 let setup = std::sync::Arc::clone(journal.state.setup());
-                if let Some(switch) = switches::ending(&*self.store, &setup.run, &setup.tenant)? {
+                if let Some(switch) = self.store.killed_by(&setup.run)? {
                     self.killer.kill_since(&switch.by, switch.set_us);
                 }
-                self.answered = carry_on(&mut journal, *continuation, &self.workspace)?;
+                self.answered = carry_on(&mut journal, (*continuation).clone(), &self.workspace)?;
+                self.is_stale = journal.state.question().is_some();
+                self.continuation = Some(*continuation);
+                if let (true, Some(step)) = (journal.state.is_executing(), journal.state.current()) {
+                    let steps_before = journal.state.history().len();
+                    self.let_on = Paces::carried_on(&setup.policy, &setup.plan.agent.id, &step.step_type, steps_before);
+                }
                 journal.flush().await
             }
         }
@@ -64,6 +71,12 @@ impl Driver {
         if journal.ended.is_some() {
             return Ok(None);
         }
+        // What was cut off is looked after now, while it is known; it need not be resumed to be decided.
+        if journal.state.is_executing() && settle_open(&mut journal, &self.workspace)? == Settled::InDoubt {
+            let state = &journal.state;
+            let (id, step) = (state.question().and_then(|question| question.id.clone()), state.step_before());
+            return Ok(step.map(|step| Waiting::Doubt { id, step: step.id.clone() }));
+        }
         if journal.state.paused_by().is_none() {
             journal.tell(Command::Pause { by: by.clone(), reason: String::new() })?;
         }
@@ -83,6 +96,7 @@ impl Driver {
                     self.judged = None;
                     return Ok(true);
                 }
+                Ok(Taken::Elsewhere) => return Ok(false),
                 Err(Error::RunBusy { .. }) => {}
                 Err(error) => return Err(error),
             }

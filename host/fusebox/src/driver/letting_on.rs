@@ -9,7 +9,6 @@ use fusebox_store::Error as StoreError;
 use super::Driver;
 use crate::Error;
 use crate::pace::Pace;
-use crate::switches;
 
 impl Driver {
     /// Whether going on is right now. If not, the run was told why, or something else is to be done first.
@@ -25,7 +24,7 @@ impl Driver {
         }
         let setup = std::sync::Arc::clone(journal.state.setup());
         self.watchman.look();
-        if let Some(switch) = switches::ending(&*self.store, &setup.run, &setup.tenant)? {
+        if let Some(switch) = self.store.killed_by(&setup.run)? {
             self.killer.kill_since(&switch.by, switch.set_us);
         }
         if self.kill.is_killed() || self.killer.pause_asked_by().is_some() {

@@ -55,6 +55,11 @@ pub struct Driver {
     pub until: Until,
     /// The step that breaker and rate limits let on, until it is known what came of it.
     pub let_on: Option<LetOn>,
+    /// What this process took the run up with, if it did not begin it.
+    pub continuation: Option<Continuation>,
+    /// The question that is open was asked by another process: what is approved is previewed and judged anew before it
+    /// begins.
+    pub is_stale: bool,
     /// What the step under way was answered before its process ended.
     pub answered: Vec<TapeEntry>,
     /// When what was under way had stopped, after a kill.
@@ -99,6 +104,14 @@ enum Next {
 impl Driver {
     /// Carries the run on: to its end, until it waits for a person, or as far as it was asked to go.
     pub async fn run(mut self, beginning: Beginning) -> Result<Summary, Error> {
+        let went = self.go_on(beginning).await;
+        // Whatever came of it, a step that did not end makes room for others.
+        let given_up = self.give_up_probe();
+        let summary = went?;
+        given_up.map(|()| summary)
+    }
+
+    async fn go_on(&mut self, beginning: Beginning) -> Result<Summary, Error> {
         self.begin(beginning).await?;
         let steps_before = self.journal.lock().await.state.history().len();
         let waiting = loop {
@@ -131,7 +144,6 @@ impl Driver {
             }
             self.note_outcome().await?;
         };
-        self.give_up_probe()?;
         let mut journal = self.journal.lock().await;
         journal.let_go().await?;
         let root = self.workspace.root().to_path_buf();
@@ -183,7 +195,7 @@ impl Driver {
         if journal.ended.is_some() {
             return Ok(false);
         }
-        let (tape, usage) = self.cut_off;
+        let (tape, usage) = std::mem::take(&mut self.cut_off);
         journal.tell(Command::Kill { by, times, tape, usage })?;
         journal.flush().await?;
         Ok(true)
@@ -197,6 +209,7 @@ impl Driver {
         let events = journal.tell(Command::Advance)?;
         if events.iter().any(|event| matches!(event, Event::StepProposed { .. })) {
             self.judged = None;
+            self.is_stale = false;
             self.contents = Contents::default();
         }
         // What was denied is not kept: it may hold what nobody may see.

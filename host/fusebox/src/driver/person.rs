@@ -80,7 +80,12 @@ impl Driver {
         }
         match self.taken(answer).await {
             Ok(answer) => {
-                self.journal.lock().await.tell(Command::Answered { binding, answer, signed: None })?;
+                let is_approved = matches!(answer, ApprovalAnswer::Approved { .. });
+                let mut journal = self.journal.lock().await;
+                journal.tell(Command::Answered { binding, answer, signed: None })?;
+                if let (true, true, Some(continuation)) = (is_approved, self.is_stale, &self.continuation) {
+                    journal.tell(Command::Continue(Box::new(continuation.clone())))?;
+                }
             }
             // The same is asked again.
             Err(problem) => self.problem = Some(problem),

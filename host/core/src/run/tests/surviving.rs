@@ -52,7 +52,7 @@ fn a_question_of_another_policy_is_asked_anew() {
     other.policy_digest = Digest::of(b"another policy");
     state.set_up_anew(Arc::new(other));
     tell(&mut state, continued());
-    assert_eq!((state.phase(), state.ask()), (Phase::Running, Ask::Advance));
+    assert_eq!((state.phase(), state.ask()), (Phase::Running, Ask::JudgePlan { guard: 0 }), "from the whole plan on");
     let mut state = waiting(RunLimits::default());
     tell(&mut state, continued());
     assert!(matches!(state.ask(), Ask::Person { .. }), "the same policy asks the same");
@@ -115,6 +115,19 @@ fn a_kind_can_be_revoked_and_runs_out() {
         tell_at(&mut state, Command::Advance, at);
         assert_eq!(state.question().is_some(), asked_again, "{revoked} {at}");
     }
+}
+
+#[test]
+fn a_kind_that_was_approved_under_another_policy_counts_no_more() {
+    let mut state = waiting(RunLimits::default());
+    let binding = asks(&state);
+    tell(&mut state, answered(binding, approved(true)));
+    assert_eq!(state.grants().count(), 1);
+    let mut other = (**state.setup()).clone();
+    other.policy_digest = Digest::of(b"another policy");
+    state.set_up_anew(Arc::new(other));
+    tell(&mut state, continued());
+    assert_eq!(state.grants().count(), 0);
 }
 
 #[test]
