@@ -20,6 +20,9 @@ fn binary() -> PathBuf {
     std::env::var_os("FUSEBOX_CRASH_BINARY").expect("run this as `cargo xtask crash`").into()
 }
 
+/// Compiled plugins, by the names of their files.
+type Cache = Vec<(String, Vec<u8>)>;
+
 /// When to stop, if there is a limit.
 fn deadline() -> Option<Instant> {
     let seconds = std::env::var("FUSEBOX_CRASH_SECONDS").ok()?.parse().unwrap();
@@ -34,7 +37,7 @@ struct Place {
 }
 
 impl Place {
-    fn new(cache: &[(String, Vec<u8>)]) -> Self {
+    fn new(cache: &Cache) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = Self { folder, told: BTreeMap::new() };
         let home = Home::open(&place.path("home")).unwrap();
@@ -122,7 +125,7 @@ enum Crash {
 
 /// Carries a run out that is killed like this, takes it up again until it ends, and checks everything. Says whether it was
 /// killed the first time.
-fn survives(cache: &[(String, Vec<u8>)], crashes: &[Crash]) -> bool {
+fn survives(cache: &Cache, crashes: &[Crash]) -> bool {
     let mut place = Place::new(cache);
     let create = ["run", "plan.json", "--workspace", "workspace", "--approve", "all", "--tenant", "acme"];
     let mut crashes = crashes.iter();
@@ -238,12 +241,12 @@ fn no_effect_without_its_allow(events: &[&Value], what: &str) {
 }
 
 /// The compiled plugins, and every failpoint that an undisturbed run passes, with how often it does.
-fn undisturbed() -> (Vec<(String, Vec<u8>)>, Vec<Crash>, Duration) {
-    let warm = Place::new(&[]);
+fn undisturbed() -> (Cache, Vec<Crash>, Duration) {
+    let warm = Place::new(&Cache::new());
     assert!(warm.command(&["plugins"]).output().unwrap().status.success());
     let files = std::fs::read_dir(warm.path("home/cache")).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|file| file.is_file());
-    let cache: Vec<(String, Vec<u8>)> = files
+    let cache: Cache = files
         .map(|file| (file.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&file).unwrap()))
         .collect();
     let place = Place::new(&cache);

@@ -194,7 +194,7 @@ fn a_flipped_bit_is_noticed_or_makes_no_difference() {
                     "{said:?}"
                 );
                 let told = said.iter().filter(|event| event["seq"].is_u64());
-                assert!(told.cloned().all(|event| sound.contains(&event)), "the bit at {at}");
+                assert!(told.into_iter().all(|event| sound.contains(event)), "the bit at {at}");
                 noticed += 1;
             }
             other => panic!("{other:?} {output:?}"),

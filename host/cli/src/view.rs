@@ -99,7 +99,9 @@ impl View {
             Event::EffectNotPerformed { .. } => {
                 self.line(&format!("    {DIM}an effect that was intended did not happen{DIM:#}"));
             }
-            Event::ApprovalRequested { id: Some(id), .. } | Event::PlanApprovalRequested { id: Some(id), .. } => {
+            Event::ApprovalRequested { id: Some(id), .. } | Event::PlanApprovalRequested { id: Some(id), .. }
+                if self.at.is_some() =>
+            {
                 self.line(&format!("    {DIM}asked as {id}{DIM:#}"));
             }
             Event::DoubtDecided { answer, .. } => self.answer(answer),

@@ -145,6 +145,9 @@ fn place(generation: u64) -> u64 {
 /// A file that cannot be read has no requests: it is this user's own, in a folder that is this user's alone.
 fn generation(file: &mut File) -> u64 {
     let mut bytes = [0; 8];
+    #[cfg(unix)]
+    let read = std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, 0);
+    #[cfg(not(unix))]
     let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_exact(&mut bytes));
     read.map_or(0, |()| u64::from_le_bytes(bytes))
 }

@@ -150,7 +150,7 @@ struct Intent {
 impl EffectHandler for Live {
     fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
         Box::pin(async move {
-            self.watchman.look();
+            self.watchman.glance();
             if self.kill.is_killed() {
                 return Err(Stop::Killed);
             }

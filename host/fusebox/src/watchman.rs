@@ -34,7 +34,7 @@ impl Watchman {
         Ok(Self { board, log, run, tenant, killer, seen })
     }
 
-    /// Does what was asked since the last look. Called at every tick, and before every step and effect.
+    /// Does what was asked since the last look. Called at every tick, and before every step.
     pub fn look(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(requests) = self.board.asked_since(&mut seen, &self.run, &self.tenant) else {
@@ -46,6 +46,17 @@ impl Watchman {
                 Wish::Kill => self.killer.kill_since(&request.by, request.requested_us),
                 Wish::Pause => self.killer.pause(&request.by),
             }
+        }
+    }
+
+    /// As [`look`](Self::look), but at the count alone, which is nearly always as it was: called before every effect.
+    pub fn glance(&self) {
+        let is_as_it_was = {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            self.board.generation() == *seen
+        };
+        if !is_as_it_was {
+            self.look();
         }
     }
 

@@ -123,6 +123,8 @@ CREATE TABLE gauges (
 ) STRICT;
 ";
 
+/// Statements that are kept prepared: all that there are.
+const STATEMENTS: usize = 64;
 /// How long other processes are waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one wait for another process is.
@@ -132,6 +134,7 @@ const RETRY: Duration = Duration::from_millis(2);
 
 /// Sets a connection up: durable commits, waiting for other processes instead of failing.
 pub fn configure(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_handler(Some(wait))?;
     write_ahead(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;

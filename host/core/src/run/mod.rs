@@ -5,6 +5,7 @@
 //! the rules of `decide` refuse cannot get into the log.
 
 mod apply;
+mod ask;
 mod decide;
 mod follow;
 mod setup;

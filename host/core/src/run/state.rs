@@ -8,11 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::setup::RunSetup;
-use super::stage::{Answered, Open, Question, Stage};
-use super::told::Ask;
+use super::stage::{Answered, Open, Stage};
 use crate::approval::Bound;
 use crate::event::RunEnd;
-use crate::gate::{GateAsk, MayRewrite, Reason};
+use crate::gate::{MayRewrite, Reason};
 use crate::history::History;
 use crate::ledger::Line;
 use crate::situation::Position;
@@ -175,43 +174,6 @@ impl RunState {
         }
     }
 
-    /// What it needs to be told next.
-    #[must_use]
-    pub fn ask(&self) -> Ask<'_> {
-        match &self.paused_by {
-            Some(by) if self.ended.is_none() => Ask::Resume { by },
-            _ => self.ask_when_resumed(),
-        }
-    }
-
-    /// What it needs to be told next once nobody wants it to stop.
-    #[must_use]
-    pub fn ask_when_resumed(&self) -> Ask<'_> {
-        if self.ended.is_some() {
-            return Ask::Nothing;
-        }
-        match &self.stage {
-            Stage::Idle | Stage::PlanDecided { .. } | Stage::Decided { .. } | Stage::Approved { .. } => Ask::Advance,
-            Stage::Plan(gate) => match gate.ask() {
-                GateAsk::Judge { guard } => Ask::JudgePlan { guard },
-                GateAsk::Preview | GateAsk::Estimate | GateAsk::Decided(_) => Ask::Advance,
-            },
-            Stage::PlanPerson { decision, question } => Ask::PersonOnPlan { question, decision },
-            Stage::Doubt { message, question, .. } => Ask::PersonOnDoubt { question, message },
-            Stage::Delayed { until_us } => Ask::Wait { until_us: *until_us },
-            Stage::Retry { until_us, restores } if restores.is_empty() => Ask::Wait { until_us: *until_us },
-            Stage::Retry { restores, .. } => Ask::Restore { restores },
-            Stage::Gate(gate) => match gate.ask() {
-                GateAsk::Preview => Ask::Preview,
-                GateAsk::Judge { guard } => Ask::Judge { guard },
-                GateAsk::Estimate => Ask::Estimate,
-                GateAsk::Decided(_) => Ask::Advance,
-            },
-            Stage::Person { decision, effects, question } => Ask::Person { question, decision, effects },
-            Stage::Executing(execution) => Ask::Execute { effects: &execution.effects },
-        }
-    }
-
     /// What it was started with.
     #[must_use]
     pub fn setup(&self) -> &Arc<RunSetup> {
@@ -234,19 +196,6 @@ impl RunState {
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         self.is_interrupted
-    }
-
-    /// The question to a person that is open, if there is one.
-    #[must_use]
-    pub fn question(&self) -> Option<&Question> {
-        match &self.stage {
-            Stage::PlanPerson { question, .. } | Stage::Person { question, .. } | Stage::Doubt { question, .. }
-                if self.ended.is_none() =>
-            {
-                Some(question)
-            }
-            _ => None,
-        }
     }
 
     /// Who paused it, if it is paused.
