@@ -576,6 +576,19 @@ fn a_tenants_budget_is_counted_once_however_often_a_run_is_taken_up() {
 }
 
 #[test]
+fn a_small_budget_of_a_tenant_is_enough_for_what_fits_into_it() {
+    let place = Place::new();
+    place.write("workspace/a", "x");
+    place.write("home/fusebox.toml", "[tenants.acme.limits]\nfuel = 400000\ntime_us = 30000000");
+    place.plan(&json!([step("read_file", json!({ "path": "a" }))]));
+    let args = ["run", "plan.json", "--workspace", "workspace", "--tenant", "acme"];
+    let output = place.fusebox(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let codes: Vec<_> = (0..20).map(|_| place.fusebox(&args).status.code().unwrap()).collect();
+    assert_eq!(codes.last(), Some(&5), "it is used up in the end: {codes:?}");
+}
+
+#[test]
 fn a_switch_that_is_lifted_at_once_has_killed_what_was_there() {
     let place = Place::new();
     let runs: Vec<String> = (0..3).map(|_| start(&place, &json!([append("1")]), &["--tenant", "acme"])).collect();

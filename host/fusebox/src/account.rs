@@ -10,6 +10,19 @@ use fusebox_store::{Error as StoreError, EventLog, Settlement, Share};
 /// keeps little from the others.
 const PARTS: u64 = 64;
 
+/// The least that is set aside at once, as far as it is there: with less, what is begun might not come to its end although the
+/// tenant has more.
+fn part(kind: BudgetKind, limit: u64) -> u64 {
+    let least = match kind {
+        // As much as the most that a bundled plugin takes for one call.
+        BudgetKind::Fuel => 1_000_000_000,
+        // As long as a command may take that names no time of its own.
+        BudgetKind::TimeUs => 600_000_000,
+        BudgetKind::Tokens | BudgetKind::MicroUsd | BudgetKind::Steps => 1,
+    };
+    least.max(limit / PARTS)
+}
+
 /// The account. Without limits of its tenant it costs nothing.
 pub struct Account {
     log: Arc<dyn EventLog>,
@@ -49,7 +62,7 @@ impl Account {
             return Ok(());
         }
         let (tenant, run) = (self.tenant.clone(), self.run.clone());
-        let most = least.max(limit / PARTS);
+        let most = least.max(part(kind, limit));
         let has = self.log.allot(Share { tenant, run, budget: kind, limit, least, most })?;
         self.has.insert(kind, has);
         Ok(())
@@ -63,7 +76,7 @@ impl Account {
     /// What the run may still use of what is set aside, after setting aside as much of `wanted` as there is.
     pub fn left(&mut self, kind: BudgetKind, used: u64, wanted: u64) -> Result<u64, StoreError> {
         let Some(limit) = self.limits.get(&kind).copied() else { return Ok(u64::MAX) };
-        let wanted = wanted.min(limit / PARTS).max(1);
+        let wanted = wanted.min(part(kind, limit)).max(1);
         match self.cover(kind, used, wanted) {
             // What is left of it all, if anything.
             Err(StoreError::BudgetExceeded { spent, limit, .. }) if spent < limit => {

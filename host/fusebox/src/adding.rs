@@ -14,6 +14,7 @@ use crate::journal::{Journal, JournalSetup, Taken};
 use crate::lease::Lease;
 use crate::outputs::Outputs;
 use crate::recall::{Recalled, recall};
+use crate::runs::PATIENCE;
 use crate::{Error, judge};
 
 impl Host {
@@ -24,7 +25,7 @@ impl Host {
     /// When there is no such run, it has ended or is in the middle of a step, the step is none, or it is refused.
     pub async fn add_step(&self, run: &RunId, step: &[u8], by: &str, approver: &dyn Approver) -> Result<Step, Error> {
         self.store.run(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })?;
-        let lease = Lease::take(&self.home, &*self.store, run)?;
+        let lease = Lease::take_within(&self.home, &*self.store, run, PATIENCE)?;
         let Recalled { state, chain, .. } = recall(&*self.store, run)?;
         if let Phase::Ended(_) = state.phase() {
             return Err(Error::RunOver { run: run.to_string(), state: state.phase().to_string() });

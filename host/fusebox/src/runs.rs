@@ -24,7 +24,7 @@ use crate::watchman::Watchman;
 use crate::{Error, switches};
 
 /// How long a process that holds a run for a moment is waited for.
-const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 /// Longest name of a tenant, in characters.
 const MAX_TENANT_CHARS: usize = 64;
 

@@ -147,6 +147,8 @@ impl Driver {
         let mut journal = self.journal.lock().await;
         journal.let_go().await?;
         let root = self.workspace.root().to_path_buf();
+        // Whoever could not take it up again left it to somebody else.
+        let waiting = waiting.or(Some(Waiting::Elsewhere));
         Ok(Summary::of(&journal.state, journal.ended.clone(), waiting, root, journal.events()))
     }
 
