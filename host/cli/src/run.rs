@@ -10,7 +10,7 @@ use fusebox::{
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::args::{Approve, Budgets, RunArgs};
+use crate::args::{Approve, Budgets, CreateArgs, RunArgs};
 use crate::exit::Exit;
 use crate::print;
 use crate::terminal_approver::{self, TerminalApprover};
@@ -64,13 +64,8 @@ fn tell_notice(text: &str, json: bool) {
 }
 
 pub fn run(args: RunArgs) -> Result<Exit, Error> {
-    let plan = Plan::parse(&read_input("the plan", &args.plan)?)?;
-    let place = Place { plan: &args.plan, workspace: args.workspace.as_deref(), copy: args.copy };
-    let host = place.host(&plan, args.policy, args.cassette)?;
-    tell_notices(&host, args.json);
-    let backlog = Backlog::new();
-    let runtime = runtime()?;
-    let options = place.options(&plan).limits(limits_of(&args.budgets)).tenant(args.tenant);
+    let (host, plan, options) = prepare(args.create, args.json)?;
+    let (backlog, runtime) = (Backlog::new(), runtime()?);
     let run = host.run(plan, options.approved_by(approver(args.approve, &backlog)))?;
     if run.left_out() > 0 {
         tell_notice(
@@ -81,38 +76,31 @@ pub fn run(args: RunArgs) -> Result<Exit, Error> {
     carry_out(&host, run, runtime, &backlog, args.json)
 }
 
-/// Where a plan comes from, and where it is to run.
-pub struct Place<'a> {
-    pub plan: &'a Path,
-    pub workspace: Option<&'a Path>,
-    pub copy: bool,
-}
-
-impl Place<'_> {
-    /// A host under the policies that count here.
-    pub fn host(&self, plan: &Plan, policy: Option<PathBuf>, cassette: Option<PathBuf>) -> Result<Host, Error> {
-        let mut builder = builder(policy);
-        for folder in projects(plan, self.plan, self.workspace) {
-            builder = builder.project(folder);
-        }
-        if let Some(cassette) = cassette {
-            builder = builder.cassette(cassette);
-        }
-        builder.build()
+/// A host under the policies that count for a plan, the plan, and where and how it is to run.
+pub fn prepare(create: CreateArgs, json: bool) -> Result<(Host, Plan, RunOptions), Error> {
+    let plan = Plan::parse(&read_input("the plan", &create.plan)?)?;
+    let mut builder = builder(create.policy);
+    for folder in projects(&plan, &create.plan, create.workspace.as_deref()) {
+        builder = builder.project(folder);
     }
-
-    pub fn options(&self, plan: &Plan) -> RunOptions {
-        let mut options = RunOptions::new();
-        if let Some(folder) = plan_folder(self.plan) {
-            options = options.plan_folder(folder);
-        }
-        options = match self.workspace {
-            Some(folder) => options.workspace(folder),
-            None if plan.workspace.is_none() => options.workspace("."),
-            None => options,
-        };
-        if self.copy { options.on_a_copy() } else { options }
+    if let Some(cassette) = create.cassette {
+        builder = builder.cassette(cassette);
     }
+    let host = builder.build()?;
+    tell_notices(&host, json);
+    let mut options = RunOptions::new().limits(limits_of(&create.budgets)).tenant(create.tenant);
+    if let Some(folder) = plan_folder(&create.plan) {
+        options = options.plan_folder(folder);
+    }
+    options = match create.workspace {
+        Some(folder) => options.workspace(folder),
+        None if plan.workspace.is_none() => options.workspace("."),
+        None => options,
+    };
+    if create.copy {
+        options = options.on_a_copy();
+    }
+    Ok((host, plan, options))
 }
 
 pub fn runtime() -> Result<Runtime, Error> {
@@ -178,7 +166,7 @@ fn plan_folder(plan_file: &Path) -> Option<PathBuf> {
 }
 
 /// The operator's budgets.
-pub fn limits_of(budgets: &Budgets) -> RunLimits {
+fn limits_of(budgets: &Budgets) -> RunLimits {
     RunLimits {
         tokens: budgets.budget_tokens,
         micro_usd: budgets.budget_usd,

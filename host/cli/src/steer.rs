@@ -1,23 +1,19 @@
 //! `fusebox start`, `continue`, `next`, `pause`, `resume`, `add-step` and `recover`.
 
 use fusebox::core::show::safe_line;
-use fusebox::{Error, Host, PauseOutcome, Plan, RunId, Until};
+use fusebox::{Error, Host, PauseOutcome, RunId, Until};
 use serde_json::json;
 
 use crate::args::{AddStepArgs, ContinueArgs, JsonArgs, OneRunArgs, PauseArgs, StartArgs};
 use crate::exit::Exit;
 use crate::list::control;
 use crate::print;
-use crate::run::{Place, approver, builder, carry_out, limits_of, read_input, runtime, tell_notices};
+use crate::run::{approver, builder, carry_out, prepare, read_input, runtime, tell_notices};
 use crate::terminal_approver::user;
 use crate::watch::Backlog;
 
 pub fn start(args: StartArgs) -> Result<Exit, Error> {
-    let plan = Plan::parse(&read_input("the plan", &args.plan)?)?;
-    let place = Place { plan: &args.plan, workspace: args.workspace.as_deref(), copy: args.copy };
-    let host = place.host(&plan, args.policy, args.cassette)?;
-    tell_notices(&host, args.json);
-    let options = place.options(&plan).limits(limits_of(&args.budgets)).tenant(args.tenant);
+    let (host, plan, options) = prepare(args.create, args.json)?;
     let run = host.start(plan, &options)?;
     if args.json {
         print::json(&json!({ "event": "run_start", "run_id": run }));

@@ -182,6 +182,20 @@ impl Task {
 
 #[derive(Debug, ClapArgs)]
 pub struct RunArgs {
+    /// Who approves what guards and policy leave to a person
+    #[arg(long, value_enum, default_value_t = Approve::Ask)]
+    pub approve: Approve,
+    /// Print one JSON object a line: every event, then the summary
+    #[arg(long)]
+    pub json: bool,
+    // Last, because what comes behind it would stand under its heading of budgets.
+    #[command(flatten)]
+    pub create: CreateArgs,
+}
+
+/// What a run is created from.
+#[derive(Debug, ClapArgs)]
+pub struct CreateArgs {
     /// Plan file; `-` reads it from standard input
     pub plan: PathBuf,
     /// Folder to work in [default: the one that the plan names, else the current folder]
@@ -196,17 +210,11 @@ pub struct RunArgs {
     /// Answer prompts from this recording, whatever the policy's gateway says; nothing is sent anywhere
     #[arg(long, value_name = "FILE")]
     pub cassette: Option<PathBuf>,
-    /// Who approves what guards and policy leave to a person
-    #[arg(long, value_enum, default_value_t = Approve::Ask)]
-    pub approve: Approve,
     /// On whose account it goes; a tenant's runs share its budgets and kill switch
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub tenant: String,
     #[command(flatten)]
     pub budgets: Budgets,
-    /// Print one JSON object a line: every event, then the summary
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,32 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{Approve, Budgets, time_us};
+use super::{Approve, CreateArgs, time_us};
 
 #[derive(Debug, ClapArgs)]
 pub struct StartArgs {
-    /// Plan file; `-` reads it from standard input
-    pub plan: PathBuf,
-    /// Folder to work in [default: the one that the plan names, else the current folder]
-    #[arg(long, value_name = "DIR")]
-    pub workspace: Option<PathBuf>,
-    /// Work on a copy of the workspace, even if the plan does not ask for one
-    #[arg(long)]
-    pub copy: bool,
-    /// Policy file [default: as for `run`]
-    #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
-    /// Answer prompts from this recording; give it to `continue` again
-    #[arg(long, value_name = "FILE")]
-    pub cassette: Option<PathBuf>,
-    /// On whose account it goes; a tenant's runs share its budgets and kill switch
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub tenant: String,
-    #[command(flatten)]
-    pub budgets: Budgets,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    // Last, because what comes behind it would stand under its heading of budgets.
+    #[command(flatten)]
+    pub create: CreateArgs,
 }
 
 #[derive(Debug, ClapArgs)]
