@@ -41,7 +41,7 @@ fn main() {
             };
             let host = host.build().unwrap();
             let (one, id) = one_run(&host, &workspace);
-            let (floor, commits) = floor(&host, &id, place.path(), 1);
+            let (floor, commits) = floor(&host, &id, place.path());
             bytes = size(&home.join("log.sqlite")) / STEPS as u64;
             rates[0].push(STEPS as f64 / one.as_secs_f64());
             rates[1].push(STEPS as f64 / floor.as_secs_f64());
@@ -105,7 +105,7 @@ fn many_runs(host: &Host, workspace: &Path) -> Duration {
 }
 
 /// The same events in a bare table with the same index, one commit where the run had one. Gives the number of commits.
-fn floor(host: &Host, run: &RunId, folder: &Path, commits_a_step: usize) -> (Duration, usize) {
+fn floor(host: &Host, run: &RunId, folder: &Path) -> (Duration, usize) {
     let mut events = Vec::new();
     loop {
         let page = host.log().events(run, events.len() as u64, 10_000).unwrap();
@@ -154,7 +154,7 @@ fn floor(host: &Host, run: &RunId, folder: &Path, commits_a_step: usize) -> (Dur
     for ending in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(folder.join(format!("floor.sqlite{ending}")));
     }
-    (took, commits * commits_a_step)
+    (took, commits)
 }
 
 fn size(log: &Path) -> u64 {
