@@ -96,6 +96,10 @@ fn a_store_that_may_only_be_read_does_nothing() {
     for file in std::fs::read_dir(place.path("home/cache")).unwrap() {
         std::os::unix::fs::chown(file.unwrap().path(), Some(65534), Some(65534)).unwrap();
     }
+    for file in std::fs::read_dir(place.path("home/audit")).unwrap() {
+        std::os::unix::fs::chown(file.unwrap().path(), Some(65534), Some(65534)).unwrap();
+    }
+    std::os::unix::fs::chown(place.path("home/audit"), Some(65534), Some(65534)).unwrap();
     let log = place.path("home/log.sqlite");
     std::fs::set_permissions(&log, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     let nobody = |args: &[&str]| -> Output {

@@ -14,7 +14,7 @@ pub fn check(args: CheckArgs) -> Result<Exit, Error> {
     let proposal = Proposal::parse(&read_input("the action", &args.action)?, Some(args.workspace.clone()))?;
     let host = builder(args.policy).project(args.workspace).build()?;
     tell_notices(&host, args.json);
-    let decision = host.check(&proposal)?;
+    let decision = host.check_for(&args.tenant, &proposal)?;
     if args.json {
         print_json(&decision)
     } else {

@@ -4,10 +4,12 @@ mod answer;
 mod approvers;
 mod args;
 mod ask;
+mod audit;
 mod check;
 mod doctor;
 mod effects_view;
 mod exit;
+mod explain;
 mod kill;
 mod list;
 mod man;
@@ -45,6 +47,7 @@ fn main() {
         Task::Recover(task) => steer::recover(&task),
         Task::Runs(task) => list::runs(&task),
         Task::Show(task) => list::show(&task),
+        Task::Explain(task) => explain::explain(&task),
         Task::Tail(task) => list::tail(&task),
         Task::Approvals(task) => ask::approvals(&task),
         Task::Approve(task) => answer::approve(&task),
@@ -57,6 +60,7 @@ fn main() {
         Task::Plugins(task) => plugins::plugins(task),
         Task::Policy(task) => policy::policy(task),
         Task::Trust(task) => trust::trust(&task),
+        Task::Audit(task) => audit::audit(&task),
         Task::Kill(task) => kill::kill(&task),
         Task::Doctor(task) => doctor::doctor(task),
         Task::Schema { of } => {

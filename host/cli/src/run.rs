@@ -64,7 +64,8 @@ fn tell_notice(text: &str, json: bool) {
 }
 
 pub fn run(args: RunArgs) -> Result<Exit, Error> {
-    let (host, plan, options) = prepare(args.create, args.json)?;
+    let told = if args.explain { Explanations::Told } else { Explanations::Untold };
+    let (host, plan, options) = prepare(args.create, told, args.json)?;
     let (backlog, runtime) = (Backlog::new(), runtime()?);
     let run = host.run(plan, options.approved_by(approver(args.approve, &backlog)))?;
     if run.left_out() > 0 {
@@ -76,8 +77,15 @@ pub fn run(args: RunArgs) -> Result<Exit, Error> {
     carry_out(&host, run, runtime, &backlog, args.json)
 }
 
+/// Whether explanations are shown while a run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Explanations {
+    Told,
+    Untold,
+}
+
 /// A host under the policies that count for a plan, the plan, and where and how it is to run.
-pub fn prepare(create: CreateArgs, json: bool) -> Result<(Host, Plan, RunOptions), Error> {
+pub fn prepare(create: CreateArgs, told: Explanations, json: bool) -> Result<(Host, Plan, RunOptions), Error> {
     let plan = Plan::parse(&read_input("the plan", &create.plan)?)?;
     let mut builder = builder(create.policy);
     for folder in projects(&plan, &create.plan, create.workspace.as_deref()) {
@@ -85,6 +93,9 @@ pub fn prepare(create: CreateArgs, json: bool) -> Result<(Host, Plan, RunOptions
     }
     if let Some(cassette) = create.cassette {
         builder = builder.cassette(cassette);
+    }
+    if told == Explanations::Told {
+        builder = builder.explained();
     }
     let host = builder.build()?;
     tell_notices(&host, json);
@@ -129,9 +140,20 @@ pub fn carry_out(host: &Host, run: Run, runtime: Runtime, backlog: &Backlog, jso
     Ok(Exit::of_run(watched?.end))
 }
 
+/// An explanation as one JSON object.
+pub fn explanation_json(explanation: &fusebox::Explanation) -> Value {
+    let mut value = serde_json::to_value(explanation).unwrap_or(Value::Null);
+    if let Some(map) = value.as_object_mut() {
+        map.insert("event".to_owned(), "explanation".into());
+        map.insert("time".to_owned(), fusebox::rfc3339(explanation.time_us).into());
+    }
+    value
+}
+
 fn print_json(told: Told<'_>) {
     match told {
         Told::Update(RunUpdate::Event(event)) => print::json(&event.to_json()),
+        Told::Update(RunUpdate::Explanation(explanation)) => print::json(&explanation_json(explanation)),
         Told::Update(RunUpdate::Output { .. } | RunUpdate::Progress { .. }) | Told::Killed | Told::Pausing => {}
         Told::Ended(summary) => {
             let mut value = serde_json::to_value(summary).unwrap_or(Value::Null);

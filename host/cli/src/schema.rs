@@ -49,8 +49,10 @@ fn output() -> Value {
     let summary = generator.subschema_for::<Summary>().to_value();
     let decision = generator.subschema_for::<Decision>().to_value();
     let setting = generator.subschema_for::<Setting>().to_value();
+    let explanation = generator.subschema_for::<fusebox::Explanation>().to_value();
     let definitions = generator.take_definitions(true);
     let text = || json!({ "type": "string" });
+    let number = || json!({ "type": "integer", "minimum": 0 });
     let named = |name: &str, more: Value| json!({ "properties": { "event": { "const": name } }, "required": ["event"], "allOf": [more] });
     let object = |fields: &[(&str, Value)]| {
         let properties: serde_json::Map<String, Value> =
@@ -108,6 +110,16 @@ fn output() -> Value {
             ])),
             named("kill_switch", object(&[("target", json!({})), ("set", json!({ "type": "boolean" }))])),
             named("trust_revoked", object(&[("folder", text())])),
+            named("explanation", explanation),
+            named("audit_export", object(&[("events", number()), ("blobs", number()), ("size", number())])),
+            named("audit_verified", object(&[("events", number()), ("trust", json!({ "enum": ["given", "own"] }))])),
+            named("audit_fault", object(&[("kind", text()), ("message", text())])),
+            named("audit_checkpoint", object(&[("tenant", text()), ("size", number()), ("note", text())])),
+            named("audit_key", object(&[("tenant", text()), ("key", text()), ("newest", json!({ "type": "boolean" }))])),
+            named("audit_proof", object(&[("run_id", text()), ("seq", number()), ("proof", text())])),
+            named("audit_consistency", object(&[("old", text()), ("new", text()), ("hashes", json!({ "type": "array" }))])),
+            named("audit_record", object(&[("run_id", text()), ("seq", number())])),
+            named("audit_erase", object(&[("runs", number()), ("blobs", number()), ("bytes", number())])),
             named("doctor", object(&[
                 ("check", text()),
                 ("status", json!({ "enum": ["ok", "warning", "error"] })),

@@ -8,12 +8,12 @@ use crate::args::{AddStepArgs, ContinueArgs, JsonArgs, OneRunArgs, PauseArgs, St
 use crate::exit::Exit;
 use crate::list::control;
 use crate::print;
-use crate::run::{approver, builder, carry_out, prepare, read_input, runtime, tell_notices};
+use crate::run::{Explanations, approver, builder, carry_out, prepare, read_input, runtime, tell_notices};
 use crate::terminal_approver::user;
 use crate::watch::Backlog;
 
 pub fn start(args: StartArgs) -> Result<Exit, Error> {
-    let (host, plan, options) = prepare(args.create, args.json)?;
+    let (host, plan, options) = prepare(args.create, Explanations::Untold, args.json)?;
     let run = host.start(plan, &options)?;
     if args.json {
         print::json(&json!({ "event": "run_start", "run_id": run }));

@@ -51,6 +51,7 @@ impl View {
     pub fn update(&mut self, update: &RunUpdate) {
         match update {
             RunUpdate::Event(event) => self.event(&event.event),
+            RunUpdate::Explanation(explanation) => self.line(&format!("    · {}", explanation.paragraph())),
             RunUpdate::Output { stream, bytes, .. } => self.output(*stream, bytes),
             RunUpdate::Progress { message, .. } => {
                 if let Some(spinner) = &self.spinner {

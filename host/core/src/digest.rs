@@ -30,6 +30,12 @@ impl Digest {
         &self.0
     }
 
+    /// A digest from its bytes.
+    #[must_use]
+    pub fn from_array(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// A digest from its 32 bytes; `None` for another length.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -114,6 +120,16 @@ impl DigestBuilder {
     #[must_use]
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
+    }
+}
+
+/// The digest by which events name a blob: over its salt and its bytes, so that nobody can tell from the digest alone what an
+/// erased blob was. Without a salt, the digest of the bytes.
+#[must_use]
+pub fn blob_digest(salt: Option<&[u8]>, bytes: &[u8]) -> Digest {
+    match salt {
+        Some(salt) => DigestBuilder::new("fusebox blob 1").part(salt).part(bytes).finish(),
+        None => Digest::of(bytes),
     }
 }
 

@@ -141,6 +141,42 @@ pub enum Error {
         /// The digest of what would be done now.
         current: String,
     },
+    /// A key for checking signatures that is none.
+    #[error("that is no key for checking checkpoints: {message}. It looks like `name+1a2b3c4d+base64`")]
+    BadVerifierKey {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A text that is no signed note.
+    #[error("that is no signed note: {message}")]
+    BadNote {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A note with a wrong signature.
+    #[error("the signature by {key} is wrong: the text was changed, or another key made it")]
+    WrongSignature {
+        /// The key.
+        key: String,
+    },
+    /// A note that no known key signed.
+    #[error("no known key signed it; it is signed by {by}")]
+    NotSigned {
+        /// Names and ids of the keys that say they did.
+        by: String,
+    },
+    /// A note that is no checkpoint of a log.
+    #[error("that is no checkpoint: {message}")]
+    BadCheckpoint {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A proof that proves nothing.
+    #[error("the proof does not hold: {message}")]
+    BadProof {
+        /// What is wrong with it.
+        message: String,
+    },
 }
 
 crate::error_codes!(Error {
@@ -161,4 +197,10 @@ crate::error_codes!(Error {
     BudgetExceeded => "FBX-1015",
     NotNow => "FBX-1016",
     BindingChanged => "FBX-1017",
+    BadVerifierKey => "FBX-1018",
+    BadNote => "FBX-1019",
+    WrongSignature => "FBX-1020",
+    NotSigned => "FBX-1021",
+    BadCheckpoint => "FBX-1022",
+    BadProof => "FBX-1023",
 });

@@ -115,11 +115,16 @@ impl<'de> Deserialize<'de> for Json {
 pub fn canonical<T: Serialize>(value: &T) -> String {
     // Objects of a `Value` are sorted as RFC 8785 asks for, as long as their keys are ASCII, and whole numbers and texts are
     // written as it says; that takes a fraction of the time.
-    let value = serde_json::to_value(value).unwrap_or(Value::Null);
-    if is_plain(&value) {
+    canonical_value(&serde_json::to_value(value).unwrap_or(Value::Null))
+}
+
+/// The canonical text (RFC 8785) of a value.
+#[must_use]
+pub fn canonical_value(value: &Value) -> String {
+    if is_plain(value) {
         return value.to_string();
     }
-    serde_json_canonicalizer::to_string(&value).unwrap_or_else(|_| "null".to_owned())
+    serde_json_canonicalizer::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
 /// Whether a value has ASCII keys only, and no numbers but whole ones that are exact in JavaScript.

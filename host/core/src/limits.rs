@@ -1,6 +1,6 @@
 //! Limits of a run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,42 @@ impl RunLimits {
             },
             require_approval: self.require_approval || other.require_approval,
         }
+    }
+
+    /// Every limit that is set, by its name, in words.
+    #[must_use]
+    pub fn in_words(&self) -> Vec<(&'static str, String)> {
+        let number = |value: Option<u64>| value.map(|value| value.to_string());
+        let time = |value: Option<u64>| value.map(|micros| format!("{} s", micros as f64 / 1e6));
+        let money = |value: Option<u64>| value.map(|micro| format!("${}.{:06}", micro / 1_000_000, micro % 1_000_000));
+        let types = self.step_types.as_ref().map(|types| types.iter().cloned().collect::<Vec<_>>().join(", "));
+        [
+            ("tokens", number(self.tokens)),
+            ("usd", money(self.micro_usd)),
+            ("fuel", number(self.fuel)),
+            ("time", time(self.time_us)),
+            ("steps", number(self.steps)),
+            ("retries", number(self.retries.map(u64::from))),
+            ("step_types", types),
+            ("require_approval", self.require_approval.then(|| "yes".to_owned())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+    }
+
+    /// Who set each of these limits, which several come to: the first whose own is just that.
+    #[must_use]
+    pub fn set_by(&self, sources: &[(&str, &Self)]) -> BTreeMap<String, String> {
+        let of = |limits: &Self, name: &str| limits.in_words().into_iter().find(|(other, _)| *other == name);
+        let who = |(name, value): (&'static str, String)| {
+            let same = |(_, limits): &&(&str, &Self)| of(limits, name).is_some_and(|(_, other)| other == value);
+            // Lists of step types can be the tighter one of several without being any of them.
+            let (by, _) =
+                sources.iter().find(same).or(sources.iter().find(|(_, limits)| of(limits, name).is_some()))?;
+            Some((name.to_owned(), (*by).to_owned()))
+        };
+        self.in_words().into_iter().filter_map(who).collect()
     }
 
     /// Whether a step type may run.
@@ -118,6 +154,16 @@ mod tests {
                 ..RunLimits::default()
             },
         )
+    }
+
+    #[test]
+    fn it_is_known_who_set_a_limit() {
+        let limits = |tokens, steps| RunLimits { tokens, steps, ..RunLimits::default() };
+        let (operator, policy, plan) = (limits(Some(10), None), limits(Some(5), Some(9)), limits(None, Some(3)));
+        let all = operator.tighten(&policy).tighten(&plan);
+        let by = all.set_by(&[("operator", &operator), ("policy", &policy), ("plan", &plan)]);
+        let expected = [("tokens", "policy"), ("steps", "plan")].map(|(limit, by)| (limit.to_owned(), by.to_owned()));
+        assert_eq!(by, expected.into());
     }
 
     proptest! {

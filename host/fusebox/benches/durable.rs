@@ -209,7 +209,6 @@ fn lists(place: &Path) {
 
 fn created(number: usize) -> Event {
     Event::RunCreated {
-        schema: 2,
         goal: "Make the failing median test pass".into(),
         agent: fusebox::core::Agent { id: format!("agent-{}", number % 100), kind: None, tier: None },
         tenant: format!("tenant-{}", number % 10),
@@ -217,11 +216,13 @@ fn created(number: usize) -> Event {
         policy: fusebox::core::Digest::ZERO,
         plugins: Default::default(),
         limits: Default::default(),
+        limits_by: Default::default(),
         steps: 5,
         workspace: fusebox::core::plan::WorkspaceMode::InPlace,
         host: "fusebox".into(),
         engine: "wasmtime".into(),
         setup: None,
+        redacted: Vec::new(),
     }
 }
 

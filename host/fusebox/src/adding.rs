@@ -5,12 +5,13 @@ use std::sync::Arc;
 use fusebox_core::event::Usage;
 use fusebox_core::gate::GateAsk;
 use fusebox_core::run::Phase;
-use fusebox_core::{Command, Contents, Decision, Gate, Origin, Plan, Ruling, RunId, Situation, Step};
+use fusebox_core::{Command, Contents, Decision, Gate, Origin, Plan, Ruling, RunId, Situation, Step, json};
 
 use crate::account::Account;
 use crate::approver::{Answer, ApprovalRequest, Approver, Subject};
 use crate::host::Host;
 use crate::journal::{Journal, JournalSetup, Taken};
+use crate::keeping::Keeping;
 use crate::lease::Lease;
 use crate::outputs::Outputs;
 use crate::recall::{Recalled, recall};
@@ -26,7 +27,7 @@ impl Host {
     pub async fn add_step(&self, run: &RunId, step: &[u8], by: &str, approver: &dyn Approver) -> Result<Step, Error> {
         self.store.run(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })?;
         let lease = Lease::take_within(&self.home, &*self.store, run, PATIENCE)?;
-        let Recalled { state, chain, .. } = recall(&*self.store, run)?;
+        let Recalled { state, chain, redacted, .. } = recall(&*self.store, run)?;
         if let Phase::Ended(_) = state.phase() {
             return Err(Error::RunOver { run: run.to_string(), state: state.phase().to_string() });
         }
@@ -37,7 +38,13 @@ impl Host {
         let (updates, _) = tokio::sync::mpsc::unbounded_channel();
         let (store, home) = (Arc::clone(&self.store), self.home.clone());
         let account = Account::of(Arc::clone(&self.store), &state)?;
-        let mut journal = Journal::new(JournalSetup { state, chain, store, home, lease, account, updates });
+        let keeping = Keeping::new(self.redactor.clone(), Vec::new())?;
+        if keeping.is_secret(json::canonical(&step).as_bytes()) {
+            let why = "it holds a secret, which is not kept; begin a run with it instead".to_owned();
+            return Err(Error::StepRefused { step: step.id.to_string(), why });
+        }
+        let setup = JournalSetup { state, chain, store, home, lease, account, keeping, lost: redacted, updates };
+        let mut journal = Journal::new(setup);
         let plan = Arc::new(plan);
         let (decision, usage) = self.judge_plan(&mut journal, &plan)?;
         let refused = |why: String| Error::StepRefused { step: step.id.to_string(), why };

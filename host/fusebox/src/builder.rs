@@ -4,21 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex};
 
 use fusebox_core::builtin::OwnPlaces;
-use fusebox_core::event::Chain;
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, ConfinementSetup, Environment};
 use fusebox_sandbox::{Compile, CompileHere, Sandbox, SandboxSetup};
-use fusebox_store::{EventLog, SqliteStore};
 
 use crate::Error;
+use crate::audit::{self, Audit};
 use crate::compiler::{ChildCompiler, CompileLimits, CompilePlace, OnCompile};
 use crate::control::Control;
 use crate::facts::Surroundings;
 use crate::home::Home;
 use crate::host::Host;
-use crate::now::new_run_id;
 use crate::pace::{BreakerTurn, OnBreaker, Paces};
 use crate::policy::{LoadedPolicy, PROJECT_FILE, Trust, TrustState};
+use crate::redaction::Redactor;
 use crate::registry::Registry;
 use crate::switches::SwitchCache;
 
@@ -34,6 +33,17 @@ pub struct HostBuilder {
     launcher: Option<PathBuf>,
     compiling: Compiling,
     on_breaker: Option<OnBreaker>,
+    explanations: Explanations,
+}
+
+/// Whether runs tell explanations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Explanations {
+    /// They do not.
+    #[default]
+    Untold,
+    /// Each as soon as it is due.
+    Told,
 }
 
 /// How components are compiled that did not come with the host.
@@ -147,6 +157,13 @@ impl HostBuilder {
         self
     }
 
+    /// Lets runs tell explanations as well, each as soon as it is due.
+    #[must_use]
+    pub fn explained(mut self) -> Self {
+        self.explanations = Explanations::Told;
+        self
+    }
+
     /// Says whether [`Host::check`] writes its decisions into the log.
     #[must_use]
     pub fn record_checks(mut self, checks: RecordChecks) -> Self {
@@ -199,9 +216,14 @@ impl HostBuilder {
             absent: [home.path().to_path_buf(), program].into_iter().filter(|path| path.is_absolute()).collect(),
             environment: environment.clone(),
         }));
-        let store: Arc<dyn EventLog> = Arc::new(SqliteStore::open(&home.log())?);
+        let (store, keys) = audit::open_log(&home, &policy.policy.audit)?;
+        // Without a key nothing could be proved.
+        keys.ring(fusebox_core::situation::DEFAULT_TENANT)?;
+        let redactor = Redactor::of(registry.redacting.clone(), sandbox.kill_flag());
+        let audit = Audit { log: Arc::clone(&store), keys, redactor: redactor.clone() };
         // What processes before this one left is settled first; what goes wrong with a run is told when it is continued.
-        Control::of(home.clone(), Arc::clone(&store)).recover()?;
+        Control::of(home.clone(), Arc::clone(&store), audit.clone()).recover()?;
+        audit.erase_by_policy(&policy.policy)?;
         Ok(Host {
             policy_digest: policy.policy.digest(),
             policy: Arc::new(policy.policy.clone()),
@@ -216,7 +238,10 @@ impl HostBuilder {
             confinement,
             registry: Arc::new(registry),
             checks: self.checks,
-            check_chain: StdMutex::new(Chain::new(new_run_id()?)),
+            check_chains: StdMutex::default(),
+            redactor,
+            audit,
+            explanations: self.explanations,
             never_killed: sandbox.kill_flag(),
             sandbox,
             paces: Arc::new(Paces { log: Arc::clone(&store), on_breaker: self.on_breaker }),

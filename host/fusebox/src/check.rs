@@ -1,10 +1,11 @@
 //! Judging one action that somebody else carries out.
 
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
-use fusebox_core::event::{Chain, Event, SCHEMA_VERSION};
+use fusebox_core::event::{Chain, Event};
 use fusebox_core::gate::Reason;
 use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{
@@ -13,7 +14,7 @@ use fusebox_core::{
 };
 use fusebox_effects::Workspace;
 use fusebox_sandbox::{Judged, Limits};
-use fusebox_store::{Batch, Switch};
+use fusebox_store::{Batch, Blob, Switch};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,8 +23,11 @@ use crate::builder::RecordChecks;
 use crate::facts::{Derived, derive};
 use crate::handler::Reads;
 use crate::host::Host;
+use crate::journal::over_quota;
 use crate::judge::Revised;
+use crate::keeping::new_salt;
 use crate::now::{new_run_id, now_us};
+use crate::runs::check_tenant;
 use crate::{Error, judge};
 
 /// Largest file with an action, in bytes.
@@ -173,10 +177,19 @@ impl Host {
     /// When the action does not fit its step type, its effects cannot be told, or the log cannot be written. No error
     /// means allow.
     pub fn check(&self, proposal: &Proposal) -> Result<Decision, Error> {
+        self.check_for(DEFAULT_TENANT, proposal)
+    }
+
+    /// As [`check`](Self::check), on account of another tenant: under its kill switch, in its log.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), or when it is no tenant's name or has no room left in the log.
+    pub fn check_for(&self, tenant: &str, proposal: &Proposal) -> Result<Decision, Error> {
+        check_tenant(tenant)?;
         let Proposal { agent, action, .. } = proposal;
         let now = now_us();
-        if let Some(switch) = self.switches.ending_all(&*self.store, DEFAULT_TENANT)? {
-            return self.refused(proposal, &switch, now);
+        if let Some(switch) = self.switches.ending_all(&*self.store, tenant)? {
+            return self.refused(tenant, proposal, &switch, now);
         }
         let mut situation = Situation::outside_of_a_run(agent.clone(), action.origin.clone(), now);
         let derived = self.effects_of(proposal, &situation)?;
@@ -189,25 +202,26 @@ impl Host {
         let (decision, _) = judge::through(&self.registry, &mut gate, judged, u64::MAX, kill, &mut revise);
         let decision = decision.ok_or_else(|| no_preview(&action.step_type, "the gate did not decide"))?;
         if self.checks == RecordChecks::Durable {
-            self.record(proposal, gate.effects(), &decision, now)?;
+            self.record(tenant, proposal, gate.effects(), (&decision, now))?;
         }
         Ok(decision)
     }
 
-    /// The chain of the log in which the decisions of [`check`](Self::check) stand.
+    /// The chain of the log in which the decisions of [`check`](Self::check) stand; none before the first.
     #[must_use]
-    pub fn checks_chain(&self) -> RunId {
-        self.check_chain.lock().unwrap_or_else(PoisonError::into_inner).run().clone()
+    pub fn checks_chain(&self) -> Option<RunId> {
+        let chains = self.check_chains.lock().unwrap_or_else(PoisonError::into_inner);
+        chains.get(DEFAULT_TENANT).map(|chain| chain.run().clone())
     }
 
     /// What is decided while a kill switch is set.
-    fn refused(&self, proposal: &Proposal, switch: &Switch, now: u64) -> Result<Decision, Error> {
+    fn refused(&self, tenant: &str, proposal: &Proposal, switch: &Switch, now: u64) -> Result<Decision, Error> {
         let message = format!("the kill switch for {} is set, by {}", switch.target, switch.by);
         let reason = Reason::new("kill-switch", Ruling::Deny, Finding::error("killed", message));
         let (impact, limits, input) = (None, RunLimits::default(), None);
         let decision = Decision { ruling: Ruling::Deny, reasons: vec![reason], impact, limits, input };
         if self.checks == RecordChecks::Durable {
-            self.record(proposal, &[], &decision, now)?;
+            self.record(tenant, proposal, &[], (&decision, now))?;
         }
         Ok(decision)
     }
@@ -286,26 +300,46 @@ impl Host {
         Ok(workspace)
     }
 
-    fn record(&self, proposal: &Proposal, effects: &[Effect], decision: &Decision, now: u64) -> Result<(), Error> {
-        let event = Event::ActionChecked {
-            schema: SCHEMA_VERSION,
+    fn record(
+        &self,
+        tenant: &str,
+        proposal: &Proposal,
+        effects: &[Effect],
+        (decision, now): (&Decision, u64),
+    ) -> Result<(), Error> {
+        if let Some(over) = over_quota(&*self.store, &self.policy, tenant)? {
+            return Err(over.into());
+        }
+        let mut input = proposal.action.input.as_str().to_owned();
+        let mut event = Event::ActionChecked {
             agent: proposal.agent.clone(),
             step_type: proposal.action.step_type.clone(),
             input: proposal.action.input.digest(),
             effects: effects.to_vec(),
             decision: decision.clone(),
         };
-        let input = Bytes::from(proposal.action.input.as_str().to_owned());
+        if let Some(redactor) = &self.redactor {
+            event = redactor.redacted_value(&event)?.unwrap_or(event);
+            input = redactor.redacted(&input)?.unwrap_or(input);
+        }
+        let blob = Blob::salted(new_salt()?, Bytes::from(input));
+        if let Event::ActionChecked { input, .. } = &mut event {
+            *input = blob.digest();
+        }
         let pending = {
             // Sealed and handed over under one lock: the chain's order is the log's.
-            let mut chain = self.check_chain.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut chains = self.check_chains.lock().unwrap_or_else(PoisonError::into_inner);
+            let chain = match chains.entry(tenant.to_owned()) {
+                Entry::Occupied(chain) => chain.into_mut(),
+                Entry::Vacant(place) => place.insert(Chain::new(new_run_id()?).of_tenant(tenant)),
+            };
             let sealed = chain.seal(&event, now);
-            self.store.append(Batch { events: vec![sealed], blobs: vec![input], ..Batch::default() })
+            self.store.append(Batch { events: vec![sealed], blobs: vec![blob], ..Batch::default() })
         };
         let written = pending.wait();
         if written.is_err() {
             // What was sealed is not in the log, so nothing can follow it: later checks are another chain.
-            *self.check_chain.lock().unwrap_or_else(PoisonError::into_inner) = Chain::new(new_run_id()?);
+            self.check_chains.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
         }
         Ok(written?)
     }

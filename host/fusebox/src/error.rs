@@ -303,6 +303,71 @@ pub enum Error {
         /// When it can come.
         until: String,
     },
+    /// Whoever acts for one tenant asked for something of another one.
+    #[error("this is for the tenant {tenant} alone, and {asked} is not its own")]
+    OtherTenant {
+        /// For whom it is.
+        tenant: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// The keys that sign the log cannot be used.
+    #[error("the keys that sign the log of {tenant} cannot be used: {message}")]
+    AuditKey {
+        /// Whose log.
+        tenant: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A record that cannot be kept.
+    #[error("that cannot be recorded: {message}")]
+    BadRecord {
+        /// Why not.
+        message: String,
+    },
+    /// There is no such event in the log.
+    #[error("there is no event {seq} of {run} in the log")]
+    UnknownEvent {
+        /// The run, or another chain.
+        run: String,
+        /// The place.
+        seq: u64,
+    },
+    /// A run has no such step that was proposed.
+    #[error("the run {run} has no step {step:?} that was proposed; it has {known}")]
+    UnknownStep {
+        /// The run.
+        run: String,
+        /// What was given.
+        step: String,
+        /// Steps that were.
+        known: String,
+    },
+    /// An export of a log without events.
+    #[error("the log of {tenant} has no events, so there is nothing to export")]
+    NothingToExport {
+        /// Whose log.
+        tenant: String,
+    },
+    /// Something cannot be written.
+    #[error("{what} cannot be written: {source}")]
+    Unwritable {
+        /// What it is.
+        what: &'static str,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A guard that keeps secrets out of the log fails, so nothing can be kept.
+    #[error(
+        "the guard {guard} cannot tell whether this holds a secret, so it is not kept and nothing is done: {message}"
+    )]
+    Unredacted {
+        /// The guard.
+        guard: String,
+        /// What went wrong.
+        message: String,
+    },
     /// There is no such run in the log.
     #[error("there is no run {run} in the log of this home; `fusebox run` prints the id of each run")]
     UnknownRun {
@@ -350,6 +415,14 @@ fusebox_core::error_codes!(Error {
     BreakerOpen => "FBX-5036",
     RateExceeded => "FBX-5037",
     BadTenant => "FBX-5038",
+    OtherTenant => "FBX-5039",
+    AuditKey => "FBX-5040",
+    BadRecord => "FBX-5041",
+    UnknownEvent => "FBX-5042",
+    NothingToExport => "FBX-5043",
+    Unwritable => "FBX-5044",
+    Unredacted => "FBX-5045",
+    UnknownStep => "FBX-5046",
 });
 
 impl Error {

@@ -9,19 +9,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use fusebox_core::event::{Event, Judgement};
-use fusebox_core::policy::Grants;
-use fusebox_core::run::HostCallJudgement;
-use fusebox_core::{Action, Amounts, Command, Digest, Effect, Failure, Gate, Situation, StepId, WorkspacePath, json};
-use fusebox_effects::gateway::{Gateway, Quote};
-use fusebox_effects::{Confinement, Output, ProcessSpec, Workspace, run_process};
-use fusebox_sandbox::{
-    EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, Judged, Kill, PathMetadata, ProcessEnd,
-    RecordedTape, Reply, Stop,
-};
-use tokio::sync::{Mutex, mpsc};
-
 use crate::facts::Surroundings;
 use crate::journal::Journal;
 use crate::registry::Registry;
@@ -29,6 +16,19 @@ use crate::restore::{self, Undo};
 use crate::updates::{OutputStream, RunUpdate};
 use crate::watchman::Watchman;
 use crate::{Error, facts, judge};
+use bytes::Bytes;
+use fusebox_core::event::{Event, Judgement};
+use fusebox_core::policy::Grants;
+use fusebox_core::run::HostCallJudgement;
+use fusebox_core::{Action, Amounts, Command, Effect, Failure, Gate, Situation, StepId, WorkspacePath, json};
+use fusebox_effects::gateway::{Gateway, Quote};
+use fusebox_effects::{Confinement, Output, ProcessSpec, Workspace, run_process};
+use fusebox_sandbox::{
+    EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, Judged, Kill, PathMetadata, ProcessEnd,
+    RecordedTape, Reply, Stop,
+};
+use fusebox_store::Blob;
+use tokio::sync::{Mutex, mpsc};
 
 /// Bytes of each output stream that a process leaves to its executor.
 const KEEP_OUTPUT_BYTES: usize = 256 * 1024;
@@ -314,7 +314,10 @@ impl Live {
         if let HostCall::Write { content, .. } | HostCall::Complete { content, .. } = call {
             // Guards see what would be written, and the log keeps it.
             situation.contents.insert(content.clone());
-            journal.blob(content.clone());
+            journal.look_through(effect, Some(content));
+            journal.content(content.clone());
+        } else {
+            journal.look_through(effect, None);
         }
         let mut gate = Gate::new(Arc::clone(&self.registry.gate), journal.state.approval_reasons());
         let fuel = journal.fuel_for_next()?;
@@ -347,14 +350,15 @@ impl Live {
             }
         }
         let (part, recorded) = if is_lasting { self.tape.part(self.part_from, call) } else { Default::default() };
-        let asked = is_lasting.then(|| Digest::of(part.as_bytes()));
+        let part = is_lasting.then(|| journal.as_blob(Bytes::from(part)));
+        let asked = part.as_ref().map(Blob::digest);
         let events = journal.tell(Command::HostCall { effect, judgement, note, reserve, over, asked })?;
         match events.first() {
             Some(Event::EffectIntended { call, .. }) => {
-                if is_lasting {
-                    journal.blob(Bytes::from(part));
+                if let Some(part) = part {
+                    journal.keep(part);
                     if let Some(bytes) = undo.and_then(|undo| undo.keep.clone()) {
-                        journal.blob(bytes);
+                        journal.content(bytes);
                     }
                     // The next part begins behind this call and its answer.
                     self.part_from = recorded + 1;

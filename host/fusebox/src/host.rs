@@ -1,5 +1,6 @@
 //! The host: plugins under a policy, a log, and the two main jobs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex};
 
@@ -11,12 +12,14 @@ use fusebox_sandbox::{Kill, Sandbox};
 use fusebox_store::EventLog;
 
 use crate::Error;
-use crate::builder::{HostBuilder, Notice, RecordChecks};
+use crate::audit::Audit;
+use crate::builder::{Explanations, HostBuilder, Notice, RecordChecks};
 use crate::control::Control;
 use crate::facts::Surroundings;
 use crate::home::Home;
 use crate::pace::Paces;
 use crate::policy::LoadedPolicy;
+use crate::redaction::Redactor;
 use crate::registry::{Loaded, Registry};
 use crate::switches::SwitchCache;
 
@@ -39,13 +42,17 @@ pub struct Host {
     pub(crate) home: Home,
     /// Folders whose own policies tighten the operator's.
     pub(crate) projects: Vec<PathBuf>,
+    /// Guards that keep secrets out of the log.
+    pub(crate) redactor: Option<Arc<Redactor>>,
+    pub(crate) audit: Audit,
+    pub(crate) explanations: Explanations,
     /// Breakers and rate limits.
     pub(crate) paces: Arc<Paces>,
     /// Kill switches that are set.
     pub(crate) switches: SwitchCache,
     pub(crate) checks: RecordChecks,
-    /// Checks of this host are one chain of the log.
-    pub(crate) check_chain: StdMutex<Chain>,
+    /// Checks of this host are one chain of each tenant's log.
+    pub(crate) check_chains: StdMutex<BTreeMap<String, Chain>>,
 }
 
 impl std::fmt::Debug for Host {
@@ -109,7 +116,13 @@ impl Host {
     /// Its runs, as an operator handles them.
     #[must_use]
     pub fn control(&self) -> Control {
-        Control::of(self.home.clone(), Arc::clone(&self.store))
+        Control::of(self.home.clone(), Arc::clone(&self.store), self.audit.clone())
+    }
+
+    /// Its audit log: what proves it, and what other programs add to it.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// Its log.

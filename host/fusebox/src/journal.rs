@@ -1,18 +1,23 @@
 //! The journal of one run: whatever is decided is applied, sealed and made durable, in this order of places and never
 //! another.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fusebox_core::event::{Chain, Event, RunEnd};
+use fusebox_core::explain::Explainer;
 use fusebox_core::run::decide;
-use fusebox_core::{Amounts, BudgetKind, Command, Digest, Failure, RunState, SealedEvent};
-use fusebox_store::{Batch, EventLog, Pending, Settlement};
+use fusebox_core::{
+    Amounts, BudgetKind, Command, Digest, Effect, Failure, Json, Policy, RunState, SealedEvent, StepId, json,
+};
+use fusebox_store::{Batch, Blob, EventLog, Pending, Settlement};
 use tokio::sync::mpsc;
 
 use crate::Error;
 use crate::account::{Account, used};
 use crate::home::Home;
+use crate::keeping::Keeping;
 use crate::lease::Lease;
 use crate::now::now_us;
 use crate::recall::{Recalled, recall};
@@ -27,6 +32,9 @@ pub struct Journal {
     /// The right to write; `None` while a person is waited for.
     lease: Option<Lease>,
     account: Account,
+    keeping: Keeping,
+    /// Steps whose inputs were not kept, where they are not at hand: they cannot be carried out from here.
+    lost: BTreeSet<StepId>,
     batch: Batch,
     /// Handed to the writer, not yet known to be durable. Kept here so that nothing is forgotten when whoever waited is
     /// dropped.
@@ -34,6 +42,7 @@ pub struct Journal {
     /// Sealed, not yet told to whoever watches.
     untold: Vec<(SealedEvent, Event)>,
     updates: mpsc::UnboundedSender<RunUpdate>,
+    explainer: Option<Explainer>,
     pub ended: Option<(RunEnd, String, u64)>,
 }
 
@@ -45,14 +54,38 @@ pub struct JournalSetup {
     pub home: Home,
     pub lease: Lease,
     pub account: Account,
+    pub keeping: Keeping,
+    /// Steps whose inputs were not kept, where they are not at hand.
+    pub lost: BTreeSet<StepId>,
     pub updates: mpsc::UnboundedSender<RunUpdate>,
 }
 
 impl Journal {
     pub fn new(setup: JournalSetup) -> Self {
-        let JournalSetup { state, chain, store, home, lease, account, updates } = setup;
+        let JournalSetup { state, chain, store, home, lease, account, keeping, lost, updates } = setup;
         let (batch, in_flight, untold) = (Batch::default(), Vec::new(), Vec::new());
-        Self { state, chain, store, home, lease: Some(lease), account, batch, in_flight, untold, updates, ended: None }
+        let lease = Some(lease);
+        Self {
+            state,
+            chain,
+            store,
+            home,
+            lease,
+            account,
+            keeping,
+            lost,
+            batch,
+            in_flight,
+            untold,
+            updates,
+            explainer: None,
+            ended: None,
+        }
+    }
+
+    /// Tells explanations from now on.
+    pub fn explain(&mut self, explainer: Option<Explainer>) {
+        self.explainer = explainer;
     }
 
     /// The time of what happens now: never before what happened last, however the clock jumps.
@@ -65,41 +98,110 @@ impl Journal {
         let now = self.now_us();
         let events = decide(&self.state, command, now)?;
         for event in &events {
-            self.record(event.clone(), now);
+            self.record(event.clone(), now)?;
         }
         while self.ended.is_none()
             && let Some((budget, used, limit)) = self.state.warning_due(now)
         {
-            self.record(Event::BudgetWarning { budget, used, limit }, now);
+            self.record(Event::BudgetWarning { budget, used, limit }, now)?;
         }
         Ok(events)
     }
 
     /// Records an event that needs no decision.
-    pub fn record(&mut self, event: Event, now: u64) {
+    ///
+    /// # Errors
+    /// When it may hold what must not be kept, and the guard that could tell fails.
+    pub fn record(&mut self, event: Event, now: u64) -> Result<(), Error> {
         self.state.apply(&event, now);
         if let Event::RunEnded { end, message, .. } = &event {
             self.ended = Some((*end, message.clone(), now));
             self.settle();
         }
+        let event = self.keeping.event(&event)?.unwrap_or(event);
         let sealed = self.chain.seal(&event, now);
         self.batch.events.push(sealed.clone());
         self.untold.push((sealed, event));
+        Ok(())
     }
 
-    /// Keeps some bytes with the next events.
+    /// Keeps some bytes with the next events. Gives the digest that events name them by.
     pub fn blob(&mut self, bytes: Bytes) -> Digest {
-        let digest = Digest::of(&bytes);
-        self.batch.blobs.push(bytes);
+        let blob = self.as_blob(bytes);
+        let digest = blob.digest();
+        self.keep(blob);
         digest
+    }
+
+    /// Bytes of the current step as they would be kept.
+    pub fn as_blob(&self, bytes: Bytes) -> Blob {
+        self.keeping.blob(self.current(), bytes)
+    }
+
+    /// Keeps a blob with the next events.
+    pub fn keep(&mut self, blob: Blob) {
+        self.batch.blobs.push(blob);
+    }
+
+    /// Keeps contents of effects with the next events, unless they must not be kept.
+    pub fn content(&mut self, bytes: Bytes) {
+        if let Some(blob) = self.keeping.content(self.current(), bytes) {
+            self.keep(blob);
+        }
+    }
+
+    /// Notes what a guard found in the current step. Nothing of the step is kept from here on, or was by now, that holds what the
+    /// guard says must not be.
+    pub fn found_by(&mut self, guard: &str) {
+        if self.keeping.is_found_by(guard) {
+            self.flag();
+        }
+    }
+
+    /// Looks for what must not be kept in what the current step asks for.
+    pub fn look_through(&mut self, effect: &Effect, content: Option<&Bytes>) {
+        let texts = [Some(json::canonical(effect).as_bytes()), content.map(|bytes| &bytes[..])]
+            .into_iter()
+            .flatten()
+            .any(|bytes| self.keeping.is_secret(bytes));
+        if texts {
+            self.flag();
+        }
+    }
+
+    /// Looks for what must not be kept in another input of the current step.
+    pub fn look_through_input(&mut self, input: &Json) {
+        if self.keeping.is_secret(input.as_str().as_bytes()) {
+            self.flag();
+        }
+    }
+
+    fn flag(&mut self) {
+        let Some(step) = self.current().cloned() else { return };
+        self.keeping.flag(&step);
+        let keeping = &self.keeping;
+        self.batch.blobs.retain(|blob| !keeping.is_secret(blob.bytes()));
+    }
+
+    fn current(&self) -> Option<&StepId> {
+        self.state.current().map(|step| &step.id)
+    }
+
+    /// Why the current step cannot be carried out from here, if its input was not kept.
+    pub fn is_lost(&self) -> Option<String> {
+        let step = self.current().filter(|step| self.lost.contains(step))?;
+        Some(format!(
+            "the input of {step} held a secret, which was not kept; it could only be carried out by the process that was given \
+             the plan. Start another run"
+        ))
     }
 
     /// Some bytes that were kept.
     pub fn kept(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
-        let waiting = self.batch.blobs.iter().find(|bytes| Digest::of(bytes) == *digest);
+        let waiting = self.batch.blobs.iter().find(|blob| blob.digest() == *digest);
         match waiting {
-            Some(bytes) => Ok(Some(bytes.clone())),
-            None => Ok(self.store.blob(digest)?),
+            Some(blob) => Ok(Some(blob.bytes().clone())),
+            None => Ok(self.store.blob(self.chain.run(), digest)?.map(|blob| blob.bytes().clone())),
         }
     }
 
@@ -117,7 +219,11 @@ impl Journal {
         }
         for (sealed, event) in self.untold.drain(..) {
             // Nobody has to watch.
+            let explained = self.explainer.as_mut().map(|explainer| explainer.note(&event, sealed.time_us));
             let _ = self.updates.send(RunUpdate::Event(Box::new(RunEvent { sealed, event })));
+            for explanation in explained.into_iter().flatten() {
+                let _ = self.updates.send(RunUpdate::Explanation(Box::new(explanation)));
+            }
         }
         Ok(())
     }
@@ -143,8 +249,10 @@ impl Journal {
         if added.is_empty() {
             return Ok(Taken::AsItWas);
         }
-        let Recalled { state, chain, ended, .. } = recall(&*self.store, &run)?;
+        let Recalled { state, chain, ended, redacted, .. } = recall(&*self.store, &run)?;
         (self.state, self.chain, self.ended) = (state, chain, ended);
+        // What is at hand now is what was kept.
+        self.lost = redacted;
         Ok(Taken::Changed)
     }
 
@@ -194,6 +302,12 @@ impl Journal {
         Ok(self.account.kinds().contains(&BudgetKind::Fuel) && self.account.left(BudgetKind::Fuel, used, 1)? == 0)
     }
 
+    /// Why the run may not go on, if its tenant has no room left in the log.
+    pub fn over_quota(&self) -> Result<Option<String>, Error> {
+        let setup = self.state.setup();
+        Ok(over_quota(&*self.store, &setup.policy, &setup.tenant)?.map(|error| error.to_string()))
+    }
+
     /// Sets aside one more of each budget that the run's tenant limits: nothing begins without it.
     pub fn cover_next_step(&mut self) -> Result<(), fusebox_store::Error> {
         self.account.kinds().into_iter().try_for_each(|kind| self.cover(kind, 1))
@@ -224,6 +338,18 @@ impl Journal {
     pub fn events(&self) -> u64 {
         self.chain.seq()
     }
+}
+
+/// What is wrong when a tenant has no room left in the log.
+pub fn over_quota(
+    store: &dyn EventLog,
+    policy: &Policy,
+    tenant: &str,
+) -> Result<Option<fusebox_store::Error>, fusebox_store::Error> {
+    let Some(limit) = policy.tenants.get(tenant).and_then(|tenant| tenant.quota_bytes) else { return Ok(None) };
+    let stored = store.stored(tenant)?;
+    let over = || fusebox_store::Error::QuotaExceeded { tenant: tenant.to_owned(), stored, limit };
+    Ok((stored >= limit).then(over))
 }
 
 /// How a run is that was taken up again.

@@ -32,6 +32,7 @@
 mod account;
 mod adding;
 mod approver;
+mod audit;
 mod board;
 mod builder;
 mod bundled;
@@ -40,6 +41,7 @@ mod compiler;
 mod control;
 mod driver;
 mod error;
+mod explain;
 mod facts;
 mod handler;
 mod harness;
@@ -48,6 +50,7 @@ mod host;
 mod input;
 mod journal;
 mod judge;
+mod keeping;
 mod keys;
 mod lease;
 mod model_call;
@@ -59,6 +62,7 @@ mod policy;
 mod primitives;
 mod recall;
 mod recover;
+mod redaction;
 mod registry;
 mod restore;
 mod run;
@@ -71,6 +75,9 @@ mod watchman;
 pub use approver::{
     Answer, AnswerFuture, ApprovalRequest, ApproveAll, ApproveLater, ApproveNothing, Approver, Extent, Subject,
 };
+pub use audit::{
+    Audit, ConsistencyProof, EraseOptions, ExportOptions, Exported, LogVerdict, Record, RecordKind, VerifyOptions,
+};
 pub use builder::{HostBuilder, Notice, RecordChecks};
 pub use check::{CheckEffects, Proposal};
 pub use compiler::{CompileLimits, CompilePlace, OnCompile, serve_launcher};
@@ -78,13 +85,18 @@ pub use control::{
     Answering, Asked, Control, HeldGrant, KillOutcome, ListedRun, OpenQuestion, PauseOutcome, Recovered,
 };
 pub use error::Error;
-pub use fusebox_core::event::{Event, RunEnd};
+pub use explain::{ExplainedCall, explain};
+pub use fusebox_core::audit as proofs;
+pub use fusebox_core::event::{Event, EventRef, RunEnd};
+pub use fusebox_core::explain::{Explained, Explanation, Phase};
 pub use fusebox_core::{
     self as core, ApprovalAnswer, Decision, Effect, KillTarget, Plan, Policy, Ruling, RunId, RunLimits,
 };
 pub use fusebox_effects::{Confinement, Holds, Protected, Workspace};
 pub use fusebox_sandbox as sandbox;
-pub use fusebox_store::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch};
+pub use fusebox_store::{
+    CheckpointRow, Decided, Erased, Erasure, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch,
+};
 pub use harness::Harness;
 pub use home::Home;
 pub use host::Host;

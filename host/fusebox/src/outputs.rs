@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fusebox_core::situation::StepOutputs;
-use fusebox_core::{Digest, Json, RunState, StepId};
+use fusebox_core::{Digest, Json, RunId, RunState, StepId};
 use fusebox_store::EventLog;
 
 /// Largest output of a step that can be read back, in bytes.
@@ -13,6 +13,7 @@ const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 /// Outputs, read from the log when somebody asks. The last one may not be there yet, so it is kept at hand.
 pub struct Outputs {
     store: Arc<dyn EventLog>,
+    run: RunId,
     digests: RwLock<HashMap<String, Digest>>,
     last: Mutex<Option<(Digest, Json)>>,
 }
@@ -22,7 +23,8 @@ impl Outputs {
     pub fn of(store: Arc<dyn EventLog>, state: &RunState) -> Self {
         let steps = state.setup().plan.steps.iter().zip(state.steps());
         let digests = steps.filter_map(|(step, progress)| Some((step.id.to_string(), progress.output?)));
-        Self { store, digests: RwLock::new(digests.collect()), last: Mutex::default() }
+        let run = state.setup().run.clone();
+        Self { store, run, digests: RwLock::new(digests.collect()), last: Mutex::default() }
     }
 
     /// A step has completed.
@@ -39,7 +41,7 @@ impl StepOutputs for Outputs {
         if let Some((_, output)) = last.filter(|(last, _)| *last == digest) {
             return Some(output);
         }
-        let bytes = self.store.blob(&digest).ok()??;
-        Json::parse("the output", &bytes, MAX_OUTPUT_BYTES).ok()
+        let blob = self.store.blob(&self.run, &digest).ok()??;
+        Json::parse("the output", blob.bytes(), MAX_OUTPUT_BYTES).ok()
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fusebox_core::breaker::{Breaker, BreakerChange, BreakerSettings, CallOutcome};
+use fusebox_core::policy::RateLimitPolicy;
 use fusebox_core::rate::Rate;
+use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{Event, Policy, json};
 use fusebox_store::EventLog;
 use serde::Serialize;
@@ -60,8 +62,27 @@ enum Charge {
     Yes,
 }
 
+/// Whose steps are counted together.
+#[derive(Debug, Clone, Copy)]
+pub struct Who<'a> {
+    pub tenant: &'a str,
+    pub agent: &'a str,
+    pub step_type: &'a str,
+}
+
+/// The name of what is counted for somebody.
+fn gauge(what: &str, Who { tenant, agent, step_type }: Who<'_>, limit: Option<&RateLimitPolicy>) -> String {
+    // Before tenants were kept apart here, there was one name for all.
+    let agent = if tenant == DEFAULT_TENANT { agent.to_owned() } else { json::canonical(&(tenant, agent)) };
+    match limit {
+        None => json::canonical(&(what, agent, step_type)),
+        Some(limit) => json::canonical(&(what, agent, step_type, limit)),
+    }
+}
+
 /// A step that a breaker let on.
 pub struct LetOn {
+    tenant: String,
     agent: String,
     step_type: String,
     settings: BreakerSettings,
@@ -71,8 +92,10 @@ pub struct LetOn {
 
 impl Paces {
     /// Asks breaker and rate limits.
-    pub fn let_on(&self, policy: &Policy, agent: &str, step_type: &str, now_us: u64) -> Result<Pace, Error> {
+    pub fn let_on(&self, policy: &Policy, who: Who<'_>, now_us: u64) -> Result<Pace, Error> {
+        let Who { tenant, agent, step_type } = who;
         let let_on = policy.breaker.clone().map(|settings| LetOn {
+            tenant: tenant.to_owned(),
             agent: agent.to_owned(),
             step_type: step_type.to_owned(),
             settings,
@@ -95,7 +118,7 @@ impl Paces {
         // First it is only asked whether all of them let it on: one that does is not charged for another one that does not.
         for is_charged in [Charge::No, Charge::Yes] {
             for limit in policy.rate_limits.iter().filter(|limit| limit.is_for(agent, step_type)) {
-                let (settings, gauge) = (limit.settings(), json::canonical(&("rate", agent, step_type, limit)));
+                let (settings, gauge) = (limit.settings(), gauge("rate", who, Some(limit)));
                 let admit = |rate: &mut Rate| match is_charged {
                     Charge::No => rate.clone().admit(&settings, now_us),
                     Charge::Yes => rate.admit(&settings, now_us),
@@ -113,9 +136,10 @@ impl Paces {
     }
 
     /// A step that was let on by a process that ended: what comes of it counts.
-    pub fn carried_on(policy: &Policy, agent: &str, step_type: &str, steps_before: usize) -> Option<LetOn> {
-        let (agent, step_type) = (agent.to_owned(), step_type.to_owned());
-        policy.breaker.clone().map(|settings| LetOn { agent, step_type, settings, steps_before })
+    pub fn carried_on(policy: &Policy, who: Who<'_>, steps_before: usize) -> Option<LetOn> {
+        let Who { tenant, agent, step_type } = who;
+        let (tenant, agent, step_type) = (tenant.to_owned(), agent.to_owned(), step_type.to_owned());
+        policy.breaker.clone().map(|settings| LetOn { tenant, agent, step_type, settings, steps_before })
     }
 
     /// Records what came of a step that was let on.
@@ -150,7 +174,7 @@ impl Paces {
         let (agent, step_type) = (let_on.agent.clone(), let_on.step_type.clone());
         let BreakerChange { from, to, reason } = change.clone();
         let event = Event::BreakerChanged { agent: agent.clone(), step_type: step_type.clone(), from, to, reason };
-        record_for_host(&*self.log, &event)?;
+        record_for_host(&*self.log, &let_on.tenant, &event)?;
         if let Some(OnBreaker(told)) = &self.on_breaker {
             told(&BreakerTurn { agent, step_type, change });
         }
@@ -165,6 +189,7 @@ impl LetOn {
     }
 
     fn gauge(&self) -> String {
-        json::canonical(&("breaker", &self.agent, &self.step_type))
+        let Self { tenant, agent, step_type, .. } = self;
+        gauge("breaker", Who { tenant, agent, step_type }, None)
     }
 }

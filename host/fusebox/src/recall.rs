@@ -1,6 +1,6 @@
 //! Reading a run back from the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fusebox_core::event::{Chain, RunEnd};
 use fusebox_core::gate::GateSetup;
 use fusebox_core::run::{RunSetup, StoredSetup};
-use fusebox_core::{Digest, Event, Plan, Policy, RunId, RunState, SealedEvent, json};
+use fusebox_core::{Digest, Event, Plan, Policy, RunId, RunState, SealedEvent, StepId, json};
 use fusebox_store::EventLog;
 
 use crate::Error;
@@ -27,6 +27,10 @@ pub struct Recalled {
     pub workspace: PathBuf,
     /// Folders whose own policies tighten the operator's.
     pub projects: Vec<PathBuf>,
+    /// What it is judged by and where it works, as it was kept last.
+    pub stored: StoredSetup,
+    /// Steps whose inputs were not kept.
+    pub redacted: BTreeSet<StepId>,
     /// How it ended, if it did, and when.
     pub ended: Option<(RunEnd, String, u64)>,
 }
@@ -39,7 +43,7 @@ pub fn recall(log: &dyn EventLog, run: &RunId) -> Result<Recalled, Error> {
     let unknown = || Error::UnknownRun { run: run.to_string() };
     let first = log.events(run, 0, 1)?;
     let created = first.first().ok_or_else(unknown)?;
-    let Event::RunCreated { tenant, plan, policy, plugins, limits, setup, .. } = created.event()? else {
+    let Event::RunCreated { tenant, plan, policy, plugins, limits, setup, redacted, .. } = created.event()? else {
         return Err(unknown());
     };
     let digest = setup.ok_or_else(|| Error::TooOldToResume { run: run.to_string() })?;
@@ -52,16 +56,18 @@ pub fn recall(log: &dyn EventLog, run: &RunId) -> Result<Recalled, Error> {
         policy: Arc::new(stored_policy(log, run, &policy)?),
         policy_digest: policy,
         plugins,
-        gate: Arc::new(stored.gate),
-        claimed_approval: stored.claimed_approval,
+        gate: Arc::new(stored.gate.clone()),
+        claimed_approval: stored.claimed_approval.clone(),
         limits,
     };
     let mut recalled = Recalled {
         state: RunState::new(Arc::new(setup)),
         chain: Chain::new(run.clone()),
         setup: digest,
-        workspace: stored.workspace.into(),
-        projects: stored.projects.into_iter().map(PathBuf::from).collect(),
+        workspace: stored.workspace.clone().into(),
+        projects: stored.projects.iter().map(PathBuf::from).collect(),
+        stored,
+        redacted: redacted.into_iter().collect(),
         ended: None,
     };
     loop {
@@ -91,10 +97,10 @@ impl Recalled {
                     policy: Arc::new(policy_is),
                     policy_digest: *policy,
                     plugins: plugins.clone(),
-                    gate: Arc::new(stored.gate),
-                    claimed_approval: stored.claimed_approval,
+                    gate: Arc::new(stored.gate.clone()),
+                    claimed_approval: stored.claimed_approval.clone(),
                 };
-                self.setup = *setup;
+                (self.setup, self.stored) = (*setup, stored);
                 self.state.set_up_anew(judged_by.setup_after(before));
             }
         }
@@ -102,7 +108,7 @@ impl Recalled {
             self.ended = Some((*end, message.clone(), sealed.time_us));
         }
         self.state.apply(&event, sealed.time_us);
-        self.chain = Chain::at(run.clone(), sealed.seq, sealed.hash);
+        self.chain.follow(sealed, &event);
         Ok(())
     }
 }
@@ -144,12 +150,12 @@ fn stored_policy(log: &dyn EventLog, run: &RunId, digest: &Digest) -> Result<Pol
 
 /// A blob that an event of a run names.
 pub fn blob(log: &dyn EventLog, run: &RunId, digest: &Digest) -> Result<Bytes, Error> {
-    log.blob(digest)?.map_or_else(|| missing(run, digest), Ok)
+    log.blob(run, digest)?.map_or_else(|| missing(run, digest), |blob| Ok(blob.bytes().clone()))
 }
 
 /// A blob that an event of a run names is not there.
 pub fn missing<T>(run: &RunId, digest: &Digest) -> Result<T, Error> {
-    Err(damaged(run, 0, &format!("the blob {digest} is missing")).into())
+    Err(damaged(run, 0, &format!("the blob {digest} is missing, or was erased")).into())
 }
 
 fn damaged(run: &RunId, seq: u64, what: &str) -> fusebox_store::Error {

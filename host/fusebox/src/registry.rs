@@ -82,6 +82,8 @@ pub struct Registry {
     step_types: BTreeMap<String, Served>,
     /// Who judges.
     pub gate: Arc<GateSetup>,
+    /// Guards that redact what is stored, by name, with their settings for it.
+    pub redacting: Vec<(String, Loaded)>,
     /// Digests of all plugins, by name.
     pub digests: BTreeMap<String, Digest>,
 }
@@ -96,6 +98,7 @@ impl Registry {
         let mut digests = BTreeMap::new();
         let mut guards = Vec::new();
         let mut slots = Vec::new();
+        let mut redacting = Vec::new();
         for (name, guard) in &policy.guards {
             let plugin = load(Asked {
                 name,
@@ -116,6 +119,13 @@ impl Registry {
                 only_tightens: guard.only_tightens,
                 ..GuardSlot::new(name, guard.on_error, guard.mode)
             });
+            if let Some(redaction) = &guard.redaction {
+                if !declares {
+                    let message = "it is to redact, but does not say that it rewrites".to_owned();
+                    return Err(Error::PluginMisplaced { name: name.clone(), message });
+                }
+                redacting.push((name.clone(), redacting_by(&plugin, name, redaction, &kill)?));
+            }
             guards.push(plugin);
         }
         let impact = match &policy.impact {
@@ -161,7 +171,7 @@ impl Registry {
             own,
             approval: policy.approval.clone(),
         };
-        Ok(Self { guards, impact, executors, step_types, gate: Arc::new(gate), digests })
+        Ok(Self { guards, impact, executors, step_types, gate: Arc::new(gate), redacting, digests })
     }
 
     /// The executor of a step type, with what it says of the type.
@@ -256,6 +266,30 @@ fn refuse_shared_names(policy: &Policy) -> Result<(), Error> {
     Ok(())
 }
 
+/// A guard as it redacts: its settings, and over them those for redacting.
+fn redacting_by(guard: &Loaded, name: &str, redaction: &Value, kill: &Kill) -> Result<Loaded, Error> {
+    let mut settings = guard.settings.value().clone();
+    if let (Some(under), Some(over)) = (settings.as_object_mut(), redaction.as_object()) {
+        under.extend(over.clone());
+    }
+    let settings = checked_settings(&guard.plugin, name, &settings, kill)?;
+    Ok(Loaded { settings, ..guard.clone() })
+}
+
+/// Settings that a plugin finds nothing wrong with.
+fn checked_settings(plugin: &Plugin, name: &str, settings: &Value, kill: &Kill) -> Result<Json, Error> {
+    // TOML has numbers that JSON has not; whatever a guest gets was parsed strictly.
+    let settings = json::canonical(settings);
+    let refused = |message: String| Error::SettingsRefused { name: name.to_owned(), message };
+    let settings = Json::parse("the settings", settings.as_bytes(), MAX_SETTINGS_BYTES)
+        .map_err(|error| refused(error.to_string()))?;
+    let findings = plugin.check_settings(&settings, kill).result.map_err(|end| refused(end.to_string()))?;
+    match findings.into_iter().find(|finding| finding.severity == Severity::Error) {
+        Some(finding) => Err(refused(finding.message)),
+        None => Ok(settings),
+    }
+}
+
 /// A plugin that a policy asks for.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
@@ -300,15 +334,6 @@ fn load_plugin(sandbox: &Sandbox, kill: &Kill, folder: Option<&Path>, asked: Ask
             format!("it calls itself {own_name:?}; use that name in the policy, or say plugin = {own_name:?}");
         return Err(misplaced(message));
     }
-    // TOML has numbers that JSON has not; whatever a guest gets was parsed strictly.
-    let settings = json::canonical(settings);
-    let settings = Json::parse("the settings", settings.as_bytes(), MAX_SETTINGS_BYTES)
-        .map_err(|error| Error::SettingsRefused { name: name.to_owned(), message: error.to_string() })?;
-    let found = plugin.check_settings(&settings, kill);
-    let refused = |message: String| Error::SettingsRefused { name: name.to_owned(), message };
-    let findings = found.result.map_err(|end| refused(end.to_string()))?;
-    match findings.into_iter().find(|finding| finding.severity == Severity::Error) {
-        Some(finding) => Err(refused(finding.message)),
-        None => Ok(Loaded { plugin, settings, source, limits }),
-    }
+    let settings = checked_settings(&plugin, name, settings, kill)?;
+    Ok(Loaded { plugin, settings, source, limits })
 }

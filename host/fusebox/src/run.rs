@@ -10,6 +10,7 @@ use fusebox_core::plan::WorkspaceMode;
 use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{RunId, RunLimits};
 use fusebox_sandbox::Kill;
+use fusebox_store::SALT_BYTES;
 use tokio::sync::{mpsc, watch};
 
 use crate::Error;
@@ -27,6 +28,7 @@ pub struct RunOptions {
     pub(crate) limits: RunLimits,
     pub(crate) approver: Arc<dyn Approver>,
     pub(crate) tenant: String,
+    pub(crate) salt: Option<[u8; SALT_BYTES]>,
 }
 
 impl Default for RunOptions {
@@ -39,6 +41,7 @@ impl Default for RunOptions {
             limits: RunLimits::default(),
             approver: Arc::new(nobody),
             tenant: DEFAULT_TENANT.to_owned(),
+            salt: None,
         }
     }
 }
@@ -82,6 +85,14 @@ impl RunOptions {
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
         self.tenant = tenant.into();
+        self
+    }
+
+    /// Hashes blobs with this salt instead of a random one, so that a run that is repeated with the same inputs gives the same
+    /// digests. Whoever knows the salt can guess what was erased.
+    #[must_use]
+    pub fn salt(mut self, salt: [u8; SALT_BYTES]) -> Self {
+        self.salt = Some(salt);
         self
     }
 

@@ -1,19 +1,25 @@
 //! Starting runs, and taking them up again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::event::{Chain, Event, SCHEMA_VERSION, Usage};
+use fusebox_core::event::{Chain, Event, Usage};
+use fusebox_core::explain::Explainer;
 use fusebox_core::run::{Continuation, Phase, RunSetup, StoredSetup};
-use fusebox_core::{Contents, Digest, Plan, RunId, RunState, json};
+use fusebox_core::{Contents, Plan, RunId, RunState, StepId, json};
 use fusebox_effects::Workspace;
+use fusebox_store::Blob;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::account::Account;
 use crate::approver::Approver;
+use crate::builder::Explanations;
 use crate::driver::{Beginning, Driver};
+use crate::explain::explainer_of;
 use crate::host::Host;
-use crate::journal::{Journal, JournalSetup};
+use crate::journal::{Journal, JournalSetup, over_quota};
+use crate::keeping::{Keeping, kept_plan};
 use crate::lease::Lease;
 use crate::now::{new_run_id, rfc3339};
 use crate::outputs::Outputs;
@@ -36,6 +42,9 @@ struct Prepared {
     workspace: Workspace,
     left_out: u64,
     beginning: Beginning,
+    keeping: Keeping,
+    /// Steps whose inputs were not kept and are not at hand.
+    lost: BTreeSet<StepId>,
 }
 
 impl Host {
@@ -56,16 +65,16 @@ impl Host {
     /// # Errors
     /// As [`run`](Self::run), or when the log cannot be written.
     pub fn start(&self, plan: Plan, options: &RunOptions) -> Result<RunId, Error> {
-        let Prepared { state, chain, lease, beginning, .. } = self.create(plan, options)?;
+        let Prepared { state, chain, lease, beginning, keeping, lost, .. } = self.create(plan, options)?;
         let id = state.setup().run.clone();
         let (updates, _) = mpsc::unbounded_channel();
-        let mut journal = self.journal((state, chain), lease, updates)?;
+        let mut journal = self.journal((state, chain), lease, (keeping, lost), updates)?;
         if let Beginning::Create { created, blobs } = beginning {
-            for bytes in blobs {
-                journal.blob(bytes);
+            for blob in blobs {
+                journal.keep(blob);
             }
             let now = journal.now_us();
-            journal.record(*created, now);
+            journal.record(*created, now)?;
             pollster::block_on(journal.let_go())?;
         }
         Ok(id)
@@ -90,7 +99,15 @@ impl Host {
             let (target, at) = (switch.target.to_string(), rfc3339(switch.set_us));
             return Err(Error::KillSwitch { target, by: switch.by, at });
         }
+        if let Some(over) = over_quota(&*self.store, &self.policy, &options.tenant)? {
+            return Err(over.into());
+        }
+        // Without a key nothing of it could be proved.
+        self.audit.keys.ring(&options.tenant)?;
         let limits = options.limits.tighten(&self.policy.limits).tighten(&plan.limits).capped();
+        let sources =
+            [("the operator", &options.limits), ("the policy", &self.policy.limits), ("the plan", &plan.limits)];
+        let limits_by = limits.set_by(&sources);
         let Opened { workspace, mode, left_out } = self.open_workspace(&plan, options)?;
         let plan = Arc::new(plan);
         let JudgedBy { policy, policy_digest, plugins, gate, claimed_approval } = self.judged_by();
@@ -105,23 +122,29 @@ impl Host {
             claimed_approval,
             limits: limits.clone(),
         };
-        let plan_bytes = Bytes::from(plan.canonical());
-        let policy_bytes = Bytes::from(json::canonical(&*self.policy));
-        let stored = Bytes::from(self.stored_setup(&workspace).canonical());
+        let kept = kept_plan(self.redactor.as_deref(), &plan)?;
+        let mut keeping = Keeping::new(self.redactor.clone(), kept.redacted.clone())?;
+        if let Some(salt) = options.salt {
+            keeping = keeping.with_salt(salt);
+        }
+        let plan_blob = keeping.blob(None, Bytes::from(kept.plan.canonical()));
+        let policy_blob = Blob::plain(Bytes::from(json::canonical(&*self.policy)));
+        let stored = Blob::plain(Bytes::from(self.stored_setup(&workspace).canonical()));
         let created = Event::RunCreated {
-            schema: SCHEMA_VERSION,
-            goal: plan.goal.clone(),
+            goal: kept.plan.goal.clone(),
             agent: plan.agent.clone(),
             tenant: options.tenant.clone(),
-            plan: Digest::of(&plan_bytes),
+            plan: plan_blob.digest(),
             policy: policy_digest,
             plugins,
             limits,
+            limits_by,
             steps: u32::try_from(plan.steps.len()).unwrap_or(u32::MAX),
             workspace: mode,
             host: host_version(),
             engine: self.sandbox.engine(),
-            setup: Some(Digest::of(&stored)),
+            setup: Some(stored.digest()),
+            redacted: kept.redacted,
         };
         Ok(Prepared {
             lease: Lease::of_new(&self.home, &id)?,
@@ -129,7 +152,9 @@ impl Host {
             state: RunState::new(Arc::new(setup)),
             workspace,
             left_out,
-            beginning: Beginning::Create { created: Box::new(created), blobs: vec![plan_bytes, policy_bytes, stored] },
+            beginning: Beginning::Create { created: Box::new(created), blobs: vec![plan_blob, policy_blob, stored] },
+            keeping,
+            lost: BTreeSet::new(),
         })
     }
 
@@ -137,7 +162,7 @@ impl Host {
         let unknown = || Error::UnknownRun { run: run.to_string() };
         self.store.run(run)?.ok_or_else(unknown)?;
         let lease = Lease::take_within(&self.home, &*self.store, run, PATIENCE)?;
-        let Recalled { mut state, chain, setup: stored_digest, workspace, .. } = recall(&*self.store, run)?;
+        let Recalled { mut state, chain, stored: before_stored, workspace, redacted, .. } = recall(&*self.store, run)?;
         if let Phase::Ended(_) = state.phase() {
             return Err(Error::RunOver { run: run.to_string(), state: state.phase().to_string() });
         }
@@ -148,29 +173,31 @@ impl Host {
         self.check_plan(&state.setup().plan)?;
         let workspace = Workspace::open(&workspace)?.with_hard_links(self.policy.workspace.hard_links);
         self.home.keep_apart(workspace.root())?;
-        let stored = Bytes::from(self.stored_setup(&workspace).canonical());
+        let stored = self.stored_setup(&workspace);
         let judged_by = self.judged_by();
         let before = Arc::clone(state.setup());
-        let same = Digest::of(&stored) == stored_digest
+        let same = stored == before_stored
             && judged_by.policy_digest == before.policy_digest
             && judged_by.plugins == before.plugins;
         if !same {
             state.set_up_anew(judged_by.setup_after(&before));
         }
+        let stored = Blob::plain(Bytes::from(stored.canonical()));
         let continuation = Continuation {
-            setup: Digest::of(&stored),
+            setup: stored.digest(),
             policy: self.policy_digest,
             plugins: self.registry.digests.clone(),
             host: host_version(),
             engine: self.sandbox.engine(),
         };
-        let blobs = vec![stored, Bytes::from(json::canonical(&*self.policy))];
+        let blobs = vec![stored, Blob::plain(Bytes::from(json::canonical(&*self.policy)))];
         let beginning = Beginning::Continue { continuation: Box::new(continuation), blobs };
-        Ok(Prepared { state, chain, lease, workspace, left_out: 0, beginning })
+        let keeping = Keeping::new(self.redactor.clone(), redacted.iter().cloned().collect())?;
+        Ok(Prepared { state, chain, lease, workspace, left_out: 0, beginning, keeping, lost: redacted })
     }
 
     fn drive(&self, prepared: Prepared, approver: Arc<dyn Approver>, until: Until) -> Result<Run, Error> {
-        let Prepared { state, chain, lease, workspace, left_out, beginning } = prepared;
+        let Prepared { state, chain, lease, workspace, left_out, beginning, keeping, lost } = prepared;
         let (id, tenant) = (state.setup().run.clone(), state.setup().tenant.clone());
         let (sender, updates) = mpsc::unbounded_channel();
         let killer = Killer::new(self.sandbox.kill_flag());
@@ -181,7 +208,9 @@ impl Host {
         let watcher: Arc<dyn Fn() + Send + Sync> = Arc::new(move || hears.look());
         self.sandbox.on_tick(&watcher);
         let outputs = Outputs::of(Arc::clone(&self.store), &state);
-        let journal = self.journal((state, chain), lease, sender.clone())?;
+        let explainer = self.explainer(&state, &chain, &keeping)?;
+        let mut journal = self.journal((state, chain), lease, (keeping, lost), sender.clone())?;
+        journal.explain(explainer);
         let root = workspace.root().to_path_buf();
         let driver = Driver {
             registry: Arc::clone(&self.registry),
@@ -225,11 +254,29 @@ impl Host {
         &self,
         (state, chain): (RunState, Chain),
         lease: Lease,
+        (keeping, lost): (Keeping, BTreeSet<StepId>),
         updates: mpsc::UnboundedSender<crate::RunUpdate>,
     ) -> Result<Journal, Error> {
         let account = Account::of(Arc::clone(&self.store), &state)?;
         let (store, home) = (Arc::clone(&self.store), self.home.clone());
-        Ok(Journal::new(JournalSetup { state, chain, store, home, lease, account, updates }))
+        Ok(Journal::new(JournalSetup { state, chain, store, home, lease, account, keeping, lost, updates }))
+    }
+
+    /// What explains a run's steps, if anybody wants it. The agent's words on a step that holds a secret are left out.
+    fn explainer(&self, state: &RunState, chain: &Chain, keeping: &Keeping) -> Result<Option<Explainer>, Error> {
+        if self.explanations == Explanations::Untold {
+            return Ok(None);
+        }
+        let mut plan = (*state.setup().plan).clone();
+        for step in plan.steps.iter_mut().filter(|step| keeping.is_flagged(&step.id)) {
+            (step.reasoning, step.alternatives) = (None, Vec::new());
+        }
+        let run = chain.run();
+        Ok(Some(if chain.seq() == 0 {
+            Explainer::new(run.clone(), Some(&plan))
+        } else {
+            explainer_of(&*self.store, run, &plan)?
+        }))
     }
 
     fn judged_by(&self) -> JudgedBy {

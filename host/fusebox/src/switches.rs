@@ -2,33 +2,19 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use fusebox_core::event::Chain;
-use fusebox_core::{Digest, Event, KillTarget, RunId};
-use fusebox_store::{Batch, Error as StoreError, EventLog, Switch};
+use fusebox_core::{Event, KillTarget};
+use fusebox_store::{EventLog, Switch};
 
 use crate::Error;
+use crate::audit::{append, side_chain};
 use crate::board::Board;
 use crate::home::Home;
-use crate::now::now_us;
 
-/// The chain of what concerns no single run.
-const HOST_CHAIN: &str = "host";
-/// How often it is tried to add to the chain before others.
-const TRIES: u32 = 100;
-
-/// Adds an event to the chain of what concerns no single run, and waits until it is durable. Several processes may do so at
-/// once; each comes behind the other.
-pub fn record_for_host(log: &dyn EventLog, event: &Event) -> Result<(), Error> {
-    let run: RunId = HOST_CHAIN.parse()?;
-    let mut tries = 0;
-    loop {
-        let (seq, head) = log.head(&run)?.unwrap_or((0, Digest::ZERO));
-        let sealed = Chain::at(run.clone(), seq, head).seal(event, now_us());
-        match log.append(Batch { events: vec![sealed], ..Batch::default() }).wait() {
-            Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
-            done => return Ok(done?),
-        }
-    }
+/// Adds an event to the chain of what concerns no single run of a tenant, or no tenant, and waits until it is durable.
+pub fn record_for_host(log: &dyn EventLog, tenant: &str, event: &Event) -> Result<(), Error> {
+    let chain = side_chain("host", tenant)?;
+    append(log, (&chain, tenant), event, &[])?;
+    Ok(())
 }
 
 /// Kill switches as they were when the board was last written to: asking costs a look at the board.

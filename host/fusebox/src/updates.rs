@@ -1,6 +1,7 @@
 //! What whoever watches a run is told.
 
 use fusebox_core::event::Event;
+use fusebox_core::explain::Explanation;
 use fusebox_core::{SealedEvent, StepId};
 use serde_json::Value;
 
@@ -39,6 +40,8 @@ pub enum OutputStream {
 pub enum RunUpdate {
     /// An event, durable by now.
     Event(Box<RunEvent>),
+    /// An explanation, where they were [asked for](crate::HostBuilder::explained). It follows from events that are durable by now.
+    Explanation(Box<Explanation>),
     /// Output of a process or answer of a model, as it comes. Not recorded as such; escape it where it is shown.
     Output {
         /// The step.

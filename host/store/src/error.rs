@@ -79,6 +79,27 @@ pub enum Error {
     /// The file is no database, or is damaged beyond what SQLite can read.
     #[error("the log is damaged: SQLite cannot read it. Restore it from a backup; nothing was changed")]
     Corrupt(#[source] Arc<rusqlite::Error>),
+    /// A checkpoint could not be signed. Events are written all the same.
+    #[error("no checkpoint of the log of {tenant} could be signed: {message}")]
+    Unsigned {
+        /// Whose log.
+        tenant: String,
+        /// Why not.
+        message: String,
+    },
+    /// A tenant has no room left in the log.
+    #[error(
+        "the log of the tenant {tenant} holds {stored} bytes, and {limit} is all it may hold. Erase what is no longer \
+         needed (`fusebox audit erase`), or raise tenants.{tenant}.quota_bytes"
+    )]
+    QuotaExceeded {
+        /// The tenant.
+        tenant: String,
+        /// What it holds.
+        stored: u64,
+        /// What it may hold.
+        limit: u64,
+    },
     /// The writer has ended.
     #[error("the log is closed")]
     Closed,
@@ -96,6 +117,8 @@ fusebox_core::error_codes!(Error {
     BudgetExceeded => "FBX-4009",
     ReadOnly => "FBX-4010",
     Corrupt => "FBX-4011",
+    Unsigned => "FBX-4012",
+    QuotaExceeded => "FBX-4013",
 });
 
 impl From<rusqlite::Error> for Error {

@@ -17,6 +17,10 @@
 //! (`synchronous=FULL`), so that many runs share the price of a disk flush. Events cannot be updated or deleted, not
 //! even by this program: triggers refuse it. Another engine can take SQLite's place behind [`EventLog`].
 
+mod audit;
+mod blobs;
+mod chains;
+mod erase;
 mod error;
 mod log;
 mod project;
@@ -27,6 +31,9 @@ mod sqlite;
 mod tenants;
 mod writer;
 
+pub use audit::{AuditLog, CheckpointRow, Leaf, LogReport, Scanned, SignCheckpoints, Signing, TenantReport, Verifying};
+pub use blobs::{Blob, SALT_BYTES};
+pub use erase::{Erased, Erasure};
 pub use error::Error;
 pub use log::{Batch, EventLog, Fence, Pending};
 pub use rows::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch};

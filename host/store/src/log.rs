@@ -4,22 +4,23 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use fusebox_core::{BudgetKind, Digest, RunId, SealedEvent};
 use tokio::sync::oneshot;
 
-use crate::Error;
+use crate::audit::AuditLog;
+use crate::blobs::Blob;
 use crate::rows::{QuestionRow, RunFilter, RunRow, Switch};
 use crate::tenants::{Settlement, Share};
 use crate::writer::FIRST_TOKEN;
+use crate::{Erased, Erasure, Error};
 
 /// Events and the blobs that they refer to: written together or not at all.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// Events in order; each continues the chain of its run.
     pub events: Vec<SealedEvent>,
-    /// Blobs that the events name by digest. Blobs that are there already are kept once.
-    pub blobs: Vec<Bytes>,
+    /// Blobs that the events name by digest; all belong to the chain of the first event. What it has already is kept once.
+    pub blobs: Vec<Blob>,
     /// Who writes, if it is a holder of the run's lease: refused once there is a newer one.
     pub fence: Option<Fence>,
     /// What runs have used of their tenants' budgets, when they give back the rest.
@@ -44,7 +45,7 @@ impl Fence {
 }
 
 /// An event log with blobs, the lists that events come to, and what runs share.
-pub trait EventLog: Send + Sync {
+pub trait EventLog: AuditLog + Send + Sync {
     /// Hands a batch to the writer. It is durable once the answer is there.
     fn append(&self, batch: Batch) -> Pending;
 
@@ -60,11 +61,29 @@ pub trait EventLog: Send + Sync {
     /// When the log cannot be read.
     fn head(&self, run: &RunId) -> Result<Option<(u64, Digest)>, Error>;
 
-    /// A blob by its digest.
+    /// A blob that an event of a run names.
     ///
     /// # Errors
     /// When the log cannot be read, or the blob is not what was written.
-    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error>;
+    fn blob(&self, run: &RunId, digest: &Digest) -> Result<Option<Blob>, Error>;
+
+    /// Blobs of a run behind the first `after`, at most `max`, always in the same order.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or a blob is not what was written.
+    fn blobs(&self, run: &RunId, after: u32, max: u32) -> Result<Vec<Blob>, Error>;
+
+    /// Bytes of events and blobs that a tenant has in the log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn stored(&self, tenant: &str) -> Result<u64, Error>;
+
+    /// Erases blobs of runs that have ended. Events stay, and with them what was proved.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    fn erase(&self, erasure: Erasure) -> Result<Erased, Error>;
 
     /// The newest runs that pass a filter, newest first, at most `max`.
     ///

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fusebox_core::event::tenant_of_first;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
-use crate::{Error, project};
+use crate::{Error, chains, project};
 
 /// The present format, kept in `PRAGMA user_version`.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// Format 1. `log_index` is the order of commits; events and blobs are only ever added.
 const EVENTS: &str = "
@@ -123,8 +124,67 @@ CREATE TABLE gauges (
 ) STRICT;
 ";
 
+/// What format 3 has besides: whose log each chain is part of, blobs by the chain that names them, the Merkle trees of all
+/// tenants, and what was signed of them. Trees can be grown anew from the events; checkpoints cannot.
+const PROOFS: &str = "
+CREATE TABLE chains (
+    chain  INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL
+) STRICT;
+ALTER TABLE blobs RENAME TO blobs_of_format_2;
+-- Chain 0 has what was stored before blobs belonged to chains.
+CREATE TABLE blobs (
+    chain  INTEGER NOT NULL,
+    digest BLOB    NOT NULL,
+    salt   BLOB,
+    bytes  BLOB    NOT NULL,
+    UNIQUE (chain, digest)
+) STRICT;
+INSERT INTO blobs (chain, digest, bytes) SELECT 0, digest, bytes FROM blobs_of_format_2;
+DROP TABLE blobs_of_format_2;
+-- Bytes of events and blobs of a tenant.
+CREATE TABLE stored (
+    tenant TEXT    PRIMARY KEY,
+    bytes  INTEGER NOT NULL
+) STRICT;
+-- Up to where the trees have grown.
+CREATE TABLE grown (
+    log_index INTEGER NOT NULL
+) STRICT;
+INSERT INTO grown VALUES (0);
+-- The right edge of a tree: roots of its largest perfect subtrees, and where the events of its last, unfinished block begin.
+CREATE TABLE trees (
+    tenant   TEXT    PRIMARY KEY,
+    size     INTEGER NOT NULL,
+    nodes    BLOB    NOT NULL,
+    block_at INTEGER NOT NULL
+) STRICT;
+-- Roots of perfect subtrees, every sixth level; on the first of these, where their events begin.
+CREATE TABLE tree_nodes (
+    tenant   TEXT    NOT NULL,
+    level    INTEGER NOT NULL,
+    place    INTEGER NOT NULL,
+    hash     BLOB    NOT NULL,
+    first_at INTEGER,
+    PRIMARY KEY (tenant, level, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tree_blocks ON tree_nodes (tenant, first_at) WHERE first_at IS NOT NULL;
+CREATE TABLE checkpoints (
+    tenant  TEXT    NOT NULL,
+    size    INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,
+    note    TEXT    NOT NULL,
+    PRIMARY KEY (tenant, size)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER checkpoints_are_not_updated BEFORE UPDATE ON checkpoints
+    BEGIN SELECT RAISE(ABORT, 'checkpoints are never changed'); END;
+CREATE TRIGGER checkpoints_are_not_deleted BEFORE DELETE ON checkpoints
+    BEGIN SELECT RAISE(ABORT, 'checkpoints are never deleted'); END;
+";
+
 /// Statements that are kept prepared: all that there are.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 96;
 /// How long other processes are waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one wait for another process is.
@@ -139,6 +199,8 @@ pub fn configure(connection: &mut Connection) -> Result<(), rusqlite::Error> {
     write_ahead(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
+    // What is erased is overwritten, not only forgotten.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(())
 }
 
@@ -181,16 +243,36 @@ pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
         0 => {
             transaction.execute_batch(EVENTS)?;
             transaction.execute_batch(BESIDES)?;
+            transaction.execute_batch(PROOFS)?;
         }
         1 => {
             transaction.execute_batch("DROP TABLE runs;")?;
             transaction.execute_batch(BESIDES)?;
             rebuild(&transaction)?;
+            add_proofs(&transaction)?;
         }
+        2 => add_proofs(&transaction)?,
         _ => {}
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
+    Ok(())
+}
+
+/// Brings a log of format 2 to format 3. Its trees grow when they are first asked for.
+fn add_proofs(transaction: &Transaction<'_>) -> Result<(), Error> {
+    transaction.execute_batch(PROOFS)?;
+    let mut firsts =
+        transaction.prepare("SELECT run_id, kind, payload FROM events WHERE seq = 1 ORDER BY log_index")?;
+    let mut rows = firsts.query([])?;
+    while let Some(row) = rows.next()? {
+        let (run, kind, payload): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        chains::insert(transaction, &run, &tenant_of_first(&run, &kind, &payload))?;
+    }
+    transaction.execute_batch(
+        "INSERT INTO stored (tenant, bytes)
+         SELECT c.tenant, sum(length(e.payload)) FROM events e JOIN chains c ON c.run_id = e.run_id GROUP BY c.tenant;",
+    )?;
     Ok(())
 }
 

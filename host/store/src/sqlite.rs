@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
 use fusebox_core::{BudgetKind, Digest, RunId, SealedEvent};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use tokio::sync::oneshot;
 
+use crate::audit::{SignCheckpoints, Signing};
+use crate::blobs::{self, Blob};
+use crate::erase::{self, Erased, Erasure};
 use crate::rows::{QuestionRow, RunFilter, RunRow, Switch};
 use crate::tenants::{self, Share};
 use crate::writer::{self, Change, Request};
@@ -21,6 +23,7 @@ pub struct SqliteStore {
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     reader: Mutex<Connection>,
+    signing: Option<Signing>,
 }
 
 impl SqliteStore {
@@ -29,6 +32,18 @@ impl SqliteStore {
     /// # Errors
     /// When the file cannot be opened or created, or was written by a newer version.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_with(path, None)
+    }
+
+    /// Opens a log of which checkpoints are signed while it is written.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_signing(path: &Path, signing: Signing) -> Result<Self, Error> {
+        Self::open_with(path, Some(signing))
+    }
+
+    fn open_with(path: &Path, signing: Option<Signing>) -> Result<Self, Error> {
         let open = || -> Result<Connection, rusqlite::Error> {
             let mut connection = Connection::open(path)?;
             schema::configure(&mut connection)?;
@@ -42,11 +57,13 @@ impl SqliteStore {
         schema::migrate(&mut connection, path)?;
         let reader = open().map_err(failed)?;
         let (requests, inbox) = mpsc::channel();
+        let signs = signing.clone();
         let writer = std::thread::Builder::new()
             .name("fusebox-log".to_owned())
-            .spawn(move || writer::run(connection, &inbox))
+            .spawn(move || writer::run(connection, &inbox, signs))
             .map_err(|_| Error::Closed)?;
-        Ok(Self { path: path.to_owned(), requests: Some(requests), writer: Some(writer), reader: Mutex::new(reader) })
+        let (requests, writer, reader) = (Some(requests), Some(writer), Mutex::new(reader));
+        Ok(Self { path: path.to_owned(), requests, writer, reader, signing })
     }
 
     /// Rebuilds the lists of runs, questions and kill switches from the events.
@@ -71,7 +88,7 @@ impl SqliteStore {
     }
 
     /// Lets the writer change something within its next transaction, and waits until that is durable.
-    fn change<T: Send + 'static>(
+    pub(crate) fn change<T: Send + 'static>(
         &self,
         make: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
@@ -80,7 +97,12 @@ impl SqliteStore {
         made.recv().unwrap_or(Err(Error::Closed))
     }
 
-    fn reader(&self) -> MutexGuard<'_, Connection> {
+    /// Who signs checkpoints, if anybody does.
+    pub(crate) fn signer(&self) -> Option<std::sync::Arc<dyn SignCheckpoints>> {
+        self.signing.as_ref().map(|signing| std::sync::Arc::clone(&signing.signer))
+    }
+
+    pub(crate) fn reader(&self) -> MutexGuard<'_, Connection> {
         // A reader that panicked left nothing half done: reading changes nothing.
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,18 +155,29 @@ impl EventLog for SqliteStore {
         Ok(events)
     }
 
-    fn blob(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
+    fn blob(&self, run: &RunId, digest: &Digest) -> Result<Option<Blob>, Error> {
+        blobs::find(&self.reader(), run.as_str(), digest)
+    }
+
+    fn blobs(&self, run: &RunId, after: u32, max: u32) -> Result<Vec<Blob>, Error> {
+        blobs::of_run(&self.reader(), run.as_str(), after, max)
+    }
+
+    fn stored(&self, tenant: &str) -> Result<u64, Error> {
         let reader = self.reader();
-        let mut statement = reader.prepare_cached("SELECT bytes FROM blobs WHERE digest = ?1")?;
-        let found: Option<Vec<u8>> = statement.query_row([digest.as_bytes()], |row| row.get(0)).optional()?;
-        match found {
-            Some(bytes) if Digest::of(&bytes) != *digest => Err(Error::Damaged {
-                run: String::new(),
-                seq: 0,
-                what: format!("the blob {digest} has another digest"),
-            }),
-            found => Ok(found.map(Bytes::from)),
+        let mut statement = reader.prepare_cached("SELECT bytes FROM stored WHERE tenant = ?1")?;
+        Ok(statement.query_row([tenant], |row| row.get(0)).optional()?.unwrap_or(0))
+    }
+
+    fn erase(&self, erasure: Erasure) -> Result<Erased, Error> {
+        let is_real = !erasure.dry_run;
+        let erased = self.change(move |transaction| erase::erase(transaction, &erasure))?;
+        if is_real && erased.blobs > 0 {
+            // What was erased is not left behind in the write-ahead log either, unless another process is reading it.
+            let reader = self.reader();
+            reader.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         }
+        Ok(erased)
     }
 
     fn head(&self, run: &RunId) -> Result<Option<(u64, Digest)>, Error> {

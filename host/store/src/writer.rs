@@ -1,12 +1,16 @@
 //! The one thread that writes.
 
+use std::collections::HashMap;
 use std::sync::mpsc;
 
+use fusebox_core::event::tenant_of_first;
 use fusebox_core::{Digest, SealedEvent};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use tokio::sync::oneshot;
 
-use crate::{Batch, Error, Fence, project, tenants};
+use crate::audit::{SignWhat, Signer, Signing};
+use crate::chains::ChainRow;
+use crate::{Batch, Error, Fence, blobs, chains, project, tenants};
 
 /// Most requests of one transaction.
 const MAX_GROUP: usize = 512;
@@ -31,14 +35,18 @@ pub trait Change: Send {
     fn answer(self: Box<Self>, written: Result<(), Error>);
 }
 
+/// Chains that are kept in mind; all are forgotten when there are more.
+const MAX_CHAINS: usize = 4096;
+
 /// Writes until all senders are gone: whatever has gathered becomes one transaction.
-pub fn run(mut connection: Connection, requests: &mpsc::Receiver<Request>) {
-    while let Ok(first) = requests.recv() {
+pub fn run(connection: Connection, requests: &mpsc::Receiver<Request>, signing: Option<Signing>) {
+    let mut writer = Writer { connection, signer: signing.map(Signer::new), chains: HashMap::new() };
+    while let Some(first) = writer.next(requests) {
         let mut group = vec![first];
         while let Some(next) = (group.len() < MAX_GROUP).then(|| requests.try_recv().ok()).flatten() {
             group.push(next);
         }
-        let written = write(&mut connection, &mut group);
+        let written = writer.write(&mut group);
         #[cfg(feature = "failpoints")]
         fusebox_failpoint::reached("store: before acknowledging");
         for (index, request) in group.into_iter().enumerate() {
@@ -57,30 +65,85 @@ pub fn run(mut connection: Connection, requests: &mpsc::Receiver<Request>) {
             }
         }
     }
+    // What was written is signed before the process ends in its own time. If not, the next one does.
+    let _ = writer.sign(SignWhat::All);
 }
 
-/// Writes a group as one transaction. A batch that does not continue its chain, or whose writer lost its lease, is left out
-/// whole; its place and error are given back.
-fn write(connection: &mut Connection, group: &mut [Request]) -> Result<Vec<(usize, Error)>, Error> {
-    #[cfg(feature = "failpoints")]
-    fusebox_failpoint::reached("store: before transaction");
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let mut refused = Vec::new();
-    for (index, request) in group.iter_mut().enumerate() {
-        match request {
-            Request::Append { batch, .. } => match check(&transaction, batch)? {
-                None => insert(&transaction, batch)?,
-                Some(error) => refused.push((index, error)),
-            },
-            Request::Change(change) => change.make(&transaction)?,
+/// What the writing thread has.
+struct Writer {
+    connection: Connection,
+    signer: Option<Signer>,
+    /// Chains that were written to.
+    chains: HashMap<String, ChainRow>,
+}
+
+impl Writer {
+    /// The next request; checkpoints that fall due meanwhile are signed. `None` once nobody asks any more.
+    fn next(&mut self, requests: &mpsc::Receiver<Request>) -> Option<Request> {
+        loop {
+            let Some(due_in) = self.signer.as_ref().and_then(Signer::due_in) else { return requests.recv().ok() };
+            match requests.recv_timeout(due_in) {
+                Ok(request) => return Some(request),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                // What fails here is tried again with the next event, or at the end.
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    if self.sign(SignWhat::Due).is_err() {
+                        return requests.recv().ok();
+                    }
+                }
+            }
         }
     }
-    #[cfg(feature = "failpoints")]
-    fusebox_failpoint::reached("store: before commit");
-    transaction.commit()?;
-    #[cfg(feature = "failpoints")]
-    fusebox_failpoint::reached("store: after commit");
-    Ok(refused)
+
+    /// Signs checkpoints in a transaction of their own.
+    fn sign(&mut self, what: SignWhat) -> Result<(), Error> {
+        let Some(signer) = &mut self.signer else { return Ok(()) };
+        if signer.due_in().is_none() {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let tried = signer.sign_due(&transaction, what)?;
+        transaction.commit()?;
+        signer.signed(&tried);
+        Ok(())
+    }
+
+    /// Writes a group as one transaction. A batch that does not continue its chain, or whose writer lost its lease, is left out
+    /// whole; its place and error are given back.
+    fn write(&mut self, group: &mut [Request]) -> Result<Vec<(usize, Error)>, Error> {
+        let written = self.transact(group);
+        if written.is_err() {
+            // Chains that began in the transaction are not there.
+            self.chains.clear();
+        }
+        written
+    }
+
+    fn transact(&mut self, group: &mut [Request]) -> Result<Vec<(usize, Error)>, Error> {
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("store: before transaction");
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let mut refused = Vec::new();
+        for (index, request) in group.iter_mut().enumerate() {
+            match request {
+                Request::Append { batch, .. } => match check(&transaction, batch)? {
+                    None => insert(&transaction, batch, &mut self.chains, self.signer.as_mut())?,
+                    Some(error) => refused.push((index, error)),
+                },
+                Request::Change(change) => change.make(&transaction)?,
+            }
+        }
+        let signed = self.signer.as_ref().map(|signer| signer.sign_due(&transaction, SignWhat::Due)).transpose()?;
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("store: before commit");
+        transaction.commit()?;
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("store: after commit");
+        if let (Some(signer), Some(signed)) = (&mut self.signer, signed) {
+            signer.signed(&signed);
+        }
+        Ok(refused)
+    }
 }
 
 /// What is wrong with the chains of a batch, or with who writes it, if anything.
@@ -127,14 +190,23 @@ pub fn head(connection: &Connection, run: &str) -> Result<Option<(u64, Digest)>,
     }
 }
 
-fn insert(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Error> {
-    for bytes in &batch.blobs {
-        transaction
-            .prepare_cached("INSERT INTO blobs (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-            .execute(params![Digest::of(bytes).as_bytes(), bytes.as_ref()])?;
+fn insert(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    known: &mut HashMap<String, ChainRow>,
+    mut signer: Option<&mut Signer>,
+) -> Result<(), Error> {
+    if let Some(first) = batch.events.first() {
+        let chain = chain_of(transaction, first, known)?;
+        let mut bytes = 0;
+        for blob in &batch.blobs {
+            bytes += blobs::insert(transaction, chain.chain, blob)?;
+        }
+        add_stored(transaction, &chain.tenant, bytes)?;
     }
     #[cfg(feature = "failpoints")]
     fusebox_failpoint::reached("store: between blobs and events");
+    let mut bytes = 0;
     for (index, event) in batch.events.iter().enumerate() {
         transaction
             .prepare_cached(
@@ -164,12 +236,56 @@ fn insert(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Error> {
                 .prepare_cached("INSERT INTO leases (run_id, token) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
                 .execute(params![event.run.as_str(), FIRST_TOKEN])?;
         }
+        bytes += event.payload.len() as u64;
         if batch.events.get(index + 1).is_none_or(|next| next.run != event.run) {
             project::last_of_batch(transaction, &stored)?;
+            let tenant = chain_of(transaction, event, known)?.tenant;
+            add_stored(transaction, &tenant, std::mem::take(&mut bytes))?;
+            if let Some(signer) = &mut signer {
+                signer.wrote(&tenant, batch.events.len() as u64);
+            }
         }
     }
     for settlement in &batch.settlements {
         tenants::settle(transaction, settlement)?;
+    }
+    Ok(())
+}
+
+/// The chain that an event belongs to; it begins with its first event.
+fn chain_of(
+    transaction: &Transaction<'_>,
+    event: &SealedEvent,
+    known: &mut HashMap<String, ChainRow>,
+) -> Result<ChainRow, Error> {
+    let run = event.run.as_str();
+    if let Some(chain) = known.get(run) {
+        return Ok(chain.clone());
+    }
+    let chain = match chains::find(transaction, run)? {
+        Some(chain) => chain,
+        None if event.seq == 1 => chains::insert(transaction, run, &tenant_of_first(run, &event.kind, &event.payload))?,
+        None => {
+            let what = "its chain has no beginning".to_owned();
+            return Err(Error::Damaged { run: run.to_owned(), seq: event.seq, what });
+        }
+    };
+    if known.len() >= MAX_CHAINS {
+        known.clear();
+    }
+    known.insert(run.to_owned(), chain.clone());
+    Ok(chain)
+}
+
+/// Counts bytes that a tenant has in the log.
+fn add_stored(transaction: &Transaction<'_>, tenant: &str, bytes: u64) -> Result<(), Error> {
+    if bytes > 0 {
+        transaction
+            .prepare_cached(
+                "INSERT INTO stored (tenant, bytes) VALUES (?1, ?2)
+                 ON CONFLICT (tenant) DO UPDATE SET bytes = bytes + ?2",
+            )?
+            .execute(params![tenant, bytes])?;
     }
     Ok(())
 }

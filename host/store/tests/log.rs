@@ -5,7 +5,9 @@ use bytes::Bytes;
 use fusebox_core::event::{Chain, Event};
 use fusebox_core::{ApprovalAnswer, ApprovalId, Binding, BudgetKind, KillTarget};
 use fusebox_core::{Digest, RunId, SealedEvent};
-use fusebox_store::{Batch, Error, EventLog, Fence, ListedState, RunFilter, Settlement, Share, SqliteStore};
+use fusebox_store::{
+    AuditLog as _, Batch, Blob, Error, EventLog, Fence, ListedState, RunFilter, Settlement, Share, SqliteStore,
+};
 
 fn run(name: &str) -> RunId {
     name.parse().unwrap()
@@ -19,7 +21,6 @@ fn events(run: &RunId, count: usize) -> Vec<SealedEvent> {
 
 fn created(tenant: &str) -> Event {
     Event::RunCreated {
-        schema: 2,
         goal: "g".into(),
         agent: fusebox_core::Agent { id: "a".into(), kind: None, tier: None },
         tenant: tenant.into(),
@@ -27,11 +28,13 @@ fn created(tenant: &str) -> Event {
         policy: Digest::ZERO,
         plugins: Default::default(),
         limits: Default::default(),
+        limits_by: Default::default(),
         steps: 1,
         workspace: fusebox_core::plan::WorkspaceMode::InPlace,
         host: "h".into(),
         engine: "e".into(),
         setup: None,
+        redacted: Vec::new(),
     }
 }
 
@@ -50,14 +53,20 @@ fn what_was_acknowledged_is_there_after_reopening() {
     let (folder, store) = store();
     let run = run("a");
     let events = events(&run, 5);
-    let blob = Bytes::from_static(b"content");
-    store.append(Batch { events: events.clone(), blobs: vec![blob.clone()], ..Batch::default() }).wait().unwrap();
+    let plain = Blob::plain(Bytes::from_static(b"content"));
+    let salted = Blob::salted([7; 16], Bytes::from_static(b"content"));
+    assert_ne!(plain.digest(), salted.digest());
+    let blobs = vec![plain.clone(), salted.clone()];
+    store.append(Batch { events: events.clone(), blobs, ..Batch::default() }).wait().unwrap();
     drop(store);
     let store = SqliteStore::open(&folder.path().join("log.sqlite")).unwrap();
     assert_eq!(store.events(&run, 0, 100).unwrap(), events);
     assert_eq!(store.events(&run, 3, 1).unwrap(), events[3..4]);
-    assert_eq!(store.blob(&Digest::of(&blob)).unwrap(), Some(blob));
-    assert_eq!(store.blob(&Digest::ZERO).unwrap(), None);
+    for blob in [plain, salted] {
+        assert_eq!(store.blob(&run, &blob.digest()).unwrap(), Some(blob.clone()));
+        assert_eq!(store.blob(&"another".parse().unwrap(), &blob.digest()).unwrap(), None, "it belongs to one run");
+    }
+    assert_eq!(store.blob(&run, &Digest::ZERO).unwrap(), None);
 }
 
 #[test]
@@ -307,6 +316,28 @@ fn a_log_of_format_1_is_brought_up_and_still_verifies() {
         assert_eq!(events.len() as u64, row.events);
         assert!(events.iter().all(|event| event.event().is_ok()), "all events of format 1 are understood");
     }
+}
+
+#[test]
+fn a_log_of_format_2_is_brought_to_the_present_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(include_str!("fixtures/format-2.sql")).unwrap();
+    drop(connection);
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.tenants().unwrap(), ["@host", "acme", "default"]);
+    let runs = store.runs(&RunFilter::default(), 9).unwrap();
+    assert_eq!(runs.iter().map(|row| row.state.name()).collect::<Vec<_>>(), ["PAUSED", "COMPLETED"]);
+    for row in runs {
+        let events = store.events(&row.run, 0, 1000).unwrap();
+        assert_eq!(events.len() as u64, row.events);
+        let created = events[0].event().unwrap();
+        let Event::RunCreated { plan, tenant, .. } = created else { panic!("{created:?}") };
+        assert!(store.blob(&row.run, &plan).unwrap().is_some(), "blobs of format 2 are there");
+        assert_eq!(store.tenant_of(&row.run).unwrap(), Some(tenant));
+    }
+    assert!(store.stored("acme").unwrap() > 5000);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! The command line.
 
+mod of_audit;
 mod of_runs;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub use of_audit::*;
 pub use of_runs::*;
 
 /// Governs what AI agents do.
@@ -62,6 +64,11 @@ pub enum Task {
     Runs(RunsArgs),
     /// Show what happened in a run
     Show(OneRunArgs),
+    /// Explain the steps of a run: why each was let happen or not, what came of it, what to do
+    #[command(after_help = "Examples:\n  \
+        fusebox explain 0193a5c2-…                       every step\n  \
+        fusebox explain 0193a5c2-… fix --phase on-error  why one step failed, and what to do")]
+    Explain(ExplainArgs),
     /// Show what happens in a run, as it happens, whoever carries it out
     Tail(OneRunArgs),
     /// List what waits for an approval, or show one thing with all that is needed to decide
@@ -110,6 +117,15 @@ pub enum Task {
     Kill(KillArgs),
     /// Lift a kill switch; what it killed stays killed
     Unkill(UnkillArgs),
+    /// Prove what happened: export, verify, proofs, checkpoints and keys of the audit log
+    #[command(after_help = "Examples:\n  \
+        fusebox audit export RUN --out run.ndjson   what an outsider needs to check one run\n  \
+        fusebox audit verify run.ndjson --key KEY   check it, anywhere, without the log\n  \
+        fusebox audit verify                        check the whole log\n  \
+        fusebox audit checkpoint > witness.note     what to keep elsewhere, to notice a log that was cut or rewritten\n\n\
+        docs/audit.md says what is proved by this, and what is not.\n\
+        Exit codes: 0 it holds, 1 something is wrong, 2 bad input.")]
+    Audit(AuditArgs),
     /// Let the policy in a project's folder count
     #[command(
         after_help = "A file fusebox.toml beside a plan or in a workspace counts only after it was trusted, as it is \
@@ -173,6 +189,8 @@ impl Task {
             Self::Plugins(args) => args.json,
             Self::Policy(args) => args.json,
             Self::Trust(args) => args.json,
+            Self::Explain(args) => args.json,
+            Self::Audit(args) => args.json,
             Self::Kill(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => false,
@@ -185,6 +203,9 @@ pub struct RunArgs {
     /// Who approves what guards and policy leave to a person
     #[arg(long, value_enum, default_value_t = Approve::Ask)]
     pub approve: Approve,
+    /// Explain each step as it comes: why it was let happen or not, what came of it, what to do
+    #[arg(long)]
+    pub explain: bool,
     /// Print one JSON object a line: every event, then the summary
     #[arg(long)]
     pub json: bool,
@@ -259,6 +280,9 @@ pub struct CheckArgs {
     /// Policy file [default: as for `run`]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// On whose account it is asked
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub tenant: String,
     /// Print the decision as one JSON object
     #[arg(long)]
     pub json: bool,

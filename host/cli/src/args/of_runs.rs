@@ -44,6 +44,40 @@ pub struct OneRunArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct ExplainArgs {
+    /// Id of the run
+    pub run: String,
+    /// Id of one step [default: all]
+    pub step: Option<String>,
+    /// Only explanations of this phase; may be given several times
+    #[arg(long, value_enum)]
+    pub phase: Vec<PhaseArg>,
+    /// Print JSON, one object an explanation
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PhaseArg {
+    /// What was about to happen, and why it was let happen or not
+    Before,
+    /// What came of it
+    After,
+    /// What went wrong, and what to do
+    OnError,
+}
+
+impl PhaseArg {
+    pub fn phase(self) -> fusebox::Phase {
+        match self {
+            Self::Before => fusebox::Phase::Before,
+            Self::After => fusebox::Phase::After,
+            Self::OnError => fusebox::Phase::OnError,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct PauseArgs {
     /// Id of the run
     pub run: String,
@@ -268,7 +302,7 @@ pub enum ApproversTask {
 }
 
 /// A moment: a time, or how long ago it was.
-fn moment(text: &str) -> Result<u64, String> {
+pub fn moment(text: &str) -> Result<u64, String> {
     let now = fusebox::now_us();
     if let Ok(ago) = time_us(text) {
         return Ok(now.saturating_sub(ago));

@@ -1,6 +1,8 @@
 //! Events: everything that happens in a run, in the order in which it was decided.
 
+mod cause;
 mod parts;
+mod recorded;
 mod sealed;
 
 use std::collections::BTreeMap;
@@ -9,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use parts::{AllowedBy, Judgement, KillTimes, ModelUse, RunEnd, Signed, SkipReason, Usage};
-pub use sealed::{Chain, SealedEvent};
+pub use recorded::{EventRef, RecordedAction};
+pub use sealed::{Chain, SealedEvent, event_hash, tenant_of_first};
 
 use crate::breaker::BreakerState;
 use crate::kill::KillTarget;
@@ -20,8 +23,11 @@ use crate::{
     RunLimits, Step, StepId, Verdict,
 };
 
-/// Version of the event format, in every event that begins a chain.
-pub const SCHEMA_VERSION: u32 = 2;
+/// Version of the event format, in every event since version 3; before, in those that began a chain.
+pub const SCHEMA_VERSION: u32 = 3;
+
+/// Whose log holds what concerns no tenant. No tenant can have this name.
+pub const HOST_TENANT: &str = "@host";
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,7 +36,6 @@ pub const SCHEMA_VERSION: u32 = 2;
 pub enum Event {
     /// The run exists; nothing has happened yet.
     RunCreated {
-        schema: u32,
         goal: String,
         agent: Agent,
         tenant: String,
@@ -41,6 +46,9 @@ pub enum Event {
         plugins: BTreeMap<String, Digest>,
         /// What the operator, the policy and the plan come to.
         limits: RunLimits,
+        /// Who set each limit: the operator, the policy or the plan, whoever is the tightest.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        limits_by: BTreeMap<String, String>,
         steps: u32,
         workspace: WorkspaceMode,
         /// Version of the host and of its engine: fuel is comparable within these only.
@@ -49,6 +57,10 @@ pub enum Event {
         /// Who judges, what executors claim and where it works; kept as a blob. Runs of format 1 have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         setup: Option<Digest>,
+        /// Steps whose inputs held what must not be kept. The plan that is kept has it replaced, so these steps can be carried
+        /// out by the process that was given the plan only.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        redacted: Vec<StepId>,
     },
     /// A process took the run up again: after a pause, an approval, or the end of the process before.
     RunContinued {
@@ -315,14 +327,7 @@ pub enum Event {
         kill: Option<KillTimes>,
     },
     /// One action was judged that somebody else carries out; not part of a run.
-    ActionChecked {
-        schema: u32,
-        agent: Agent,
-        step_type: String,
-        input: Digest,
-        effects: Vec<Effect>,
-        decision: Decision,
-    },
+    ActionChecked { agent: Agent, step_type: String, input: Digest, effects: Vec<Effect>, decision: Decision },
     /// Somebody asked the process that drives a run to pause it; not part of the run.
     PauseAsked { run: RunId, by: String, reason: String },
     /// Somebody pulled a kill switch; not part of a run.
@@ -331,6 +336,31 @@ pub enum Event {
     KillLifted { target: KillTarget, by: String },
     /// A circuit breaker changed its state; not part of a run.
     BreakerChanged { agent: String, step_type: String, from: BreakerState, to: BreakerState, reason: String },
+    /// Somebody else's program is about to act, and says so; not part of a run.
+    ActionProposed(RecordedAction),
+    /// Somebody else's program acted; not part of a run.
+    ActionExecuted(RecordedAction),
+    /// Somebody else's program did not let an action happen; not part of a run.
+    ActionBlocked(RecordedAction),
+    /// Somebody else's program saw a rule broken; not part of a run.
+    PolicyViolation(RecordedAction),
+    /// Checkpoints are signed by another key from now on; not part of a run.
+    AuditKeyRotated {
+        /// The key so far, as `name+id+base64`.
+        from: String,
+        /// The key from now on.
+        to: String,
+        by: String,
+    },
+    /// Blobs were erased: what events named by digest is gone, the events stay. Not part of a run.
+    BlobsErased {
+        /// The runs whose blobs they were; at most 1000 are named.
+        runs: Vec<RunId>,
+        blobs: u64,
+        bytes: u64,
+        reason: String,
+        by: String,
+    },
 }
 
 impl Event {
@@ -379,6 +409,12 @@ impl Event {
             Self::StepSkipped { .. } => "step_skipped",
             Self::RunEnded { .. } => "run_ended",
             Self::ActionChecked { .. } => "action_checked",
+            Self::ActionProposed(_) => "action_proposed",
+            Self::ActionExecuted(_) => "action_executed",
+            Self::ActionBlocked(_) => "action_blocked",
+            Self::PolicyViolation(_) => "policy_violation",
+            Self::AuditKeyRotated { .. } => "audit_key_rotated",
+            Self::BlobsErased { .. } => "blobs_erased",
         }
     }
 
@@ -404,7 +440,13 @@ impl Event {
             | Self::PlanApprovalRequested { .. }
             | Self::PlanApprovalDecided { .. }
             | Self::RunEnded { .. }
-            | Self::ActionChecked { .. } => None,
+            | Self::ActionChecked { .. }
+            | Self::ActionProposed(_)
+            | Self::ActionExecuted(_)
+            | Self::ActionBlocked(_)
+            | Self::PolicyViolation(_)
+            | Self::AuditKeyRotated { .. }
+            | Self::BlobsErased { .. } => None,
             Self::StepAdded { added, .. } => Some(&added.id),
             Self::StepDelayed { step, .. }
             | Self::StepResumed { step, .. }

@@ -2,11 +2,39 @@
 
 use serde_json::Value;
 
-use super::Event;
+use super::cause::Causes;
+use super::{Event, HOST_TENANT, SCHEMA_VERSION};
+use crate::situation::DEFAULT_TENANT;
 use crate::{Digest, DigestBuilder, Error, RunId, json};
 
 /// Largest event read back, in bytes.
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Hash of an event: SHA-256 over these fields, each preceded by its length as 8 bytes, numbers as 8 bytes, all big-endian.
+#[must_use]
+pub fn event_hash(previous: &Digest, run: &str, seq: u64, time_us: u64, kind: &str, payload: &str) -> Digest {
+    DigestBuilder::bare()
+        .part(previous.as_bytes())
+        .part(run.as_bytes())
+        .part(&seq.to_be_bytes())
+        .part(&time_us.to_be_bytes())
+        .part(kind.as_bytes())
+        .part(payload.as_bytes())
+        .finish()
+}
+
+/// Whose log a chain is part of, by its first event.
+#[must_use]
+pub fn tenant_of_first(run: &str, kind: &str, payload: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct First {
+        tenant: Option<String>,
+    }
+    let named = serde_json::from_str::<First>(payload).ok().and_then(|first| first.tenant);
+    // Before version 3 only runs said it.
+    let unnamed = if run == "host" && kind != "run_created" { HOST_TENANT } else { DEFAULT_TENANT };
+    named.unwrap_or_else(|| unnamed.to_owned())
+}
 
 /// An event with its place in its run's chain: what is stored, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +59,7 @@ impl SealedEvent {
     /// What the hash must be, given the other fields.
     #[must_use]
     pub fn computed_hash(&self) -> Digest {
-        DigestBuilder::bare()
-            .part(self.previous.as_bytes())
-            .part(self.run.as_str().as_bytes())
-            .part(&self.seq.to_be_bytes())
-            .part(&self.time_us.to_be_bytes())
-            .part(self.kind.as_bytes())
-            .part(self.payload.as_bytes())
-            .finish()
+        event_hash(&self.previous, self.run.as_str(), self.seq, self.time_us, &self.kind, &self.payload)
     }
 
     /// The event.
@@ -69,19 +90,35 @@ pub struct Chain {
     run: RunId,
     seq: u64,
     head: Digest,
+    /// Whose log it is part of, where its first event does not say so itself.
+    tenant: Option<String>,
+    causes: Causes,
 }
 
 impl Chain {
     /// The chain of a run without events.
     #[must_use]
     pub fn new(run: RunId) -> Self {
-        Self { run, seq: 0, head: Digest::ZERO }
+        Self::at(run, 0, Digest::ZERO)
+    }
+
+    /// Lets its first event say whose log it is part of, for chains that are no runs.
+    #[must_use]
+    pub fn of_tenant(mut self, tenant: &str) -> Self {
+        self.tenant = Some(tenant.to_owned());
+        self
     }
 
     /// The chain of a run whose last event has this place and hash.
     #[must_use]
     pub fn at(run: RunId, seq: u64, head: Digest) -> Self {
-        Self { run, seq, head }
+        Self { run, seq, head, tenant: None, causes: Causes::default() }
+    }
+
+    /// Goes on behind an event that was read from the log.
+    pub fn follow(&mut self, sealed: &SealedEvent, event: &Event) {
+        self.causes.note(event, sealed.seq);
+        (self.seq, self.head) = (sealed.seq, sealed.hash);
     }
 
     /// The run.
@@ -102,15 +139,27 @@ impl Chain {
         self.seq
     }
 
-    /// Adds an event.
+    /// Adds an event. What is stored of it says as well which version of the format it has, what it follows from in its run
+    /// (`cause`, a place), and, for the first of a chain that is no run, whose log it is part of (`tenant`).
     pub fn seal(&mut self, event: &Event, time_us: u64) -> SealedEvent {
         self.seq += 1;
+        let mut payload = serde_json::to_value(event).unwrap_or(Value::Null);
+        let cause = self.causes.note(event, self.seq);
+        if let Some(map) = payload.as_object_mut() {
+            map.insert("schema".into(), SCHEMA_VERSION.into());
+            if let Some(cause) = cause {
+                map.insert("cause".into(), cause.into());
+            }
+            if let (1, Some(tenant)) = (self.seq, &self.tenant) {
+                map.insert("tenant".into(), tenant.as_str().into());
+            }
+        }
         let mut sealed = SealedEvent {
             run: self.run.clone(),
             seq: self.seq,
             time_us,
             kind: event.kind().to_owned(),
-            payload: json::canonical(event),
+            payload: json::canonical_value(&payload),
             previous: self.head,
             hash: Digest::ZERO,
         };
@@ -151,6 +200,45 @@ mod tests {
         let event = Event::RunEnded { end: RunEnd::Budget, message: "fuel".into(), kill: None };
         let sealed = Chain::new("run".parse().unwrap()).seal(&event, 1);
         assert_eq!(sealed.event(), Ok(event));
-        assert_eq!(sealed.to_json("t")["event"], "run_ended");
+        let shown = sealed.to_json("t");
+        assert_eq!((&shown["event"], &shown["schema"]), (&"run_ended".into(), &SCHEMA_VERSION.into()));
+    }
+
+    #[test]
+    fn an_event_says_what_it_follows_from() {
+        let step: crate::StepId = "s".parse().unwrap();
+        let mut chain = Chain::new("run".parse().unwrap());
+        let mut cause = |event: &Event| chain.seal(event, 1).to_json("t")["cause"].as_u64();
+        assert_eq!(cause(&Event::RunStarted), None);
+        let proposed = Event::StepProposed {
+            step: step.clone(),
+            index: 0,
+            attempt: 1,
+            step_type: "t".into(),
+            input: Digest::ZERO,
+            description: String::new(),
+        };
+        assert_eq!(cause(&proposed), Some(1));
+        let previewed = Event::EffectsPreviewed {
+            step: step.clone(),
+            effects: Vec::new(),
+            tape: None,
+            usage: super::super::Usage::default(),
+        };
+        assert_eq!(cause(&previewed), Some(2));
+        assert_eq!(cause(&Event::StepRestored { step }), Some(3));
+    }
+
+    #[test]
+    fn a_chain_that_is_no_run_says_whose_it_is() {
+        let run: RunId = "host-1".parse().unwrap();
+        let event = Event::RunLeft;
+        let mut chain = Chain::new(run.clone()).of_tenant("acme");
+        let (first, second) = (chain.seal(&event, 1), chain.seal(&event, 2));
+        assert_eq!(tenant_of_first("host-1", "run_left", &first.payload), "acme");
+        assert!(!second.payload.contains("acme"));
+        assert_eq!(tenant_of_first("host", "kill_set", "{}"), HOST_TENANT);
+        assert_eq!(tenant_of_first("0193", "action_checked", "{}"), DEFAULT_TENANT);
+        assert_eq!(first.event(), Ok(event));
     }
 }

@@ -2,6 +2,7 @@
 //! digest.
 
 mod approval;
+mod audit;
 mod gateway;
 mod pace;
 mod plugins;
@@ -15,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use approval::{ApprovalPolicy, EffectKind, StepTypePolicy};
+pub use audit::AuditPolicy;
 pub use gateway::{Endpoint, GatewayPolicy, ModelPolicy, Protocol, Route, Unpriced};
 pub use plugins::{ExecutorPolicy, Grants, GuardGrants, GuardMode, GuardPolicy, ImpactPolicy, OnError, PluginLimits};
 
@@ -62,6 +64,9 @@ pub struct Policy {
     /// Budgets of tenants: all runs of a tenant together stay within them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tenants: BTreeMap<String, TenantPolicy>,
+    /// How the log is signed, and what is erased from it.
+    #[serde(skip_serializing_if = "AuditPolicy::is_default")]
+    pub audit: AuditPolicy,
     /// Prices by the provider's name of the model. A model that is not named here is unpriced, which is not "free".
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, Price>,

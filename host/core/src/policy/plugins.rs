@@ -27,6 +27,10 @@ pub struct GuardPolicy {
     pub grants: GuardGrants,
     /// Its settings.
     pub settings: Value,
+    /// Settings with which it replaces what must not be kept: texts that are about to be stored are put to it as inputs, and
+    /// what it rewrites them to is stored. Without them, it is not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redaction: Option<Value>,
     /// Limits of each call, instead of those of its kind.
     #[serde(skip_serializing_if = "PluginLimits::is_default")]
     pub limits: PluginLimits,
@@ -186,6 +190,7 @@ impl Default for GuardPolicy {
             mode: GuardMode::default(),
             grants: GuardGrants::default(),
             settings: no_settings(),
+            redaction: None,
             limits: PluginLimits::default(),
         }
     }

@@ -11,6 +11,12 @@ use crate::RunLimits;
 pub struct TenantPolicy {
     /// What all its runs together may use, ever. A run sets its share aside before it uses it.
     pub limits: Budgets,
+    /// Most bytes of events and blobs that it may have in the log. Beyond that nothing of it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+    /// Blobs of its runs that ended so long ago are erased, in seconds, instead of `audit.erase_after_s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erase_after_s: Option<u64>,
 }
 
 /// Hard limits.

@@ -21,7 +21,13 @@ impl RunState {
             | Event::PauseAsked { .. }
             | Event::KillSet { .. }
             | Event::KillLifted { .. }
-            | Event::BreakerChanged { .. } => {}
+            | Event::BreakerChanged { .. }
+            | Event::ActionProposed(_)
+            | Event::ActionExecuted(_)
+            | Event::ActionBlocked(_)
+            | Event::PolicyViolation(_)
+            | Event::AuditKeyRotated { .. }
+            | Event::BlobsErased { .. } => {}
             Event::RunContinued { .. } => self.taken_up(was_us),
             Event::RunLeft => self.is_interrupted = true,
             Event::RunInterrupted => {

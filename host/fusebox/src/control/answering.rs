@@ -90,7 +90,7 @@ impl Control {
                 id: Some(row.id),
                 expires_us: question.expires_us,
                 subject,
-                contents: contents(&*self.log, &effects)?,
+                contents: contents(&*self.log, &row.run, &effects)?,
                 effects,
                 decision,
                 binding: question.binding,
@@ -246,7 +246,7 @@ fn already(row: &QuestionRow) -> Error {
 }
 
 /// The bytes that effects refer to, as far as they are kept.
-fn contents(log: &dyn EventLog, effects: &[Effect]) -> Result<Contents, Error> {
+fn contents(log: &dyn EventLog, run: &fusebox_core::RunId, effects: &[Effect]) -> Result<Contents, Error> {
     let mut contents = Contents::default();
     for effect in effects {
         let digests = match effect {
@@ -256,8 +256,8 @@ fn contents(log: &dyn EventLog, effects: &[Effect]) -> Result<Contents, Error> {
             _ => [None, None],
         };
         for digest in digests.into_iter().flatten() {
-            if let Some(bytes) = log.blob(&digest)? {
-                contents.insert(bytes);
+            if let Some(blob) = log.blob(run, &digest)? {
+                contents.insert(blob.bytes().clone());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fusebox_core::event::{Chain, KillTimes, RunEnd, Usage};
+use fusebox_core::event::{Chain, HOST_TENANT, KillTimes, RunEnd, Usage};
 use fusebox_core::{Command, Digest, Event, KillTarget, RunId};
 use fusebox_store::{Batch, RunFilter};
 
@@ -39,6 +39,7 @@ impl Control {
         if let KillTarget::Tenant(tenant) = target {
             check_tenant(tenant)?;
         }
+        self.may_switch(target)?;
         let runs = self.ends(target)?;
         let requested_us = now_us();
         if let ([run], KillTarget::Run(_)) = (&runs[..], target)
@@ -46,7 +47,11 @@ impl Control {
         {
             return Ok(vec![KillOutcome::Ended(run.clone())]);
         }
-        record_for_host(&*self.log, &Event::KillSet { target: target.clone(), by: by.to_owned() })?;
+        record_for_host(
+            &*self.log,
+            &self.owner(target)?,
+            &Event::KillSet { target: target.clone(), by: by.to_owned() },
+        )?;
         let request = BoardRequest { wish: Wish::Kill, target: target.clone(), by: by.to_owned(), requested_us };
         Board::open(&self.home)?.request(&request)?;
         let until = Instant::now() + patience;
@@ -62,6 +67,7 @@ impl Control {
     /// # Errors
     /// When the log cannot be used.
     pub fn unkill(&self, target: &KillTarget, by: &str) -> Result<bool, Error> {
+        self.may_switch(target)?;
         if !self.log.switches()?.iter().any(|switch| switch.target == *target) {
             return Ok(false);
         }
@@ -70,12 +76,25 @@ impl Control {
             let ended = self.end(&run, by, now_us());
             drop(ended);
         }
-        record_for_host(&*self.log, &Event::KillLifted { target: target.clone(), by: by.to_owned() })?;
+        record_for_host(
+            &*self.log,
+            &self.owner(target)?,
+            &Event::KillLifted { target: target.clone(), by: by.to_owned() },
+        )?;
         // Whoever keeps the switches in mind looks again.
         let nobody = KillTarget::Run("nobody".parse()?);
         let request = BoardRequest { wish: Wish::Pause, target: nobody, by: by.to_owned(), requested_us: now_us() };
         Board::open(&self.home)?.request(&request)?;
         Ok(true)
+    }
+
+    /// In whose log it stands that a switch was set or lifted.
+    fn owner(&self, target: &KillTarget) -> Result<String, Error> {
+        Ok(match target {
+            KillTarget::All => HOST_TENANT.to_owned(),
+            KillTarget::Tenant(tenant) => tenant.clone(),
+            KillTarget::Run(run) => self.row(run)?.tenant,
+        })
     }
 
     /// Unfinished runs that a switch ends.

@@ -19,9 +19,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_core::policy::AuditPolicy;
 use fusebox_core::run::Phase;
 use fusebox_core::{Command, Event, KillTarget, RunId};
-use fusebox_store::{EventLog, RunFilter, RunRow, SqliteStore, Switch};
+use fusebox_store::{EventLog, RunFilter, RunRow, Switch};
 use tokio::sync::mpsc;
 
 pub use answering::{Answering, Asked, OpenQuestion};
@@ -31,9 +32,11 @@ pub use recovering::Recovered;
 
 use crate::Error;
 use crate::account::Account;
+use crate::audit::{self, Audit};
 use crate::board::{Board, BoardRequest, Wish};
 use crate::home::Home;
 use crate::journal::{Journal, JournalSetup};
+use crate::keeping::Keeping;
 use crate::lease::Lease;
 use crate::now::now_us;
 use crate::recall::{Recalled, recall};
@@ -51,6 +54,9 @@ const HELD: Duration = Duration::from_millis(100);
 pub struct Control {
     home: Home,
     log: Arc<dyn EventLog>,
+    audit: Audit,
+    /// The only tenant whose runs it handles.
+    tenant: Option<String>,
 }
 
 impl std::fmt::Debug for Control {
@@ -86,13 +92,35 @@ impl Control {
     /// When the home or its log cannot be used.
     pub fn open(home: &Path) -> Result<Self, Error> {
         let home = Home::open(home)?;
-        let log = Arc::new(SqliteStore::open(&home.log())?);
-        Ok(Self { home, log })
+        let (log, keys) = audit::open_log(&home, &AuditPolicy::default())?;
+        let audit = Audit { log: Arc::clone(&log), keys, redactor: None };
+        Ok(Self { home, log, audit, tenant: None })
     }
 
     /// The runs of a host, through its own log.
-    pub(crate) fn of(home: Home, log: Arc<dyn EventLog>) -> Self {
-        Self { home, log }
+    pub(crate) fn of(home: Home, log: Arc<dyn EventLog>, audit: Audit) -> Self {
+        Self { home, log, audit, tenant: None }
+    }
+
+    /// The same for the runs of one tenant alone: whatever belongs to others is not there for it. For handing on to whoever acts
+    /// for that tenant.
+    ///
+    /// # Errors
+    /// When it is no tenant's name, or this one is already for another tenant.
+    pub fn of_tenant(&self, tenant: &str) -> Result<Self, Error> {
+        crate::runs::check_tenant(tenant)?;
+        if !self.is_its(tenant) {
+            let only = self.tenant.clone().unwrap_or_default();
+            return Err(Error::OtherTenant { tenant: only, asked: format!("the tenant {tenant}") });
+        }
+        let (home, log, audit) = (self.home.clone(), Arc::clone(&self.log), self.audit.clone());
+        Ok(Self { home, log, audit, tenant: Some(tenant.to_owned()) })
+    }
+
+    /// The audit log of all tenants; none for one of a single tenant, which [`Audit`]'s calls name.
+    #[must_use]
+    pub fn audit(&self) -> Option<&Audit> {
+        self.tenant.is_none().then_some(&self.audit)
     }
 
     /// The newest runs that pass a filter, newest first, at most `max`.
@@ -100,7 +128,14 @@ impl Control {
     /// # Errors
     /// When the log cannot be read.
     pub fn runs(&self, filter: &RunFilter, max: u32) -> Result<Vec<ListedRun>, Error> {
-        Ok(self.log.runs(filter, max)?.into_iter().map(|row| self.listed(row)).collect())
+        let mut filter = filter.clone();
+        if let Some(only) = &self.tenant {
+            if filter.tenant.as_ref().is_some_and(|tenant| tenant != only) {
+                return Ok(Vec::new());
+            }
+            filter.tenant = Some(only.clone());
+        }
+        Ok(self.log.runs(&filter, max)?.into_iter().map(|row| self.listed(row)).collect())
     }
 
     /// One run.
@@ -116,6 +151,7 @@ impl Control {
     /// # Errors
     /// When the log cannot be read, or an event is not what was written.
     pub fn events(&self, run: &RunId, after: u64, max: u32) -> Result<Vec<RunEvent>, Error> {
+        self.row(run)?;
         let sealed = self.log.events(run, after, max)?;
         sealed.into_iter().map(|sealed| Ok(RunEvent { event: sealed.event()?, sealed })).collect()
     }
@@ -125,7 +161,12 @@ impl Control {
     /// # Errors
     /// When the log cannot be read.
     pub fn switches(&self) -> Result<Vec<Switch>, Error> {
-        Ok(self.log.switches()?)
+        let is_its = |switch: &Switch| match (&self.tenant, &switch.target) {
+            (None, _) | (_, KillTarget::All) => true,
+            (Some(only), KillTarget::Tenant(tenant)) => tenant == only,
+            (Some(_), KillTarget::Run(run)) => self.row(run).is_ok(),
+        };
+        Ok(self.log.switches()?.into_iter().filter(is_its).collect())
     }
 
     /// Folders whose own policies tighten the operator's for a run: whoever continues it counts them in.
@@ -133,6 +174,7 @@ impl Control {
     /// # Errors
     /// When there is no such run, or the log cannot be read.
     pub fn projects(&self, run: &RunId) -> Result<Vec<std::path::PathBuf>, Error> {
+        self.row(run)?;
         Ok(recall(&*self.log, run)?.projects)
     }
 
@@ -141,7 +183,7 @@ impl Control {
     /// # Errors
     /// When there is no such run, it has ended, or the log cannot be written.
     pub fn pause(&self, run: &RunId, by: &str, reason: &str) -> Result<PauseOutcome, Error> {
-        self.row(run)?;
+        let tenant = self.row(run)?.tenant;
         let request = BoardRequest {
             wish: Wish::Pause,
             target: KillTarget::Run(run.clone()),
@@ -152,7 +194,7 @@ impl Control {
             Err(Error::RunBusy { .. }) => {
                 // Durable first: whoever drives it may end before it hears.
                 let asked = Event::PauseAsked { run: run.clone(), by: by.to_owned(), reason: reason.to_owned() };
-                record_for_host(&*self.log, &asked)?;
+                record_for_host(&*self.log, &tenant, &asked)?;
                 Board::open(&self.home)?.request(&request)?;
                 Ok(PauseOutcome::Asked)
             }
@@ -189,18 +231,40 @@ impl Control {
         ListedRun { is_driven: Lease::is_held(&self.home, &row.run), row }
     }
 
+    pub(crate) fn log(&self) -> &dyn EventLog {
+        &*self.log
+    }
+
     fn row(&self, run: &RunId) -> Result<RunRow, Error> {
-        self.log.run(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })
+        let found = self.log.run(run)?.filter(|row| self.is_its(&row.tenant));
+        found.ok_or_else(|| Error::UnknownRun { run: run.to_string() })
+    }
+
+    /// Whether a tenant is one whose runs it handles.
+    fn is_its(&self, tenant: &str) -> bool {
+        self.tenant.as_ref().is_none_or(|only| only == tenant)
+    }
+
+    /// Switches reach no further than it does.
+    fn may_switch(&self, target: &KillTarget) -> Result<(), Error> {
+        match (&self.tenant, target) {
+            (None, _) => Ok(()),
+            (Some(only), KillTarget::Tenant(tenant)) if tenant == only => Ok(()),
+            (Some(_), KillTarget::Run(run)) => self.row(run).map(|_| ()),
+            (Some(only), _) => Err(Error::OtherTenant { tenant: only.clone(), asked: target.to_string() }),
+        }
     }
 
     /// Takes a run that nobody drives, waiting for whoever holds it for a moment.
     fn journal(&self, run: &RunId, patience: Duration) -> Result<Journal, Error> {
         let lease = self.lease(run, patience)?;
-        let Recalled { state, chain, ended, .. } = recall(&*self.log, run)?;
+        let Recalled { state, chain, ended, redacted, .. } = recall(&*self.log, run)?;
         let account = Account::of(Arc::clone(&self.log), &state)?;
         let (updates, _) = mpsc::unbounded_channel();
         let (store, home) = (Arc::clone(&self.log), self.home.clone());
-        let mut journal = Journal::new(JournalSetup { state, chain, store, home, lease, account, updates });
+        let keeping = Keeping::new(None, Vec::new())?;
+        let setup = JournalSetup { state, chain, store, home, lease, account, keeping, lost: redacted, updates };
+        let mut journal = Journal::new(setup);
         journal.ended = ended;
         if journal.state.phase() == Phase::Running && !journal.state.is_interrupted() {
             // Nobody held it, so its process ended; since then nobody worked on it.

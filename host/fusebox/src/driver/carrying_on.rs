@@ -10,7 +10,7 @@ use fusebox_sandbox::{Reply, TapeEntry, TapePart};
 use super::{Beginning, Driver};
 use crate::Error;
 use crate::journal::{Journal, Taken};
-use crate::pace::Paces;
+use crate::pace::{Paces, Who};
 use crate::recall;
 use crate::recover::{Settled, settle_open};
 use crate::run::Asked;
@@ -29,17 +29,13 @@ impl Driver {
         let mut journal = self.journal.lock().await;
         match beginning {
             Beginning::Create { created, blobs } => {
-                blobs.into_iter().for_each(|bytes| {
-                    journal.blob(bytes);
-                });
+                blobs.into_iter().for_each(|blob| journal.keep(blob));
                 let now = journal.now_us();
-                journal.record(*created, now);
+                journal.record(*created, now)?;
                 journal.flush().await
             }
             Beginning::Continue { continuation, blobs } => {
-                blobs.into_iter().for_each(|bytes| {
-                    journal.blob(bytes);
-                });
+                blobs.into_iter().for_each(|blob| journal.keep(blob));
                 let setup = std::sync::Arc::clone(journal.state.setup());
                 if let Some(switch) = self.store.killed_by(&setup.run)? {
                     self.killer.kill_since(&switch.by, switch.set_us);
@@ -49,7 +45,9 @@ impl Driver {
                 self.continuation = Some(*continuation);
                 if let (true, Some(step)) = (journal.state.is_executing(), journal.state.current()) {
                     let steps_before = journal.state.history().len();
-                    self.let_on = Paces::carried_on(&setup.policy, &setup.plan.agent.id, &step.step_type, steps_before);
+                    let (tenant, agent) = (&setup.tenant, &setup.plan.agent.id);
+                    let who = Who { tenant, agent, step_type: &step.step_type };
+                    self.let_on = Paces::carried_on(&setup.policy, who, steps_before);
                 }
                 journal.flush().await
             }

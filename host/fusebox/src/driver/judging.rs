@@ -40,7 +40,14 @@ impl Driver {
         let (answer, usage) = judge::guard(&self.registry, place, &judged, fuel, &self.kill);
         let answer = self.validated(answer).await;
         if !self.kill.is_killed() {
-            self.journal.lock().await.tell(Command::Judged { answer, usage })?;
+            let mut journal = self.journal.lock().await;
+            if let (GuardAnswer::Verdict(Verdict { findings, .. }), Some(guard)) =
+                (&answer, self.registry.gate.guards.get(place))
+                && !findings.is_empty()
+            {
+                journal.found_by(&guard.name);
+            }
+            journal.tell(Command::Judged { answer, usage })?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use fusebox_store::Error as StoreError;
 
 use super::Driver;
 use crate::Error;
-use crate::pace::Pace;
+use crate::pace::{Pace, Who};
 
 impl Driver {
     /// Whether going on is right now. If not, the run was told why, or something else is to be done first.
@@ -37,11 +37,16 @@ impl Driver {
             }
             other => other?,
         }
+        if let Some(message) = journal.over_quota()? {
+            journal.tell(Command::Exhausted { message })?;
+            return Ok(false);
+        }
         let Some(step) = journal.state.current() else { return Ok(true) };
         if self.let_on.is_some() {
             return Ok(true);
         }
-        match self.paces.let_on(&setup.policy, &setup.plan.agent.id, &step.step_type, now)? {
+        let who = Who { tenant: &setup.tenant, agent: &setup.plan.agent.id, step_type: &step.step_type };
+        match self.paces.let_on(&setup.policy, who, now)? {
             Pace::On(let_on) => {
                 let steps_before = journal.state.history().len();
                 self.let_on = let_on.map(|let_on| let_on.after(steps_before));

@@ -20,7 +20,7 @@ use fusebox_core::{Ask, Command, Contents, Digest, Effect, Failure, Situation};
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, Workspace};
 use fusebox_sandbox::{End, Judged, Kill, Limits, RecordedTape, Recording, Report, Resuming, TapeEntry};
-use fusebox_store::EventLog;
+use fusebox_store::{Blob, EventLog};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
 use crate::approver::{ApprovalRequest, Approver, Subject};
@@ -81,9 +81,9 @@ pub struct Driver {
 /// How carrying a run out begins.
 pub enum Beginning {
     /// It is created.
-    Create { created: Box<Event>, blobs: Vec<Bytes> },
+    Create { created: Box<Event>, blobs: Vec<Blob> },
     /// It is taken up again.
-    Continue { continuation: Box<Continuation>, blobs: Vec<Bytes> },
+    Continue { continuation: Box<Continuation>, blobs: Vec<Blob> },
 }
 
 /// What is asked, without borrowing the state.
@@ -218,7 +218,7 @@ impl Driver {
         let goes_on = |event: &Event| matches!(event, Event::ApprovalRequested { .. } | Event::StepStarted { .. });
         if events.iter().any(goes_on) {
             for (_, bytes) in self.contents.iter() {
-                journal.blob(bytes.clone());
+                journal.content(bytes.clone());
             }
         }
         Ok(())
@@ -257,6 +257,10 @@ impl Driver {
 
     async fn preview(&mut self) -> Result<(), Error> {
         let mut journal = self.journal.lock().await;
+        if let Some(message) = journal.is_lost() {
+            journal.tell(Command::Refused { message, tape: None, usage: Usage::default() })?;
+            return Ok(());
+        }
         let fuel = journal.fuel_for_next()?;
         let (loaded, served) = self.executor(&journal)?;
         let Some(action) = journal.state.action() else { return Ok(()) };
@@ -313,6 +317,11 @@ impl Driver {
         let mut journal = self.journal.lock().await;
         // The decision, and that the step starts, are durable before anything happens.
         journal.flush().await?;
+        if let Some(message) = journal.is_lost() {
+            let failure = Failure::Other(message);
+            journal.tell(failure_command(&failure, Usage::default(), None))?;
+            return Ok(());
+        }
         let (loaded, served) = self.executor(&journal)?;
         let (Some(action), Some(step)) = (journal.state.action(), journal.state.current().cloned()) else {
             return Ok(());

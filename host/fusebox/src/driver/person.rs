@@ -82,6 +82,9 @@ impl Driver {
             Ok(answer) => {
                 let is_approved = matches!(answer, ApprovalAnswer::Approved { .. });
                 let mut journal = self.journal.lock().await;
+                if let ApprovalAnswer::Edited { input, .. } = &answer {
+                    journal.look_through_input(input);
+                }
                 journal.tell(Command::Answered { binding, answer, signed: None })?;
                 if let (true, true, Some(continuation)) = (is_approved, self.is_stale, &self.continuation) {
                     journal.tell(Command::Continue(Box::new(continuation.clone())))?;

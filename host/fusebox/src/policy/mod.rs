@@ -187,6 +187,9 @@ fn check_ranges(policy: &Policy, name: &str) -> Result<(), Error> {
     if let Some(fault) = policy.tenants.values().find_map(|tenant| tenant.limits.as_limits().check().err()) {
         return Err(bad(name, format!("tenants: {fault}")));
     }
+    if let Some(fault) = policy.audit.fault() {
+        return Err(bad(name, fault.to_owned()));
+    }
     if policy.approval.expires_s == Some(0) {
         return Err(bad(name, "approval.expires_s must be at least 1; leave it out to wait without end".to_owned()));
     }

@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+"""Checks an export of a Fusebox audit log. Needs nothing but Python 3.9: no part of Fusebox, no packages.
+
+    verify.py EXPORT [--key KEY]
+
+Written from docs/audit.md alone, so that whoever doubts the host need not believe its own verifier. It prints what holds and
+ends with 0, or the first thing that is wrong and ends with 1. KEY is what `fusebox audit keys` printed, obtained from somebody
+other than whoever made the export; without it the export only fits together.
+"""
+
+import base64
+import hashlib
+import json
+import sys
+
+BLOCK = 64
+DEFAULT_TENANT, HOST_TENANT = "default", "@host"
+
+
+class Wrong(Exception):
+    """The first thing that is wrong."""
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+# --- ed25519 signatures, as RFC 8032, section 5.1, defines them ---
+
+P = 2**255 - 19
+Q = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+
+
+def add(one, two):
+    a, b = (one[1] - one[0]) * (two[1] - two[0]) % P, (one[1] + one[0]) * (two[1] + two[0]) % P
+    c, d = 2 * one[3] * two[3] * D % P, 2 * one[2] * two[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def times(number, point):
+    result = (0, 1, 1, 0)
+    while number:
+        if number & 1:
+            result = add(result, point)
+        point, number = add(point, point), number >> 1
+    return result
+
+
+def recover_x(y, sign):
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if (x * x - square) % P or (x == 0 and sign):
+        return None
+    return P - x if x & 1 != sign else x
+
+
+def point(data):
+    number = int.from_bytes(data, "little")
+    y, sign = number & ((1 << 255) - 1), number >> 255
+    x = recover_x(y, sign)
+    return None if x is None else (x, y, 1, x * y % P)
+
+
+BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE = (recover_x(BASE_Y, 0), BASE_Y, 1, recover_x(BASE_Y, 0) * BASE_Y % P)
+
+
+def is_signed(public, text, signature):
+    a, r = point(public), point(signature[:32])
+    s = int.from_bytes(signature[32:], "little")
+    if len(signature) != 64 or a is None or r is None or s >= Q:
+        return False
+    h = int.from_bytes(hashlib.sha512(signature[:32] + public + text).digest(), "little") % Q
+    left, right = times(s, BASE), add(r, times(h, a))
+    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
+
+
+# --- signed notes and checkpoints: c2sp.org/signed-note, c2sp.org/tlog-checkpoint ---
+
+
+def read_key(text):
+    name, hint, data = text.strip().split("+", 2)
+    data = base64.b64decode(data, validate=True)
+    if len(data) != 33 or data[0] != 1 or sha256(name.encode() + b"\n" + data)[:4].hex() != hint:
+        raise Wrong(f"no key: {text}")
+    return name, bytes.fromhex(hint), data[1:]
+
+
+def read_checkpoint(note, keys):
+    """The checkpoint, and those of the keys that signed it."""
+    at = note.rindex("\n\n")
+    text, lines, signed = note[: at + 1], note[at + 2 :].split("\n")[:-1], []
+    for line in lines:
+        dash, name, data = line.split(" ")
+        data = base64.b64decode(data, validate=True)
+        for key in keys:
+            if dash == "\u2014" and (name, data[:4]) == key[:2]:
+                if not is_signed(key[2], text.encode(), data[4:]):
+                    raise Wrong("the checkpoint's signature is wrong")
+                signed.append(key)
+    if not signed:
+        raise Wrong("no known key signed the checkpoint")
+    origin, size, root = text.split("\n")[:3]
+    return origin, int(size), base64.b64decode(root, validate=True), signed
+
+
+# --- Merkle trees: RFC 6962, section 2.1, and RFC 9162, section 2.1.3.2 ---
+
+
+def node(left, right):
+    return sha256(b"\x01" + left + right)
+
+
+def tree(leaves):
+    """Root over leaf hashes."""
+    if len(leaves) < 2:
+        return leaves[0] if leaves else sha256(b"")
+    half = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return node(tree(leaves[:half]), tree(leaves[half:]))
+
+
+def root_of(leaf, index, size, path):
+    last = size - 1
+    for sibling in path:
+        if last == 0:
+            return None
+        if index & 1 or index == last:
+            leaf = node(sibling, leaf)
+            while index and not index & 1:
+                index, last = index >> 1, last >> 1
+        else:
+            leaf = node(leaf, sibling)
+        index, last = index >> 1, last >> 1
+    return leaf if last == 0 else None
+
+
+# --- the export ---
+
+
+def event_hash(previous, event):
+    parts = [previous, event["run_id"].encode(), event["seq"].to_bytes(8, "big"), event["time_us"].to_bytes(8, "big")]
+    parts += [event["kind"].encode(), event["payload"].encode()]
+    return sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts))
+
+
+def blob_digest(blob):
+    data = base64.b64decode(blob["bytes"], validate=True)
+    if "salt" not in blob:
+        return sha256(data)
+    parts = [b"fusebox blob 1", base64.b64decode(blob["salt"], validate=True), data]
+    return sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts))
+
+
+def hashes(texts):
+    found = [base64.b64decode(text, validate=True) for text in texts]
+    if any(len(data) != 32 for data in found):
+        raise Wrong("a hash has 32 bytes")
+    return found
+
+
+def no_key_twice(pairs):
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Wrong("a key stands twice in one object")
+    return found
+
+
+def tenant_of_first(event):
+    named = json.loads(event["payload"]).get("tenant")
+    is_host = event["run_id"] == "host" and event["kind"] != "run_created"
+    return named or (HOST_TENANT if is_host else DEFAULT_TENANT)
+
+
+def follow_rotation(rotation, origin, keys):
+    event, previous = rotation["proved"]["event"], bytes.fromhex(rotation["proved"]["previous"])
+    said = json.loads(event["payload"])
+    old, new = read_key(said["from"]), read_key(said["to"])
+    if old not in keys:
+        return
+    of, size, root, signed = read_checkpoint(rotation["checkpoint"], [*keys, new])
+    leaf = sha256(b"\x00" + event_hash(previous, event))
+    if of != origin or event["kind"] != "audit_key_rotated" or old not in signed or new not in signed:
+        raise Wrong("a change of keys does not count")
+    if root_of(leaf, event["leaf"], size, hashes(rotation["path"])) != root:
+        raise Wrong("a change of keys is not in a tree that both keys signed")
+    keys.append(new)
+
+
+def verify(lines, given):
+    header = None
+    for number, line in enumerate(lines, 1):
+        if not line.endswith(b"\n"):
+            raise Wrong("the last line does not end: something is cut off")
+        try:
+            ((kind, content),) = json.loads(line, object_pairs_hook=no_key_twice).items()
+        except (ValueError, AttributeError) as error:
+            raise Wrong(f"line {number} is none of an export: {error}") from error
+        if (header is None) != (kind == "header"):
+            raise Wrong("a header stands first, and nowhere else")
+        if kind == "header":
+            header, origin = content, content["origin"]
+            keys = [read_key(given)] if given else [read_key(key) for key in header["keys"]]
+            for rotation in header.get("rotations", []):
+                follow_rotation(rotation, origin, keys)
+            of, size, root, _ = read_checkpoint(header["checkpoint"], keys)
+            if header["format"] != 1 or of != origin or origin.rsplit("/", 1)[-1] != header["tenant"]:
+                raise Wrong("the checkpoint is that of another log")
+            whole = header["scope"] == "all"
+            blocks, block, leaves, leaf, chains, ended, events, blobs, end = -(-size // BLOCK), -1, [], 0, {}, {}, 0, 0, None
+        elif end is not None:
+            raise Wrong("something stands behind the end")
+        elif kind == "block":
+            index = content["index"]
+            if index <= block or index >= blocks or (whole and (index != block + 1 or leaf < min(index * BLOCK, size))):
+                raise Wrong(f"the event at leaf {leaf} is missing, or not where it belongs")
+            leaves = hashes(content["leaves"])
+            over = tree([sha256(b"\x00" + data) for data in leaves])
+            if len(leaves) != min(BLOCK, size - index * BLOCK):
+                raise Wrong(f"block {index} has not as many leaves as it must have")
+            if root_of(over, index, blocks, hashes(content["path"])) != root:
+                raise Wrong(f"block {index} is not part of the signed tree")
+            block, leaf = index, max(leaf, index * BLOCK)
+        elif kind == "event":
+            run, seq, at = content["run_id"], content["seq"], content["leaf"]
+            last, previous = chains.get(run, (0, bytes(32)))
+            if at < leaf or (seq <= last):
+                raise Wrong(f"event {seq} of {run} stands a second time, or where none belongs")
+            if (whole and at != leaf) or at // BLOCK != block:
+                raise Wrong(f"the event at leaf {leaf} is missing, or not where it belongs")
+            if seq != last + 1:
+                raise Wrong(f"event {last + 1} of {run} is missing, or not where it belongs")
+            data = event_hash(previous, content)
+            if data != leaves[at % BLOCK]:
+                raise Wrong(f"event {seq} of {run} is not what was recorded")
+            if seq == 1 and tenant_of_first(content) != header["tenant"]:
+                raise Wrong(f"{run} belongs to another tenant")
+            chains[run], ended[run], leaf, events = (seq, data), content["kind"] == "run_ended", at + 1, events + 1
+        elif kind == "blob":
+            if blob_digest(content).hex() != content["digest"]:
+                raise Wrong(f"the blob {content['digest']} is not what was recorded")
+            blobs += 1
+        elif kind == "end":
+            end = content
+        else:
+            raise Wrong(f"line {number} is none of an export")
+    if header is None:
+        raise Wrong("there is no header")
+    if whole and leaf < size:
+        raise Wrong(f"the event at leaf {leaf} and all that came behind it are missing")
+    listed = {} if whole else {run["run_id"]: run["events"] for run in header["scope"]["runs"]}
+    for run, count in listed.items():
+        if chains.get(run, (0,))[0] < count:
+            raise Wrong(f"event {chains.get(run, (0,))[0] + 1} of {run} and all that came behind it are missing")
+    if not whole and set(chains) - set(listed):
+        raise Wrong("a run is not among those of the header")
+    if end is None or (end["events"], end["blobs"]) != (events, blobs):
+        raise Wrong("the last line is missing, or counts something else")
+    what = "all" if whole else "some"
+    print(f"holds: {events} events, {what} of a signed log of {size}, {blobs} blobs, {len(chains)} chains")
+    for run in sorted(chains):
+        print(f"  {run}: {chains[run][0]} events{', to its end' if ended[run] else ''}")
+    if not given:
+        print("  no key was given: whoever made the export could have made its keys as well")
+
+
+def main(arguments):
+    if len(arguments) not in (1, 3) or (len(arguments) == 3 and arguments[1] != "--key"):
+        print(__doc__)
+        return 2
+    try:
+        with open(arguments[0], "rb") as file:
+            verify(file, arguments[2] if len(arguments) == 3 else None)
+    except OSError as error:
+        print(f"cannot read it: {error}")
+        return 2
+    except Wrong as wrong:
+        print(f"wrong: {wrong}")
+        return 1
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        print(f"wrong: it is no export: {error!r}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,401 @@
+//! `fusebox audit`: exports, proofs, checkpoints, keys, records.
+
+use std::io::{BufRead as _, BufReader, BufWriter, Read, Write as _};
+use std::path::Path;
+
+use anstyle::{AnsiColor, Style};
+use fusebox::core::show::safe_line;
+use fusebox::proofs::{Checkpoint, Fault, Trust, VerifierKey};
+use fusebox::{
+    Audit, CheckpointRow, EraseOptions, Erasure, Error, EventRef, ExportOptions, Home, LogVerdict, Record,
+    VerifyOptions, now_us, rfc3339,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::args::{AuditArgs, AuditTask};
+use crate::exit::Exit;
+use crate::print;
+use crate::run::{host, read_input};
+use crate::terminal_approver::user;
+
+/// Largest checkpoint, key or proof, in bytes.
+const MAX_BYTES: usize = 128 * 1024 * 1024;
+/// First words of a proof.
+const PROOF: &[u8] = b"c2sp.org/tlog-proof@";
+/// Checkpoints that are listed.
+const LISTED: u32 = 20;
+
+pub fn audit(args: &AuditArgs) -> Result<Exit, Error> {
+    let json = args.json;
+    match &args.task {
+        AuditTask::Export { runs, tenant, blobs, out } => {
+            let runs = runs.iter().map(|run| run.parse()).collect::<Result<_, _>>()?;
+            export(&ExportOptions { tenant: tenant.clone(), runs, blobs: *blobs }, out.as_deref(), json)
+        }
+        AuditTask::Verify { file, key, since, threads } => {
+            let keys = key.iter().map(|key| read_key(key)).collect::<Result<Vec<_>, Error>>()?;
+            let since = since.as_deref().map(read_text).transpose()?;
+            let bar = Bar::new("events");
+            let progress = |done: u64, all: Option<u64>| bar.at(done, all);
+            let mut options = VerifyOptions { keys, since, progress: &progress, ..VerifyOptions::default() };
+            if let Some(threads) = threads {
+                options.threads = usize::from(*threads);
+            }
+            match file {
+                None => verify_log(&options, &bar, json),
+                Some(file) => verify_file(file, &options, &bar, json),
+            }
+        }
+        AuditTask::Proof { event } => {
+            let text = open()?.proof(event)?.to_text();
+            if json {
+                let EventRef { run_id, seq } = event;
+                print::json(&json!({ "event": "audit_proof", "run_id": run_id, "seq": seq, "proof": text }));
+            } else {
+                print::out(text.trim_end());
+            }
+            Ok(Exit::Completed)
+        }
+        AuditTask::Consistency { old, new } => consistency(old, new.as_deref(), json),
+        AuditTask::Checkpoint { tenant, list } => checkpoint(tenant, *list, json),
+        AuditTask::Keys { tenant } => keys(tenant, json),
+        AuditTask::Rotate { tenant } => {
+            open()?.rotate_key(tenant, &user())?;
+            keys(tenant, json)
+        }
+        AuditTask::Record { kind, agent, action, message, because, details, tenant, policy } => {
+            let mut record = Record::new((*kind).into(), agent, action, message);
+            if let Some(cause) = because {
+                record = record.because(cause.clone());
+            }
+            if let Some(file) = details {
+                let bytes = read_input("the details", file)?;
+                record = record.details(fusebox::core::Json::parse("the details", &bytes, MAX_BYTES)?);
+            }
+            let EventRef { run_id, seq } = host(policy.clone())?.audit().record(tenant, record)?;
+            if json {
+                print::json(&json!({ "event": "audit_record", "run_id": run_id, "seq": seq }));
+            } else {
+                print::out(&format!("{run_id}/{seq}"));
+            }
+            Ok(Exit::Completed)
+        }
+        AuditTask::Erase { run, tenant, older_than, reason, dry_run } => {
+            let before_us = older_than.map(|age| now_us().saturating_sub(age));
+            let run = run.as_ref().map(|run| run.parse()).transpose()?;
+            let erasure = Erasure { tenant: tenant.clone(), run, before_us, dry_run: *dry_run };
+            erase(&EraseOptions { erasure, by: user(), reason: reason.clone() }, json)
+        }
+    }
+}
+
+/// The audit log of the default home.
+fn open() -> Result<Audit, Error> {
+    Audit::open(&Home::default_path()?)
+}
+
+/// A bar on the terminal, for whoever waits. Nothing is shown where standard error is no terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(what: &'static str) -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {human_pos} of {human_len} {msg} {per_sec}") {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        Self(bar)
+    }
+
+    fn at(&self, done: u64, all: Option<u64>) {
+        if let Some(all) = all {
+            self.0.set_length(all);
+        }
+        self.0.set_position(done);
+    }
+
+    fn done(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn export(options: &ExportOptions, out: Option<&Path>, json: bool) -> Result<Exit, Error> {
+    let bar = Bar::new("events");
+    let audit = open()?;
+    let progress = |done: u64, all: u64| bar.at(done, Some(all));
+    let exported = match out {
+        None => audit.export(options, &mut BufWriter::new(std::io::stdout().lock()), &progress)?,
+        Some(file) => {
+            // It takes its name once it is whole: whoever interrupts this is not left with half of one.
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let failed = |source| Error::Unwritable { what: "the export", source };
+            let mut written = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+            let exported = audit.export(options, &mut BufWriter::new(&mut written), &progress)?;
+            written.as_file().sync_all().map_err(failed)?;
+            written.persist(file).map_err(|error| failed(error.error))?;
+            exported
+        }
+    };
+    bar.done();
+    if let Some(file) = out {
+        let (events, blobs, size) = (exported.events, exported.blobs, exported.size);
+        if json {
+            print::json(&json!({ "event": "audit_export", "events": events, "blobs": blobs, "size": size }));
+        } else {
+            print::out(&format!(
+                "{} holds {events} events and {blobs} blobs of a log of {size} events",
+                file.display()
+            ));
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+fn verify_log(options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit, Error> {
+    let verdict = open()?.verify_log(options)?;
+    bar.done();
+    let LogVerdict { report, trust } = match verdict {
+        Ok(verdict) => verdict,
+        Err(fault) => return Ok(wrong(&fault, json)),
+    };
+    if json {
+        let tenants: Vec<_> = report
+            .tenants
+            .iter()
+            .map(|tree| {
+                let covered = tree.newest.as_ref().map_or(0, |newest| newest.size);
+                json!({ "tenant": tree.tenant, "size": tree.size, "root": tree.root, "covered": covered })
+            })
+            .collect();
+        let (events, chains) = (report.events, report.chains);
+        let said = json!({ "event": "audit_verified", "events": events, "chains": chains, "tenants": tenants, "trust": trust });
+        print::json(&said);
+        return Ok(Exit::Completed);
+    }
+    holds(&format!("the log holds: {} events in {} chains", report.events, report.chains));
+    for tree in &report.tenants {
+        let unsigned = tree.size - tree.newest.as_ref().map_or(0, |newest| newest.size);
+        let behind = if unsigned > 0 { format!(", {unsigned} events behind the last") } else { String::new() };
+        print::out(&format!("  {:<20} {} events, {} checkpoints{behind}", tree.tenant, tree.size, tree.checkpoints));
+    }
+    say_trust(trust);
+    Ok(Exit::Completed)
+}
+
+fn verify_file(file: &Path, options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit, Error> {
+    let failed = |source| Error::Unreadable { what: "the export", path: file.to_owned(), source };
+    let reader: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::fs::File::open(file).map_err(failed)?)
+    };
+    let mut reader = BufReader::with_capacity(1 << 20, reader);
+    if reader.fill_buf().map_err(failed)?.starts_with(PROOF) {
+        return verify_proof(reader, options, json);
+    }
+    let verdict = Audit::verify_export(reader, options)?;
+    bar.done();
+    let verified = match verdict {
+        Ok(verified) => verified,
+        Err(fault) => return Ok(wrong(&fault, json)),
+    };
+    if json {
+        let mut said = json!(verified);
+        if let Some(map) = said.as_object_mut() {
+            map.insert("event".to_owned(), "audit_verified".into());
+        }
+        print::json(&said);
+        return Ok(Exit::Completed);
+    }
+    let (events, size) = (verified.events, verified.size);
+    let (tenant, what) = (safe_line(&verified.tenant, 80), if verified.complete { "all" } else { "some" });
+    holds(&format!("it holds: {events} events, {what} of a signed log of {size}, and {} blobs", verified.blobs));
+    let dim = Style::new().dimmed();
+    print::out(&format!("  {dim}tenant{dim:#}  {tenant}"));
+    for key in &verified.keys {
+        print::out(&format!("  {dim}key{dim:#}     {}", safe_line(&key.to_string(), 400)));
+    }
+    for run in &verified.runs {
+        let (name, end) = (safe_line(&run.run_id, 80), if run.ended { "to its end" } else { "not ended by then" });
+        if verified.runs.len() <= 20 {
+            print::out(&format!("  {dim}run{dim:#}     {name}: {} events, {end}", run.events));
+        }
+    }
+    if verified.runs.len() > 20 {
+        print::out(&format!("  {dim}runs{dim:#}    {}", verified.runs.len()));
+    }
+    say_trust(verified.trust);
+    Ok(Exit::Completed)
+}
+
+fn verify_proof(mut reader: impl Read, options: &VerifyOptions<'_>, json: bool) -> Result<Exit, Error> {
+    let mut text = String::new();
+    let failed = |source| Error::Unreadable { what: "the proof", path: "the proof".into(), source };
+    reader.by_ref().take(MAX_BYTES as u64).read_to_string(&mut text).map_err(failed)?;
+    if options.keys.is_empty() {
+        let message = "a proof of one event does not bring its key along; give it with --key".to_owned();
+        return Err(Error::Core(fusebox::core::Error::BadVerifierKey { message }));
+    }
+    let (proved, checkpoint) = match Audit::verify_proof(&text, &options.keys) {
+        Ok(found) => found,
+        Err(Error::Core(error)) => {
+            return Ok(wrong(&Fault::new(fusebox::proofs::FaultKind::Unproven, error.to_string()), json));
+        }
+        Err(error) => return Err(error),
+    };
+    let event = &proved.event;
+    if json {
+        let (run, seq, size) = (&event.run_id, event.seq, checkpoint.size);
+        print::json(&json!({
+            "event": "audit_verified", "events": 1, "trust": Trust::Given, "run_id": run, "seq": seq, "size": size,
+            "time": rfc3339(event.time_us), "payload": event.payload,
+        }));
+        return Ok(Exit::Completed);
+    }
+    let (run, kind) = (safe_line(&event.run_id, 80), safe_line(&event.kind, 80));
+    holds(&format!("it holds: event {} of {run} is in a signed log of {} events", event.seq, checkpoint.size));
+    print::out(&format!("  {kind} at {}", rfc3339(event.time_us)));
+    print::out(&format!("  {}", safe_line(&event.payload, 2000)));
+    Ok(Exit::Completed)
+}
+
+fn holds(text: &str) {
+    let style = AnsiColor::Green.on_default().bold();
+    print::out(&format!("{style}✓{style:#} {text}"));
+}
+
+fn say_trust(trust: Trust) {
+    if trust == Trust::Own {
+        print::out(
+            "  ! no key was given, so its own keys were taken: it fits together, but whoever made it could have made them too. \
+             Give --key",
+        );
+    }
+}
+
+/// Says what is wrong.
+fn wrong(fault: &Fault, json: bool) -> Exit {
+    if json {
+        let mut said = json!(fault);
+        if let Some(map) = said.as_object_mut() {
+            map.insert("event".to_owned(), "audit_fault".into());
+        }
+        print::json(&said);
+    } else {
+        let style = AnsiColor::Red.on_default().bold();
+        print::out(&format!("{style}✗{style:#} {}", safe_line(&fault.to_string(), 1000)));
+    }
+    Exit::Failed
+}
+
+fn consistency(old: &Path, new: Option<&Path>, json: bool) -> Result<Exit, Error> {
+    let (audit, old) = (open()?, read_text(old)?);
+    let new = match new {
+        Some(new) => read_text(new)?,
+        None => {
+            let origin = Checkpoint::unverified(&old)?.origin;
+            let tenant = origin.rsplit('/').next().unwrap_or_default();
+            let nothing = || Error::NothingToExport { tenant: tenant.chars().take(80).collect() };
+            audit.checkpoint(tenant)?.ok_or_else(nothing)?.note
+        }
+    };
+    let proof = match audit.consistency(&old, &new) {
+        Ok(proof) => proof,
+        Err(Error::Core(error @ fusebox::core::Error::BadProof { .. })) => {
+            return Ok(wrong(&Fault::new(fusebox::proofs::FaultKind::Unproven, error.to_string()), json));
+        }
+        Err(error) => return Err(error),
+    };
+    let (before, after) = (Checkpoint::unverified(&proof.old)?, Checkpoint::unverified(&proof.new)?);
+    if json {
+        let mut said = json!(proof);
+        if let Some(map) = said.as_object_mut() {
+            map.insert("event".to_owned(), "audit_consistency".into());
+        }
+        print::json(&said);
+        return Ok(Exit::Completed);
+    }
+    holds(&format!(
+        "the log of {} events grew from that of {}, and nothing before was changed",
+        after.size, before.size
+    ));
+    for hash in json!(proof.hashes).as_array().into_iter().flatten() {
+        print::out(&format!("  {}", hash.as_str().unwrap_or_default()));
+    }
+    Ok(Exit::Completed)
+}
+
+fn checkpoint(tenant: &str, list: bool, json: bool) -> Result<Exit, Error> {
+    let audit = open()?;
+    let nothing = || Error::NothingToExport { tenant: tenant.to_owned() };
+    let rows = if list { audit.checkpoints(tenant, LISTED)? } else { audit.checkpoint(tenant)?.into_iter().collect() };
+    if rows.is_empty() {
+        return Err(nothing());
+    }
+    for CheckpointRow { size, time_us, note } in rows {
+        if json {
+            let time = rfc3339(time_us);
+            let said =
+                json!({ "event": "audit_checkpoint", "tenant": tenant, "size": size, "time": time, "note": note });
+            print::json(&said);
+        } else if list {
+            print::out(&format!("{} {size:>12} events", rfc3339(time_us)));
+        } else {
+            // As it is: it may go into a file.
+            let mut stdout = std::io::stdout().lock();
+            let _ = stdout.write_all(note.as_bytes());
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+fn keys(tenant: &str, json: bool) -> Result<Exit, Error> {
+    let keys = open()?.keys(tenant)?;
+    for (place, key) in keys.iter().enumerate() {
+        if json {
+            let newest = place + 1 == keys.len();
+            print::json(&json!({ "event": "audit_key", "tenant": tenant, "key": key, "newest": newest }));
+        } else {
+            print::out(&key.to_string());
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+fn erase(options: &EraseOptions, json: bool) -> Result<Exit, Error> {
+    let erased = open()?.erase(options)?;
+    let (runs, blobs, bytes) = (erased.runs.len(), erased.blobs, erased.bytes);
+    if json {
+        let dry_run = options.erasure.dry_run;
+        print::json(
+            &json!({ "event": "audit_erase", "runs": runs, "blobs": blobs, "bytes": bytes, "dry_run": dry_run }),
+        );
+    } else {
+        let done = if options.erasure.dry_run { "would be erased" } else { "were erased; their events stay" };
+        print::out(&format!("{blobs} blobs of {runs} runs, {bytes} bytes, {done}"));
+    }
+    Ok(Exit::Completed)
+}
+
+/// A key as it is, or the last one in a file.
+fn read_key(key: &str) -> Result<VerifierKey, Error> {
+    if let Ok(key) = key.parse() {
+        return Ok(key);
+    }
+    let file = Path::new(key);
+    if !file.exists() {
+        return Ok(key.parse::<VerifierKey>()?);
+    }
+    let text = read_text(file)?;
+    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    Ok(last.parse::<VerifierKey>()?)
+}
+
+fn read_text(file: &Path) -> Result<String, Error> {
+    let bytes = fusebox::read_file("the file", file, MAX_BYTES)?;
+    String::from_utf8(bytes).map_err(|_| {
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, "it is no text");
+        Error::Unreadable { what: "the file", path: file.to_owned(), source }
+    })
+}

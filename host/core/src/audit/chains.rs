@@ -1,0 +1,34 @@
+//! Chains of events: each follows from the one before it in its run.
+
+use std::collections::HashMap;
+
+use crate::Digest;
+
+/// Where the chains of several runs stand while their events are looked at in the order of the log.
+#[derive(Debug, Clone, Default)]
+pub struct Chains {
+    heads: HashMap<String, (u64, Digest)>,
+}
+
+impl Chains {
+    /// Place and hash of the last event of a run that was looked at; zero when there was none.
+    #[must_use]
+    pub fn head(&self, run: &str) -> (u64, Digest) {
+        self.heads.get(run).copied().unwrap_or((0, Digest::ZERO))
+    }
+
+    /// Notes that an event with this place and hash came.
+    pub fn advance(&mut self, run: &str, seq: u64, hash: Digest) {
+        match self.heads.get_mut(run) {
+            Some(head) => *head = (seq, hash),
+            None => {
+                self.heads.insert(run.to_owned(), (seq, hash));
+            }
+        }
+    }
+
+    /// All runs with their last places and hashes, in no order.
+    pub fn heads(&self) -> impl Iterator<Item = (&str, u64, Digest)> {
+        self.heads.iter().map(|(run, (seq, hash))| (run.as_str(), *seq, *hash))
+    }
+}

@@ -1,0 +1,210 @@
+//! Exports: events with all that is needed to check them, as JSON, one object a line.
+//!
+//! A *header*; for every 64 leaves of the tree a *block* with the hashes of these leaves and the path from there to the root
+//! that was signed, followed by those *events* of the block that the export holds; *blobs*, if they were asked for; and the
+//! *end*. So each event is compared with a leaf that is known to be in the signed tree, and memory does not grow with the file.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::note::VerifierKey;
+use crate::event::event_hash;
+use crate::{Digest, RunId};
+
+/// Version of the format of exports.
+pub const FORMAT: u32 = 1;
+/// Level of the nodes of a tree that blocks are.
+pub const BLOCK_LEVEL: u32 = 6;
+/// Leaves of one block: enough that the path to the root weighs little, few enough that an export of one run stays small.
+pub const BLOCK_LEAVES: u64 = 1 << BLOCK_LEVEL;
+
+/// One line of an export.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is what its content is")]
+pub enum Line<'a> {
+    Header(Box<Header>),
+    Block(Block),
+    #[serde(borrow)]
+    Event(ExportedEvent<'a>),
+    Blob(Blob),
+    End(End),
+}
+
+/// What is exported, and under which signature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Which log.
+    pub origin: String,
+    /// Whose log.
+    pub tenant: String,
+    /// When it was exported, in microseconds since 1970. The exporter's word.
+    pub time_us: u64,
+    /// How much of the log it holds.
+    pub scope: Scope,
+    /// The signed checkpoint whose tree all events are leaves of.
+    pub checkpoint: String,
+    /// Keys of the log by now, the newest last.
+    pub keys: Vec<VerifierKey>,
+    /// How each key came after the one before it, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rotations: Vec<Rotation>,
+    /// Whether blobs follow the events.
+    pub blobs: bool,
+}
+
+/// How much of a log an export holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Every event that the checkpoint covers.
+    All,
+    /// All events of some runs that the checkpoint covers.
+    Runs(Vec<HeaderRun>),
+}
+
+/// An event with what its hash is computed from besides: what the extra data of a proof holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvedEvent {
+    /// The event.
+    #[serde(deserialize_with = "owned")]
+    pub event: ExportedEvent<'static>,
+    /// Hash of the event before it in its chain.
+    pub previous: Digest,
+}
+
+impl ProvedEvent {
+    /// The event's hash.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        let ExportedEvent { run_id, seq, time_us, kind, payload, .. } = &self.event;
+        event_hash(&self.previous, run_id, *seq, *time_us, kind, payload)
+    }
+}
+
+/// A run that was exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderRun {
+    /// The run.
+    pub run_id: RunId,
+    /// Its events at the time of the export.
+    pub events: u64,
+}
+
+/// How one key came after another one: an event of the log says so, in a tree that both keys signed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// The checkpoint, with both signatures.
+    pub checkpoint: String,
+    /// The event.
+    pub proved: ProvedEvent,
+    /// The path from the event's leaf to the root.
+    pub path: Vec<Hash>,
+}
+
+/// Some leaves of the tree, all that a block has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// Which block, counted from 0.
+    pub index: u64,
+    /// Hashes of the events that are its leaves.
+    pub leaves: Vec<Hash>,
+    /// The path from the block to the root, as in a tree whose leaves are the blocks.
+    pub path: Vec<Hash>,
+}
+
+/// An event as it is stored. The hash before it follows from the file, its own from the block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedEvent<'a> {
+    /// Which leaf of the tree, counted from 0.
+    pub leaf: u64,
+    /// Its run, or another chain of the log.
+    #[serde(borrow)]
+    pub run_id: Cow<'a, str>,
+    /// Place in the chain, counted from 1.
+    pub seq: u64,
+    /// Microseconds since 1970.
+    pub time_us: u64,
+    /// The event's name.
+    #[serde(borrow)]
+    pub kind: Cow<'a, str>,
+    /// Its payload, byte for byte.
+    #[serde(borrow)]
+    pub payload: Cow<'a, str>,
+}
+
+impl ExportedEvent<'_> {
+    /// The same with texts of its own.
+    #[must_use]
+    pub fn into_owned(self) -> ExportedEvent<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let Self { leaf, run_id, seq, time_us, kind, payload } = self;
+        ExportedEvent { leaf, run_id: own(run_id), seq, time_us, kind: own(kind), payload: own(payload) }
+    }
+}
+
+fn owned<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ExportedEvent<'static>, D::Error> {
+    ExportedEvent::deserialize(deserializer).map(ExportedEvent::into_owned)
+}
+
+/// Bytes that events name by digest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blob {
+    /// Digest over the salt and the bytes, or over the bytes alone when there is no salt.
+    pub digest: Digest,
+    /// What is hashed before the bytes, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
+    /// The bytes, in base64.
+    pub bytes: String,
+}
+
+impl Blob {
+    /// A blob with its digest and salt.
+    #[must_use]
+    pub fn new(digest: Digest, salt: Option<&[u8]>, bytes: &[u8]) -> Self {
+        Self { digest, salt: salt.map(|salt| STANDARD.encode(salt)), bytes: STANDARD.encode(bytes) }
+    }
+}
+
+/// The last line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// Events before it.
+    pub events: u64,
+    /// Blobs before it.
+    pub blobs: u64,
+}
+
+/// A hash that is written in base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hash(pub Digest);
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(self.0.as_bytes()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        let mut bytes = [0; 33];
+        let length = STANDARD.decode_slice(text.as_bytes(), &mut bytes).map_err(de::Error::custom)?;
+        let digest = bytes.get(..length).and_then(Digest::from_bytes);
+        digest.map(Self).ok_or_else(|| de::Error::custom("a hash has 32 bytes"))
+    }
+}

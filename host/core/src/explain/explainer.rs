@@ -1,0 +1,337 @@
+//! Following a run's events to its explanations.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::parts::{
+    After, Before, Change, Explained, Explanation, FileChange, GuardWord, ImpactWord, LimitWord, OnError, Spent,
+    Trouble,
+};
+use crate::event::{RunEnd, SkipReason, Usage};
+use crate::{ApprovalAnswer, Decision, Effect, Event, ImpactClass, Plan, RunId, RunLimits, Step, StepId};
+
+/// Explains the steps of one run while its events come.
+#[derive(Debug, Clone)]
+pub struct Explainer {
+    run: RunId,
+    goal: String,
+    agent: String,
+    /// What the agent says of each step.
+    steps: HashMap<StepId, Step>,
+    total: u32,
+    limits: BTreeMap<String, LimitWord>,
+    current: Option<Current>,
+}
+
+/// The step that is under way.
+#[derive(Debug, Clone)]
+struct Current {
+    step: StepId,
+    position: u32,
+    step_type: String,
+    attempt: u32,
+    since_us: u64,
+    before: Before,
+    approved_by: Option<String>,
+    /// Effects that were intended and of which no end is known, by call.
+    intended: BTreeMap<u32, Effect>,
+    files: Vec<FileChange>,
+    commands: Vec<String>,
+    spent: Spent,
+}
+
+impl Explainer {
+    /// Of a run. Without its plan, because it was erased, the agent's reasons are missing.
+    #[must_use]
+    pub fn new(run: RunId, plan: Option<&Plan>) -> Self {
+        let steps = plan.map(|plan| plan.steps.iter().map(|step| (step.id.clone(), step.clone())).collect());
+        Self {
+            run,
+            goal: plan.map(|plan| plan.goal.clone()).unwrap_or_default(),
+            agent: plan.map(|plan| plan.agent.id.clone()).unwrap_or_default(),
+            total: plan.map_or(0, |plan| u32::try_from(plan.steps.len()).unwrap_or(u32::MAX)),
+            steps: steps.unwrap_or_default(),
+            limits: BTreeMap::new(),
+            current: None,
+        }
+    }
+
+    /// Takes the next event of the run. Gives what is to be explained with it.
+    pub fn note(&mut self, event: &Event, time_us: u64) -> Vec<Explanation> {
+        match event {
+            Event::RunCreated { goal, agent, limits, limits_by, steps, .. } => {
+                (self.goal, self.agent, self.total) = (goal.clone(), agent.id.clone(), *steps);
+                self.set_limits(limits, |limit| limits_by.get(limit).cloned());
+                Vec::new()
+            }
+            Event::StepAdded { added, .. } => {
+                self.steps.insert(added.id.clone(), (**added).clone());
+                self.total += 1;
+                Vec::new()
+            }
+            Event::PlanDecided { decision } => {
+                self.tighten(decision);
+                Vec::new()
+            }
+            Event::StepProposed { step, index, attempt, step_type, description, .. } => {
+                self.propose((step, *index, *attempt), step_type, description, time_us);
+                Vec::new()
+            }
+            Event::Decided { decision, .. } => {
+                self.tighten(decision);
+                self.decided(decision, time_us)
+            }
+            Event::StepSkipped { reason, message, by, .. } => self.skipped(*reason, message, by, time_us),
+            Event::StepCompleted { summary, usage, .. } => self.completed(summary, *usage, time_us),
+            Event::StepFailed { end, message, retry_can_help, usage, .. } => {
+                self.spend(*usage);
+                let what = if *retry_can_help {
+                    "try it again, or with more time or budget"
+                } else {
+                    "change the step: the same would fail again"
+                };
+                self.trouble(Trouble::Failed, Some(end), message, (&[], *retry_can_help, what), time_us)
+            }
+            Event::StepInDoubt { end, message, usage, .. } => {
+                self.spend(*usage);
+                let what = "look whether it happened: `fusebox approve` carries it out again, with `--as-done` counts it as done, \
+                            `fusebox reject` ends the run";
+                self.trouble(Trouble::InDoubt, Some(end), message, (&[], false, what), time_us)
+            }
+            Event::RunEnded { end, message, .. } => self.ended(*end, message, time_us),
+            other => {
+                if let Some(current) = &mut self.current {
+                    current.note(other);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn propose(&mut self, (step, index, attempt): (&StepId, u32, u32), step_type: &str, description: &str, now: u64) {
+        let planned = self.steps.get(step);
+        let before = Before {
+            goal: self.goal.clone(),
+            description: description.to_owned(),
+            reasoning: planned.and_then(|step| step.reasoning.clone()),
+            confidence: planned.and_then(|step| step.confidence),
+            alternatives: planned.map(|step| step.alternatives.clone()).unwrap_or_default(),
+            ..Before::default()
+        };
+        self.current = Some(Current {
+            step: step.clone(),
+            position: index + 1,
+            step_type: step_type.to_owned(),
+            attempt,
+            since_us: now,
+            before,
+            approved_by: None,
+            intended: BTreeMap::new(),
+            files: Vec::new(),
+            commands: Vec::new(),
+            spent: Spent::default(),
+        });
+    }
+
+    fn decided(&mut self, decision: &Decision, now: u64) -> Vec<Explanation> {
+        let limits = self.limits.values().cloned().collect();
+        let Some(current) = &mut self.current else { return Vec::new() };
+        current.before.ruling = Some(decision.ruling);
+        current.before.reasons.clone_from(&decision.reasons);
+        current.before.limits = limits;
+        let before = current.before.clone();
+        self.explain(Explained::Before(Box::new(before)), now)
+    }
+
+    fn skipped(&mut self, reason: SkipReason, message: &str, by: &[String], now: u64) -> Vec<Explanation> {
+        let mut explained = Vec::new();
+        // What did not come as far as a decision is still something that was asked for.
+        if let Some(before) = self.current.as_ref().filter(|current| current.before.ruling.is_none()) {
+            let before = before.before.clone();
+            explained = self.explain(Explained::Before(Box::new(before)), now);
+        }
+        let (trouble, what) = match reason {
+            SkipReason::Denied => (Trouble::Denied, denied_by(by)),
+            SkipReason::Rejected => (Trouble::Rejected, "ask whoever rejected it, or propose something else"),
+            SkipReason::Expired => (Trouble::Expired, "run it again when somebody is there to approve it"),
+        };
+        explained.extend(self.trouble(trouble, None, message, (by, false, what), now));
+        explained
+    }
+
+    fn completed(&mut self, summary: &str, usage: Usage, now: u64) -> Vec<Explanation> {
+        self.spend(usage);
+        let Some(current) = &mut self.current else { return Vec::new() };
+        let after = After {
+            summary: summary.to_owned(),
+            approved_by: current.approved_by.clone(),
+            files: std::mem::take(&mut current.files),
+            commands: std::mem::take(&mut current.commands),
+            spent: Spent { duration_us: now.saturating_sub(current.since_us), ..current.spent },
+        };
+        let explained = self.explain(Explained::After(Box::new(after)), now);
+        self.current = None;
+        explained
+    }
+
+    /// The run ended in the middle of a step.
+    fn ended(&mut self, end: RunEnd, message: &str, now: u64) -> Vec<Explanation> {
+        match end {
+            RunEnd::Killed => {
+                let what = "nothing of it goes on; look at the files that it changed, and start another run";
+                self.trouble(Trouble::Killed, None, message, (&[], false, what), now)
+            }
+            RunEnd::Budget => {
+                let what = "give the run a larger budget, or a smaller task";
+                self.trouble(Trouble::OverBudget, None, message, (&[], false, what), now)
+            }
+            RunEnd::Completed | RunEnd::Denied | RunEnd::StepFailed => Vec::new(),
+        }
+    }
+
+    fn trouble(
+        &mut self,
+        trouble: Trouble,
+        end: Option<&String>,
+        message: &str,
+        (by, retry_can_help, what): (&[String], bool, &str),
+        now: u64,
+    ) -> Vec<Explanation> {
+        let Some(current) = &mut self.current else { return Vec::new() };
+        let on_error = OnError {
+            trouble,
+            end: end.cloned(),
+            message: message.to_owned(),
+            by: by.to_vec(),
+            retry_can_help,
+            what_to_do: what.to_owned(),
+            files: std::mem::take(&mut current.files),
+            spent: Spent { duration_us: now.saturating_sub(current.since_us), ..current.spent },
+        };
+        let explained = self.explain(Explained::OnError(Box::new(on_error)), now);
+        // A step in doubt goes on once a person said what to make of it.
+        if trouble != Trouble::InDoubt {
+            self.current = None;
+        }
+        explained
+    }
+
+    fn explain(&self, explained: Explained, now: u64) -> Vec<Explanation> {
+        let Some(current) = &self.current else { return Vec::new() };
+        vec![Explanation {
+            run_id: Some(self.run.clone()),
+            step: Some(current.step.clone()),
+            position: Some((current.position, self.total)),
+            action: current.step_type.clone(),
+            agent: self.agent.clone(),
+            attempt: current.attempt,
+            time_us: now,
+            explained,
+        }]
+    }
+
+    fn spend(&mut self, usage: Usage) {
+        if let Some(current) = &mut self.current {
+            current.spent.fuel = current.spent.fuel.saturating_add(usage.fuel());
+        }
+    }
+
+    fn tighten(&mut self, decision: &Decision) {
+        let by: Vec<&str> = decision.reasons.iter().map(|reason| reason.by.as_str()).collect();
+        let guards = if by.is_empty() { "a guard".to_owned() } else { by.join(", ") };
+        self.set_limits(&decision.limits, |_| Some(guards.clone()));
+    }
+
+    fn set_limits(&mut self, limits: &RunLimits, set_by: impl Fn(&str) -> Option<String>) {
+        for (limit, value) in limits.in_words() {
+            let limit = limit.to_owned();
+            self.limits.insert(limit.clone(), LimitWord { set_by: set_by(&limit), limit, value });
+        }
+    }
+}
+
+impl Current {
+    /// Takes an event that only adds to what will be explained.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::EffectsPreviewed { effects, usage, .. } => {
+                self.before.effects.clone_from(effects);
+                // Whoever judged before a rewrite judges anew.
+                self.before.guards.clear();
+                self.spend(*usage);
+            }
+            Event::GuardJudged { guard, mode, verdict, failure, usage, .. } => {
+                self.spend(*usage);
+                self.before.guards.push(GuardWord {
+                    guard: guard.clone(),
+                    mode: *mode,
+                    ruling: verdict.as_ref().map(|verdict| verdict.ruling),
+                    findings: verdict.as_ref().map(|verdict| verdict.findings.clone()).unwrap_or_default(),
+                    failure: failure.clone(),
+                    fuel: usage.fuel(),
+                    duration_us: usage.duration_us,
+                });
+            }
+            Event::ImpactEstimated { impact, failure, usage, .. } => {
+                self.spend(*usage);
+                self.before.impact = Some(ImpactWord {
+                    act: impact.as_ref().map(|impact| impact.act.impact),
+                    refrain: impact.as_ref().map(|impact| impact.refrain.impact),
+                    class: impact.as_ref().map(|impact| ImpactClass::of(impact.net())),
+                    failure: failure.clone(),
+                });
+            }
+            Event::ApprovalDecided { answer, .. } | Event::DoubtDecided { answer, .. } => match answer {
+                ApprovalAnswer::Approved { .. } | ApprovalAnswer::Edited { .. } | ApprovalAnswer::Happened { .. } => {
+                    self.approved_by = answer.by().map(ToOwned::to_owned);
+                }
+                _ => {}
+            },
+            Event::EffectIntended { call, effect, .. } => {
+                self.intended.insert(*call, effect.clone());
+            }
+            Event::EffectPerformed { call, failure, spent, .. } => {
+                let effect = self.intended.remove(call);
+                for (kind, amount) in spent {
+                    match kind {
+                        crate::BudgetKind::Tokens => self.spent.tokens += amount,
+                        crate::BudgetKind::MicroUsd => self.spent.micro_usd += amount,
+                        _ => {}
+                    }
+                }
+                if let (Some(effect), None) = (effect, failure) {
+                    self.happened(effect);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn happened(&mut self, effect: Effect) {
+        match effect {
+            Effect::Write { path, before, size, .. } => {
+                let change = if before.is_some() { Change::Changed } else { Change::Created };
+                self.files.push(FileChange { path: path.as_str().to_owned(), change, size: Some(size) });
+            }
+            Effect::Remove { path, .. } => {
+                self.files.push(FileChange { path: path.as_str().to_owned(), change: Change::Removed, size: None });
+            }
+            Effect::Run { argv, shell_text, .. } => self.commands.push(shell_text.unwrap_or_else(|| argv.join(" "))),
+            _ => {}
+        }
+    }
+
+    fn spend(&mut self, usage: Usage) {
+        self.spent.fuel = self.spent.fuel.saturating_add(usage.fuel());
+    }
+}
+
+/// What to do about a denial, by who denied.
+fn denied_by(by: &[String]) -> &'static str {
+    match by.first().map(String::as_str) {
+        Some("limits") => "the run's limits do not permit this; propose something else, or ask the operator",
+        Some("breaker") => "wait until the breaker lets steps of this type on again",
+        Some("workspace") => "keep to the workspace: paths are relative to it and may not lead out of it",
+        Some("built-in rules") => "no policy lifts this; propose something else",
+        _ => "propose something else; whoever answers for the policy can change what the guard denies",
+    }
+}

@@ -1,0 +1,45 @@
+//! Signing the log, and erasing from it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How the log is signed, and what is erased from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditPolicy {
+    /// A checkpoint is signed after so many events of a tenant.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub every_events: u64,
+    /// A checkpoint is signed when the last one is so old and there are new events, in milliseconds.
+    #[schemars(range(min = 1, max = 86_400_000))]
+    pub every_ms: u64,
+    /// Blobs of runs that ended so long ago are erased, in seconds; never without it. Events stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erase_after_s: Option<u64>,
+}
+
+impl Default for AuditPolicy {
+    fn default() -> Self {
+        Self { every_events: 2000, every_ms: 1000, erase_after_s: None }
+    }
+}
+
+impl AuditPolicy {
+    /// Whether it is the default one.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is wrong with it, if anything.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        if !(1..=1_000_000).contains(&self.every_events) {
+            return Some("audit.every_events must be from 1 to 1000000");
+        }
+        if !(1..=86_400_000).contains(&self.every_ms) {
+            return Some("audit.every_ms must be from 1 to 86400000, which is a day");
+        }
+        None
+    }
+}

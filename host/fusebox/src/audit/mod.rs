@@ -1,0 +1,156 @@
+//! The audit log: what proves it, what can be taken out of it, and what other programs add to it.
+//!
+//! ```
+//! use fusebox::{Audit, Record};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let home = folder.path();
+//! let audit = Audit::open(home)?;
+//! let proposed = audit.record("default", Record::proposed("mail-bot", "send_mail", "a reply to Ann"))?;
+//! audit.record("default", Record::executed("mail-bot", "send_mail", "sent").because(proposed))?;
+//! let checkpoint = audit.checkpoint("default")?.unwrap();
+//! assert_eq!(checkpoint.size, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod export;
+mod keys;
+mod proofs;
+mod record;
+mod retention;
+mod verifying;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_core::audit::VerifierKey;
+use fusebox_core::event::{Chain, HOST_TENANT};
+use fusebox_core::policy::AuditPolicy;
+use fusebox_core::{Digest, Event, RunId};
+use fusebox_store::{Batch, Blob, CheckpointRow, Error as StoreError, EventLog, Signing, SqliteStore};
+
+pub use export::{ExportOptions, Exported};
+pub use keys::AuditKeys;
+pub use proofs::ConsistencyProof;
+pub use record::{Record, RecordKind};
+pub use retention::EraseOptions;
+pub use verifying::{LogVerdict, VerifyOptions};
+
+use crate::Error;
+use crate::home::Home;
+use crate::now::now_us;
+use crate::redaction::Redactor;
+
+/// How often it is tried to add to a chain before others.
+const TRIES: u32 = 100;
+
+/// The audit log of a home, for all tenants.
+#[derive(Clone)]
+pub struct Audit {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) keys: Arc<AuditKeys>,
+    /// What replaces secrets in what is recorded, if guards of a policy do.
+    pub(crate) redactor: Option<Arc<Redactor>>,
+}
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Audit").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+impl Audit {
+    /// The audit log of a home, without a policy: what is recorded through it is kept as it is.
+    ///
+    /// # Errors
+    /// When the home or its log cannot be used.
+    pub fn open(home: &Path) -> Result<Self, Error> {
+        let home = Home::open(home)?;
+        let (log, keys) = open_log(&home, &AuditPolicy::default())?;
+        Ok(Self { log, keys, redactor: None })
+    }
+
+    /// Public keys of a tenant's log, the newest last.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn keys(&self, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
+        check_owner(tenant)?;
+        self.keys.public(tenant)
+    }
+
+    /// All tenants that have a log, by name. What concerns no tenant is in the log of `@host`.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn tenants(&self) -> Result<Vec<String>, Error> {
+        Ok(self.log.tenants()?)
+    }
+
+    /// Signs a checkpoint over all events of a tenant by now; none when there are no events.
+    ///
+    /// # Errors
+    /// When it cannot be signed or written.
+    pub fn checkpoint(&self, tenant: &str) -> Result<Option<CheckpointRow>, Error> {
+        check_owner(tenant)?;
+        Ok(self.log.checkpoint(tenant)?)
+    }
+
+    /// Checkpoints that were signed, the newest first, at most `max`.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn checkpoints(&self, tenant: &str, max: u32) -> Result<Vec<CheckpointRow>, Error> {
+        let mut all = self.log.checkpoints(tenant, 0, u32::MAX)?;
+        all.reverse();
+        all.truncate(max as usize);
+        Ok(all)
+    }
+}
+
+/// Opens a home's log, so that checkpoints are signed whoever writes to it.
+pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn EventLog>, Arc<AuditKeys>), Error> {
+    let keys = Arc::new(AuditKeys::of(home));
+    let signing = Signing {
+        signer: Arc::clone(&keys) as Arc<dyn fusebox_store::SignCheckpoints>,
+        every_events: policy.every_events,
+        every: Duration::from_millis(policy.every_ms),
+    };
+    Ok((Arc::new(SqliteStore::open_signing(&home.log(), signing)?), keys))
+}
+
+/// A name that owns a log: a tenant's, or that of what concerns none.
+pub(crate) fn check_owner(tenant: &str) -> Result<(), Error> {
+    if tenant == HOST_TENANT { Ok(()) } else { crate::runs::check_tenant(tenant) }
+}
+
+/// The chain of a tenant's log for what belongs to no run: `host` for what concerns no tenant, else a name of its own.
+pub(crate) fn side_chain(kind: &str, tenant: &str) -> Result<RunId, Error> {
+    if tenant == HOST_TENANT {
+        return Ok(kind.parse()?);
+    }
+    let id: String = Digest::of(tenant.as_bytes()).to_string().chars().take(32).collect();
+    Ok(format!("{kind}-{id}").parse()?)
+}
+
+/// Adds an event to a chain that is no run, and waits until it is durable. Several processes may do so at once; each comes behind
+/// the other. Gives its place.
+pub(crate) fn append(
+    log: &dyn EventLog,
+    (chain, tenant): (&RunId, &str),
+    event: &Event,
+    blobs: &[Blob],
+) -> Result<u64, Error> {
+    let mut tries = 0;
+    loop {
+        let (seq, head) = log.head(chain)?.unwrap_or((0, Digest::ZERO));
+        let sealed = Chain::at(chain.clone(), seq, head).of_tenant(tenant).seal(event, now_us());
+        let batch = Batch { events: vec![sealed], blobs: blobs.to_vec(), ..Batch::default() };
+        match log.append(batch).wait() {
+            Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
+            Err(error) => return Err(error.into()),
+            Ok(()) => return Ok(seq + 1),
+        }
+    }
+}

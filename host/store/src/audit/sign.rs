@@ -1,0 +1,138 @@
+//! Signing checkpoints while events are written.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fusebox_core::Digest;
+use rusqlite::{Transaction, params};
+
+use super::{CheckpointRow, grow, read};
+use crate::Error;
+
+/// Signs checkpoints.
+pub trait SignCheckpoints: Send + Sync {
+    /// A signed note over a tenant's tree of this size and root.
+    ///
+    /// # Errors
+    /// Why it cannot be signed, in words.
+    fn sign(&self, tenant: &str, size: u64, root: &Digest) -> Result<String, String>;
+}
+
+/// Who signs checkpoints, and how often.
+#[derive(Clone)]
+pub struct Signing {
+    /// Who signs.
+    pub signer: Arc<dyn SignCheckpoints>,
+    /// After so many events of a tenant that this process wrote.
+    pub every_events: u64,
+    /// After this time since the last one, as soon as there are new events.
+    pub every: Duration,
+}
+
+impl fmt::Debug for Signing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signing")
+            .field("every_events", &self.every_events)
+            .field("every", &self.every)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the writer knows of checkpoints that are due.
+pub struct Signer {
+    signing: Signing,
+    tenants: HashMap<String, Due>,
+}
+
+/// Events of a tenant that no checkpoint covers yet.
+#[derive(Default)]
+struct Due {
+    events: u64,
+    /// When the last one was signed here; none before the first.
+    signed: Option<Instant>,
+}
+
+impl Signer {
+    pub fn new(signing: Signing) -> Self {
+        Self { signing, tenants: HashMap::new() }
+    }
+
+    /// Notes that events were written.
+    pub fn wrote(&mut self, tenant: &str, events: u64) {
+        match self.tenants.get_mut(tenant) {
+            Some(due) => due.events += events,
+            None => {
+                self.tenants.insert(tenant.to_owned(), Due { events, signed: None });
+            }
+        }
+    }
+
+    /// How long until a checkpoint is due; `None` when nothing waits for one.
+    pub fn due_in(&self) -> Option<Duration> {
+        let waiting = self.tenants.values().filter(|due| due.events > 0);
+        waiting.map(|due| due.signed.map_or(Duration::ZERO, |at| self.signing.every.saturating_sub(at.elapsed()))).min()
+    }
+
+    /// Signs what is due, within the transaction that writes the events: that costs no flush of its own. Gives back whose
+    /// checkpoints were tried, for when the transaction is durable.
+    pub fn sign_due(&self, transaction: &Transaction<'_>, all: SignWhat) -> Result<Vec<String>, Error> {
+        let is_due = |due: &Due| {
+            due.events > 0
+                && (all == SignWhat::All
+                    || due.events >= self.signing.every_events
+                    || due.signed.is_none_or(|at| at.elapsed() >= self.signing.every))
+        };
+        let mut tried = Vec::new();
+        for (tenant, _) in self.tenants.iter().filter(|(_, due)| is_due(due)) {
+            match checkpoint(transaction, tenant, Some(&*self.signing.signer)) {
+                // Events are kept whether or not they can be signed now; whoever asks for a checkpoint is told why not.
+                Ok(_) | Err(Error::Unsigned { .. }) => tried.push(tenant.clone()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(tried)
+    }
+
+    /// Notes that checkpoints were signed.
+    pub fn signed(&mut self, tenants: &[String]) {
+        for tenant in tenants {
+            self.tenants.insert(tenant.clone(), Due { events: 0, signed: Some(Instant::now()) });
+        }
+    }
+}
+
+/// Which checkpoints to sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignWhat {
+    /// Those that are due.
+    Due,
+    /// All that would cover something new.
+    All,
+}
+
+/// Signs a checkpoint over all events of a tenant by now, unless the newest one covers them.
+pub fn checkpoint(
+    transaction: &Transaction<'_>,
+    tenant: &str,
+    signer: Option<&dyn SignCheckpoints>,
+) -> Result<Option<CheckpointRow>, Error> {
+    grow(transaction)?;
+    let range = grow::edge(transaction, tenant)?.range;
+    let (size, root) = (range.size(), range.root());
+    let newest = read::newest_checkpoint(transaction, tenant)?;
+    if size == 0 || newest.as_ref().is_some_and(|newest| newest.size >= size) {
+        return Ok(newest);
+    }
+    let unsigned = |message: String| Error::Unsigned { tenant: tenant.to_owned(), message };
+    let signer = signer.ok_or_else(|| unsigned("this process has no key for it".to_owned()))?;
+    let note = signer.sign(tenant, size, &root).map_err(unsigned)?;
+    let time_us: u64 = transaction
+        .prepare_cached("SELECT time_us FROM events ORDER BY log_index DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))?;
+    transaction
+        .prepare_cached("INSERT INTO checkpoints (tenant, size, time_us, note) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![tenant, size, time_us, note])?;
+    Ok(Some(CheckpointRow { size, time_us, note }))
+}

@@ -1,0 +1,407 @@
+//! Checking the whole log from disk: every hash, every chain, every tree, every checkpoint.
+//!
+//! The log is read in windows. Whoever reads a window computes the hashes of its events and of their leaves and follows the
+//! chains inside of it, which is nearly all of the work and can be done by several threads; windows are then joined in order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::mpsc;
+
+use fusebox_core::audit::{BLOCK_LEAVES, BLOCK_LEVEL, Chains, Checkpoint, CompactRange, Fault, FaultKind, leaf_hash};
+use fusebox_core::event::event_hash;
+use fusebox_core::{Digest, RunId};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use super::{CheckpointRow, grow, read};
+use crate::Error;
+
+/// Events of one window.
+const WINDOW: i64 = 8192;
+/// Windows of each thread that wait to be joined.
+const AHEAD: usize = 2;
+
+/// How to check a log.
+pub struct Verifying<'a> {
+    /// Threads that read and hash; one of them joins as well when there is only one.
+    pub threads: usize,
+    /// Checks the signature of a note over a tenant's tree, and gives what it says.
+    pub checkpoint: &'a (dyn Fn(&str, &str) -> Result<Checkpoint, String> + Sync),
+    /// Earlier checkpoints that tenants' trees must have grown from.
+    pub since: &'a [(String, Checkpoint)],
+    /// Is told how many events were looked at, and how many there are.
+    pub progress: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+impl std::fmt::Debug for Verifying<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifying").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+/// What holds of a whole log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogReport {
+    /// Events that were looked at.
+    pub events: u64,
+    /// Runs and other chains.
+    pub chains: u64,
+    /// Each tenant's tree, by name.
+    pub tenants: Vec<TenantReport>,
+}
+
+/// What holds of one tenant's tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantReport {
+    /// Whose.
+    pub tenant: String,
+    /// Leaves of the tree.
+    pub size: u64,
+    /// Its root.
+    pub root: Digest,
+    /// Signed checkpoints, all of which the tree grew through.
+    pub checkpoints: u64,
+    /// The newest of them.
+    pub newest: Option<CheckpointRow>,
+}
+
+pub fn verify(path: &Path, verifying: &Verifying<'_>) -> Result<Result<LogReport, Fault>, Error> {
+    let connection = open(path)?;
+    let last: i64 = connection.query_row("SELECT coalesce(max(log_index), 0) FROM events", [], |row| row.get(0))?;
+    let mut joining = Joining::new(&connection, last, verifying)?;
+    let windows = (last + WINDOW - 1) / WINDOW;
+    let bounds = move |window: i64| (window * WINDOW, ((window + 1) * WINDOW).min(last));
+    if verifying.threads < 2 {
+        for window in 0..windows {
+            if let Err(fault) = joining.join(read_window(&connection, bounds(window))?)? {
+                return Ok(Err(fault));
+            }
+        }
+        return joining.finish();
+    }
+    let joined = std::thread::scope(|scope| -> Result<Result<(), Fault>, Error> {
+        let threads = i64::try_from(verifying.threads).unwrap_or(2);
+        let mut readers = Vec::new();
+        for first in 0..threads {
+            let (sender, read) = mpsc::sync_channel(AHEAD);
+            readers.push(read);
+            scope.spawn(move || {
+                let connection = open(path);
+                for window in (first..windows).step_by(usize::try_from(threads).unwrap_or(1)) {
+                    let read = match &connection {
+                        Ok(connection) => read_window(connection, bounds(window)),
+                        Err(error) => Err(error.clone()),
+                    };
+                    // Whoever joins stops at the first fault.
+                    if sender.send(read).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        for window in 0..windows {
+            let reader = readers.get(usize::try_from(window % threads).unwrap_or_default()).ok_or(Error::Closed)?;
+            if let Err(fault) = joining.join(reader.recv().unwrap_or(Err(Error::Closed))?)? {
+                return Ok(Err(fault));
+            }
+        }
+        Ok(Ok(()))
+    })?;
+    match joined {
+        Ok(()) => joining.finish(),
+        Err(fault) => Ok(Err(fault)),
+    }
+}
+
+fn open(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    // Pages are read once: a large map spares copying them.
+    connection.pragma_update(None, "mmap_size", 1_i64 << 32)?;
+    Ok(connection)
+}
+
+/// What some events that stand together in the log come to.
+struct Window {
+    events: u64,
+    runs: Vec<Part>,
+    /// Leaves in order, each with the place of its run in `runs`.
+    leaves: Vec<(u32, Digest)>,
+    /// What is wrong with the event behind the last leaf.
+    fault: Option<Fault>,
+}
+
+/// A run's events in a window: they follow from one another.
+struct Part {
+    run: String,
+    first: (u64, Digest),
+    last: (u64, Digest),
+    /// Place of its first event among the leaves.
+    at: usize,
+}
+
+fn read_window(connection: &Connection, (from, to): (i64, i64)) -> Result<Window, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT log_index, run_id, seq, time_us, kind, payload, previous, hash FROM events
+         WHERE log_index > ?1 AND log_index <= ?2 ORDER BY log_index",
+    )?;
+    let mut rows = statement.query(params![from, to])?;
+    let mut window = Window { events: 0, runs: Vec::new(), leaves: Vec::new(), fault: None };
+    let mut places: HashMap<String, u32> = HashMap::new();
+    let mut before: Option<u32> = None;
+    let mut expected = from + 1;
+    while let Some(row) = rows.next()? {
+        let text = |column: usize| row.get_ref(column).ok().and_then(|value| value.as_str().ok()).unwrap_or_default();
+        let digest = |column: usize| {
+            row.get_ref(column)
+                .ok()
+                .and_then(|value| value.as_blob().ok())
+                .and_then(Digest::from_bytes)
+                .unwrap_or(Digest::ZERO)
+        };
+        let number = |column: usize| row.get::<_, u64>(column).unwrap_or_default();
+        let (run, seq, previous, hash) = (text(1), number(2), digest(6), digest(7));
+        let fault = |kind, message: &str| Some(Fault::new(kind, message).at(run, seq));
+        if row.get::<_, i64>(0)? != expected {
+            window.fault =
+                Some(Fault::new(FaultKind::Missing, format!("an event is missing at place {expected} of the log")));
+            break;
+        }
+        expected += 1;
+        if event_hash(&previous, run, seq, number(3), text(4), text(5)) != hash {
+            window.fault =
+                fault(FaultKind::Changed, "it is not what was recorded: its hash is not that of its content");
+            break;
+        }
+        let is_same = |place: u32| window.runs.get(place as usize).is_some_and(|part| part.run == run);
+        let place = match before.filter(|place| is_same(*place)).or_else(|| places.get(run).copied()) {
+            Some(place) => place,
+            None => {
+                let place = u32::try_from(window.runs.len()).unwrap_or(u32::MAX);
+                places.insert(run.to_owned(), place);
+                let at = window.leaves.len();
+                // What comes before it is looked at when windows are joined.
+                window.runs.push(Part { run: run.to_owned(), first: (seq, previous), last: (seq - 1, previous), at });
+                place
+            }
+        };
+        before = Some(place);
+        let Some(part) = window.runs.get_mut(place as usize) else { break };
+        if let Some(wrong) = does_not_follow(run, part.last, (seq, previous)) {
+            window.fault = Some(wrong);
+            break;
+        }
+        part.last = (seq, hash);
+        window.leaves.push((place, leaf_hash(&hash)));
+        window.events += 1;
+    }
+    if window.fault.is_none() && expected <= to {
+        window.fault =
+            Some(Fault::new(FaultKind::Missing, format!("an event is missing at place {expected} of the log")));
+    }
+    Ok(window)
+}
+
+/// What is wrong with an event that should come behind another one.
+fn does_not_follow(run: &str, (last, head): (u64, Digest), (seq, previous): (u64, Digest)) -> Option<Fault> {
+    if seq > last + 1 {
+        return Some(Fault::new(FaultKind::Missing, "it is missing").at(run, last + 1));
+    }
+    if seq <= last {
+        return Some(Fault::new(FaultKind::Inserted, "it stands a second time").at(run, seq));
+    }
+    (previous != head)
+        .then(|| Fault::new(FaultKind::Changed, "it does not follow from the event before it").at(run, seq))
+}
+
+/// Joins windows in order.
+struct Joining<'a> {
+    connection: &'a Connection,
+    verifying: &'a Verifying<'a>,
+    chains: Chains,
+    tenants: HashMap<String, String>,
+    trees: BTreeMap<String, Tree>,
+    events: u64,
+    all: u64,
+}
+
+/// A tenant's tree while it grows again.
+#[derive(Default)]
+struct Tree {
+    range: CompactRange,
+    /// What it must come to, the smallest first; and what it means when it does not.
+    marks: std::collections::VecDeque<(Checkpoint, &'static str)>,
+    /// Blocks since the last mark.
+    blocks: Vec<(u64, Digest)>,
+    checkpoints: u64,
+    newest: Option<CheckpointRow>,
+}
+
+impl<'a> Joining<'a> {
+    fn new(connection: &'a Connection, last: i64, verifying: &'a Verifying<'a>) -> Result<Self, Error> {
+        let all = u64::try_from(last).unwrap_or_default();
+        let (trees, tenants, chains) = (BTreeMap::new(), HashMap::new(), Chains::default());
+        Ok(Self { connection, verifying, chains, tenants, trees, events: 0, all })
+    }
+
+    fn join(&mut self, window: Window) -> Result<Result<(), Fault>, Error> {
+        // The first link that is wrong, if any, may stand before what is wrong inside of the window.
+        let mut broken: Option<(usize, Fault)> = window.fault.map(|fault| (window.leaves.len(), fault));
+        for part in &window.runs {
+            let head = self.chains.head(&part.run);
+            if let Some(fault) = does_not_follow(&part.run, head, part.first)
+                && broken.as_ref().is_none_or(|(at, _)| part.at <= *at)
+            {
+                broken = Some((part.at, fault));
+            }
+        }
+        let mut tenants = Vec::with_capacity(window.runs.len());
+        for part in &window.runs {
+            self.chains.advance(&part.run, part.last.0, part.last.1);
+            let tenant = match self.tenant_of(&part.run)? {
+                Some(tenant) => tenant,
+                None => return Ok(Err(Fault::new(FaultKind::Missing, "its first event is missing").at(&part.run, 1))),
+            };
+            if !self.trees.contains_key(&tenant) {
+                match self.tree(&tenant)? {
+                    Ok(tree) => self.trees.insert(tenant.clone(), tree),
+                    Err(fault) => return Ok(Err(fault)),
+                };
+            }
+            tenants.push(tenant);
+        }
+        let sound = broken.as_ref().map_or(window.leaves.len(), |(at, _)| *at);
+        for (place, leaf) in window.leaves.into_iter().take(sound) {
+            let tree = tenants.get(place as usize).and_then(|tenant| Some((tenant, self.trees.get_mut(tenant)?)));
+            let Some((tenant, tree)) = tree else { continue };
+            if let Err(fault) = tree.push(self.connection, tenant, leaf)? {
+                return Ok(Err(fault));
+            }
+        }
+        self.events += window.events;
+        (self.verifying.progress)(self.events, self.all);
+        Ok(broken.map_or(Ok(()), |(_, fault)| Err(fault)))
+    }
+
+    /// Whose a chain is, by its first event: what is kept of it beside the events may be wrong.
+    fn tenant_of(&mut self, run: &str) -> Result<Option<String>, Error> {
+        if let Some(tenant) = self.tenants.get(run) {
+            return Ok(Some(tenant.clone()));
+        }
+        let mut statement =
+            self.connection.prepare_cached("SELECT kind, payload FROM events WHERE run_id = ?1 AND seq = 1")?;
+        let first: Option<(String, String)> =
+            statement.query_row([run], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((kind, payload)) = first else { return Ok(None) };
+        let tenant = fusebox_core::event::tenant_of_first(run, &kind, &payload);
+        self.tenants.insert(run.to_owned(), tenant.clone());
+        Ok(Some(tenant))
+    }
+
+    /// A tenant's tree without leaves, with all that it must come to.
+    fn tree(&self, tenant: &str) -> Result<Result<Tree, Fault>, Error> {
+        let mut tree = Tree::default();
+        let mut marks = Vec::new();
+        for row in read::checkpoints(self.connection, tenant, 0, u32::MAX)? {
+            let said = (self.verifying.checkpoint)(tenant, &row.note);
+            match said {
+                Ok(said) if said.size == row.size => {
+                    marks.push((said, "what was signed in a checkpoint is not what is there"));
+                }
+                Ok(_) => {
+                    let message = format!("the checkpoint of {tenant} at {} leaves is one of another size", row.size);
+                    return Ok(Err(Fault::new(FaultKind::Unsigned, message)));
+                }
+                Err(why) => {
+                    let message = format!("the checkpoint of {tenant} at {} leaves does not count: {why}", row.size);
+                    return Ok(Err(Fault::new(FaultKind::Unsigned, message)));
+                }
+            }
+            tree.checkpoints += 1;
+            tree.newest = Some(row);
+        }
+        for (_, since) in self.verifying.since.iter().filter(|(of, _)| of == tenant) {
+            marks.push((since.clone(), "the log did not only grow since the checkpoint that was given"));
+        }
+        let edge = grow::edge(self.connection, tenant)?.range;
+        let (size, root) = (edge.size(), edge.root());
+        marks.push((
+            Checkpoint { origin: String::new(), size, root },
+            "the tree that was kept is not that of the events",
+        ));
+        marks.sort_by_key(|(mark, _)| mark.size);
+        tree.marks = marks.into();
+        Ok(tree.reached(self.connection, tenant)?.map(|()| tree))
+    }
+
+    fn finish(self) -> Result<Result<LogReport, Fault>, Error> {
+        let known: Vec<String> = read::tenants(self.connection)?;
+        let forgotten = known.into_iter().find(|tenant| !self.trees.contains_key(tenant));
+        if let Some(tenant) = forgotten {
+            let message = format!("the log of {tenant} is gone");
+            return Ok(Err(Fault::new(FaultKind::Truncated, message)));
+        }
+        for (run, last, _) in self.chains.heads() {
+            let run: RunId = match run.parse() {
+                Ok(run) => run,
+                Err(_) => return Ok(Err(Fault::new(FaultKind::Changed, "its run has no proper name").at(run, 1))),
+            };
+            if crate::read::listed_events(self.connection, &run)?.is_some_and(|listed| last < listed) {
+                let fault = Fault::new(FaultKind::Truncated, "it and all that came behind it are not there");
+                return Ok(Err(fault.at(run.as_str(), last + 1)));
+            }
+        }
+        let mut tenants = Vec::new();
+        for (tenant, tree) in self.trees {
+            if let Some((mark, _)) = tree.marks.front() {
+                let message = format!("the log of {tenant} had {} events, and has {}", mark.size, tree.range.size());
+                return Ok(Err(Fault::new(FaultKind::Truncated, message).at_leaf(tree.range.size())));
+            }
+            let (size, root) = (tree.range.size(), tree.range.root());
+            tenants.push(TenantReport { tenant, size, root, checkpoints: tree.checkpoints, newest: tree.newest });
+        }
+        Ok(Ok(LogReport { events: self.events, chains: self.chains.heads().count() as u64, tenants }))
+    }
+}
+
+impl Tree {
+    fn push(&mut self, connection: &Connection, tenant: &str, leaf: Digest) -> Result<Result<(), Fault>, Error> {
+        let blocks = &mut self.blocks;
+        self.range.push(leaf, |node| {
+            if node.level == BLOCK_LEVEL {
+                blocks.push((node.index, node.hash));
+            }
+        });
+        self.reached(connection, tenant)
+    }
+
+    /// Compares the tree with what it must be at its size.
+    fn reached(&mut self, connection: &Connection, tenant: &str) -> Result<Result<(), Fault>, Error> {
+        while let Some((mark, meaning)) = self.marks.front().filter(|(mark, _)| mark.size == self.range.size()) {
+            if mark.root != self.range.root() {
+                return Ok(Err(self.first_other_block(connection, tenant, meaning)?));
+            }
+            self.marks.pop_front();
+            self.blocks.clear();
+        }
+        Ok(Ok(()))
+    }
+
+    /// Where the tree differs first from the one that was kept when the events were written.
+    fn first_other_block(&self, connection: &Connection, tenant: &str, meaning: &str) -> Result<Fault, Error> {
+        for (place, hash) in &self.blocks {
+            let mut statement = connection
+                .prepare_cached("SELECT hash FROM tree_nodes WHERE tenant = ?1 AND level = ?2 AND place = ?3")?;
+            let kept: Option<Vec<u8>> =
+                statement.query_row(params![tenant, BLOCK_LEVEL, place], |row| row.get(0)).optional()?;
+            if kept.and_then(|kept| Digest::from_bytes(&kept)) != Some(*hash) {
+                let (first, last) = (place * BLOCK_LEAVES, (place + 1) * BLOCK_LEAVES - 1);
+                let message =
+                    format!("{meaning}; the first that differs is one of the leaves {first} to {last} of {tenant}");
+                return Ok(Fault::new(FaultKind::Unproven, message).at_leaf(first));
+            }
+        }
+        let size = self.range.size();
+        let message = format!("{meaning}, among the last before leaf {size} of {tenant}");
+        Ok(Fault::new(FaultKind::Unproven, message).at_leaf(size / BLOCK_LEAVES * BLOCK_LEAVES))
+    }
+}

@@ -1,0 +1,66 @@
+//! Erasing blobs: what events name by digest goes, the events and their chain stay.
+
+use fusebox_core::RunId;
+use rusqlite::{Transaction, params};
+
+use crate::Error;
+
+/// Which blobs to erase: those of runs that have ended and are all of this.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erasure {
+    /// Of this tenant.
+    pub tenant: Option<String>,
+    /// This run.
+    pub run: Option<RunId>,
+    /// Whose last event is older than this, in microseconds since 1970.
+    pub before_us: Option<u64>,
+    /// Only count them.
+    pub dry_run: bool,
+}
+
+/// What was erased.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Runs that had blobs, with whose they are.
+    pub runs: Vec<(RunId, String)>,
+    /// Number of blobs.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Erases, or only counts.
+pub fn erase(transaction: &Transaction<'_>, erasure: &Erasure) -> Result<Erased, Error> {
+    let Erasure { tenant, run, before_us, dry_run } = erasure;
+    let mut chosen = transaction.prepare_cached(
+        "SELECT c.chain, c.run_id, c.tenant, count(*), sum(length(b.bytes))
+         FROM chains c JOIN blobs b ON b.chain = c.chain LEFT JOIN runs r ON r.run_id = c.run_id
+         WHERE (?1 IS NULL OR c.tenant = ?1) AND (?2 IS NULL OR c.run_id = ?2)
+           AND (r.run_id IS NULL OR r.ended IS NOT NULL)
+           AND (?3 IS NULL OR coalesce(r.updated_us, (SELECT max(time_us) FROM events e WHERE e.run_id = c.run_id)) < ?3)
+         GROUP BY c.chain",
+    )?;
+    let before_us = before_us.map(|before| i64::try_from(before).unwrap_or(i64::MAX));
+    let mut rows = chosen.query(params![tenant, run.as_ref().map(RunId::as_str), before_us])?;
+    let mut erased = Erased::default();
+    let mut chains = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (name, of): (String, String) = (row.get(1)?, row.get(2)?);
+        let (blobs, bytes): (u64, u64) = (row.get(3)?, row.get(4)?);
+        let damaged =
+            |error: fusebox_core::Error| Error::Damaged { run: name.clone(), seq: 0, what: error.to_string() };
+        erased.runs.push((name.parse().map_err(damaged)?, of.clone()));
+        erased.blobs += blobs;
+        erased.bytes += bytes;
+        chains.push((row.get::<_, i64>(0)?, of, bytes));
+    }
+    if !dry_run {
+        for (chain, tenant, bytes) in chains {
+            transaction.prepare_cached("DELETE FROM blobs WHERE chain = ?1")?.execute([chain])?;
+            transaction
+                .prepare_cached("UPDATE stored SET bytes = max(0, bytes - ?2) WHERE tenant = ?1")?
+                .execute(params![tenant, bytes])?;
+        }
+    }
+    Ok(erased)
+}
