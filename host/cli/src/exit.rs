@@ -36,9 +36,15 @@ impl Exit {
         match error {
             Error::KillSwitch { .. } => Self::Killed,
             Error::StepRefused { .. } => Self::Denied,
-            Error::Store(_) | Error::Home { .. } | Error::Sandbox(fusebox::sandbox::Error::Engine { .. }) => {
-                Self::Failed
+            Error::Store(fusebox::StoreError::QuotaExceeded { .. } | fusebox::StoreError::BudgetExceeded { .. }) => {
+                Self::Budget
             }
+            Error::Store(_)
+            | Error::Home { .. }
+            | Error::AuditKey { .. }
+            | Error::Unredacted { .. }
+            | Error::Unwritable { .. }
+            | Error::Sandbox(fusebox::sandbox::Error::Engine { .. }) => Self::Failed,
             _ => Self::BadInput,
         }
     }

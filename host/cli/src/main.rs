@@ -18,6 +18,7 @@ mod policy;
 mod print;
 mod run;
 mod schema;
+mod sinks;
 mod steer;
 mod terminal_approver;
 mod trust;
@@ -60,6 +61,7 @@ fn main() {
         Task::Plugins(task) => plugins::plugins(task),
         Task::Policy(task) => policy::policy(task),
         Task::Trust(task) => trust::trust(&task),
+        Task::Sinks(task) => sinks::sinks(task),
         Task::Audit(task) => audit::audit(&task),
         Task::Kill(task) => kill::kill(&task),
         Task::Doctor(task) => doctor::doctor(task),

@@ -38,7 +38,10 @@ pub fn builder(policy: Option<PathBuf>) -> HostBuilder {
     if let Ok(program) = std::env::current_exe() {
         builder = builder.launcher(program);
     }
-    policy.map_or(builder.clone(), |policy| builder.policy_file(policy))
+    match policy {
+        Some(policy) => builder.policy_file(policy),
+        None => builder,
+    }
 }
 
 /// A host under the policy that was given, if any.

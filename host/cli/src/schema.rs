@@ -111,6 +111,7 @@ fn output() -> Value {
             named("kill_switch", object(&[("target", json!({})), ("set", json!({ "type": "boolean" }))])),
             named("trust_revoked", object(&[("folder", text())])),
             named("explanation", explanation),
+            named("sink", object(&[("name", text()), ("told", number()), ("backlog", number())])),
             named("audit_export", object(&[("events", number()), ("blobs", number()), ("size", number())])),
             named("audit_verified", object(&[("events", number()), ("trust", json!({ "enum": ["given", "own"] }))])),
             named("audit_fault", object(&[("kind", text()), ("message", text())])),

@@ -106,6 +106,14 @@ pub enum Error {
         /// What it is.
         path: PathBuf,
     },
+    /// A webhook that cannot be used as the policy has it.
+    #[error("the webhook {webhook} cannot be used: {message}")]
+    WebhookWrong {
+        /// Its name.
+        webhook: String,
+        /// What is wrong.
+        message: String,
+    },
     /// An endpoint or model of the gateway cannot be used as policy has it.
     #[error("the gateway's {endpoint} cannot be used: {message}")]
     GatewayWrong {
@@ -131,6 +139,7 @@ fusebox_core::error_codes!(Error {
     Confinement => "FBX-3012",
     ProgramHidden => "FBX-3013",
     HardLinked => "FBX-3014",
+    WebhookWrong => "FBX-3015",
 });
 
 impl From<Error> for Failure {
@@ -148,6 +157,7 @@ impl From<Error> for Failure {
             | Error::WorkspaceNotAFolder { .. }
             | Error::CopyInItself { .. }
             | Error::GatewayWrong { .. }
+            | Error::WebhookWrong { .. }
             | Error::Confinement { .. }
             | Error::Io { .. } => Self::Io(text),
         }

@@ -24,6 +24,7 @@ pub mod launcher;
 mod process;
 mod program;
 mod schema;
+mod webhook;
 mod workspace;
 
 pub use copy::copy_folder;
@@ -33,4 +34,5 @@ pub use process::{
 };
 pub use program::{Environment, resolve_program};
 pub use schema::CheckedSchema;
+pub use webhook::Webhook;
 pub use workspace::{Entry, EntryKind, FileState, MAX_ENTRIES, MAX_FILE_BYTES, MAX_SLICE_BYTES, Metadata, Workspace};

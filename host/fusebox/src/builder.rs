@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex};
 
 use fusebox_core::builtin::OwnPlaces;
+use fusebox_core::policy::SinkFrom;
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, ConfinementSetup, Environment};
 use fusebox_sandbox::{Compile, CompileHere, Sandbox, SandboxSetup};
@@ -19,10 +20,11 @@ use crate::pace::{BreakerTurn, OnBreaker, Paces};
 use crate::policy::{LoadedPolicy, PROJECT_FILE, Trust, TrustState};
 use crate::redaction::Redactor;
 use crate::registry::Registry;
+use crate::sinks::{NewSink, Sink, Sinks};
 use crate::switches::SwitchCache;
 
 /// How to set up a [`Host`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct HostBuilder {
     home: Option<PathBuf>,
     policy_file: Option<PathBuf>,
@@ -34,6 +36,17 @@ pub struct HostBuilder {
     compiling: Compiling,
     on_breaker: Option<OnBreaker>,
     explanations: Explanations,
+    sinks: AddedSinks,
+}
+
+/// Sinks that the embedder adds.
+#[derive(Default)]
+struct AddedSinks(Vec<NewSink>);
+
+impl std::fmt::Debug for AddedSinks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|sink| &sink.name)).finish()
+    }
 }
 
 /// Whether runs tell explanations.
@@ -164,6 +177,15 @@ impl HostBuilder {
         self
     }
 
+    /// Tells a sink of every event, or of those of one tenant, from where a process before told it, or from now on. It is told by
+    /// a thread of its own, in the order of the log, until it takes what it is told.
+    #[must_use]
+    pub fn sink(mut self, name: &str, tenant: Option<&str>, sink: impl Sink + 'static) -> Self {
+        let (name, tenant, sink) = (name.to_owned(), tenant.map(ToOwned::to_owned), Box::new(sink));
+        self.sinks.0.push(NewSink { name, tenant, from: SinkFrom::Now, sink });
+        self
+    }
+
     /// Says whether [`Host::check`] writes its decisions into the log.
     #[must_use]
     pub fn record_checks(mut self, checks: RecordChecks) -> Self {
@@ -224,7 +246,9 @@ impl HostBuilder {
         // What processes before this one left is settled first; what goes wrong with a run is told when it is continued.
         Control::of(home.clone(), Arc::clone(&store), audit.clone()).recover()?;
         audit.erase_by_policy(&policy.policy)?;
+        let sinks = Sinks::start(&policy.policy, policy.folder.as_deref(), self.sinks.0, (&home, &store))?;
         Ok(Host {
+            sinks,
             policy_digest: policy.policy.digest(),
             policy: Arc::new(policy.policy.clone()),
             loaded: policy,

@@ -343,6 +343,14 @@ pub enum Error {
         /// Steps that were.
         known: String,
     },
+    /// A sink that cannot be told.
+    #[error("the sink {sink} cannot be used: {message}")]
+    SinkWrong {
+        /// Its name.
+        sink: String,
+        /// What is wrong.
+        message: String,
+    },
     /// An export of a log without events.
     #[error("the log of {tenant} has no events, so there is nothing to export")]
     NothingToExport {
@@ -423,6 +431,7 @@ fusebox_core::error_codes!(Error {
     Unwritable => "FBX-5044",
     Unredacted => "FBX-5045",
     UnknownStep => "FBX-5046",
+    SinkWrong => "FBX-5047",
 });
 
 impl Error {

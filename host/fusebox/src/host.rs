@@ -21,10 +21,13 @@ use crate::pace::Paces;
 use crate::policy::LoadedPolicy;
 use crate::redaction::Redactor;
 use crate::registry::{Loaded, Registry};
+use crate::sinks::{SinkStatus, Sinks, Subscription};
 use crate::switches::SwitchCache;
 
 /// Plugins under a policy, with a log. It has two threads of its own: one writes the log, one ends guests in time.
 pub struct Host {
+    /// First, because what they are told comes from the log.
+    pub(crate) sinks: Sinks,
     pub(crate) sandbox: Sandbox,
     /// For checks, which nobody kills: they have tight limits.
     pub(crate) never_killed: Kill,
@@ -123,6 +126,20 @@ impl Host {
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// How the sinks of its policy and of the embedder are doing.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<SinkStatus> {
+        self.sinks.status()
+    }
+
+    /// Events from now on, of one tenant or of all, whichever process writes them. At most so many are held in memory.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn subscribe(&self, tenant: Option<&str>, most: u32) -> Result<Subscription, Error> {
+        Subscription::new(Arc::clone(&self.store), tenant.map(ToOwned::to_owned), most)
     }
 
     /// Its log.

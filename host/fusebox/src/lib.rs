@@ -67,6 +67,7 @@ mod registry;
 mod restore;
 mod run;
 mod runs;
+mod sinks;
 mod summary;
 mod switches;
 mod updates;
@@ -94,6 +95,7 @@ pub use fusebox_core::{
 };
 pub use fusebox_effects::{Confinement, Holds, Protected, Workspace};
 pub use fusebox_sandbox as sandbox;
+pub use fusebox_store::Error as StoreError;
 pub use fusebox_store::{
     CheckpointRow, Decided, Erased, Erasure, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch,
 };
@@ -108,5 +110,8 @@ pub use policy::{LoadedPolicy, PROJECT_FILE, ProjectPolicy, Setting, Trust, Trus
 pub use primitives::{BudgetLedger, CallError, CircuitBreaker, RateLimiter, Reservation};
 pub use registry::Loaded;
 pub use run::{Killer, Run, RunOptions, Until};
+#[cfg(feature = "otel")]
+pub use sinks::{Arguments, OtelSink};
+pub use sinks::{JsonlSink, LoggedEvent, MemorySink, Sink, SinkStatus, StdoutSink, Subscription, WebhookSink};
 pub use summary::{StepSummary, Summary, Waiting};
 pub use updates::{OutputStream, RunEvent, RunUpdate};

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use fusebox_core::{BudgetKind, Digest, RunId, SealedEvent};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::audit::AuditLog;
 use crate::blobs::Blob;
@@ -163,6 +163,21 @@ pub trait EventLog: AuditLog + Send + Sync {
     /// # Errors
     /// When the log cannot be read.
     fn allotted(&self, tenant: &str, budget: BudgetKind) -> Result<u64, Error>;
+
+    /// Is told after each commit of this process, by how many there were.
+    fn commits(&self) -> watch::Receiver<u64>;
+
+    /// How far a sink was told; none when it never was.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn told(&self, sink: &str) -> Result<Option<i64>, Error>;
+
+    /// Keeps in mind how far a sink was told.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    fn set_told(&self, sink: &str, log_index: i64) -> Result<(), Error>;
 
     /// The state of a breaker or rate limit, with its version; version 0 when there is none yet.
     ///

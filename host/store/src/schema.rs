@@ -177,6 +177,11 @@ CREATE TABLE checkpoints (
     note    TEXT    NOT NULL,
     PRIMARY KEY (tenant, size)
 ) STRICT, WITHOUT ROWID;
+-- How far each sink was told.
+CREATE TABLE sinks (
+    name      TEXT    PRIMARY KEY,
+    log_index INTEGER NOT NULL
+) STRICT;
 CREATE TRIGGER checkpoints_are_not_updated BEFORE UPDATE ON checkpoints
     BEGIN SELECT RAISE(ABORT, 'checkpoints are never changed'); END;
 CREATE TRIGGER checkpoints_are_not_deleted BEFORE DELETE ON checkpoints

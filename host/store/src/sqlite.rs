@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use fusebox_core::{BudgetKind, Digest, RunId, SealedEvent};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::audit::{SignCheckpoints, Signing};
 use crate::blobs::{self, Blob};
@@ -24,6 +24,7 @@ pub struct SqliteStore {
     writer: Option<JoinHandle<()>>,
     reader: Mutex<Connection>,
     signing: Option<Signing>,
+    commits: watch::Receiver<u64>,
 }
 
 impl SqliteStore {
@@ -58,12 +59,13 @@ impl SqliteStore {
         let reader = open().map_err(failed)?;
         let (requests, inbox) = mpsc::channel();
         let signs = signing.clone();
+        let (told, commits) = watch::channel(0);
         let writer = std::thread::Builder::new()
             .name("fusebox-log".to_owned())
-            .spawn(move || writer::run(connection, &inbox, signs))
+            .spawn(move || writer::run(connection, &inbox, signs, &told))
             .map_err(|_| Error::Closed)?;
         let (requests, writer, reader) = (Some(requests), Some(writer), Mutex::new(reader));
-        Ok(Self { path: path.to_owned(), requests, writer, reader, signing })
+        Ok(Self { path: path.to_owned(), requests, writer, reader, signing, commits })
     }
 
     /// Rebuilds the lists of runs, questions and kill switches from the events.
@@ -241,6 +243,28 @@ impl EventLog for SqliteStore {
 
     fn allotted(&self, tenant: &str, budget: BudgetKind) -> Result<u64, Error> {
         tenants::allotted(&self.reader(), tenant, budget)
+    }
+
+    fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
+    fn told(&self, sink: &str) -> Result<Option<i64>, Error> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached("SELECT log_index FROM sinks WHERE name = ?1")?;
+        Ok(statement.query_row([sink], |row| row.get(0)).optional()?)
+    }
+
+    fn set_told(&self, sink: &str, log_index: i64) -> Result<(), Error> {
+        let sink = sink.to_owned();
+        self.change(move |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "INSERT INTO sinks (name, log_index) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET log_index = max(log_index, ?2)",
+            )?;
+            statement.execute(params![sink, log_index])?;
+            Ok(())
+        })
     }
 
     fn gauge(&self, name: &str) -> Result<(u64, String), Error> {

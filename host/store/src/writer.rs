@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use fusebox_core::event::tenant_of_first;
 use fusebox_core::{Digest, SealedEvent};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::audit::{SignWhat, Signer, Signing};
 use crate::chains::ChainRow;
@@ -39,7 +39,12 @@ pub trait Change: Send {
 const MAX_CHAINS: usize = 4096;
 
 /// Writes until all senders are gone: whatever has gathered becomes one transaction.
-pub fn run(connection: Connection, requests: &mpsc::Receiver<Request>, signing: Option<Signing>) {
+pub fn run(
+    connection: Connection,
+    requests: &mpsc::Receiver<Request>,
+    signing: Option<Signing>,
+    commits: &watch::Sender<u64>,
+) {
     let mut writer = Writer { connection, signer: signing.map(Signer::new), chains: HashMap::new() };
     while let Some(first) = writer.next(requests) {
         let mut group = vec![first];
@@ -49,6 +54,9 @@ pub fn run(connection: Connection, requests: &mpsc::Receiver<Request>, signing: 
         let written = writer.write(&mut group);
         #[cfg(feature = "failpoints")]
         fusebox_failpoint::reached("store: before acknowledging");
+        if written.is_ok() {
+            commits.send_modify(|count| *count += 1);
+        }
         for (index, request) in group.into_iter().enumerate() {
             let outcome = match &written {
                 Ok(refused) => {

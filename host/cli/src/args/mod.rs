@@ -126,6 +126,12 @@ pub enum Task {
         docs/audit.md says what is proved by this, and what is not.\n\
         Exit codes: 0 it holds, 1 something is wrong, 2 bad input.")]
     Audit(AuditArgs),
+    /// Show how the sinks of the policy are doing: who is told of events besides the log
+    #[command(
+        after_help = "Sinks are told by whichever process runs under the policy, from the log, so they miss nothing. With \
+        --deliver, this one stays until they were told everything."
+    )]
+    Sinks(SinksArgs),
     /// Let the policy in a project's folder count
     #[command(
         after_help = "A file fusebox.toml beside a plan or in a workspace counts only after it was trusted, as it is \
@@ -189,6 +195,7 @@ impl Task {
             Self::Plugins(args) => args.json,
             Self::Policy(args) => args.json,
             Self::Trust(args) => args.json,
+            Self::Sinks(args) => args.json,
             Self::Explain(args) => args.json,
             Self::Audit(args) => args.json,
             Self::Kill(args) => args.json,
@@ -343,6 +350,19 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct SinksArgs {
+    /// Policy file [default: as for `run`]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Stay until they were told everything, or this long
+    #[arg(long, value_name = "TIME", value_parser = time_us, num_args = 0..=1, default_missing_value = "1h")]
+    pub deliver: Option<u64>,
+    /// Print JSON, one object a sink
     #[arg(long)]
     pub json: bool,
 }

@@ -7,6 +7,7 @@ mod gateway;
 mod pace;
 mod plugins;
 mod process;
+mod sink;
 mod tenant;
 mod workspace;
 
@@ -22,6 +23,7 @@ pub use plugins::{ExecutorPolicy, Grants, GuardGrants, GuardMode, GuardPolicy, I
 
 pub use pace::RateLimitPolicy;
 pub use process::{PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
+pub use sink::{SinkFrom, SinkKind, SinkPolicy};
 pub use tenant::{Budgets, TenantPolicy};
 pub use workspace::{HardLinks, WorkspacePolicy};
 
@@ -67,6 +69,9 @@ pub struct Policy {
     /// How the log is signed, and what is erased from it.
     #[serde(skip_serializing_if = "AuditPolicy::is_default")]
     pub audit: AuditPolicy,
+    /// Who is told of events besides, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<String, SinkPolicy>,
     /// Prices by the provider's name of the model. A model that is not named here is unpriced, which is not "free".
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, Price>,

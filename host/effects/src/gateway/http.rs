@@ -189,7 +189,7 @@ fn retry_after(value: &HeaderValue) -> Option<Duration> {
     Some(date.duration_since(std::time::SystemTime::now()).unwrap_or_default())
 }
 
-fn is_local(url: &Url) -> bool {
+pub(crate) fn is_local(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost" | "[::1]") => true,
         Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback()),
@@ -198,7 +198,7 @@ fn is_local(url: &Url) -> bool {
 }
 
 /// An error with its causes, without the address: whoever reads it knows the endpoint.
-fn plain(error: reqwest::Error) -> String {
+pub(crate) fn plain(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -210,7 +210,7 @@ fn plain(error: reqwest::Error) -> String {
 }
 
 /// Certificates as the system trusts them, checked by rustls with ring.
-fn tls() -> Result<rustls::ClientConfig, String> {
+pub(crate) fn tls() -> Result<rustls::ClientConfig, String> {
     use rustls_platform_verifier::BuilderVerifierExt as _;
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)

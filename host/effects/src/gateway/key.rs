@@ -37,6 +37,11 @@ impl Key {
         Ok(Self(key.to_owned()))
     }
 
+    /// The key itself, for signing with it.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// The value of the `Authorization` header.
     pub fn bearer(&self) -> String {
         format!("Bearer {}", self.0)

@@ -9,8 +9,8 @@
 mod backend;
 mod cassette;
 mod complete;
-mod http;
-mod key;
+pub(crate) mod http;
+pub(crate) mod key;
 mod openai;
 mod quote;
 mod response;

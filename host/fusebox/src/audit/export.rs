@@ -172,7 +172,7 @@ impl Writing<'_> {
     fn all(&mut self, tell: &mut dyn FnMut(u64)) -> Result<(), Error> {
         let (mut leaf, mut after) = (0, 0);
         while leaf < self.size {
-            let page = self.audit.log.scan(self.tenant, after, PAGE)?;
+            let page = self.audit.log.scan(Some(self.tenant), after, PAGE)?;
             if page.is_empty() {
                 break;
             }

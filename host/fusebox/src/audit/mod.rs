@@ -88,6 +88,14 @@ impl Audit {
         Ok(self.log.tenants()?)
     }
 
+    /// Bytes of events and blobs that a tenant has in the log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn stored(&self, tenant: &str) -> Result<u64, Error> {
+        Ok(self.log.stored(tenant)?)
+    }
+
     /// Signs a checkpoint over all events of a tenant by now; none when there are no events.
     ///
     /// # Errors

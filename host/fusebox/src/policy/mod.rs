@@ -187,6 +187,11 @@ fn check_ranges(policy: &Policy, name: &str) -> Result<(), Error> {
     if let Some(fault) = policy.tenants.values().find_map(|tenant| tenant.limits.as_limits().check().err()) {
         return Err(bad(name, format!("tenants: {fault}")));
     }
+    for (sink, policy) in &policy.sinks {
+        if let Some(fault) = policy.fault() {
+            return Err(bad(name, format!("sinks.{sink}: {fault}")));
+        }
+    }
     if let Some(fault) = policy.audit.fault() {
         return Err(bad(name, fault.to_owned()));
     }

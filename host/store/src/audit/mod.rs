@@ -39,6 +39,8 @@ pub struct Leaf {
 pub struct Scanned {
     /// Its place in the log, over all tenants.
     pub log_index: i64,
+    /// Whose log it is part of.
+    pub tenant: String,
     /// The event. Its hash is as stored, and not compared with its content.
     pub event: SealedEvent,
 }
@@ -100,11 +102,17 @@ pub trait AuditLog {
     /// When the log cannot be read, or the tree is not that large.
     fn block(&self, tenant: &str, block: u64, size: u64) -> Result<Block, Error>;
 
-    /// Events of a tenant behind a place of the log, in the order of its tree, at most `max`.
+    /// Events of a tenant, or of all, behind a place of the log, in order, at most `max`.
     ///
     /// # Errors
     /// When the log cannot be read.
-    fn scan(&self, tenant: &str, after: i64, max: u32) -> Result<Vec<Scanned>, Error>;
+    fn scan(&self, tenant: Option<&str>, after: i64, max: u32) -> Result<Vec<Scanned>, Error>;
+
+    /// The last place of the log; 0 when it is empty.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn end(&self) -> Result<i64, Error>;
 
     /// Places in the log of all events of some runs, in order.
     ///
@@ -165,8 +173,12 @@ impl AuditLog for SqliteStore {
         read::Tree::of(&self.reader(), tenant).block(block, size)
     }
 
-    fn scan(&self, tenant: &str, after: i64, max: u32) -> Result<Vec<Scanned>, Error> {
+    fn scan(&self, tenant: Option<&str>, after: i64, max: u32) -> Result<Vec<Scanned>, Error> {
         read::scan(&self.reader(), tenant, after, max)
+    }
+
+    fn end(&self) -> Result<i64, Error> {
+        read::end(&self.reader())
     }
 
     fn places(&self, runs: &[RunId]) -> Result<Vec<i64>, Error> {

@@ -175,18 +175,24 @@ impl<'a> Tree<'a> {
     }
 }
 
-pub fn scan(connection: &Connection, tenant: &str, after: i64, max: u32) -> Result<Vec<Scanned>, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT e.log_index, e.run_id, e.seq, e.time_us, e.kind, e.payload, e.previous, e.hash
-         FROM events e JOIN chains c ON c.run_id = e.run_id
-         WHERE e.log_index > ?1 AND c.tenant = ?2 ORDER BY e.log_index LIMIT ?3",
-    )?;
+const SCANNED: &str = "e.log_index, e.run_id, e.seq, e.time_us, e.kind, e.payload, e.previous, e.hash, c.tenant
+     FROM events e JOIN chains c ON c.run_id = e.run_id";
+
+pub fn scan(connection: &Connection, tenant: Option<&str>, after: i64, max: u32) -> Result<Vec<Scanned>, Error> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {SCANNED} WHERE e.log_index > ?1 AND (?2 IS NULL OR c.tenant = ?2) ORDER BY e.log_index LIMIT ?3"
+    ))?;
     let mut rows = statement.query(params![after, tenant, max])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(scanned(row)?);
     }
     Ok(found)
+}
+
+pub fn end(connection: &Connection) -> Result<i64, Error> {
+    let mut statement = connection.prepare_cached("SELECT coalesce(max(log_index), 0) FROM events")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 pub fn places(connection: &Connection, runs: &[RunId]) -> Result<Vec<i64>, Error> {
@@ -203,9 +209,7 @@ pub fn places(connection: &Connection, runs: &[RunId]) -> Result<Vec<i64>, Error
 }
 
 pub fn at(connection: &Connection, log_index: i64) -> Result<Option<Scanned>, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT log_index, run_id, seq, time_us, kind, payload, previous, hash FROM events WHERE log_index = ?1",
-    )?;
+    let mut statement = connection.prepare_cached(&format!("SELECT {SCANNED} WHERE e.log_index = ?1"))?;
     let mut rows = statement.query([log_index])?;
     rows.next()?.map(scanned).transpose()
 }
@@ -226,5 +230,5 @@ fn scanned(row: &Row<'_>) -> Result<Scanned, Error> {
         previous: digest(6)?,
         hash: digest(7)?,
     };
-    Ok(Scanned { log_index, event })
+    Ok(Scanned { log_index, tenant: row.get(8)?, event })
 }

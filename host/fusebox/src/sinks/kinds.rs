@@ -1,0 +1,121 @@
+//! The sinks that come with the host.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fusebox_effects::Webhook;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::cloud_events::{BATCH, cloud_event};
+use super::{LoggedEvent, Sink};
+use crate::Error;
+use crate::now::now_us;
+
+/// Adds a line of JSON to a file for each event.
+#[derive(Debug)]
+pub struct JsonlSink {
+    file: File,
+}
+
+impl JsonlSink {
+    /// Opens the file, or creates it for this user alone.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Ok(Self { file: options.open(path)? })
+    }
+}
+
+impl Sink for JsonlSink {
+    fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String> {
+        // One write, so that lines of several processes do not mix.
+        let written = self.file.write_all(lines(events).as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|error| error.to_string())
+    }
+}
+
+/// Prints a line of JSON for each event.
+#[derive(Debug, Clone, Copy)]
+pub struct StdoutSink;
+
+impl Sink for StdoutSink {
+    fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String> {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(lines(events).as_bytes()).and_then(|()| stdout.flush()).map_err(|error| error.to_string())
+    }
+}
+
+fn lines(events: &[LoggedEvent]) -> String {
+    events.iter().map(|event| format!("{}\n", event.to_json())).collect()
+}
+
+/// Keeps events in memory until somebody takes them out. When it is full, the others wait in the log.
+#[derive(Debug, Clone)]
+pub struct MemorySink {
+    held: Arc<Mutex<VecDeque<LoggedEvent>>>,
+    most: usize,
+}
+
+impl MemorySink {
+    /// For at most so many events.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { held: Arc::default(), most }
+    }
+
+    /// Takes out what it holds.
+    #[must_use]
+    pub fn take_out(&self) -> Vec<LoggedEvent> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    }
+}
+
+impl Sink for MemorySink {
+    fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len().saturating_add(events.len()) > self.most {
+            return Err(format!("it holds {} of at most {} events", held.len(), self.most));
+        }
+        held.extend(events.iter().cloned());
+        Ok(())
+    }
+}
+
+/// Sends batches of events, signed, to an address.
+#[derive(Debug)]
+pub struct WebhookSink {
+    webhook: Webhook,
+    runtime: Runtime,
+}
+
+impl WebhookSink {
+    /// A webhook at an address, with its secret. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the address or the secret cannot be used.
+    pub fn new(name: &str, url: &str, secret: &str) -> Result<Self, Error> {
+        let webhook = Webhook::new(name, url, secret)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let failed = |error: std::io::Error| Error::SinkWrong { sink: name.to_owned(), message: error.to_string() };
+        Ok(Self { webhook, runtime: runtime.map_err(failed)? })
+    }
+}
+
+impl Sink for WebhookSink {
+    fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String> {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(()) };
+        // The same batch has the same id, however often it is sent.
+        let id = format!("{}..{}", first.id(), last.id());
+        let body = Value::from(events.iter().map(cloud_event).collect::<Vec<_>>()).to_string().into_bytes();
+        self.runtime.block_on(self.webhook.send(&id, now_us() / 1_000_000, BATCH, body))
+    }
+}

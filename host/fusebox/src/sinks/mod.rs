@@ -1,0 +1,129 @@
+//! Sinks: whoever is told of events besides the log. They are told from the log, so none is forgotten, whatever a sink does; and
+//! by a thread of each sink's own, so a slow or failing sink never touches a run.
+
+mod cloud_events;
+mod kinds;
+#[cfg(feature = "otel")]
+mod otel;
+mod subscription;
+mod worker;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fusebox_core::policy::{SinkKind, SinkPolicy};
+use fusebox_core::{Policy, SealedEvent};
+use fusebox_store::EventLog;
+use serde_json::Value;
+
+pub use kinds::{JsonlSink, MemorySink, StdoutSink, WebhookSink};
+#[cfg(feature = "otel")]
+pub use otel::{Arguments, OtelSink};
+pub use subscription::Subscription;
+pub use worker::SinkStatus;
+
+use crate::Error;
+use crate::home::Home;
+use crate::input::read_file;
+use crate::now::rfc3339;
+use worker::Worker;
+
+/// Largest file with a secret, in bytes.
+const MAX_SECRET_BYTES: usize = 16 * 1024;
+
+/// An event as sinks are told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedEvent {
+    /// Whose log it is part of.
+    pub tenant: String,
+    /// The event, as it is stored.
+    pub sealed: SealedEvent,
+}
+
+impl LoggedEvent {
+    /// One JSON object: the event with its run, place, time, hash and tenant.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut value = self.sealed.to_json(&rfc3339(self.sealed.time_us));
+        if let Some(map) = value.as_object_mut() {
+            map.insert("tenant".to_owned(), self.tenant.as_str().into());
+        }
+        value
+    }
+
+    /// Its name for whoever has to tell whether it came before.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.sealed.run, self.sealed.seq)
+    }
+}
+
+/// Whoever is told of events.
+pub trait Sink: Send {
+    /// Takes some events, in the order of the log. If it fails, the same come again, until it takes them; after a crash, some that
+    /// it took may come again as well.
+    ///
+    /// # Errors
+    /// Why it does not take them, in words.
+    fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String>;
+}
+
+/// Sinks that a host tells, each by a thread of its own.
+pub(crate) struct Sinks {
+    workers: Vec<Worker>,
+}
+
+/// What a sink is started with.
+pub(crate) struct NewSink {
+    pub name: String,
+    pub tenant: Option<String>,
+    pub from: fusebox_core::policy::SinkFrom,
+    pub sink: Box<dyn Sink>,
+}
+
+impl Sinks {
+    /// Starts telling the sinks of a policy, and those that the embedder added.
+    pub fn start(
+        policy: &Policy,
+        folder: Option<&Path>,
+        added: Vec<NewSink>,
+        (home, log): (&Home, &Arc<dyn EventLog>),
+    ) -> Result<Self, Error> {
+        let mut sinks = added;
+        for (name, policy) in &policy.sinks {
+            let sink = made(name, policy, folder)?;
+            sinks.push(NewSink { name: name.clone(), tenant: policy.tenant.clone(), from: policy.from, sink });
+        }
+        let start = |sink: NewSink| Worker::start(sink, home, Arc::clone(log));
+        Ok(Self { workers: sinks.into_iter().map(start).collect::<Result<_, _>>()? })
+    }
+
+    /// How each sink is doing.
+    pub fn status(&self) -> Vec<SinkStatus> {
+        self.workers.iter().map(Worker::status).collect()
+    }
+}
+
+fn made(name: &str, policy: &SinkPolicy, folder: Option<&Path>) -> Result<Box<dyn Sink>, Error> {
+    let beside = |path: &str| folder.map_or_else(|| path.into(), |folder| folder.join(path));
+    let wrong = |message: String| Error::SinkWrong { sink: name.to_owned(), message };
+    Ok(match policy.kind {
+        SinkKind::Stdout => Box::new(StdoutSink),
+        SinkKind::Jsonl => {
+            let path = policy.path.as_deref().ok_or_else(|| wrong("it has no path".to_owned()))?;
+            Box::new(JsonlSink::open(&beside(path)).map_err(|error| wrong(error.to_string()))?)
+        }
+        SinkKind::Webhook => {
+            let secret = match (&policy.secret_env, &policy.secret_file) {
+                (Some(variable), _) => std::env::var(variable)
+                    .map_err(|_| wrong(format!("its secret is looked for in ${variable}, which is not set")))?,
+                (None, Some(file)) => {
+                    let bytes = read_file("the secret", &beside(file), MAX_SECRET_BYTES)?;
+                    String::from_utf8(bytes).map_err(|_| wrong("its secret is no text".to_owned()))?
+                }
+                (None, None) => return Err(wrong("it has no secret".to_owned())),
+            };
+            Box::new(WebhookSink::new(name, policy.url.as_deref().unwrap_or_default(), &secret)?)
+        }
+    })
+}

@@ -1,0 +1,316 @@
+//! Events as OpenTelemetry spans: one for a run, below it one for each step, below these one for each model call. Attributes
+//! follow the semantic conventions for generative AI where they have a name, and are our own (`fusebox.…`) elsewhere.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use fusebox_core::event::RunEnd;
+use fusebox_core::{BudgetKind, Decision, Effect, Event, RunId, json};
+use opentelemetry::trace::{Span, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer};
+use opentelemetry::{Context, KeyValue};
+
+use super::{LoggedEvent, Sink};
+
+/// Most runs whose spans are open; beyond that the spans of all are ended early.
+const MAX_RUNS: usize = 10_000;
+
+/// Whether spans hold what actions are given: descriptions, commands, paths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Arguments {
+    /// They do not: whoever collects spans need not be trusted with them.
+    #[default]
+    Off,
+    /// They do.
+    On,
+}
+
+/// Makes spans of events, by a tracer that the embedder sets up and exports from.
+pub struct OtelSink<T: Tracer> {
+    tracer: T,
+    arguments: Arguments,
+    runs: HashMap<RunId, OpenRun<T::Span>>,
+}
+
+impl<T: Tracer> std::fmt::Debug for OtelSink<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OtelSink").field("runs", &self.runs.len()).finish_non_exhaustive()
+    }
+}
+
+/// The spans of a run that are open.
+struct OpenRun<S> {
+    context: Context,
+    step: Option<Context>,
+    call: Option<(u32, S)>,
+}
+
+impl<T> OtelSink<T>
+where
+    T: Tracer,
+    T::Span: Send + Sync + 'static,
+{
+    /// A sink that makes spans by this tracer.
+    #[must_use]
+    pub fn new(tracer: T, arguments: Arguments) -> Self {
+        Self { tracer, arguments, runs: HashMap::new() }
+    }
+
+    fn start(&self, name: String, at: SystemTime, parent: &Context, attributes: Vec<KeyValue>) -> T::Span {
+        let builder = SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_start_time(at);
+        self.tracer.build_with_context(builder.with_attributes(attributes), parent)
+    }
+
+    fn note(&mut self, logged: &LoggedEvent) {
+        let Ok(event) = logged.sealed.event() else { return };
+        let (run, at) = (&logged.sealed.run, time(logged.sealed.time_us));
+        match &event {
+            Event::RunCreated { goal, agent, .. } => {
+                let mut attributes = vec![
+                    KeyValue::new("gen_ai.operation.name", "invoke_agent"),
+                    KeyValue::new("gen_ai.agent.id", agent.id.clone()),
+                    KeyValue::new("gen_ai.conversation.id", run.to_string()),
+                    KeyValue::new("fusebox.tenant", logged.tenant.clone()),
+                ];
+                if self.arguments == Arguments::On {
+                    attributes.push(KeyValue::new("fusebox.goal", goal.clone()));
+                }
+                self.begin(run, format!("invoke_agent {}", agent.id), at, attributes);
+            }
+            // A process that takes a run up does not know the span that another one began.
+            Event::RunContinued { .. } if !self.runs.contains_key(run) => {
+                let attributes = vec![
+                    KeyValue::new("gen_ai.operation.name", "invoke_agent"),
+                    KeyValue::new("gen_ai.conversation.id", run.to_string()),
+                    KeyValue::new("fusebox.tenant", logged.tenant.clone()),
+                    KeyValue::new("fusebox.continued", true),
+                ];
+                self.begin(run, "invoke_agent".to_owned(), at, attributes);
+            }
+            Event::StepProposed { step, attempt, step_type, description, .. } => {
+                let mut attributes = vec![
+                    KeyValue::new("gen_ai.operation.name", "execute_tool"),
+                    KeyValue::new("gen_ai.tool.name", step_type.clone()),
+                    KeyValue::new("gen_ai.tool.call.id", step.to_string()),
+                    KeyValue::new("fusebox.step.attempt", i64::from(*attempt)),
+                ];
+                if self.arguments == Arguments::On {
+                    attributes.push(KeyValue::new("gen_ai.tool.description", description.clone()));
+                }
+                let Some(parent) = self.runs.get(run).map(|open| open.context.clone()) else { return };
+                let span = self.start(format!("execute_tool {step_type}"), at, &parent, attributes);
+                if let Some(open) = self.runs.get_mut(run) {
+                    end(open.step.replace(parent.with_span(span)), at, None);
+                }
+            }
+            Event::EffectIntended { call, effect: Effect::Prompt { model, size, .. }, .. } => {
+                let attributes = vec![
+                    KeyValue::new("gen_ai.operation.name", "chat"),
+                    KeyValue::new("gen_ai.request.model", model.clone()),
+                    KeyValue::new("fusebox.prompt.bytes", i64::try_from(*size).unwrap_or(i64::MAX)),
+                ];
+                let Some(parent) = self.runs.get(run).and_then(|open| open.step.clone()) else { return };
+                let span = self.start(format!("chat {model}"), at, &parent, attributes);
+                if let Some(open) = self.runs.get_mut(run) {
+                    open.call = Some((*call, span));
+                }
+            }
+            other => {
+                if let Some(open) = self.runs.get_mut(run) {
+                    open.note(other, at, self.arguments);
+                }
+                if matches!(other, Event::RunEnded { .. }) {
+                    self.runs.remove(run);
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, run: &RunId, name: String, at: SystemTime, attributes: Vec<KeyValue>) {
+        if self.runs.len() >= MAX_RUNS {
+            self.runs.clear();
+        }
+        let span = self.start(name, at, &Context::new(), attributes);
+        let open = OpenRun { context: Context::new().with_span(span), step: None, call: None };
+        self.runs.insert(run.clone(), open);
+    }
+}
+
+impl<S: Span> OpenRun<S> {
+    /// Takes an event that begins no span.
+    fn note(&mut self, event: &Event, at: SystemTime, arguments: Arguments) {
+        // What went wrong may quote what was given.
+        let told = |message: &str| if arguments == Arguments::On { message.to_owned() } else { String::new() };
+        let on_step = |attribute: KeyValue| {
+            if let Some(step) = &self.step {
+                step.span().set_attribute(attribute);
+            }
+        };
+        match event {
+            Event::EffectsPreviewed { effects, .. } if arguments == Arguments::On => {
+                on_step(KeyValue::new("fusebox.effects", json::canonical(effects)));
+            }
+            Event::GuardJudged { guard, verdict, failure, usage, .. } => {
+                let word = match (verdict, failure) {
+                    (Some(verdict), _) => json::canonical(&verdict.ruling).trim_matches('"').to_owned(),
+                    (None, _) => "failed".to_owned(),
+                };
+                on_step(KeyValue::new(format!("fusebox.guard.{guard}"), word));
+                on_step(KeyValue::new(
+                    format!("fusebox.guard.{guard}.fuel"),
+                    i64::try_from(usage.fuel()).unwrap_or(i64::MAX),
+                ));
+            }
+            Event::Decided { decision, .. } => {
+                let Decision { ruling, impact, .. } = decision;
+                on_step(KeyValue::new("fusebox.ruling", json::canonical(ruling).trim_matches('"').to_owned()));
+                if let Some(impact) = impact {
+                    on_step(KeyValue::new("fusebox.impact", impact.to_string()));
+                }
+            }
+            Event::EffectPerformed { call, failure, spent, model, .. } => {
+                let Some((_, mut span)) = self.call.take_if(|(open, _)| open == call) else { return };
+                if let Some(model) = model {
+                    span.set_attribute(KeyValue::new("gen_ai.response.model", model.model.clone()));
+                    span.set_attribute(KeyValue::new("fusebox.endpoint", model.endpoint.clone()));
+                }
+                for (name, kind) in [("tokens", BudgetKind::Tokens), ("micro_usd", BudgetKind::MicroUsd)] {
+                    if let Some(amount) = spent.get(&kind) {
+                        let amount = i64::try_from(*amount).unwrap_or(i64::MAX);
+                        span.set_attribute(KeyValue::new(format!("fusebox.usage.{name}"), amount));
+                    }
+                }
+                if let Some(failure) = failure {
+                    span.set_status(Status::error(told(&failure.to_string())));
+                }
+                span.end_with_timestamp(at);
+            }
+            Event::StepCompleted { .. } => end(self.step.take(), at, None),
+            Event::StepFailed { end: how, message, .. } | Event::StepInDoubt { end: how, message, .. } => {
+                on_step(KeyValue::new("error.type", how.clone()));
+                end(self.step.take(), at, Some(told(message)));
+            }
+            Event::StepSkipped { message, .. } => {
+                on_step(KeyValue::new("error.type", "skipped"));
+                end(self.step.take(), at, Some(told(message)));
+            }
+            Event::RunEnded { end: how, message, .. } => {
+                if let Some((_, mut span)) = self.call.take() {
+                    span.end_with_timestamp(at);
+                }
+                end(self.step.take(), at, Some(told(message)));
+                let run = self.context.span();
+                run.set_attribute(KeyValue::new("fusebox.end", json::canonical(how).trim_matches('"').to_owned()));
+                let trouble = (*how != RunEnd::Completed).then(|| told(message));
+                end(Some(self.context.clone()), at, trouble);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Ends the span of a context.
+fn end(context: Option<Context>, at: SystemTime, trouble: Option<String>) {
+    let Some(context) = context else { return };
+    let span = context.span();
+    if let Some(message) = trouble {
+        span.set_status(Status::error(message));
+    }
+    span.end_with_timestamp(at);
+}
+
+fn time(micros: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
+}
+
+impl<T> Sink for OtelSink<T>
+where
+    T: Tracer + Send,
+    T::Span: Send + Sync + 'static,
+{
+    fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String> {
+        events.iter().for_each(|event| self.note(event));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fusebox_core::event::{Chain, Usage};
+    use fusebox_core::{Agent, Digest};
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
+
+    use super::*;
+
+    fn told(arguments: Arguments, events: &[Event]) -> Vec<opentelemetry_sdk::trace::SpanData> {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+        let mut sink = OtelSink::new(provider.tracer("fusebox"), arguments);
+        let mut chain = Chain::new("run".parse().unwrap());
+        let logged = events.iter().enumerate().map(|(time, event)| LoggedEvent {
+            tenant: "acme".into(),
+            sealed: chain.seal(event, 1_000_000 + time as u64),
+        });
+        sink.take(&logged.collect::<Vec<_>>()).unwrap();
+        provider.force_flush().unwrap();
+        exporter.get_finished_spans().unwrap()
+    }
+
+    fn events() -> Vec<Event> {
+        let step: fusebox_core::StepId = "s".parse().unwrap();
+        vec![
+            Event::RunCreated {
+                goal: "a secret goal".into(),
+                agent: Agent { id: "bot".into(), kind: None, tier: None },
+                tenant: "acme".into(),
+                plan: Digest::ZERO,
+                policy: Digest::ZERO,
+                plugins: Default::default(),
+                limits: Default::default(),
+                limits_by: Default::default(),
+                steps: 1,
+                workspace: fusebox_core::plan::WorkspaceMode::InPlace,
+                host: "h".into(),
+                engine: "e".into(),
+                setup: None,
+                redacted: Vec::new(),
+            },
+            Event::StepProposed {
+                step: step.clone(),
+                index: 0,
+                attempt: 1,
+                step_type: "edit_file".into(),
+                input: Digest::ZERO,
+                description: "a secret description".into(),
+            },
+            Event::StepFailed {
+                step,
+                end: "out_of_fuel".into(),
+                message: "it ran dry".into(),
+                retry_can_help: false,
+                tape: None,
+                usage: Usage::default(),
+            },
+            Event::RunEnded { end: RunEnd::StepFailed, message: "it ran dry".into(), kill: None },
+        ]
+    }
+
+    #[test]
+    fn a_run_is_a_tree_of_spans() {
+        let spans = told(Arguments::Off, &events());
+        let names: Vec<&str> = spans.iter().map(|span| span.name.as_ref()).collect();
+        assert_eq!(names, ["execute_tool edit_file", "invoke_agent bot"]);
+        assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
+        assert_eq!(spans[0].span_context.trace_id(), spans[1].span_context.trace_id());
+        assert!(matches!(&spans[0].status, Status::Error { description } if description.is_empty()));
+        assert!(spans[0].attributes.contains(&KeyValue::new("error.type", "out_of_fuel")));
+        assert_eq!(spans[1].end_time.duration_since(spans[1].start_time).unwrap(), Duration::from_micros(3));
+    }
+
+    #[test]
+    fn arguments_stay_here_unless_asked_for() {
+        let off = format!("{:?}", told(Arguments::Off, &events()));
+        assert!(!off.contains("secret") && !off.contains("it ran dry"));
+        assert!(format!("{:?}", told(Arguments::On, &events())).contains("a secret description"));
+    }
+}

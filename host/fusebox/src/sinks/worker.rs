@@ -1,0 +1,265 @@
+//! Telling one sink, from the log, by a thread of its own.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use fusebox_core::policy::SinkFrom;
+use fusebox_store::{EventLog, Scanned};
+
+use super::{LoggedEvent, NewSink, Sink};
+use crate::Error;
+use crate::home::Home;
+
+/// Most events that a sink is told at once.
+const BATCH: u32 = 200;
+/// How often it is looked for events of other processes.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a sink that fails is left alone: at first, and at the most.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often it is written down how far a sink was told.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How long the end of a process waits for its sinks. What they were not told by then, the next process tells them.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The next events of a tenant or of all, and up to where in the log that is all there is.
+pub fn next_of(
+    log: &dyn EventLog,
+    tenant: Option<&str>,
+    after: i64,
+    most: u32,
+) -> Result<(Vec<Scanned>, i64), fusebox_store::Error> {
+    let end = log.end()?;
+    let found = log.scan(tenant, after, most)?;
+    let last = found.last().map_or(after, |last| last.log_index);
+    // Whatever stands between the last one and the end is somebody else's.
+    let is_all = found.len() < most as usize;
+    Ok((found, if is_all { last.max(end) } else { last }))
+}
+
+/// How a sink is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SinkStatus {
+    /// Its name.
+    pub name: String,
+    /// Events that this process told it.
+    pub told: u64,
+    /// Events of the log that it was not told yet, whichever tenant's they are.
+    pub backlog: u64,
+    /// Why it did not take the last ones, if it did not.
+    pub failure: Option<String>,
+    /// Whether another process tells it just now.
+    pub elsewhere: bool,
+}
+
+/// A thread that tells one sink.
+pub struct Worker {
+    shared: Arc<Shared>,
+    log: Arc<dyn EventLog>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    status: SinkStatus,
+    /// Up to where in the log it was told.
+    at: i64,
+    /// When the process stops waiting for it.
+    stop_at: Option<Instant>,
+    ended: bool,
+}
+
+impl Worker {
+    pub fn start(new: NewSink, home: &Home, log: Arc<dyn EventLog>) -> Result<Self, Error> {
+        let NewSink { name, tenant, from, sink } = new;
+        let wrong = |message: String| Error::SinkWrong { sink: name.clone(), message };
+        let folder = home.path().join("sinks");
+        std::fs::create_dir_all(&folder).map_err(|error| wrong(error.to_string()))?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
+            return Err(wrong("its name must have 1 to 64 letters, digits, `.`, `_` or `-`".to_owned()));
+        }
+        let at = match (log.told(&name)?, from) {
+            (Some(at), _) => at,
+            (None, SinkFrom::Start) => 0,
+            (None, SinkFrom::Now) => log.end()?,
+        };
+        // From here on nothing is forgotten, whichever process tells it.
+        log.set_told(&name, at)?;
+        let status = SinkStatus { name: name.clone(), ..SinkStatus::default() };
+        let state = State { status, at, stop_at: None, ended: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let telling = Telling {
+            name: name.clone(),
+            tenant,
+            sink,
+            lock: folder.join(format!("{name}.lock")),
+            log: Arc::downgrade(&log),
+            shared: Arc::clone(&shared),
+            saved: Instant::now(),
+        };
+        let thread = std::thread::Builder::new().name("fusebox-sink".to_owned()).spawn(move || telling.run());
+        thread.map_err(|error| wrong(error.to_string()))?;
+        Ok(Self { shared, log })
+    }
+
+    pub fn status(&self) -> SinkStatus {
+        let end = self.log.end().unwrap_or_default();
+        let state = self.shared.state();
+        let backlog = u64::try_from(end - state.at).unwrap_or_default();
+        SinkStatus { backlog, ..state.status.clone() }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let until = Instant::now() + LAST_PATIENCE;
+        let mut state = self.shared.state();
+        state.stop_at = Some(until);
+        self.shared.changed.notify_all();
+        while !state.ended {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, unless the process ends. Says whether it goes on.
+    fn goes_on_after(&self, pause: Duration) -> bool {
+        let state = self.state();
+        if state.stop_at.is_some() {
+            return false;
+        }
+        let (state, _) = self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner);
+        state.stop_at.is_none()
+    }
+}
+
+/// What the thread has.
+struct Telling {
+    name: String,
+    tenant: Option<String>,
+    sink: Box<dyn Sink>,
+    lock: std::path::PathBuf,
+    /// Weak: a sink that does not come back must not keep the log from being closed.
+    log: Weak<dyn EventLog>,
+    shared: Arc<Shared>,
+    saved: Instant,
+}
+
+impl Telling {
+    fn run(mut self) {
+        if let Some(_held) = self.lease() {
+            self.tell();
+            let at = self.shared.state().at;
+            // What cannot be written down is told once more by the next process.
+            let _ = self.log().and_then(|log| log.set_told(&self.name, at).map_err(|error| error.to_string()));
+        }
+        self.shared.state().ended = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until no other process tells the sink; the lock goes with this one, however it ends.
+    fn lease(&mut self) -> Option<File> {
+        loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            let locked = options.open(&self.lock).map(|file| file.try_lock().map(|()| file));
+            let held = match locked {
+                Ok(Ok(file)) => Some(file),
+                Ok(Err(TryLockError::WouldBlock)) => None,
+                Ok(Err(TryLockError::Error(error))) | Err(error) => {
+                    self.failed(error.to_string());
+                    None
+                }
+            };
+            self.shared.state().status.elsewhere = held.is_none();
+            if held.is_some() {
+                // The other one went on meanwhile.
+                if let Some(Ok(Some(at))) = self.log().ok().map(|log| log.told(&self.name)) {
+                    let mut state = self.shared.state();
+                    state.at = state.at.max(at);
+                }
+                return held;
+            }
+            if !self.shared.goes_on_after(LOOK) {
+                return None;
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let stopping = self.shared.state().stop_at;
+            if stopping.is_some_and(|until| Instant::now() >= until) {
+                return;
+            }
+            match self.tell_some() {
+                Ok(0) if stopping.is_some() => return,
+                Ok(0) => {
+                    self.shared.goes_on_after(LOOK);
+                }
+                Ok(_) => {
+                    pause = FIRST_PAUSE;
+                    self.shared.state().status.failure = None;
+                }
+                Err(why) => {
+                    self.failed(why);
+                    if stopping.is_some() {
+                        return;
+                    }
+                    self.shared.goes_on_after(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Tells the next events. Gives how many there were.
+    fn tell_some(&mut self) -> Result<usize, String> {
+        let at = self.shared.state().at;
+        let (found, last) = {
+            let log = self.log()?;
+            next_of(&*log, self.tenant.as_deref(), at, BATCH).map_err(|error| error.to_string())?
+        };
+        if found.is_empty() {
+            self.shared.state().at = last;
+            return Ok(0);
+        }
+        let logged = |Scanned { tenant, event, .. }| LoggedEvent { tenant, sealed: event };
+        let events: Vec<LoggedEvent> = found.into_iter().map(logged).collect();
+        self.sink.take(&events)?;
+        {
+            let mut state = self.shared.state();
+            state.at = last;
+            state.status.told += events.len() as u64;
+        }
+        if self.saved.elapsed() >= SAVE_EVERY {
+            self.log()?.set_told(&self.name, last).map_err(|error| error.to_string())?;
+            self.saved = Instant::now();
+        }
+        Ok(events.len())
+    }
+
+    fn log(&self) -> Result<Arc<dyn EventLog>, String> {
+        self.log.upgrade().ok_or_else(|| "the log is closed".to_owned())
+    }
+
+    fn failed(&self, why: String) {
+        self.shared.state().status.failure = Some(why);
+    }
+}
