@@ -303,6 +303,11 @@ fn one_event_is_proved_alone_and_growth_is_proved() {
     let output = other.fusebox(&["audit", "verify", "--since", old.to_str().unwrap()]);
     assert!(output.status.code() == Some(1) && text(&output.stdout).contains("only grow"), "{output:?}");
     assert_eq!(other.fusebox(&["audit", "consistency", old.to_str().unwrap()]).status.code(), Some(1));
+    // So is one that is not there at all.
+    let empty = Place::new();
+    a_run(&empty, "acme");
+    let output = empty.fusebox(&["audit", "verify", "--since", old.to_str().unwrap()]);
+    assert!(output.status.code() == Some(1) && text(&output.stdout).contains("no log of default"), "{output:?}");
 }
 
 #[test]
@@ -472,6 +477,16 @@ fn tenants_are_kept_apart() {
             && acme.explanations(&other_run).is_err()
     );
     assert!(acme.audit().is_none() && acme.of_tenant("beta").is_err());
+    // What another one is asked is not there to be seen or answered.
+    let edit = json!([step("edit_file", json!({ "path": "b.txt", "new_content": "x\n" }))]);
+    place.plan(&edit);
+    let args = ["run", "plan.json", "--workspace", "workspace", "--approve", "later", "--tenant", "beta"];
+    assert_eq!(place.fusebox(&args).status.code(), Some(6));
+    let question = control.questions().unwrap().remove(0).question;
+    assert!(acme.questions().unwrap().is_empty() && acme.asked(question.id.as_str()).is_err());
+    let person = fusebox::Answering::Terminal { by: "acme".into() };
+    assert!(acme.answer(question.id.as_str(), &person, person.reject("no")).is_err());
+    assert!(acme.grants(Some(&question.run)).is_err() && control.asked(question.id.as_str()).is_ok());
     // Stop.
     let patience = std::time::Duration::from_secs(1);
     for target in [KillTarget::All, KillTarget::Tenant("beta".into()), KillTarget::Run(other_run.clone())] {

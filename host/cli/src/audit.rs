@@ -155,7 +155,7 @@ fn export(options: &ExportOptions, out: Option<&Path>, json: bool) -> Result<Exi
 fn verify_log(options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit, Error> {
     let verdict = open()?.verify_log(options)?;
     bar.done();
-    let LogVerdict { report, trust } = match verdict {
+    let LogVerdict { report, by_own_keys } = match verdict {
         Ok(verdict) => verdict,
         Err(fault) => return Ok(wrong(&fault, json)),
     };
@@ -169,7 +169,11 @@ fn verify_log(options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit
             })
             .collect();
         let (events, chains) = (report.events, report.chains);
-        let said = json!({ "event": "audit_verified", "events": events, "chains": chains, "tenants": tenants, "trust": trust });
+        let trust = if by_own_keys.is_empty() { Trust::Given } else { Trust::Own };
+        let said = json!({
+            "event": "audit_verified", "events": events, "chains": chains, "tenants": tenants, "trust": trust,
+            "by_own_keys": by_own_keys,
+        });
         print::json(&said);
         return Ok(Exit::Completed);
     }
@@ -179,7 +183,12 @@ fn verify_log(options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit
         let behind = if unsigned > 0 { format!(", {unsigned} events behind the last") } else { String::new() };
         print::out(&format!("  {:<20} {} events, {} checkpoints{behind}", tree.tenant, tree.size, tree.checkpoints));
     }
-    say_trust(trust);
+    if !by_own_keys.is_empty() {
+        let whose = by_own_keys.join(", ");
+        print::out(&format!(
+            "  ! no key was given for {whose}, so the log's own was taken: whoever can write the log could have made it. Give --key",
+        ));
+    }
     Ok(Exit::Completed)
 }
 

@@ -58,6 +58,17 @@ fn home() -> Finding {
 fn of_host(host: &Host) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.push(finding("log", Status::Ok, "it opens, and this version reads and writes it"));
+    findings.push(match host.audit().keys("default") {
+        Ok(keys) => {
+            let newest = keys.last().map(ToString::to_string).unwrap_or_default();
+            finding("audit", Status::Ok, format!("checkpoints of the log are signed by {newest}"))
+        }
+        Err(error) => finding("audit", Status::Error, with_causes(&error)),
+    });
+    findings.extend(host.sinks().into_iter().filter_map(|sink| {
+        let failure = sink.failure?;
+        Some(finding("sinks", Status::Warning, format!("{}: {failure}; {} events wait", sink.name, sink.backlog)))
+    }));
     findings.push(match Home::default_path().map(|home| cache_size(&home.join("cache"))) {
         Ok(Some((files, bytes))) => {
             let message = format!("{files} compiled plugins, {:.1} MiB", bytes as f64 / f64::from(1 << 20));

@@ -116,6 +116,13 @@ impl DigestBuilder {
         self
     }
 
+    /// Adds bytes that are parts with their lengths already.
+    #[must_use]
+    pub(crate) fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.update(bytes);
+        self
+    }
+
     /// The digest of all parts.
     #[must_use]
     pub fn finish(self) -> Digest {

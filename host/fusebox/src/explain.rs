@@ -212,6 +212,30 @@ impl<'a> ExplainedCall<'a> {
         Ok(done)
     }
 
+    /// Says that the call is not made, by whom it was stopped and why, and records that.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn block(mut self, by: &str, message: &str) -> Result<(), Error> {
+        let proposed = self.propose()?;
+        let on_error = OnError {
+            trouble: Trouble::Denied,
+            end: None,
+            message: message.to_owned(),
+            by: vec![by.to_owned()],
+            retry_can_help: false,
+            what_to_do: "propose something else, or see to what stopped it".to_owned(),
+            files: Vec::new(),
+            spent: Spent::default(),
+        };
+        let explanation = self.tell(Explained::OnError(Box::new(on_error)));
+        let mut record = Record::blocked(&self.agent, &self.action, &short(&format!("stopped by {by}: {message}")));
+        if let Some(proposed) = proposed {
+            record = record.because(proposed);
+        }
+        self.record(record, &explanation).map(|_| ())
+    }
+
     fn propose(&mut self) -> Result<Option<EventRef>, Error> {
         let explained = Explained::Before(Box::new(self.before.clone()));
         let explanation = self.tell(explained);

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fusebox_core::breaker::{Breaker, BreakerChange, BreakerSettings, BreakerState, CallOutcome};
+use fusebox_core::breaker::{Breaker, BreakerChange, BreakerRefusal, BreakerSettings, BreakerState, CallOutcome};
 use fusebox_core::ledger::Line;
 use fusebox_core::rate::{Rate, RateSettings};
 use fusebox_core::{Amounts, BudgetKind, Ledger, RunLimits};
@@ -82,6 +82,15 @@ impl CircuitBreaker {
         self.memory().state()
     }
 
+    /// Whether it would let a call on just now. It may not any more when the call comes.
+    ///
+    /// # Errors
+    /// [`Error::BreakerOpen`] when it would not.
+    pub fn admits(&self) -> Result<(), Error> {
+        let admitted = self.memory().clone().admit(&self.settings, now_us());
+        admitted.map(|_| ()).map_err(refused)
+    }
+
     /// Makes a call, if the breaker lets it on. One that panics counts as failed.
     ///
     /// # Errors
@@ -107,7 +116,7 @@ impl CircuitBreaker {
                 self.tell(change.as_ref());
                 Ok(UnderWay { breaker: self, outcome: CallOutcome::Unknown })
             }
-            Err(refusal) => Err(Error::BreakerOpen { reason: refusal.reason, until: rfc3339(refusal.until_us) }),
+            Err(refusal) => Err(refused(refusal)),
         }
     }
 
@@ -121,6 +130,10 @@ impl CircuitBreaker {
         // Each change is made whole, so a panic elsewhere left nothing half done.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn refused(refusal: BreakerRefusal) -> Error {
+    Error::BreakerOpen { reason: refusal.reason, until: rfc3339(refusal.until_us) }
 }
 
 /// A call that was let on; when it is dropped, the breaker is told what came of it.

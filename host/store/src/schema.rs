@@ -160,7 +160,7 @@ CREATE TABLE trees (
     nodes    BLOB    NOT NULL,
     block_at INTEGER NOT NULL
 ) STRICT;
--- Roots of perfect subtrees, every sixth level; on the first of these, where their events begin.
+-- Roots of perfect subtrees from the sixth level on; on the sixth, where their events begin.
 CREATE TABLE tree_nodes (
     tenant   TEXT    NOT NULL,
     level    INTEGER NOT NULL,

@@ -24,7 +24,8 @@ mod unwrap;
 use std::path::PathBuf;
 
 use fusebox::core::{Contents, WorkspacePath, json};
-use fusebox::{Effect, LoadedPolicy, Plan, ProjectPolicy, Proposal};
+use fusebox::proofs::{Checkpoint, Proof, VerifierKey};
+use fusebox::{Audit, Effect, LoadedPolicy, Plan, ProjectPolicy, Proposal, VerifyOptions};
 use fusebox_core::Json;
 use fusebox_effects::gateway::{ResponseForm, read_response};
 
@@ -32,7 +33,7 @@ use fusebox_effects::gateway::{ResponseForm, read_response};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("plan", plan),
     ("policy", policy),
     ("action", action),
@@ -40,6 +41,7 @@ pub const TARGETS: [Target; 10] = [
     ("shell", shell_line),
     ("response", response),
     ("diff", diff),
+    ("audit", audit),
     ("component", guests::component),
     ("verdict", guests::verdict),
     ("host_calls", guests::host_calls),
@@ -49,6 +51,34 @@ pub const TARGETS: [Target; 10] = [
 #[must_use]
 pub fn target(name: &str) -> Option<fn(&[u8])> {
     TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
+}
+
+/// The key that signed the seeds, whose secret nobody has.
+const KEY: &str = "fusebox.invalid/d645d3c0d97c6c72/default+905b3e02+AVyZNhf3saDgjq4cRYG1z6vVVkdGtaNXyMFuNBQxRVIQ";
+/// Root of the tree that it signed last, and the number of its leaves.
+const SIGNED: (u64, &str) = (4, "971666d21eba1b45a85d8c923b31832b263cf05184b2eee125f1b573a8dd43be");
+
+/// Exports, proofs, checkpoints and keys: whatever verifies under the key says what was signed and nothing else.
+pub fn audit(bytes: &[u8]) {
+    let key: VerifierKey = KEY.parse().expect("it is a key");
+    let options = VerifyOptions { keys: vec![key.clone()], ..VerifyOptions::default() };
+    if let Ok(Ok(verified)) = Audit::verify_export(bytes, &options) {
+        assert_eq!((verified.size, verified.root.to_string().as_str()), SIGNED);
+        assert!(verified.events <= verified.size);
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok((checkpoint, _)) = Checkpoint::verified(text, std::slice::from_ref(&key)) {
+        assert!(checkpoint.size <= SIGNED.0);
+    }
+    if let Ok((proved, checkpoint)) = Audit::verify_proof(text, &[key]) {
+        assert!(proved.event.leaf < checkpoint.size);
+    }
+    if let Ok(proof) = Proof::parse(text) {
+        assert_eq!(Proof::parse(&proof.to_text()).as_ref(), Ok(&proof));
+    }
+    if let Ok(key) = text.parse::<VerifierKey>() {
+        assert_eq!(key.to_string().parse::<VerifierKey>().as_ref(), Ok(&key));
+    }
 }
 
 /// A plan that parses has steps with names of their own, and its canonical form is canonical.

@@ -17,7 +17,7 @@ impl Explanation {
     pub fn paragraph(&self) -> String {
         let mut text = self.subject();
         match &self.explained {
-            Explained::Before(before) => before_words(&mut text, before, &quoted(&self.agent)),
+            Explained::Before(before) => before_words(&mut text, before, &quoted(&self.agent), self.step.is_none()),
             Explained::After(after) => after_words(&mut text, after),
             Explained::OnError(error) => error_words(&mut text, error),
         }
@@ -41,7 +41,7 @@ fn quoted(text: &str) -> String {
     format!("“{}”", safe_line(text, MAX_CHARS))
 }
 
-fn before_words(text: &mut String, before: &Before, agent: &str) {
+fn before_words(text: &mut String, before: &Before, agent: &str, is_own_call: bool) {
     let _ = write!(text, " was proposed by {agent}");
     if !before.description.is_empty() {
         let _ = write!(text, ": {}", quoted(&before.description));
@@ -81,7 +81,7 @@ fn before_words(text: &mut String, before: &Before, agent: &str) {
     }
     let decided = match before.ruling {
         // Nobody was asked about an embedder's own call.
-        None if before.guards.is_empty() && before.effects.is_empty() => return,
+        None if is_own_call => return,
         Some(Ruling::Allow) => " It was allowed",
         Some(Ruling::Review) => " A person had to decide",
         Some(Ruling::Deny | Ruling::Abstain) => " It was denied",
@@ -183,7 +183,9 @@ fn error_words(text: &mut String, error: &OnError) {
     }
     let _ = write!(text, ": {}.", safe_line(error.message.trim_end_matches('.'), MAX_CHARS));
     files_words(text, &error.files, "By then it");
-    spent_words(text, &error.spent);
+    if error.spent != Spent::default() {
+        spent_words(text, &error.spent);
+    }
     let _ = write!(text, " What to do: {}.", error.what_to_do);
 }
 
@@ -207,7 +209,10 @@ fn files_words(text: &mut String, files: &[FileChange], who: &str) {
 }
 
 fn spent_words(text: &mut String, spent: &Spent) {
-    let mut parts = vec![format!("{} instructions", spent.fuel), duration(spent.duration_us)];
+    let mut parts = vec![duration(spent.duration_us)];
+    if spent.fuel > 0 {
+        parts.insert(0, format!("{} instructions", spent.fuel));
+    }
     if spent.tokens > 0 {
         parts.push(format!("{} tokens", spent.tokens));
     }

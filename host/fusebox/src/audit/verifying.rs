@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Read as _};
 
-use fusebox_core::audit::{Checkpoint, ExportVerifier, Fault, FaultKind, Trust, Verified, VerifierKey};
+use fusebox_core::audit::{Checkpoint, ExportVerifier, Fault, FaultKind, Verified, VerifierKey};
 use fusebox_store::{LogReport, Verifying};
 
 use super::Audit;
@@ -57,8 +57,8 @@ impl VerifyOptions<'_> {
 pub struct LogVerdict {
     /// What was looked at.
     pub report: LogReport,
-    /// Whose word the keys are.
-    pub trust: Trust,
+    /// Tenants whose logs were checked with their own keys, because none was given for them.
+    pub by_own_keys: Vec<String>,
 }
 
 impl Audit {
@@ -96,8 +96,12 @@ impl Audit {
         let progress = |done: u64, all: u64| (options.progress)(done, Some(all));
         let verifying =
             Verifying { threads: options.threads, checkpoint: &checkpoint, since: &since, progress: &progress };
-        let trust = if options.keys.is_empty() { Trust::Own } else { Trust::Given };
-        Ok(self.log.verify(&verifying)?.map(|report| LogVerdict { report, trust }))
+        let is_given = |tenant: &str| options.keys.iter().any(|key| names(key, tenant));
+        Ok(self.log.verify(&verifying)?.map(|report| {
+            let tenants = report.tenants.iter().map(|tree| tree.tenant.clone());
+            let by_own_keys = tenants.filter(|tenant| !is_given(tenant)).collect();
+            LogVerdict { report, by_own_keys }
+        }))
     }
 
     /// The other keys of a log of which one is known: those that came after it, as events of the log say, and those before it,

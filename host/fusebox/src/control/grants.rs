@@ -39,7 +39,7 @@ impl Control {
             Some(run) => vec![self.row(run)?.run],
             None => {
                 let unfinished = RunFilter { unfinished: true, ..RunFilter::default() };
-                self.log.runs(&unfinished, MAX_RUNS)?.into_iter().map(|row| row.run).collect()
+                self.rows(&unfinished, MAX_RUNS)?.into_iter().map(|row| row.run).collect()
             }
         };
         let mut grants = Vec::new();

@@ -35,7 +35,7 @@ impl Control {
         let mut rows = self.log.unsettled(crate::now::now_us())?;
         rows.extend(self.log.to_be_killed()?);
         let mut seen = BTreeSet::new();
-        rows.retain(|row| seen.insert(row.run.to_string()));
+        rows.retain(|row| self.is_its(&row.tenant) && seen.insert(row.run.to_string()));
         Ok(rows.iter().filter_map(|row| self.recover_run(row)).collect())
     }
 

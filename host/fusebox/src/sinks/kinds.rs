@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_effects::Webhook;
@@ -18,28 +18,44 @@ use crate::now::now_us;
 /// Adds a line of JSON to a file for each event.
 #[derive(Debug)]
 pub struct JsonlSink {
-    file: File,
+    path: PathBuf,
+    file: Option<File>,
 }
 
 impl JsonlSink {
-    /// Opens the file, or creates it for this user alone.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn open(path: &Path) -> std::io::Result<Self> {
+    /// Of this file, which is created for this user alone when there is something to write.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), file: None }
+    }
+
+    fn file(&mut self) -> std::io::Result<&mut File> {
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Self { file: options.open(path)? })
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => Ok(none.insert(options.open(&self.path)?)),
+        }
     }
 }
 
 impl Sink for JsonlSink {
     fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String> {
         // One write, so that lines of several processes do not mix.
-        let written = self.file.write_all(lines(events).as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|error| error.to_string())
+        let write = |file: &mut File| file.write_all(lines(events).as_bytes()).and_then(|()| file.sync_data());
+        self.file().and_then(write).map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+}
+
+/// A sink that lacks something, which whoever looks is told. What it is not told waits in the log.
+#[derive(Debug)]
+pub(super) struct LackingSink(pub String);
+
+impl Sink for LackingSink {
+    fn take(&mut self, _: &[LoggedEvent]) -> Result<(), String> {
+        Err(self.0.clone())
     }
 }
 

@@ -16,6 +16,7 @@ use fusebox_core::{Policy, SealedEvent};
 use fusebox_store::EventLog;
 use serde_json::Value;
 
+use kinds::LackingSink;
 pub use kinds::{JsonlSink, MemorySink, StdoutSink, WebhookSink};
 #[cfg(feature = "otel")]
 pub use otel::{Arguments, OtelSink};
@@ -106,24 +107,23 @@ impl Sinks {
 
 fn made(name: &str, policy: &SinkPolicy, folder: Option<&Path>) -> Result<Box<dyn Sink>, Error> {
     let beside = |path: &str| folder.map_or_else(|| path.into(), |folder| folder.join(path));
-    let wrong = |message: String| Error::SinkWrong { sink: name.to_owned(), message };
     Ok(match policy.kind {
         SinkKind::Stdout => Box::new(StdoutSink),
-        SinkKind::Jsonl => {
-            let path = policy.path.as_deref().ok_or_else(|| wrong("it has no path".to_owned()))?;
-            Box::new(JsonlSink::open(&beside(path)).map_err(|error| wrong(error.to_string()))?)
-        }
+        SinkKind::Jsonl => Box::new(JsonlSink::new(beside(policy.path.as_deref().unwrap_or_default()))),
         SinkKind::Webhook => {
             let secret = match (&policy.secret_env, &policy.secret_file) {
                 (Some(variable), _) => std::env::var(variable)
-                    .map_err(|_| wrong(format!("its secret is looked for in ${variable}, which is not set")))?,
-                (None, Some(file)) => {
-                    let bytes = read_file("the secret", &beside(file), MAX_SECRET_BYTES)?;
-                    String::from_utf8(bytes).map_err(|_| wrong("its secret is no text".to_owned()))?
+                    .map_err(|_| format!("its secret is looked for in ${variable}, which is not set")),
+                (None, file) => {
+                    let path = beside(file.as_deref().unwrap_or_default());
+                    let bytes = read_file("the secret", &path, MAX_SECRET_BYTES).map_err(|error| error.to_string());
+                    bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "its secret is no text".to_owned()))
                 }
-                (None, None) => return Err(wrong("it has no secret".to_owned())),
             };
-            Box::new(WebhookSink::new(name, policy.url.as_deref().unwrap_or_default(), &secret)?)
+            match secret {
+                Ok(secret) => Box::new(WebhookSink::new(name, policy.url.as_deref().unwrap_or_default(), &secret)?),
+                Err(lacking) => Box::new(LackingSink(lacking)),
+            }
         }
     })
 }

@@ -64,7 +64,7 @@ fn add(
     }
     let mut kept: Vec<Node> = Vec::new();
     edge.range.push(leaf_hash(&hash), |node| {
-        if node.level.is_multiple_of(BLOCK_LEVEL) {
+        if node.level >= BLOCK_LEVEL {
             kept.push(node);
         }
     });

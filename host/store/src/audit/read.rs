@@ -133,7 +133,7 @@ impl<'a> Tree<'a> {
             let leaf = self.leaves(index / BLOCK_LEAVES)?.get(place).map(leaf_hash);
             return leaf.ok_or_else(|| damaged(self.tenant, &format!("leaf {index} is missing")));
         }
-        if level.is_multiple_of(BLOCK_LEVEL) {
+        if level >= BLOCK_LEVEL {
             let mut statement = self
                 .connection
                 .prepare_cached("SELECT hash FROM tree_nodes WHERE tenant = ?1 AND level = ?2 AND place = ?3")?;

@@ -66,6 +66,8 @@ pub struct TenantReport {
 
 pub fn verify(path: &Path, verifying: &Verifying<'_>) -> Result<Result<LogReport, Fault>, Error> {
     let connection = open(path)?;
+    // All that is compared is of one moment, whoever goes on writing.
+    let connection = connection.unchecked_transaction()?;
     let last: i64 = connection.query_row("SELECT coalesce(max(log_index), 0) FROM events", [], |row| row.get(0))?;
     let mut joining = Joining::new(&connection, last, verifying)?;
     let windows = (last + WINDOW - 1) / WINDOW;
@@ -112,8 +114,10 @@ pub fn verify(path: &Path, verifying: &Verifying<'_>) -> Result<Result<LogReport
     }
 }
 
+/// A connection of one thread alone, so it needs no locks.
 fn open(path: &Path) -> Result<Connection, Error> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     // Pages are read once: a large map spares copying them.
     connection.pragma_update(None, "mmap_size", 1_i64 << 32)?;
@@ -218,8 +222,11 @@ struct Joining<'a> {
     connection: &'a Connection,
     verifying: &'a Verifying<'a>,
     chains: Chains,
-    tenants: HashMap<String, String>,
-    trees: BTreeMap<String, Tree>,
+    /// Places of runs' trees.
+    runs: HashMap<String, usize>,
+    /// Places of tenants' trees, by name.
+    tenants: BTreeMap<String, usize>,
+    trees: Vec<Tree>,
     events: u64,
     all: u64,
 }
@@ -227,6 +234,7 @@ struct Joining<'a> {
 /// A tenant's tree while it grows again.
 #[derive(Default)]
 struct Tree {
+    tenant: String,
     range: CompactRange,
     /// What it must come to, the smallest first; and what it means when it does not.
     marks: std::collections::VecDeque<(Checkpoint, &'static str)>,
@@ -239,8 +247,8 @@ struct Tree {
 impl<'a> Joining<'a> {
     fn new(connection: &'a Connection, last: i64, verifying: &'a Verifying<'a>) -> Result<Self, Error> {
         let all = u64::try_from(last).unwrap_or_default();
-        let (trees, tenants, chains) = (BTreeMap::new(), HashMap::new(), Chains::default());
-        Ok(Self { connection, verifying, chains, tenants, trees, events: 0, all })
+        let (runs, tenants, trees) = (HashMap::new(), BTreeMap::new(), Vec::new());
+        Ok(Self { connection, verifying, chains: Chains::default(), runs, tenants, trees, events: 0, all })
     }
 
     fn join(&mut self, window: Window) -> Result<Result<(), Fault>, Error> {
@@ -254,26 +262,19 @@ impl<'a> Joining<'a> {
                 broken = Some((part.at, fault));
             }
         }
-        let mut tenants = Vec::with_capacity(window.runs.len());
+        let mut trees = Vec::with_capacity(window.runs.len());
         for part in &window.runs {
             self.chains.advance(&part.run, part.last.0, part.last.1);
-            let tenant = match self.tenant_of(&part.run)? {
-                Some(tenant) => tenant,
-                None => return Ok(Err(Fault::new(FaultKind::Missing, "its first event is missing").at(&part.run, 1))),
-            };
-            if !self.trees.contains_key(&tenant) {
-                match self.tree(&tenant)? {
-                    Ok(tree) => self.trees.insert(tenant.clone(), tree),
-                    Err(fault) => return Ok(Err(fault)),
-                };
+            match self.tree_of(&part.run)? {
+                Ok(place) => trees.push(place),
+                Err(fault) => return Ok(Err(fault)),
             }
-            tenants.push(tenant);
         }
         let sound = broken.as_ref().map_or(window.leaves.len(), |(at, _)| *at);
-        for (place, leaf) in window.leaves.into_iter().take(sound) {
-            let tree = tenants.get(place as usize).and_then(|tenant| Some((tenant, self.trees.get_mut(tenant)?)));
-            let Some((tenant, tree)) = tree else { continue };
-            if let Err(fault) = tree.push(self.connection, tenant, leaf)? {
+        for (run, leaf) in window.leaves.into_iter().take(sound) {
+            let tree = trees.get(run as usize).and_then(|place| self.trees.get_mut(*place));
+            let Some(tree) = tree else { continue };
+            if let Err(fault) = tree.push(self.connection, leaf)? {
                 return Ok(Err(fault));
             }
         }
@@ -282,24 +283,38 @@ impl<'a> Joining<'a> {
         Ok(broken.map_or(Ok(()), |(_, fault)| Err(fault)))
     }
 
-    /// Whose a chain is, by its first event: what is kept of it beside the events may be wrong.
-    fn tenant_of(&mut self, run: &str) -> Result<Option<String>, Error> {
-        if let Some(tenant) = self.tenants.get(run) {
-            return Ok(Some(tenant.clone()));
+    /// The tree that a run's events are leaves of: by its first event, because what is kept of it beside the events may be wrong.
+    fn tree_of(&mut self, run: &str) -> Result<Result<usize, Fault>, Error> {
+        if let Some(place) = self.runs.get(run) {
+            return Ok(Ok(*place));
         }
         let mut statement =
             self.connection.prepare_cached("SELECT kind, payload FROM events WHERE run_id = ?1 AND seq = 1")?;
         let first: Option<(String, String)> =
             statement.query_row([run], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let Some((kind, payload)) = first else { return Ok(None) };
+        let Some((kind, payload)) = first else {
+            return Ok(Err(Fault::new(FaultKind::Missing, "its first event is missing").at(run, 1)));
+        };
         let tenant = fusebox_core::event::tenant_of_first(run, &kind, &payload);
-        self.tenants.insert(run.to_owned(), tenant.clone());
-        Ok(Some(tenant))
+        let place = match self.tenants.get(&tenant) {
+            Some(place) => *place,
+            None => {
+                match self.tree(&tenant)? {
+                    Ok(tree) => self.trees.push(tree),
+                    Err(fault) => return Ok(Err(fault)),
+                }
+                let place = self.trees.len() - 1;
+                self.tenants.insert(tenant, place);
+                place
+            }
+        };
+        self.runs.insert(run.to_owned(), place);
+        Ok(Ok(place))
     }
 
     /// A tenant's tree without leaves, with all that it must come to.
     fn tree(&self, tenant: &str) -> Result<Result<Tree, Fault>, Error> {
-        let mut tree = Tree::default();
+        let mut tree = Tree { tenant: tenant.to_owned(), ..Tree::default() };
         let mut marks = Vec::new();
         for row in read::checkpoints(self.connection, tenant, 0, u32::MAX)? {
             let said = (self.verifying.checkpoint)(tenant, &row.note);
@@ -330,14 +345,18 @@ impl<'a> Joining<'a> {
         ));
         marks.sort_by_key(|(mark, _)| mark.size);
         tree.marks = marks.into();
-        Ok(tree.reached(self.connection, tenant)?.map(|()| tree))
+        Ok(tree.reached(self.connection)?.map(|()| tree))
     }
 
     fn finish(self) -> Result<Result<LogReport, Fault>, Error> {
         let known: Vec<String> = read::tenants(self.connection)?;
-        let forgotten = known.into_iter().find(|tenant| !self.trees.contains_key(tenant));
+        let forgotten = known.into_iter().find(|tenant| !self.tenants.contains_key(tenant));
         if let Some(tenant) = forgotten {
             let message = format!("the log of {tenant} is gone");
+            return Ok(Err(Fault::new(FaultKind::Truncated, message)));
+        }
+        if let Some((tenant, _)) = self.verifying.since.iter().find(|(tenant, _)| !self.tenants.contains_key(tenant)) {
+            let message = format!("there is no log of {tenant}, and there was when that checkpoint was signed");
             return Ok(Err(Fault::new(FaultKind::Truncated, message)));
         }
         for (run, last, _) in self.chains.heads() {
@@ -351,7 +370,10 @@ impl<'a> Joining<'a> {
             }
         }
         let mut tenants = Vec::new();
-        for (tenant, tree) in self.trees {
+        let mut trees = self.trees;
+        trees.sort_by(|one, two| one.tenant.cmp(&two.tenant));
+        for tree in trees {
+            let tenant = tree.tenant;
             if let Some((mark, _)) = tree.marks.front() {
                 let message = format!("the log of {tenant} had {} events, and has {}", mark.size, tree.range.size());
                 return Ok(Err(Fault::new(FaultKind::Truncated, message).at_leaf(tree.range.size())));
@@ -364,21 +386,21 @@ impl<'a> Joining<'a> {
 }
 
 impl Tree {
-    fn push(&mut self, connection: &Connection, tenant: &str, leaf: Digest) -> Result<Result<(), Fault>, Error> {
+    fn push(&mut self, connection: &Connection, leaf: Digest) -> Result<Result<(), Fault>, Error> {
         let blocks = &mut self.blocks;
         self.range.push(leaf, |node| {
             if node.level == BLOCK_LEVEL {
                 blocks.push((node.index, node.hash));
             }
         });
-        self.reached(connection, tenant)
+        self.reached(connection)
     }
 
     /// Compares the tree with what it must be at its size.
-    fn reached(&mut self, connection: &Connection, tenant: &str) -> Result<Result<(), Fault>, Error> {
+    fn reached(&mut self, connection: &Connection) -> Result<Result<(), Fault>, Error> {
         while let Some((mark, meaning)) = self.marks.front().filter(|(mark, _)| mark.size == self.range.size()) {
             if mark.root != self.range.root() {
-                return Ok(Err(self.first_other_block(connection, tenant, meaning)?));
+                return Ok(Err(self.first_other_block(connection, meaning)?));
             }
             self.marks.pop_front();
             self.blocks.clear();
@@ -387,7 +409,8 @@ impl Tree {
     }
 
     /// Where the tree differs first from the one that was kept when the events were written.
-    fn first_other_block(&self, connection: &Connection, tenant: &str, meaning: &str) -> Result<Fault, Error> {
+    fn first_other_block(&self, connection: &Connection, meaning: &str) -> Result<Fault, Error> {
+        let tenant = &self.tenant;
         for (place, hash) in &self.blocks {
             let mut statement = connection
                 .prepare_cached("SELECT hash FROM tree_nodes WHERE tenant = ?1 AND level = ?2 AND place = ?3")?;

@@ -249,6 +249,30 @@ fn no_effect_without_its_allow(log: &[Event]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Each step that was decided on or came to an end is explained once for each time that it was, and every explanation reads as
+/// a paragraph of one line.
+fn every_step_is_explained(log: &[(Event, u64)]) -> Result<(), TestCaseError> {
+    use crate::explain::{Explainer, Phase};
+    let mut explainer = Explainer::new("r".parse().unwrap(), None);
+    for (event, time) in log {
+        let explained = explainer.note(event, *time);
+        let phases: Vec<Phase> = explained.iter().map(|one| one.explained.phase()).collect();
+        match event {
+            Event::Decided { .. } => prop_assert_eq!(&phases[..], &[Phase::Before]),
+            Event::StepCompleted { .. } => prop_assert_eq!(&phases[..], &[Phase::After]),
+            Event::StepSkipped { .. } => prop_assert_eq!(phases.last(), Some(&Phase::OnError)),
+            Event::StepFailed { .. } | Event::StepInDoubt { .. } => prop_assert_eq!(&phases[..], &[Phase::OnError]),
+            Event::RunEnded { .. } => prop_assert!(phases.iter().all(|phase| *phase == Phase::OnError)),
+            _ => prop_assert!(phases.is_empty(), "{:?} for {:?}", phases, event),
+        }
+        for explanation in explained {
+            prop_assert_eq!(explanation.step.as_ref(), event.step().or(explanation.step.as_ref()));
+            prop_assert_eq!(explanation.paragraph().lines().count(), 1);
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -296,6 +320,17 @@ proptest! {
         prop_assert_eq!(folded.history(), state.history());
         prop_assert_eq!(folded.answered(), state.answered());
         prop_assert_eq!(folded.elapsed_us(1000), state.elapsed_us(1000));
+
+        // Each event follows from an earlier one of its run, if from any.
+        let mut chain = crate::event::Chain::new("r".parse().unwrap());
+        for event in &log {
+            let sealed = chain.seal(event, 0);
+            let cause = sealed.to_json("t")["cause"].as_u64();
+            prop_assert!(cause.is_none_or(|cause| cause < sealed.seq), "{:?} of {}", cause, sealed.payload);
+            prop_assert_eq!(&sealed.event().unwrap(), event);
+        }
+
+        every_step_is_explained(&timed)?;
 
         // What the log says reads back as it was.
         for event in &log {
