@@ -4,13 +4,14 @@
     verify.py EXPORT [--key KEY]
 
 Written from docs/audit.md alone, so that whoever doubts the host need not believe its own verifier. It prints what holds and
-ends with 0, or the first thing that is wrong and ends with 1. KEY is what `fusebox audit keys` printed, obtained from somebody
+ends with 0, or the first thing that is wrong and ends with 1. KEY is what `fusebox audit keys` printed (one or several), obtained from somebody
 other than whoever made the export; without it the export only fits together.
 """
 
 import base64
 import hashlib
 import json
+import re
 import sys
 
 BLOCK = 64
@@ -23,6 +24,27 @@ class Wrong(Exception):
 
 def sha256(data):
     return hashlib.sha256(data).digest()
+
+
+def unbase64(text):
+    """Strictly: what two readers could take for different bytes is refused."""
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise Wrong("base64 that is not written as it must be")
+    return data
+
+
+def number(value):
+    if type(value) is not int or value < 0:
+        raise Wrong(f"no number: {value!r}")
+    return value
+
+
+def fields(content, required, optional=""):
+    """An object with just these fields."""
+    if type(content) is not dict or not set(required.split()) <= set(content) <= set(f"{required} {optional}".split()):
+        raise Wrong("an object has not the fields that it must have")
+    return content
 
 
 # --- ed25519 signatures, as RFC 8032, section 5.1, defines them ---
@@ -86,7 +108,7 @@ def is_signed(public, text, signature):
 
 def read_key(text):
     name, hint, data = text.strip().split("+", 2)
-    data = base64.b64decode(data, validate=True)
+    data = unbase64(data)
     if len(data) != 33 or data[0] != 1 or sha256(name.encode() + b"\n" + data)[:4].hex() != hint:
         raise Wrong(f"no key: {text}")
     return name, bytes.fromhex(hint), data[1:]
@@ -96,18 +118,22 @@ def read_checkpoint(note, keys):
     """The checkpoint, and those of the keys that signed it."""
     at = note.rindex("\n\n")
     text, lines, signed = note[: at + 1], note[at + 2 :].split("\n")[:-1], []
+    if len(note) > 65536 or len(lines) > 64 or not note.endswith("\n") or any(c < " " and c != "\n" for c in note):
+        raise Wrong("no signed note")
     for line in lines:
         dash, name, data = line.split(" ")
-        data = base64.b64decode(data, validate=True)
+        if dash != "\u2014":
+            raise Wrong("no signed note")
+        data = unbase64(data)
         for key in keys:
-            if dash == "\u2014" and (name, data[:4]) == key[:2]:
+            if (name, data[:4]) == key[:2]:
                 if not is_signed(key[2], text.encode(), data[4:]):
                     raise Wrong("the checkpoint's signature is wrong")
                 signed.append(key)
     if not signed:
         raise Wrong("no known key signed the checkpoint")
     origin, size, root = text.split("\n")[:3]
-    return origin, int(size), base64.b64decode(root, validate=True), signed
+    return origin, int(size), unbase64(root), signed
 
 
 # --- Merkle trees: RFC 6962, section 2.1, and RFC 9162, section 2.1.3.2 ---
@@ -150,15 +176,15 @@ def event_hash(previous, event):
 
 
 def blob_digest(blob):
-    data = base64.b64decode(blob["bytes"], validate=True)
+    data = unbase64(blob["bytes"])
     if "salt" not in blob:
         return sha256(data)
-    parts = [b"fusebox blob 1", base64.b64decode(blob["salt"], validate=True), data]
+    parts = [b"fusebox blob 1", unbase64(blob["salt"]), data]
     return sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts))
 
 
 def hashes(texts):
-    found = [base64.b64decode(text, validate=True) for text in texts]
+    found = [unbase64(text) for text in texts]
     if any(len(data) != 32 for data in found):
         raise Wrong("a hash has 32 bytes")
     return found
@@ -177,8 +203,12 @@ def tenant_of_first(event):
     return named or (HOST_TENANT if is_host else DEFAULT_TENANT)
 
 
+EVENT = "leaf run_id seq time_us kind payload"
+
+
 def follow_rotation(rotation, origin, keys):
-    event, previous = rotation["proved"]["event"], bytes.fromhex(rotation["proved"]["previous"])
+    proved = fields(fields(rotation, "checkpoint proved path")["proved"], "event previous")
+    event, previous = fields(proved["event"], EVENT), bytes.fromhex(proved["previous"])
     said = json.loads(event["payload"])
     old, new = read_key(said["from"]), read_key(said["to"])
     if old not in keys:
@@ -194,29 +224,38 @@ def follow_rotation(rotation, origin, keys):
 
 def verify(lines, given):
     header = None
-    for number, line in enumerate(lines, 1):
+    for place, line in enumerate(lines, 1):
         if not line.endswith(b"\n"):
             raise Wrong("the last line does not end: something is cut off")
         try:
-            ((kind, content),) = json.loads(line, object_pairs_hook=no_key_twice).items()
-        except (ValueError, AttributeError) as error:
-            raise Wrong(f"line {number} is none of an export: {error}") from error
+            if line.split(b":", 1)[1][:1] != b"{":
+                raise Wrong("it is not one object under its name")
+            ((kind, content),) = json.loads(line.decode(), object_pairs_hook=no_key_twice).items()
+        except (ValueError, AttributeError, IndexError, RecursionError) as error:
+            raise Wrong(f"line {place} is none of an export: {error}") from error
         if (header is None) != (kind == "header"):
             raise Wrong("a header stands first, and nowhere else")
         if kind == "header":
-            header, origin = content, content["origin"]
-            keys = [read_key(given)] if given else [read_key(key) for key in header["keys"]]
+            header = fields(content, "format origin tenant time_us scope checkpoint keys blobs", "rotations")
+            origin, own, named = header["origin"], [read_key(key) for key in header["keys"]], set()
+            keys = [read_key(key) for key in given.split()] if given else own
+            if type(header["format"]) is not int or type(header["blobs"]) is not bool or number(header["time_us"]) < 0:
+                raise Wrong("the header is not of the form that it must have")
             for rotation in header.get("rotations", []):
                 follow_rotation(rotation, origin, keys)
             of, size, root, _ = read_checkpoint(header["checkpoint"], keys)
             if header["format"] != 1 or of != origin or origin.rsplit("/", 1)[-1] != header["tenant"]:
                 raise Wrong("the checkpoint is that of another log")
             whole = header["scope"] == "all"
+            listed = [] if whole else fields(header["scope"], "runs")["runs"]
+            listed = [(fields(run, "run_id events")["run_id"], number(run["events"])) for run in listed]
+            if (not whole and not listed) or len(dict(listed)) != len(listed):
+                raise Wrong("it is an export of no run, or of one run twice")
             blocks, block, leaves, leaf, chains, ended, events, blobs, end = -(-size // BLOCK), -1, [], 0, {}, {}, 0, 0, None
         elif end is not None:
             raise Wrong("something stands behind the end")
         elif kind == "block":
-            index = content["index"]
+            index = number(fields(content, "index leaves path")["index"])
             if index <= block or index >= blocks or (whole and (index != block + 1 or leaf < min(index * BLOCK, size))):
                 raise Wrong(f"the event at leaf {leaf} is missing, or not where it belongs")
             leaves = hashes(content["leaves"])
@@ -227,7 +266,8 @@ def verify(lines, given):
                 raise Wrong(f"block {index} is not part of the signed tree")
             block, leaf = index, max(leaf, index * BLOCK)
         elif kind == "event":
-            run, seq, at = content["run_id"], content["seq"], content["leaf"]
+            fields(content, EVENT), number(content["time_us"])
+            run, seq, at = content["run_id"], number(content["seq"]), number(content["leaf"])
             last, previous = chains.get(run, (0, bytes(32)))
             if at < leaf or (seq <= last):
                 raise Wrong(f"event {seq} of {run} stands a second time, or where none belongs")
@@ -240,26 +280,30 @@ def verify(lines, given):
                 raise Wrong(f"event {seq} of {run} is not what was recorded")
             if seq == 1 and tenant_of_first(content) != header["tenant"]:
                 raise Wrong(f"{run} belongs to another tenant")
+            if header["blobs"]:
+                named.update(re.findall('"([0-9a-f]{64})"', content["payload"]))
             chains[run], ended[run], leaf, events = (seq, data), content["kind"] == "run_ended", at + 1, events + 1
         elif kind == "blob":
-            if blob_digest(content).hex() != content["digest"]:
+            if blob_digest(fields(content, "digest bytes", "salt")).hex() != content["digest"]:
                 raise Wrong(f"the blob {content['digest']} is not what was recorded")
+            if content["digest"] not in named:
+                raise Wrong(f"the blob {content['digest']} is named by no event before it, or stands a second time")
+            named.remove(content["digest"])
             blobs += 1
         elif kind == "end":
-            end = content
+            end = fields(content, "events blobs")
         else:
-            raise Wrong(f"line {number} is none of an export")
+            raise Wrong(f"line {place} is none of an export")
     if header is None:
         raise Wrong("there is no header")
     if whole and leaf < size:
         raise Wrong(f"the event at leaf {leaf} and all that came behind it are missing")
-    listed = {} if whole else {run["run_id"]: run["events"] for run in header["scope"]["runs"]}
-    for run, count in listed.items():
+    for run, count in listed:
         if chains.get(run, (0,))[0] < count:
             raise Wrong(f"event {chains.get(run, (0,))[0] + 1} of {run} and all that came behind it are missing")
-    if not whole and set(chains) - set(listed):
+    if not whole and set(chains) - set(dict(listed)):
         raise Wrong("a run is not among those of the header")
-    if end is None or (end["events"], end["blobs"]) != (events, blobs):
+    if end is None or (number(end["events"]), number(end["blobs"])) != (events, blobs):
         raise Wrong("the last line is missing, or counts something else")
     what = "all" if whole else "some"
     print(f"holds: {events} events, {what} of a signed log of {size}, {blobs} blobs, {len(chains)} chains")

@@ -7,8 +7,8 @@ use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
 use fusebox::proofs::{Checkpoint, Fault, Trust, VerifierKey};
 use fusebox::{
-    Audit, CheckpointRow, EraseOptions, Erasure, Error, EventRef, ExportOptions, Home, LogVerdict, Record,
-    VerifyOptions, now_us, rfc3339,
+    Audit, CheckpointRow, ConsistencyProof, EraseOptions, Erasure, Error, EventRef, ExportOptions, Home, LogVerdict,
+    Record, VerifyOptions, now_us, rfc3339,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -23,6 +23,8 @@ use crate::terminal_approver::user;
 const MAX_BYTES: usize = 128 * 1024 * 1024;
 /// First words of a proof.
 const PROOF: &[u8] = b"c2sp.org/tlog-proof@";
+/// First words of a proof that a log grew.
+const GROWTH: &[u8] = b"{\"event\":\"audit_consistency\"";
 /// Checkpoints that are listed.
 const LISTED: u32 = 20;
 
@@ -30,11 +32,16 @@ pub fn audit(args: &AuditArgs) -> Result<Exit, Error> {
     let json = args.json;
     match &args.task {
         AuditTask::Export { runs, tenant, blobs, out } => {
-            let runs = runs.iter().map(|run| run.parse()).collect::<Result<_, _>>()?;
-            export(&ExportOptions { tenant: tenant.clone(), runs, blobs: *blobs }, out.as_deref(), json)
+            let runs: Vec<fusebox::RunId> = runs.iter().map(|run| run.parse()).collect::<Result<_, _>>()?;
+            let tenant = match (tenant, runs.first()) {
+                (Some(tenant), _) => tenant.clone(),
+                (None, Some(run)) => open()?.tenant_of(run)?,
+                (None, None) => "default".to_owned(),
+            };
+            export(&ExportOptions { tenant, runs, blobs: *blobs }, out.as_deref(), json)
         }
         AuditTask::Verify { file, key, since, threads } => {
-            let keys = key.iter().map(|key| read_key(key)).collect::<Result<Vec<_>, Error>>()?;
+            let keys = key.iter().map(|key| read_keys(key)).collect::<Result<Vec<_>, Error>>()?.concat();
             let since = since.as_deref().map(read_text).transpose()?;
             let bar = Bar::new("events");
             let progress = |done: u64, all: Option<u64>| bar.at(done, all);
@@ -200,8 +207,17 @@ fn verify_file(file: &Path, options: &VerifyOptions<'_>, bar: &Bar, json: bool) 
         Box::new(std::fs::File::open(file).map_err(failed)?)
     };
     let mut reader = BufReader::with_capacity(1 << 20, reader);
-    if reader.fill_buf().map_err(failed)?.starts_with(PROOF) {
+    let start = reader.fill_buf().map_err(failed)?;
+    let (is_proof, is_growth) = (start.starts_with(PROOF), start.starts_with(GROWTH));
+    if options.since.is_some() && (is_proof || is_growth) {
+        let message = "a proof cannot be compared with an earlier checkpoint; leave --since out".to_owned();
+        return Err(Error::Core(fusebox::core::Error::BadProof { message }));
+    }
+    if is_proof {
         return verify_proof(reader, options, json);
+    }
+    if is_growth {
+        return verify_growth(reader, options, json);
     }
     let verdict = Audit::verify_export(reader, options)?;
     bar.done();
@@ -226,9 +242,15 @@ fn verify_file(file: &Path, options: &VerifyOptions<'_>, bar: &Bar, json: bool) 
         print::out(&format!("  {dim}key{dim:#}     {}", safe_line(&key.to_string(), 400)));
     }
     for run in &verified.runs {
-        let (name, end) = (safe_line(&run.run_id, 80), if run.ended { "to its end" } else { "not ended by then" });
+        let is_run = !run.run_id.starts_with("actions") && !run.run_id.starts_with("host");
+        let end = match (run.ended, is_run) {
+            (true, _) => ", to its end",
+            (false, true) => ", without its end: more may have come",
+            (false, false) => "",
+        };
+        let name = safe_line(&run.run_id, 80);
         if verified.runs.len() <= 20 {
-            print::out(&format!("  {dim}run{dim:#}     {name}: {} events, {end}", run.events));
+            print::out(&format!("  {dim}run{dim:#}     {name}: {} events{end}", run.events));
         }
     }
     if verified.runs.len() > 20 {
@@ -243,8 +265,7 @@ fn verify_proof(mut reader: impl Read, options: &VerifyOptions<'_>, json: bool) 
     let failed = |source| Error::Unreadable { what: "the proof", path: "the proof".into(), source };
     reader.by_ref().take(MAX_BYTES as u64).read_to_string(&mut text).map_err(failed)?;
     if options.keys.is_empty() {
-        let message = "a proof of one event does not bring its key along; give it with --key".to_owned();
-        return Err(Error::Core(fusebox::core::Error::BadVerifierKey { message }));
+        return Err(no_key("a proof of one event"));
     }
     let (proved, checkpoint) = match Audit::verify_proof(&text, &options.keys) {
         Ok(found) => found,
@@ -267,6 +288,36 @@ fn verify_proof(mut reader: impl Read, options: &VerifyOptions<'_>, json: bool) 
     print::out(&format!("  {kind} at {}", rfc3339(event.time_us)));
     print::out(&format!("  {}", safe_line(&event.payload, 2000)));
     Ok(Exit::Completed)
+}
+
+/// Checks what `audit consistency --json` printed.
+fn verify_growth(reader: impl Read, options: &VerifyOptions<'_>, json: bool) -> Result<Exit, Error> {
+    if options.keys.is_empty() {
+        return Err(no_key("a proof of growth"));
+    }
+    let mut bytes = Vec::new();
+    let failed = |source| Error::Unreadable { what: "the proof", path: "the proof".into(), source };
+    reader.take(MAX_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
+    let proof: ConsistencyProof = fusebox::core::json::parse_as("the proof", &bytes, MAX_BYTES)?;
+    match proof.verify(&options.keys) {
+        Ok((before, after)) => {
+            if json {
+                let (old, new) = (before.size, after.size);
+                print::json(
+                    &json!({ "event": "audit_verified", "events": 0, "trust": Trust::Given, "old": old, "new": new }),
+                );
+            } else {
+                holds(&format!("it holds: the tree of {} events grew from that of {}", after.size, before.size));
+            }
+            Ok(Exit::Completed)
+        }
+        Err(error) => Ok(wrong(&Fault::new(fusebox::proofs::FaultKind::Unproven, error.to_string()), json)),
+    }
+}
+
+fn no_key(what: &str) -> Error {
+    let message = format!("{what} does not bring its key along; give it with --key");
+    Error::Core(fusebox::core::Error::BadVerifierKey { message })
 }
 
 fn holds(text: &str) {
@@ -325,10 +376,7 @@ fn consistency(old: &Path, new: Option<&Path>, json: bool) -> Result<Exit, Error
         print::json(&said);
         return Ok(Exit::Completed);
     }
-    holds(&format!(
-        "the log of {} events grew from that of {}, and nothing before was changed",
-        after.size, before.size
-    ));
+    holds(&format!("the tree of {} events grew from that of {}", after.size, before.size));
     for hash in json!(proof.hashes).as_array().into_iter().flatten() {
         print::out(&format!("  {}", hash.as_str().unwrap_or_default()));
     }
@@ -351,9 +399,7 @@ fn checkpoint(tenant: &str, list: bool, json: bool) -> Result<Exit, Error> {
         } else if list {
             print::out(&format!("{} {size:>12} events", rfc3339(time_us)));
         } else {
-            // As it is: it may go into a file.
-            let mut stdout = std::io::stdout().lock();
-            let _ = stdout.write_all(note.as_bytes());
+            write_out(&note)?;
         }
     }
     Ok(Exit::Completed)
@@ -366,10 +412,17 @@ fn keys(tenant: &str, json: bool) -> Result<Exit, Error> {
             let newest = place + 1 == keys.len();
             print::json(&json!({ "event": "audit_key", "tenant": tenant, "key": key, "newest": newest }));
         } else {
-            print::out(&key.to_string());
+            write_out(&format!("{key}\n"))?;
         }
     }
     Ok(Exit::Completed)
+}
+
+/// Writes what is to be kept, as it is: whoever sends it to a file wants to know that it got there.
+fn write_out(text: &str) -> Result<(), Error> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|source| Error::Unwritable { what: "standard output", source })
 }
 
 fn erase(options: &EraseOptions, json: bool) -> Result<Exit, Error> {
@@ -387,18 +440,16 @@ fn erase(options: &EraseOptions, json: bool) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
-/// A key as it is, or the last one in a file.
-fn read_key(key: &str) -> Result<VerifierKey, Error> {
-    if let Ok(key) = key.parse() {
-        return Ok(key);
-    }
+/// Keys as they are, or those in a file, one a line.
+fn read_keys(key: &str) -> Result<Vec<VerifierKey>, Error> {
     let file = Path::new(key);
-    if !file.exists() {
-        return Ok(key.parse::<VerifierKey>()?);
+    let is_file = key.parse::<VerifierKey>().is_err() && file.exists();
+    let text = if is_file { read_text(file)? } else { key.to_owned() };
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return Ok(vec![text.parse()?]);
     }
-    let text = read_text(file)?;
-    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-    Ok(last.parse::<VerifierKey>()?)
+    Ok(lines.into_iter().map(str::parse).collect::<Result<_, _>>()?)
 }
 
 fn read_text(file: &Path) -> Result<String, Error> {

@@ -16,6 +16,9 @@ pub fn explain(args: &ExplainArgs) -> Result<Exit, Error> {
         if !known.contains(step) {
             let mut known = known;
             known.dedup();
+            if known.is_empty() {
+                known.push("none so far".to_owned());
+            }
             return Err(Error::UnknownStep { run: run.to_string(), step: step.clone(), known: known.join(", ") });
         }
         explained.retain(|one| one.step.as_ref().is_some_and(|of| of.as_str() == step));

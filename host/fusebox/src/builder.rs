@@ -242,7 +242,8 @@ impl HostBuilder {
         // Without a key nothing could be proved.
         keys.ring(fusebox_core::situation::DEFAULT_TENANT)?;
         let redactor = Redactor::of(registry.redacting.clone(), sandbox.kill_flag());
-        let audit = Audit { log: Arc::clone(&store), keys, redactor: redactor.clone() };
+        let shared = Arc::new(policy.policy.clone());
+        let audit = Audit { log: Arc::clone(&store), keys, redactor: redactor.clone(), policy: Arc::clone(&shared) };
         // What processes before this one left is settled first; what goes wrong with a run is told when it is continued.
         Control::of(home.clone(), Arc::clone(&store), audit.clone()).recover()?;
         audit.erase_by_policy(&policy.policy)?;
@@ -250,7 +251,7 @@ impl HostBuilder {
         Ok(Host {
             sinks,
             policy_digest: policy.policy.digest(),
-            policy: Arc::new(policy.policy.clone()),
+            policy: shared,
             loaded: policy,
             notices,
             gateway: gateway.map(Arc::new),

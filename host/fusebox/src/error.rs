@@ -343,6 +343,14 @@ pub enum Error {
         /// Steps that were.
         known: String,
     },
+    /// A run that has not ended.
+    #[error("the run {run} is {state}; what it was given and made can be erased once it has ended")]
+    RunGoesOn {
+        /// The run.
+        run: String,
+        /// Its state.
+        state: String,
+    },
     /// A sink that cannot be told.
     #[error("the sink {sink} cannot be used: {message}")]
     SinkWrong {
@@ -432,6 +440,7 @@ fusebox_core::error_codes!(Error {
     Unredacted => "FBX-5045",
     UnknownStep => "FBX-5046",
     SinkWrong => "FBX-5047",
+    RunGoesOn => "FBX-5048",
 });
 
 impl Error {

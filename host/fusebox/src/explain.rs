@@ -80,7 +80,6 @@ fn plan_of(log: &dyn EventLog, run: &RunId) -> Result<Option<Plan>, Error> {
 /// assert!(sent.is_err());
 /// assert!(told[0].contains("Ann asked for it") && told[1].contains("no route to host"));
 /// ```
-#[must_use]
 pub fn explain<'a>(action: &str) -> ExplainedCall<'a> {
     ExplainedCall {
         action: action.to_owned(),
@@ -92,6 +91,9 @@ pub fn explain<'a>(action: &str) -> ExplainedCall<'a> {
     }
 }
 
+/// Who is told explanations.
+type Told<'a> = Box<dyn FnMut(&Explanation) + Send + 'a>;
+
 /// A call that is about to be explained.
 #[must_use]
 pub struct ExplainedCall<'a> {
@@ -99,7 +101,7 @@ pub struct ExplainedCall<'a> {
     agent: String,
     before: Before,
     what_to_do: String,
-    told: Option<Box<dyn FnMut(&Explanation) + Send + 'a>>,
+    told: Option<Told<'a>>,
     recorded: Option<(&'a Audit, String)>,
 }
 

@@ -110,6 +110,10 @@ impl Keeping {
 pub fn kept_plan(redactor: Option<&Redactor>, plan: &Plan) -> Result<KeptPlan, Error> {
     let mut kept = plan.clone();
     let Some(redactor) = redactor else { return Ok(KeptPlan { plan: kept, redacted: Vec::new() }) };
+    if redactor.redacted_value(&kept.agent)?.is_some() {
+        let message = "the agent's id, type or tier holds a secret; name it otherwise".to_owned();
+        return Err(Error::BadRecord { message });
+    }
     if let Some((goal, outcome)) = redactor.redacted_value(&(kept.goal.clone(), kept.expected_outcome.clone()))? {
         (kept.goal, kept.expected_outcome) = (goal, outcome);
     }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fusebox_core::{Action, Agent, Json, Origin, Scope, Situation, json};
 use fusebox_sandbox::{Judged, Kill, Limits};
 use serde::Serialize;
@@ -55,9 +57,14 @@ impl Redactor {
         for (name, guard) in &self.guards {
             let failed = |message: String| Error::Unredacted { guard: name.clone(), message };
             let input = now.as_deref().unwrap_or(text);
-            // An input is an object for many guards, so whatever it is stands in one.
+            // An input is an object for many guards, so whatever it is stands in one. Names of fields and what is encoded stand
+            // beside it, because guards look at values.
             let value: Value = serde_json::from_str(input).map_err(|error| failed(error.to_string()))?;
-            let wrapped = Json::from_checked(serde_json::json!({ "stored": value }));
+            let mut beside = Beside::default();
+            beside.collect(&value);
+            let (names, encoded) = (&beside.names, &beside.decoded);
+            let wrapped =
+                Json::from_checked(serde_json::json!({ "stored": value, "names": names, "decoded": encoded }));
             let action = Action {
                 step_type: STEP_TYPE.to_owned(),
                 input: wrapped,
@@ -73,9 +80,16 @@ impl Redactor {
             let verdict = guard.plugin.check(&Judged::new(&action, &[], situation), &options).result;
             let verdict = verdict.map_err(|end| failed(end.to_string()))?;
             if let Some(rewrite) = verdict.rewrite {
-                let stored =
-                    rewrite.value().get("stored").ok_or_else(|| failed("its rewrite is another thing".to_owned()))?;
-                now = Some(json::canonical_value(stored));
+                let part = |name: &str| rewrite.value().get(name).cloned();
+                let texts = |name| part(name).and_then(|part| serde_json::from_value::<Vec<String>>(part).ok());
+                let strange = || failed("its rewrite is another thing".to_owned());
+                let mut stored = part("stored").ok_or_else(strange)?;
+                let (names, decoded) = (texts("names").ok_or_else(strange)?, texts("decoded").ok_or_else(strange)?);
+                if names.len() != beside.names.len() || decoded.len() != beside.decoded.len() {
+                    return Err(strange());
+                }
+                beside.put_back(&mut stored, &names, &decoded);
+                now = Some(json::canonical_value(&stored));
             }
         }
         Ok(now)
@@ -137,5 +151,65 @@ impl Redactor {
         let redacted = self.redacted(&quoted)?;
         let redacted = redacted.map(|text| serde_json::from_str::<String>(&text).unwrap_or_default());
         Ok(redacted.map(String::into_bytes))
+    }
+}
+
+/// Shortest text that is looked at as something encoded, or as a name: no credential is shorter.
+const MIN_BYTES: usize = 16;
+
+/// Texts that stand in JSON where guards do not look: names of fields, and what values are in base64.
+#[derive(Debug, Default)]
+struct Beside {
+    names: Vec<String>,
+    encoded: Vec<String>,
+    decoded: Vec<String>,
+}
+
+impl Beside {
+    fn collect(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => {
+                let decoded = (text.len() >= MIN_BYTES).then(|| STANDARD.decode(text).ok()).flatten();
+                if let Some(decoded) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
+                    self.encoded.push(text.clone());
+                    self.decoded.push(decoded);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.collect(item)),
+            Value::Object(map) => {
+                for (name, value) in map {
+                    if name.len() >= MIN_BYTES {
+                        self.names.push(name.clone());
+                    }
+                    self.collect(value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Replaces what a guard replaced.
+    fn put_back(&self, value: &mut Value, names: &[String], decoded: &[String]) {
+        match value {
+            Value::String(text) => {
+                let place = self.encoded.iter().position(|encoded| encoded == text);
+                let pair = place.and_then(|place| Some((self.decoded.get(place)?, decoded.get(place)?)));
+                if let Some((before, after)) = pair
+                    && before != after
+                {
+                    *text = STANDARD.encode(after);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.put_back(item, names, decoded)),
+            Value::Object(map) => {
+                map.values_mut().for_each(|value| self.put_back(value, names, decoded));
+                for (before, after) in self.names.iter().zip(names).filter(|(before, after)| before != after) {
+                    if let Some(value) = map.remove(before) {
+                        map.insert(after.clone(), value);
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 }

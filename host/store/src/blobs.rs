@@ -50,12 +50,12 @@ impl Blob {
 }
 
 /// Stores a blob of a chain, unless it has it already. Gives the bytes that are new.
-pub fn insert(transaction: &Transaction<'_>, chain: i64, blob: &Blob) -> Result<u64, Error> {
+pub fn insert(transaction: &Transaction<'_>, chain: i64, blob: &Blob, since_us: u64) -> Result<u64, Error> {
     let added = transaction
         .prepare_cached(
-            "INSERT INTO blobs (chain, digest, salt, bytes) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            "INSERT INTO blobs (chain, digest, salt, bytes, since) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
         )?
-        .execute(params![chain, blob.digest.as_bytes(), blob.salt(), blob.bytes.as_ref()])?;
+        .execute(params![chain, blob.digest.as_bytes(), blob.salt(), blob.bytes.as_ref(), since_us])?;
     Ok(if added == 1 { blob.bytes.len() as u64 } else { 0 })
 }
 

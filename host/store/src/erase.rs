@@ -12,7 +12,7 @@ pub struct Erasure {
     pub tenant: Option<String>,
     /// This run.
     pub run: Option<RunId>,
-    /// Whose last event is older than this, in microseconds since 1970.
+    /// Of runs whose last event is older than this, in microseconds since 1970; of what is no run, kept since before this.
     pub before_us: Option<u64>,
     /// Only count them.
     pub dry_run: bool,
@@ -37,7 +37,7 @@ pub fn erase(transaction: &Transaction<'_>, erasure: &Erasure) -> Result<Erased,
          FROM chains c JOIN blobs b ON b.chain = c.chain LEFT JOIN runs r ON r.run_id = c.run_id
          WHERE (?1 IS NULL OR c.tenant = ?1) AND (?2 IS NULL OR c.run_id = ?2)
            AND (r.run_id IS NULL OR r.ended IS NOT NULL)
-           AND (?3 IS NULL OR coalesce(r.updated_us, (SELECT max(time_us) FROM events e WHERE e.run_id = c.run_id)) < ?3)
+           AND (?3 IS NULL OR coalesce(r.updated_us, b.since) < ?3)
          GROUP BY c.chain",
     )?;
     let before_us = before_us.map(|before| i64::try_from(before).unwrap_or(i64::MAX));
@@ -56,7 +56,13 @@ pub fn erase(transaction: &Transaction<'_>, erasure: &Erasure) -> Result<Erased,
     }
     if !dry_run {
         for (chain, tenant, bytes) in chains {
-            transaction.prepare_cached("DELETE FROM blobs WHERE chain = ?1")?.execute([chain])?;
+            // Of what is no run, only what is old enough goes.
+            transaction
+                .prepare_cached(
+                    "DELETE FROM blobs WHERE chain = ?1 AND (?2 IS NULL OR since < ?2 OR EXISTS (
+                         SELECT 1 FROM chains c JOIN runs r ON r.run_id = c.run_id WHERE c.chain = ?1))",
+                )?
+                .execute(params![chain, before_us])?;
             transaction
                 .prepare_cached("UPDATE stored SET bytes = max(0, bytes - ?2) WHERE tenant = ?1")?
                 .execute(params![tenant, bytes])?;

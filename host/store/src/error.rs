@@ -89,8 +89,8 @@ pub enum Error {
     },
     /// A tenant has no room left in the log.
     #[error(
-        "the log of the tenant {tenant} holds {stored} bytes, and {limit} is all it may hold. Erase what is no longer \
-         needed (`fusebox audit erase`), or raise tenants.{tenant}.quota_bytes"
+        "the log of the tenant {tenant} holds {stored} bytes, and {limit} is all it may hold. Raise \
+         tenants.{tenant}.quota_bytes, or erase what is no longer needed (`fusebox audit erase`; its events stay, and count)"
     )]
     QuotaExceeded {
         /// The tenant.

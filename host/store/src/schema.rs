@@ -139,9 +139,10 @@ CREATE TABLE blobs (
     digest BLOB    NOT NULL,
     salt   BLOB,
     bytes  BLOB    NOT NULL,
+    since  INTEGER NOT NULL,
     UNIQUE (chain, digest)
 ) STRICT;
-INSERT INTO blobs (chain, digest, bytes) SELECT 0, digest, bytes FROM blobs_of_format_2;
+INSERT INTO blobs (chain, digest, bytes, since) SELECT 0, digest, bytes, 0 FROM blobs_of_format_2;
 DROP TABLE blobs_of_format_2;
 -- Bytes of events and blobs of a tenant.
 CREATE TABLE stored (

@@ -208,7 +208,7 @@ fn insert(
         let chain = chain_of(transaction, first, known)?;
         let mut bytes = 0;
         for blob in &batch.blobs {
-            bytes += blobs::insert(transaction, chain.chain, blob)?;
+            bytes += blobs::insert(transaction, chain.chain, blob, first.time_us)?;
         }
         add_stored(transaction, &chain.tenant, bytes)?;
     }

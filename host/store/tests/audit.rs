@@ -250,6 +250,35 @@ fn whoever_changes_the_file_is_found_out_at_every_event() {
     }
 }
 
+#[test]
+fn a_log_that_is_written_to_meanwhile_holds() {
+    let place = Place::new();
+    let store = place.open(3);
+    write(&store, "first", "acme", 5);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| (0..60).for_each(|number| drop(write(&store, &format!("r{number}"), "acme", 5))));
+        while !writing.is_finished() {
+            check(&place.path(), 1, &[]).unwrap();
+            check(&place.path(), 2, &[]).unwrap();
+        }
+    });
+}
+
+#[test]
+fn places_that_no_event_can_have_are_faults_and_no_panic() {
+    let place = Place::new();
+    write(&place.open(u64::MAX), "a", "acme", 3);
+    let last = place.path();
+    let hash = fusebox_core::event::event_hash(&Digest::ZERO, "z", 0, 1, "run_started", "{}");
+    place.tamper(&format!(
+        "INSERT INTO events VALUES (4, 'z', 0, 1, 'run_started', '{{}}', x'{}', x'{hash}')",
+        Digest::ZERO
+    ));
+    for threads in [1, 2] {
+        assert!(check(&last, threads, &[]).is_err());
+    }
+}
+
 /// Somebody who writes the whole chain anew is held to what was signed.
 #[test]
 fn a_chain_that_was_written_anew_is_not_what_was_signed() {

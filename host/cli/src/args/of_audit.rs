@@ -26,9 +26,9 @@ pub enum AuditTask {
     Export {
         /// Ids of runs or other chains [default: everything of the tenant]
         runs: Vec<String>,
-        /// Whose log; `@host` for what concerns no tenant
-        #[arg(long, value_name = "NAME", default_value = "default")]
-        tenant: String,
+        /// Whose log; `@host` for what concerns no tenant [default: that of the first run, else `default`]
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
         /// With the plans, inputs, outputs and recordings that events name by digest
         #[arg(long)]
         blobs: bool,
@@ -36,11 +36,11 @@ pub enum AuditTask {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Check an export, a proof of one event, or the whole log of this home
+    /// Check an export, a proof, or the whole log of this home
     Verify {
         /// Export or proof; `-` reads it from standard input [default: the log of this home]
         file: Option<PathBuf>,
-        /// Key of the log, as `fusebox audit keys` prints it, or a file with it; may be given several times
+        /// Key of the log, as `fusebox audit keys` prints it, or a file with one or several; may be given several times
         #[arg(long, value_name = "KEY")]
         key: Vec<String>,
         /// File with an earlier checkpoint that the log must have grown from

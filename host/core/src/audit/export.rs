@@ -34,6 +34,28 @@ pub enum Line<'a> {
     End(End),
 }
 
+impl<'a> Line<'a> {
+    /// Reads a line, strictly: what two readers could take for different things is none.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(line: &'a [u8]) -> Result<Self, String> {
+        // An object in an object: a list in the order of the fields would be taken for one.
+        let place = line.iter().position(|byte| *byte == b':');
+        if place.and_then(|place| line.get(place + 1)) != Some(&b'{') {
+            return Err("it is not one object under its name".to_owned());
+        }
+        let read: Self = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        if let Self::Header(header) = &read {
+            let given: serde_json::Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+            if given.get("header") != serde_json::to_value(header).ok().as_ref() {
+                return Err("the header is not of the form that it must have".to_owned());
+            }
+        }
+        Ok(read)
+    }
+}
+
 /// What is exported, and under which signature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

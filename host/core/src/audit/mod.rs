@@ -37,4 +37,4 @@ pub use merkle::{
 };
 pub use note::{Note, SigningKey, VerifierKey};
 pub use proof::Proof;
-pub use verify::{ExportVerifier, Fault, FaultKind, Trust, Verified, VerifiedRun};
+pub use verify::{ExportVerifier, Fault, FaultKind, Follow, Trust, Verified, VerifiedRun, follow_rotations};

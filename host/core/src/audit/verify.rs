@@ -1,6 +1,6 @@
 //! Checking an export, line by line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use super::chains::Chains;
 use super::checkpoint::Checkpoint;
 use super::export::{BLOCK_LEAVES, Blob, Block, End, ExportedEvent, FORMAT, Hash, Header, Line, Rotation, Scope};
 use super::merkle::{CompactRange, empty_root, leaf_hash, root_of_inclusion};
-use super::note::{Note, VerifierKey};
+use super::note::VerifierKey;
 use crate::event::{event_hash, tenant_of_first};
 use crate::{Digest, blob_digest};
 
@@ -155,6 +155,8 @@ struct Open {
     next_leaf: u64,
     events: u64,
     blobs: u64,
+    /// Digests that events name and of which no blob came yet, where blobs follow.
+    named: HashSet<Digest>,
     /// The tree so far, where it is compared with an older one.
     tree: Option<CompactRange>,
 }
@@ -179,8 +181,8 @@ impl ExportVerifier {
     /// The first thing that is wrong.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
         let malformed = |message: String| Fault::new(FaultKind::Malformed, message);
-        let line: Line<'_> = serde_json::from_slice(line).map_err(|error| {
-            let fault = malformed(format!("a line is none of an export: {error}"));
+        let line = Line::parse(line).map_err(|message| {
+            let fault = malformed(format!("a line is none of an export: {message}"));
             match &self.open {
                 Some(open) => fault.at_leaf(open.next_leaf),
                 None => fault,
@@ -233,14 +235,15 @@ impl Open {
         }
         let unsigned = |message: String| Fault::new(FaultKind::Unsigned, message);
         let mut known = if given.is_empty() { header.keys.clone() } else { given.to_vec() };
-        for rotation in &header.rotations {
-            follow_rotation(rotation, &header, &mut known)?;
-        }
+        follow_rotations(&header.rotations, &header.origin, Follow::Forward, &mut known)?;
         let (checkpoint, signed_by) = Checkpoint::verified(&header.checkpoint, &known)
             .map_err(|error| unsigned(format!("its checkpoint does not count: {error}")))?;
         let signed_by = signed_by.into_iter().cloned().collect();
         if checkpoint.origin != header.origin || !names(&header.origin, &header.tenant) {
             return Err(unsigned("its checkpoint is that of another log".to_owned()));
+        }
+        if header.scope == Scope::Runs(Vec::new()) {
+            return Err(Fault::new(FaultKind::Malformed, "it is an export of no run"));
         }
         if checkpoint.size == 0 && checkpoint.root != empty_root() {
             return Err(unsigned("its checkpoint has no leaves, and not the root of none".to_owned()));
@@ -270,6 +273,7 @@ impl Open {
             next_leaf: 0,
             events: 0,
             blobs: 0,
+            named: HashSet::new(),
             tree,
         };
         open.compare_with(since)?;
@@ -353,6 +357,9 @@ impl Open {
             return Err(fault(FaultKind::Unproven, "its run belongs to another tenant"));
         }
         self.chains.advance(run, *seq, hash);
+        if self.header.blobs {
+            self.named.extend(digests_in(payload));
+        }
         self.note_end(run, kind == "run_ended");
         self.next_leaf = leaf + 1;
         self.events += 1;
@@ -387,6 +394,9 @@ impl Open {
         let (Ok(salt), Ok(bytes)) = (salt, STANDARD.decode(&blob.bytes)) else { return wrong("is not base64") };
         if blob_digest(salt.as_deref(), &bytes) != blob.digest {
             return wrong("is not what was recorded");
+        }
+        if !self.named.remove(&blob.digest) {
+            return wrong("is named by no event before it, or stands a second time");
         }
         self.blobs += 1;
         Ok(())
@@ -439,13 +449,49 @@ impl Open {
     }
 }
 
+/// Digests that a payload names: strings of 64 hexadecimal digits.
+fn digests_in(payload: &str) -> impl Iterator<Item = Digest> {
+    payload.split('"').filter(|text| text.len() == 64).filter_map(|text| text.parse().ok())
+}
+
 /// Whether an origin is that of a tenant's log: its last part is the tenant's name.
 fn names(origin: &str, tenant: &str) -> bool {
     origin.rsplit('/').next() == Some(tenant)
 }
 
-/// Takes a key for known that came after one that is known.
-fn follow_rotation(rotation: &Rotation, header: &Header, known: &mut Vec<VerifierKey>) -> Result<(), Fault> {
+/// Takes keys for known that came after ones that are known, as events of the log of this origin say, in trees that both keys
+/// signed. With `Follow::Both`, those before as well: a known key signed a tree that says whose place it took.
+///
+/// # Errors
+/// When a change of keys proves nothing.
+pub fn follow_rotations(
+    rotations: &[Rotation],
+    origin: &str,
+    follow: Follow,
+    known: &mut Vec<VerifierKey>,
+) -> Result<(), Fault> {
+    rotations.iter().try_for_each(|rotation| follow_rotation(rotation, origin, Follow::Forward, known))?;
+    if follow == Follow::Both {
+        rotations.iter().rev().try_for_each(|rotation| follow_rotation(rotation, origin, follow, known))?;
+    }
+    Ok(())
+}
+
+/// In which direction keys are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// From older to newer ones.
+    Forward,
+    /// From newer to older ones as well.
+    Both,
+}
+
+fn follow_rotation(
+    rotation: &Rotation,
+    origin: &str,
+    follow: Follow,
+    known: &mut Vec<VerifierKey>,
+) -> Result<(), Fault> {
     #[derive(Deserialize)]
     struct Rotated {
         from: VerifierKey,
@@ -456,25 +502,24 @@ fn follow_rotation(rotation: &Rotation, header: &Header, known: &mut Vec<Verifie
     let Rotation { checkpoint: note, proved, path } = rotation;
     let event = &proved.event;
     let rotated: Rotated = serde_json::from_str(&event.payload).map_err(|error| wrong(error.to_string()))?;
-    if !known.contains(&rotated.from) {
-        // A change before the time of the keys that are known, or of another log.
+    let vouches = known.contains(&rotated.from) || follow == Follow::Both && known.contains(&rotated.to);
+    if !vouches || known.contains(&rotated.from) && known.contains(&rotated.to) {
+        // A change of other keys, or one that is followed already.
         return Ok(());
     }
-    let (checkpoint, signed_by) = Checkpoint::verified(note, known).map_err(|error| wrong(error.to_string()))?;
-    let both = Note::parse(note).and_then(|note| note.signed_by(std::slice::from_ref(&rotated.to)).map(|_| ()));
-    both.map_err(|error| wrong(error.to_string()))?;
+    let both = [rotated.from.clone(), rotated.to.clone()];
+    let (checkpoint, signed_by) = Checkpoint::verified(note, &both).map_err(|error| wrong(error.to_string()))?;
     let hash = proved.hash();
     let path: Vec<Digest> = path.iter().map(|Hash(hash)| *hash).collect();
     let root = root_of_inclusion(&leaf_hash(&hash), event.leaf, checkpoint.size, &path);
-    let is_sound = checkpoint.origin == header.origin
+    let is_sound = checkpoint.origin == origin
         && event.kind == "audit_key_rotated"
-        && signed_by.contains(&&rotated.from)
+        && signed_by.len() == 2
         && root == Some(checkpoint.root);
     if !is_sound {
         return Err(wrong("its event is not in a tree that both keys signed".to_owned()));
     }
-    if !known.contains(&rotated.to) {
-        known.push(rotated.to);
-    }
+    let new = if known.contains(&rotated.from) { rotated.to } else { rotated.from };
+    known.push(new);
     Ok(())
 }

@@ -168,7 +168,7 @@ fn error_words(text: &mut String, error: &OnError) {
     text.push_str(match error.trouble {
         Trouble::Denied => " was denied",
         Trouble::Rejected => " was rejected",
-        Trouble::Expired => " was not carried out, because nobody answered in time",
+        Trouble::Expired => " was not carried out, because nobody approved it",
         Trouble::Failed => " failed",
         Trouble::InDoubt => " may or may not have happened",
         Trouble::Killed => " was stopped, because the run was killed",
@@ -177,7 +177,7 @@ fn error_words(text: &mut String, error: &OnError) {
     if let Some(end) = &error.end {
         let _ = write!(text, " ({})", safe_line(end, 80));
     }
-    if !error.by.is_empty() {
+    if !error.by.is_empty() && error.trouble != Trouble::Expired {
         let by: Vec<String> = error.by.iter().map(|by| safe_line(by, 80)).collect();
         let _ = write!(text, " by {}", named(&by));
     }

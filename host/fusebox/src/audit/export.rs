@@ -17,6 +17,8 @@ use crate::now::now_us;
 
 /// Events and blobs that are read at once.
 const PAGE: u32 = 512;
+/// Blobs that are read at once: each can be large.
+const BLOBS: u32 = 8;
 
 /// What to export.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +121,7 @@ impl Audit {
         Ok(HeaderRun { run_id: run.clone(), events: low })
     }
 
-    fn rotations(&self, tenant: &str) -> Result<Vec<Rotation>, Error> {
+    pub(super) fn rotations(&self, tenant: &str) -> Result<Vec<Rotation>, Error> {
         let mut rotations = Vec::new();
         for introduced in self.keys.ring(tenant)?.keys.iter().filter_map(|key| key.introduced.as_ref()) {
             let Some(size) = introduced.size else { continue };
@@ -201,16 +203,20 @@ impl Writing<'_> {
     }
 
     fn blobs(&mut self) -> Result<u64, Error> {
-        let mut count = 0;
+        let (mut count, mut shared) = (0, BTreeSet::new());
         for run in std::mem::take(&mut self.runs) {
             let mut after = 0;
             loop {
-                let page = self.audit.log.blobs(&run, after, PAGE)?;
+                let page = self.audit.log.blobs(&run, after, BLOBS)?;
                 if page.is_empty() {
                     break;
                 }
-                after += u32::try_from(page.len()).unwrap_or(PAGE);
+                after += u32::try_from(page.len()).unwrap_or(BLOBS);
                 for blob in page {
+                    // Several runs can name the same bytes by their own digest; they are written once.
+                    if blob.salt().is_none() && !shared.insert(blob.digest()) {
+                        continue;
+                    }
                     self.line(&Line::Blob(Blob::new(blob.digest(), blob.salt(), blob.bytes())))?;
                     count += 1;
                 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 use fusebox_core::audit::VerifierKey;
 use fusebox_core::event::{Chain, HOST_TENANT};
 use fusebox_core::policy::AuditPolicy;
-use fusebox_core::{Digest, Event, RunId};
+use fusebox_core::{Digest, Event, Policy, RunId};
 use fusebox_store::{Batch, Blob, CheckpointRow, Error as StoreError, EventLog, Signing, SqliteStore};
 
 pub use export::{ExportOptions, Exported};
@@ -52,6 +52,8 @@ pub struct Audit {
     pub(crate) keys: Arc<AuditKeys>,
     /// What replaces secrets in what is recorded, if guards of a policy do.
     pub(crate) redactor: Option<Arc<Redactor>>,
+    /// The policy that says how much tenants may have in the log.
+    pub(crate) policy: Arc<Policy>,
 }
 
 impl std::fmt::Debug for Audit {
@@ -68,7 +70,7 @@ impl Audit {
     pub fn open(home: &Path) -> Result<Self, Error> {
         let home = Home::open(home)?;
         let (log, keys) = open_log(&home, &AuditPolicy::default())?;
-        Ok(Self { log, keys, redactor: None })
+        Ok(Self { log, keys, redactor: None, policy: Arc::default() })
     }
 
     /// Public keys of a tenant's log, the newest last.
@@ -86,6 +88,14 @@ impl Audit {
     /// When the log cannot be read.
     pub fn tenants(&self) -> Result<Vec<String>, Error> {
         Ok(self.log.tenants()?)
+    }
+
+    /// Whose log a run or other chain is part of.
+    ///
+    /// # Errors
+    /// When there is no such run, or the log cannot be read.
+    pub fn tenant_of(&self, run: &RunId) -> Result<String, Error> {
+        self.log.tenant_of(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })
     }
 
     /// Bytes of events and blobs that a tenant has in the log.

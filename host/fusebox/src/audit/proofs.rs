@@ -24,6 +24,24 @@ pub struct ConsistencyProof {
     pub hashes: Vec<Hash>,
 }
 
+impl ConsistencyProof {
+    /// Checks that one of these keys signed both checkpoints, and that the tree of the first grew into that of the second. Gives both.
+    /// It needs no log.
+    ///
+    /// # Errors
+    /// When that does not hold.
+    pub fn verify(&self, keys: &[VerifierKey]) -> Result<(Checkpoint, Checkpoint), Error> {
+        let (before, after) = (Checkpoint::verified(&self.old, keys)?.0, Checkpoint::verified(&self.new, keys)?.0);
+        let hashes: Vec<_> = self.hashes.iter().map(|Hash(hash)| *hash).collect();
+        let grew = verifies_consistency((before.size, &before.root), (after.size, &after.root), &hashes);
+        if before.origin != after.origin || !grew {
+            let message = "the second tree did not grow from the first".to_owned();
+            return Err(fusebox_core::Error::BadProof { message }.into());
+        }
+        Ok((before, after))
+    }
+}
+
 impl Audit {
     /// The proof that an event is in the log of its tenant, under a checkpoint that is signed now. Its extra
     /// data is the event, so that nothing else is needed to check it.

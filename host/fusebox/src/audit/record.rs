@@ -7,6 +7,7 @@ use fusebox_store::Blob;
 
 use super::{Audit, append, check_owner, side_chain};
 use crate::Error;
+use crate::journal::over_quota;
 use crate::keeping::new_salt;
 
 /// Longest text of a record, in bytes.
@@ -118,6 +119,9 @@ impl Audit {
     pub fn record(&self, tenant: &str, record: Record) -> Result<EventRef, Error> {
         check_owner(tenant)?;
         record.check()?;
+        if let Some(over) = over_quota(&*self.log, &self.policy, tenant)? {
+            return Err(over.into());
+        }
         if let Some(cause) = &record.because {
             let is_there = self.log.tenant_of(&cause.run_id)?.is_some_and(|of| of == tenant)
                 && self.log.head(&cause.run_id)?.is_some_and(|(last, _)| (1..=last).contains(&cause.seq));

@@ -2,9 +2,9 @@
 
 use fusebox_core::event::HOST_TENANT;
 use fusebox_core::{Event, Policy, RunId};
-use fusebox_store::{Erased, Erasure};
+use fusebox_store::{Erased, Erasure, ListedState};
 
-use super::{Audit, append, side_chain};
+use super::{Audit, append, check_owner, side_chain};
 use crate::Error;
 use crate::now::now_us;
 
@@ -30,6 +30,15 @@ impl Audit {
     /// When the log cannot be written.
     pub fn erase(&self, options: &EraseOptions) -> Result<Erased, Error> {
         let EraseOptions { erasure, by, reason } = options;
+        if let Some(tenant) = &erasure.tenant {
+            check_owner(tenant)?;
+        }
+        if let Some(run) = &erasure.run {
+            self.tenant_of(run)?;
+            if let Some(row) = self.log.run(run)?.filter(|row| !matches!(row.state, ListedState::Ended(_))) {
+                return Err(Error::RunGoesOn { run: run.to_string(), state: row.state.name().to_owned() });
+            }
+        }
         let mut tenants: Vec<String> = match &erasure.tenant {
             Some(tenant) => vec![tenant.clone()],
             None => self.log.tenants()?,

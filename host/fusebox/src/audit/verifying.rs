@@ -1,8 +1,13 @@
 //! Checking the log itself, and exports of it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{BufRead, Read as _};
+use std::sync::{Mutex, PoisonError};
 
-use fusebox_core::audit::{Checkpoint, ExportVerifier, Fault, FaultKind, Verified, VerifierKey};
+use fusebox_core::audit::{
+    Checkpoint, ExportVerifier, Fault, FaultKind, Follow, Verified, VerifierKey, follow_rotations,
+};
 use fusebox_store::{LogReport, Verifying};
 
 use super::Audit;
@@ -39,16 +44,14 @@ impl Default for VerifyOptions<'_> {
 }
 
 impl VerifyOptions<'_> {
-    /// The earlier checkpoint, if the keys that were given signed it.
-    fn since(&self, own: &[VerifierKey]) -> Result<Option<Checkpoint>, Error> {
-        let Some(note) = &self.since else { return Ok(None) };
-        let known = if self.keys.is_empty() { own } else { &self.keys };
-        // Without any key it is compared as it is: whoever gives it answers for it.
-        if known.is_empty() {
-            Ok(Some(Checkpoint::unverified(note)?))
-        } else {
-            Ok(Some(Checkpoint::verified(note, known)?.0))
-        }
+    /// The earlier checkpoint. Whoever gives it answers for it: it is compared, not believed.
+    fn since(&self) -> Result<Option<Checkpoint>, Error> {
+        Ok(self.since.as_deref().map(Checkpoint::unverified).transpose()?)
+    }
+
+    /// Keys that were given for a tenant's log.
+    fn given(&self, tenant: &str) -> Vec<VerifierKey> {
+        self.keys.iter().filter(|key| names(key, tenant)).cloned().collect()
     }
 }
 
@@ -69,26 +72,19 @@ impl Audit {
     /// When the log cannot be read.
     pub fn verify_log(&self, options: &VerifyOptions<'_>) -> Result<Result<LogVerdict, Fault>, Error> {
         let mut since = Vec::new();
-        if let Some(note) = &options.since {
-            let said = Checkpoint::unverified(note)?;
-            let tenant = said.origin.rsplit('/').next().unwrap_or_default().to_owned();
-            let own = self.keys.public_if_any(&tenant)?;
-            if let Some(checkpoint) = options.since(&own)? {
-                since.push((tenant, checkpoint));
-            }
+        if let Some(checkpoint) = options.since()? {
+            let tenant = checkpoint.origin.rsplit('/').next().unwrap_or_default().to_owned();
+            since.push((tenant, checkpoint));
         }
+        let known = Mutex::new(HashMap::<String, Vec<VerifierKey>>::new());
         let checkpoint = |tenant: &str, note: &str| {
-            let own = self.keys.public_if_any(tenant).map_err(|error| error.to_string())?;
-            // Keys that were given are for the logs that they name; others are checked with their own.
-            let given = options.keys.iter().filter(|key| names(key, tenant)).cloned();
-            let mut known: Vec<VerifierKey> = given.collect();
-            if known.is_empty() {
-                known = own;
-            } else {
-                self.follow_rotations(tenant, &mut known).map_err(|error| error.to_string())?;
-            }
-            let (said, _) = Checkpoint::verified(note, &known).map_err(|error| error.to_string())?;
-            if known.iter().all(|key| key.name() != said.origin) {
+            let mut all = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let keys = match all.entry(tenant.to_owned()) {
+                Entry::Occupied(keys) => keys.into_mut(),
+                Entry::Vacant(place) => place.insert(self.known(tenant, options)?),
+            };
+            let (said, _) = Checkpoint::verified(note, keys).map_err(|error| error.to_string())?;
+            if keys.iter().all(|key| key.name() != said.origin) {
                 return Err("it is that of another log".to_owned());
             }
             Ok(said)
@@ -96,22 +92,35 @@ impl Audit {
         let progress = |done: u64, all: u64| (options.progress)(done, Some(all));
         let verifying =
             Verifying { threads: options.threads, checkpoint: &checkpoint, since: &since, progress: &progress };
-        let is_given = |tenant: &str| options.keys.iter().any(|key| names(key, tenant));
-        Ok(self.log.verify(&verifying)?.map(|report| {
-            let tenants = report.tenants.iter().map(|tree| tree.tenant.clone());
-            let by_own_keys = tenants.filter(|tenant| !is_given(tenant)).collect();
-            LogVerdict { report, by_own_keys }
-        }))
+        let report = match self.log.verify(&verifying)? {
+            Ok(report) => report,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        // A key that was given speaks of a log that must be there, and must have signed it.
+        for key in &options.keys {
+            let name = key.name().rsplit('/').next().unwrap_or_default();
+            let tree = report.tenants.iter().find(|tree| tree.tenant == name);
+            if tree.is_none_or(|tree| tree.newest.is_none()) {
+                let message = format!("there is no log of {name} with a checkpoint by the key that was given");
+                return Ok(Err(Fault::new(FaultKind::Unsigned, message)));
+            }
+        }
+        let tenants = report.tenants.iter().map(|tree| tree.tenant.clone());
+        let by_own_keys = tenants.filter(|tenant| options.given(tenant).is_empty()).collect();
+        Ok(Ok(LogVerdict { report, by_own_keys }))
     }
 
-    /// The other keys of a log of which one is known: those that came after it, as events of the log say, and those before it,
-    /// whose checkpoints the tree under the known one must have grown through.
-    fn follow_rotations(&self, tenant: &str, known: &mut Vec<VerifierKey>) -> Result<(), Error> {
-        let ring = self.keys.ring(tenant)?;
-        if ring.keys.iter().any(|key| known.contains(&key.public)) {
-            known.extend(ring.keys.iter().map(|key| key.public.clone()));
+    /// Keys whose checkpoints of a tenant's log count: those that were given, and those that events of the log tie to them; its own
+    /// when none was given.
+    fn known(&self, tenant: &str, options: &VerifyOptions<'_>) -> Result<Vec<VerifierKey>, String> {
+        let mut known = options.given(tenant);
+        if known.is_empty() {
+            return self.keys.public_if_any(tenant).map_err(|error| error.to_string());
         }
-        Ok(())
+        let ring = self.keys.ring(tenant).map_err(|error| error.to_string())?;
+        let rotations = self.rotations(tenant).map_err(|error| error.to_string())?;
+        follow_rotations(&rotations, &ring.origin, Follow::Both, &mut known).map_err(|fault| fault.to_string())?;
+        Ok(known)
     }
 
     /// Checks an export. It needs no log: whoever has the file can do so.
@@ -123,7 +132,7 @@ impl Audit {
         options: &VerifyOptions<'_>,
     ) -> Result<Result<Verified, Fault>, Error> {
         let mut verifier = ExportVerifier::new(options.keys.clone());
-        if let Some(since) = options.since(&[])? {
+        if let Some(since) = options.since()? {
             verifier = verifier.since(since);
         }
         let (mut line, mut lines) = (Vec::new(), 0_u64);

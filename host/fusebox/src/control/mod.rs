@@ -93,7 +93,7 @@ impl Control {
     pub fn open(home: &Path) -> Result<Self, Error> {
         let home = Home::open(home)?;
         let (log, keys) = audit::open_log(&home, &AuditPolicy::default())?;
-        let audit = Audit { log: Arc::clone(&log), keys, redactor: None };
+        let audit = Audit { log: Arc::clone(&log), keys, redactor: None, policy: Arc::default() };
         Ok(Self { home, log, audit, tenant: None })
     }
 

@@ -44,7 +44,15 @@ impl JsonlSink {
 impl Sink for JsonlSink {
     fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String> {
         // One write, so that lines of several processes do not mix.
-        let write = |file: &mut File| file.write_all(lines(events).as_bytes()).and_then(|()| file.sync_data());
+        let write = |file: &mut File| {
+            let before = file.metadata()?.len();
+            let written = file.write_all(lines(events).as_bytes()).and_then(|()| file.sync_data());
+            if written.is_err() {
+                // Half a line would spoil the next one. What cannot be taken back is told again all the same.
+                let _ = file.set_len(before);
+            }
+            written
+        };
         self.file().and_then(write).map_err(|error| format!("{}: {error}", self.path.display()))
     }
 }

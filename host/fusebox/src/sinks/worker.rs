@@ -102,6 +102,7 @@ impl Worker {
             log: Arc::downgrade(&log),
             shared: Arc::clone(&shared),
             saved: Instant::now(),
+            batch: BATCH,
         };
         let thread = std::thread::Builder::new().name("fusebox-sink".to_owned()).spawn(move || telling.run());
         thread.map_err(|error| wrong(error.to_string()))?;
@@ -158,6 +159,8 @@ struct Telling {
     log: Weak<dyn EventLog>,
     shared: Arc<Shared>,
     saved: Instant,
+    /// Events that are told at once: fewer after a failure, in case fewer are taken.
+    batch: u32,
 }
 
 impl Telling {
@@ -215,10 +218,12 @@ impl Telling {
                 }
                 Ok(_) => {
                     pause = FIRST_PAUSE;
+                    self.batch = BATCH.min(self.batch * 2);
                     self.shared.state().status.failure = None;
                 }
                 Err(why) => {
                     self.failed(why);
+                    self.batch = (self.batch / 2).max(1);
                     if stopping.is_some() {
                         return;
                     }
@@ -234,7 +239,7 @@ impl Telling {
         let at = self.shared.state().at;
         let (found, last) = {
             let log = self.log()?;
-            next_of(&*log, self.tenant.as_deref(), at, BATCH).map_err(|error| error.to_string())?
+            next_of(&*log, self.tenant.as_deref(), at, self.batch).map_err(|error| error.to_string())?
         };
         if found.is_empty() {
             self.shared.state().at = last;

@@ -183,8 +183,12 @@ fn read_window(connection: &Connection, (from, to): (i64, i64)) -> Result<Window
                 let place = u32::try_from(window.runs.len()).unwrap_or(u32::MAX);
                 places.insert(run.to_owned(), place);
                 let at = window.leaves.len();
+                let Some(before) = seq.checked_sub(1) else {
+                    window.fault = fault(FaultKind::Inserted, "places are counted from 1");
+                    break;
+                };
                 // What comes before it is looked at when windows are joined.
-                window.runs.push(Part { run: run.to_owned(), first: (seq, previous), last: (seq - 1, previous), at });
+                window.runs.push(Part { run: run.to_owned(), first: (seq, previous), last: (before, previous), at });
                 place
             }
         };
