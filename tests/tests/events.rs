@@ -43,7 +43,7 @@ fn events_of_all_formats_are_read() {
 fn every_kind_of_event_has_its_golden_one() {
     let held: BTreeSet<String> =
         golden(SCHEMA_VERSION).iter().map(|payload| payload["event"].as_str().unwrap().to_owned()).collect();
-    let known: BTreeSet<String> = kinds().iter().map(|kind| name_of(kind)).collect();
+    let known: BTreeSet<String> = kinds().iter().map(name_of).collect();
     assert_eq!(known.difference(&held).collect::<Vec<_>>(), Vec::<&String>::new());
     assert!(golden(SCHEMA_VERSION).iter().all(|payload| payload["schema"] == SCHEMA_VERSION));
 }

@@ -80,8 +80,11 @@ fn a_file_gets_every_event_once_across_processes() {
     assert!(text(&output.stderr).contains("FBX-"), "{output:?}");
 }
 
+/// A request as it came: its header lines and its body.
+type Sent = (Vec<String>, Vec<u8>);
+
 /// Answers each request by the next status, and gives what was sent.
-fn server(statuses: Vec<u16>) -> (u16, mpsc::Receiver<(Vec<String>, Vec<u8>)>) {
+fn server(statuses: Vec<u16>) -> (u16, mpsc::Receiver<Sent>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sender, requests) = mpsc::channel();

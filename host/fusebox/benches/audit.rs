@@ -17,10 +17,13 @@ use serde_json::json;
 /// Events of the log that is checked, and of each of its runs.
 const EVENTS: u64 = 1_000_000;
 const EVENTS_OF_A_RUN: u64 = 1000;
-/// Rounds, interleaved; medians are given.
-const ROUNDS: usize = 5;
 /// Steps of a run whose checkpoints are signed.
 const STEPS: usize = 2000;
+
+/// Rounds, interleaved; medians are given. `BENCH_ROUNDS=1` only shows that it runs.
+fn rounds() -> usize {
+    std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0).unwrap_or(5)
+}
 
 fn main() {
     let place = tempfile::tempdir().unwrap();
@@ -52,7 +55,7 @@ fn checking(place: &Path) {
         bytes / EVENTS
     );
     let (mut bare, mut one, mut two) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         bare.push(timed(|| read_and_hash(&home.join("log.sqlite"))));
         for (threads, times) in [(1, &mut one), (2, &mut two)] {
             let options = VerifyOptions { threads, ..VerifyOptions::default() };
@@ -60,7 +63,7 @@ fn checking(place: &Path) {
         }
     }
     let (bare, one, two) = (median(bare), median(one), median(two));
-    println!("{ROUNDS} rounds, medians; page cache warm");
+    println!("{} rounds, medians; page cache warm", rounds());
     println!("{:<52} {bare:>8.3} s", "bare: read every event and hash it, one thread");
     println!("{:<52} {one:>8.3} s  {:>5.2} times bare", "verify the log, one thread", one / bare);
     println!("{:<52} {two:>8.3} s  {:>5.2} times bare", "verify the log, two threads", two / bare);
@@ -127,7 +130,7 @@ fn signing(place: &Path) {
     std::fs::write(workspace.join("a.txt"), "one\n").unwrap();
     let rare = AuditPolicy { every_events: 1_000_000, every_ms: 86_400_000, ..AuditPolicy::default() };
     let (mut with, mut without, mut checkpoints) = (Vec::new(), Vec::new(), 0);
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         for (name, policy) in [("default", AuditPolicy::default()), ("rare", rare.clone())] {
             let (time, signed) = run(&place.join(format!("{name}-{round}")), &workspace, policy);
             match name {
@@ -141,7 +144,7 @@ fn signing(place: &Path) {
     }
     let (with, without) = (median(with), median(without));
     let per_step = |seconds: f64| seconds / STEPS as f64 * 1e6;
-    println!("\none run of {STEPS} durable steps, {ROUNDS} rounds, medians, synchronous=FULL");
+    println!("\none run of {STEPS} durable steps, {} rounds, medians, synchronous=FULL", rounds());
     println!("{:<52} {:>8.0} µs a step, {checkpoints} checkpoints", "checkpoints as by default", per_step(with));
     println!("{:<52} {:>8.0} µs a step", "no checkpoints but the first and the last", per_step(without));
     println!("{:<52} {:>8.2} %", "difference", (with / without - 1.0) * 100.0);
@@ -160,7 +163,7 @@ fn signing(place: &Path) {
 fn regrown(home: &Path) -> (f64, f64) {
     let key = fusebox::proofs::SigningKey::from_seed("log", &[1; 32]).unwrap();
     let checkpoint = fusebox::proofs::Checkpoint { origin: "log".into(), size: 1, root: fusebox::core::Digest::ZERO };
-    let times = (0..ROUNDS).map(|round| {
+    let times = (0..rounds()).map(|round| {
         let copy = home.with_extension(round.to_string());
         std::fs::create_dir(&copy).unwrap();
         std::fs::set_permissions(&copy, std::fs::metadata(home).unwrap().permissions()).unwrap();

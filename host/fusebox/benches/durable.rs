@@ -19,10 +19,13 @@ const STEPS: usize = 2000;
 /// Runs at once, and steps of each.
 const RUNS: usize = 32;
 const STEPS_EACH: usize = 200;
-/// Rounds, interleaved; medians are given.
-const ROUNDS: usize = 3;
 /// Runs that are listed among.
 const LISTED: usize = 100_000;
+
+/// Rounds, interleaved; medians are given. `BENCH_ROUNDS=1` only shows that it runs.
+fn rounds() -> usize {
+    std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0).unwrap_or(3)
+}
 
 fn main() {
     let place = tempfile::tempdir().unwrap();
@@ -32,7 +35,7 @@ fn main() {
     for (name, policy) in [("three guards and an impact model", None), ("one guard", Some(one_guard()))] {
         let mut rates: [Vec<f64>; 4] = Default::default();
         let mut bytes = 0;
-        for round in 0..ROUNDS {
+        for round in 0..rounds() {
             let home = place.path().join(format!("{}-{round}", name.len()));
             let builder = Host::builder().home(&home);
             let host = match &policy {
@@ -54,7 +57,7 @@ fn main() {
             rates.sort_by(f64::total_cmp);
             rates[rates.len() / 2]
         });
-        println!("\n{name}, {ROUNDS} rounds, medians, synchronous=FULL");
+        println!("\n{name}, {} rounds, medians, synchronous=FULL", rounds());
         println!("{:<52} {one:>10.0} steps/s", format!("one run of {STEPS} steps"));
         println!("{:<52} {floor:>10.0} steps/s", format!("bare SQLite, the same events, {commits:.2} commits a step"));
         println!("{:<52} {:>10.2}", "ratio", one / floor);

@@ -20,6 +20,7 @@
 mod chains;
 mod checkpoint;
 mod export;
+mod fault;
 mod merkle;
 mod note;
 mod proof;
@@ -31,10 +32,11 @@ pub use export::{
     BLOCK_LEAVES, BLOCK_LEVEL, Blob, Block, End, ExportedEvent, FORMAT, Hash, Header, HeaderRun, Line, ProvedEvent,
     Rotation, Scope,
 };
+pub use fault::{Fault, FaultKind};
 pub use merkle::{
     CompactRange, Node, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash, root_of_inclusion,
     verifies_consistency,
 };
 pub use note::{Note, SigningKey, VerifierKey};
 pub use proof::Proof;
-pub use verify::{ExportVerifier, Fault, FaultKind, Follow, Trust, Verified, VerifiedRun, follow_rotations};
+pub use verify::{ExportVerifier, Follow, Trust, Verified, VerifiedRun, follow_rotations};
