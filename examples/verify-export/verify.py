@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import sys
+import unicodedata
 
 BLOCK = 64
 DEFAULT_TENANT, HOST_TENANT = "default", "@host"
@@ -35,8 +36,14 @@ def unbase64(text):
 
 
 def number(value):
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < 1 << 64:
         raise Wrong(f"no number: {value!r}")
+    return value
+
+
+def sequence(value):
+    if type(value) is not list:
+        raise Wrong(f"no list: {value!r}")
     return value
 
 
@@ -106,8 +113,14 @@ def is_signed(public, text, signature):
 # --- signed notes and checkpoints: c2sp.org/signed-note, c2sp.org/tlog-checkpoint ---
 
 
+def check_name(name):
+    if not 0 < len(name.encode()) < 256 or any(c.isspace() or unicodedata.category(c) == "Cc" or c == "+" for c in name):
+        raise Wrong("no name of a key")
+
+
 def read_key(text):
-    name, hint, data = text.strip().split("+", 2)
+    name, hint, data = text.split("+", 2)
+    check_name(name)
     data = unbase64(data)
     if len(data) != 33 or data[0] != 1 or sha256(name.encode() + b"\n" + data)[:4].hex() != hint:
         raise Wrong(f"no key: {text}")
@@ -124,7 +137,10 @@ def read_checkpoint(note, keys):
         dash, name, data = line.split(" ")
         if dash != "\u2014":
             raise Wrong("no signed note")
+        check_name(name)
         data = unbase64(data)
+        if len(data) < 4:
+            raise Wrong("no signed note")
         for key in keys:
             if (name, data[:4]) == key[:2]:
                 if not is_signed(key[2], text.encode(), data[4:]):
@@ -184,7 +200,7 @@ def blob_digest(blob):
 
 
 def hashes(texts):
-    found = [unbase64(text) for text in texts]
+    found = [unbase64(text) for text in sequence(texts)]
     if any(len(data) != 32 for data in found):
         raise Wrong("a hash has 32 bytes")
     return found
@@ -197,6 +213,12 @@ def no_key_twice(pairs):
     return found
 
 
+def natural(digits):
+    if digits.startswith("-"):
+        raise Wrong("no number is below 0")
+    return int(digits)
+
+
 def tenant_of_first(event):
     named = json.loads(event["payload"]).get("tenant")
     is_host = event["run_id"] == "host" and event["kind"] != "run_created"
@@ -204,11 +226,14 @@ def tenant_of_first(event):
 
 
 EVENT = "leaf run_id seq time_us kind payload"
+RUN_ID = "[A-Za-z0-9._-]{1,64}"
 
 
 def follow_rotation(rotation, origin, keys):
     proved = fields(fields(rotation, "checkpoint proved path")["proved"], "event previous")
     event, previous = fields(proved["event"], EVENT), bytes.fromhex(proved["previous"])
+    if previous.hex() != proved["previous"] or number(event["time_us"]) < 0 or number(event["leaf"]) < 0 or number(event["seq"]) < 1:
+        raise Wrong("a change of keys is not of the form that it must have")
     said = json.loads(event["payload"])
     old, new = read_key(said["from"]), read_key(said["to"])
     if old not in keys:
@@ -230,24 +255,28 @@ def verify(lines, given):
         try:
             if line.split(b":", 1)[1][:1] != b"{":
                 raise Wrong("it is not one object under its name")
-            ((kind, content),) = json.loads(line.decode(), object_pairs_hook=no_key_twice).items()
+            ((kind, content),) = json.loads(line.decode(), object_pairs_hook=no_key_twice, parse_int=natural).items()
         except (ValueError, AttributeError, IndexError, RecursionError) as error:
             raise Wrong(f"line {place} is none of an export: {error}") from error
         if (header is None) != (kind == "header"):
             raise Wrong("a header stands first, and nowhere else")
         if kind == "header":
             header = fields(content, "format origin tenant time_us scope checkpoint keys blobs", "rotations")
-            origin, own, named = header["origin"], [read_key(key) for key in header["keys"]], set()
+            origin, own, named = header["origin"], [read_key(key) for key in sequence(header["keys"])], set()
             keys = [read_key(key) for key in given.split()] if given else own
             if type(header["format"]) is not int or type(header["blobs"]) is not bool or number(header["time_us"]) < 0:
                 raise Wrong("the header is not of the form that it must have")
-            for rotation in header.get("rotations", []):
+            if header.get("rotations") == []:
+                raise Wrong("the header is not of the form that it must have")
+            for rotation in sequence(header.get("rotations", [])):
                 follow_rotation(rotation, origin, keys)
             of, size, root, _ = read_checkpoint(header["checkpoint"], keys)
             if header["format"] != 1 or of != origin or origin.rsplit("/", 1)[-1] != header["tenant"]:
                 raise Wrong("the checkpoint is that of another log")
             whole = header["scope"] == "all"
             listed = [] if whole else fields(header["scope"], "runs")["runs"]
+            if any(not re.fullmatch(RUN_ID, run["run_id"]) for run in sequence(listed)):
+                raise Wrong("no name of a run")
             listed = [(fields(run, "run_id events")["run_id"], number(run["events"])) for run in listed]
             if (not whole and not listed) or len(dict(listed)) != len(listed):
                 raise Wrong("it is an export of no run, or of one run twice")
@@ -324,9 +353,9 @@ def main(arguments):
         print(f"cannot read it: {error}")
         return 2
     except Wrong as wrong:
-        print(f"wrong: {wrong}")
+        print(f"wrong: {wrong}".encode(errors="replace").decode())
         return 1
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         print(f"wrong: it is no export: {error!r}")
         return 1
     return 0

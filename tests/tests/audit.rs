@@ -677,3 +677,136 @@ fn every_step_is_explained() {
     let (_, read) = json_of(&place, &["explain", refused[0]["run_id"].as_str().unwrap()]);
     assert_eq!(read.iter().map(|one| one["phase"].as_str().unwrap()).collect::<Vec<_>>(), ["before", "on_error"]);
 }
+
+/// All places of a document, each as a path of keys and indices.
+fn places(value: &Value, at: &str, into: &mut Vec<String>) {
+    into.push(at.to_owned());
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, field)| places(field, &format!("{at}/{name}"), into));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| places(item, &format!("{at}/{index}"), into));
+        }
+        _ => {}
+    }
+}
+
+/// Both verifiers say the same of whatever somebody puts into each place of each kind of line.
+#[test]
+fn both_verifiers_refuse_the_same_forgeries() {
+    let place = Place::new();
+    let run = a_run(&place, "default");
+    printed(&place, &["audit", "rotate"]);
+    let lines = export(&place, &[&run, "--blobs"]);
+    let mut seen = std::collections::BTreeSet::new();
+    let mut forgeries: Vec<(String, String)> = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let parsed: Value = serde_json::from_str(line).unwrap();
+        if !seen.insert(parsed.as_object().unwrap().keys().next().unwrap().clone()) {
+            continue;
+        }
+        let mut all = Vec::new();
+        places(&parsed, "", &mut all);
+        for at in all.iter().skip(1) {
+            let there = parsed.pointer(at).unwrap();
+            let mut values = vec![
+                json!(null),
+                json!(true),
+                json!(1.5),
+                json!(-1),
+                json!(u64::MAX),
+                json!(""),
+                json!("\u{e9}"),
+                json!([]),
+                json!([[]]),
+                json!("[".repeat(50_000)),
+                json!([{ "run_id": "", "events": 0 }]),
+            ];
+            if let Some(text) = there.as_str() {
+                values.extend(
+                    [
+                        " ",
+                        "\n",
+                        "\u{a0}",
+                        "=",
+                        "\u{2014} foo AAAA\n",
+                        "\u{2014} foo AAAAAAAA\n",
+                        "\u{2014}  AAAAAAAA\n",
+                        "\u{2014} f+o AAAAAAAA\n",
+                    ]
+                    .map(|end| json!(format!("{text}{end}"))),
+                );
+                values.extend([json!(format!(" {text}")), json!(text.to_uppercase())]);
+            }
+            if let Some(items) = there.as_array() {
+                values.push([&items[..], &items[..1.min(items.len())]].concat().into());
+            }
+            for value in values.iter().filter(|value| *value != there) {
+                let mut forged = parsed.clone();
+                *forged.pointer_mut(at).unwrap() = value.clone();
+                let mut file = lines.clone();
+                file[number] = forged.to_string();
+                let value = value.to_string();
+                forgeries.push((format!("{at} {}", value.chars().take(60).collect::<String>()), joined(&file)));
+            }
+        }
+        for (from, to) in
+            [(":0", ":-0"), ("\"run_id\":\"", "\"run_id\":\"\\ud800"), ("\"digest\":\"", "\"digest\":\"\\ud800")]
+        {
+            let mut file = lines.clone();
+            file[number] = line.replacen(from, to, 1);
+            if file[number] != *line {
+                forgeries.push((format!("{number} {to}"), joined(&file)));
+            }
+        }
+    }
+    assert!(forgeries.len() > 500, "{}", forgeries.len());
+    std::fs::create_dir(place.path("forged")).unwrap();
+    let files: Vec<_> = forgeries
+        .iter()
+        .enumerate()
+        .map(|(number, (_, file))| place.write(&format!("forged/{number}"), file))
+        .collect();
+    let mut apart: Vec<String> = Vec::new();
+    for ((what, file), said) in forgeries.iter().zip(alone(&files, None)) {
+        let ours = verify(file, &[]);
+        if ours.is_ok() != said {
+            apart.push(format!("{what}: {:?}", ours.err()));
+        }
+    }
+    assert_eq!(apart, Vec::<String>::new());
+}
+
+/// Keys are never made a second time for a log that is signed.
+#[test]
+fn a_lost_key_is_not_made_up_for() {
+    let place = Place::new();
+    a_run(&place, "acme");
+    let key = printed(&place, &["audit", "keys", "--tenant", "acme"]);
+    printed(&place, &["audit", "checkpoint", "--tenant", "acme"]);
+    let file = place.path("home/audit/acme.json");
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    for args in [
+        &["audit", "keys", "--tenant", "acme"][..],
+        &["audit", "record", "executed", "--agent", "a", "--action", "b", "--tenant", "acme"],
+        &["audit", "export", "--tenant", "acme"],
+        &["audit", "rotate", "--tenant", "acme"],
+        &["run", "plan.json", "--workspace", "workspace", "--tenant", "acme"],
+        &["audit", "verify"],
+    ] {
+        let output = place.fusebox(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
+        assert!(text(&output.stderr).contains("FBX-5040"), "{args:?}: {output:?}");
+        assert!(!file.exists(), "{args:?}");
+    }
+    printed(&place, &["audit", "verify", "--key", key.trim()]);
+    std::fs::write(&file, kept).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    printed(&place, &["audit", "verify"]);
+    // A name that nobody has is a slip, and nothing is made for it.
+    refused(&place, &["audit", "keys", "--tenant", "amce"], "FBX-5043", "amce");
+    refused(&place, &["audit", "rotate", "--tenant", "amce"], "FBX-5043", "amce");
+    assert!(!place.path("home/audit/amce.json").exists());
+}

@@ -37,7 +37,11 @@ pub fn explain(args: &ExplainArgs) -> Result<Exit, Error> {
         }
     }
     if explained.is_empty() && !args.json {
-        print::out("there is nothing to explain: no step has come that far");
+        print::out(if args.phase.is_empty() {
+            "there is nothing to explain: no step has come that far"
+        } else {
+            "there is nothing to explain in that phase"
+        });
     }
     Ok(Exit::Completed)
 }

@@ -359,8 +359,8 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
-    /// An export of a log without events.
-    #[error("the log of {tenant} has no events, so there is nothing to export")]
+    /// A tenant of whom the log has no events.
+    #[error("{tenant} has no events in this log")]
     NothingToExport {
         /// Whose log.
         tenant: String,

@@ -100,6 +100,14 @@ pub enum Error {
         /// What it may hold.
         limit: u64,
     },
+    /// A tree that is kept is not that of the events.
+    #[error("the tree of {tenant} is damaged: {what}; `fusebox audit verify` says whether its events are")]
+    TreeDamaged {
+        /// Whose.
+        tenant: String,
+        /// What is wrong.
+        what: String,
+    },
     /// The writer has ended.
     #[error("the log is closed")]
     Closed,
@@ -119,6 +127,7 @@ fusebox_core::error_codes!(Error {
     Corrupt => "FBX-4011",
     Unsigned => "FBX-4012",
     QuotaExceeded => "FBX-4013",
+    TreeDamaged => "FBX-4014",
 });
 
 impl From<rusqlite::Error> for Error {

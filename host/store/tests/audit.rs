@@ -344,3 +344,38 @@ fn what_is_erased_is_gone_and_nothing_else() {
     assert_eq!(found, 5000 - 2 * 399, "only the blob of the run that goes on is left");
     check(&place.path(), 1, &[]).unwrap();
 }
+
+/// What proofs are made of is looked at as well as what they prove.
+#[test]
+fn whoever_changes_what_is_kept_beside_the_events_is_found_out() {
+    let place = Place::new();
+    let store = place.open(50);
+    write(&store, "a", "acme", 200);
+    write(&store, "b", "beta", 70);
+    drop(store);
+    let copy = std::fs::read(place.path()).unwrap();
+    check(&place.path(), 1, &[]).unwrap();
+    for sql in [
+        "UPDATE tree_nodes SET hash = randomblob(32) WHERE tenant = 'acme' AND level = 6 AND place = 0",
+        "UPDATE tree_nodes SET hash = randomblob(32) WHERE tenant = 'acme' AND level = 7",
+        "UPDATE tree_nodes SET first_at = first_at + 1 WHERE tenant = 'beta'",
+        "UPDATE tree_nodes SET place = place + 9 WHERE tenant = 'beta'",
+        "DELETE FROM tree_nodes WHERE tenant = 'acme' AND place = 1",
+        "INSERT INTO tree_nodes VALUES ('acme', 9, 0, randomblob(32), NULL)",
+        "DELETE FROM chains WHERE run_id = 'a'",
+        "UPDATE chains SET tenant = 'beta' WHERE run_id = 'a'",
+        "UPDATE grown SET log_index = 1",
+        "UPDATE trees SET block_at = block_at + 1 WHERE tenant = 'acme'",
+        "DROP TRIGGER checkpoints_are_not_updated;
+         UPDATE checkpoints SET size = -1 WHERE tenant = 'acme' AND size = (SELECT max(size) FROM checkpoints WHERE tenant = 'acme')",
+    ] {
+        std::fs::write(place.path(), &copy).unwrap();
+        for side in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{side}", place.path().display()));
+        }
+        place.tamper(sql);
+        for threads in [1, 2] {
+            check(&place.path(), threads, &[]).expect_err(sql);
+        }
+    }
+}

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::merkle::{CompactRange, leaf_hash, root_of_inclusion};
 use super::note::VerifierKey;
 use crate::event::event_hash;
 use crate::{Digest, RunId};
@@ -131,6 +132,17 @@ pub struct Rotation {
     pub proved: ProvedEvent,
     /// The path from the event's leaf to the root.
     pub path: Vec<Hash>,
+}
+
+impl Block {
+    /// The root of the tree of this many leaves that the block shows itself to be part of; none if it shows nothing.
+    #[must_use]
+    pub fn root(&self, size: u64) -> Option<Digest> {
+        let mut tree = CompactRange::default();
+        self.leaves.iter().for_each(|Hash(leaf)| tree.push(leaf_hash(leaf), |_| {}));
+        let path: Vec<Digest> = self.path.iter().map(|Hash(hash)| *hash).collect();
+        root_of_inclusion(&tree.root(), self.index, size.div_ceil(BLOCK_LEAVES), &path)
+    }
 }
 
 /// Some leaves of the tree, all that a block has.

@@ -90,7 +90,10 @@ impl Serialize for VerifierKey {
 
 impl<'de> Deserialize<'de> for VerifierKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        let key: Self = text.parse().map_err(de::Error::custom)?;
+        // People may paste blanks; files have none.
+        if key.to_string() == text { Ok(key) } else { Err(de::Error::custom("a key is not written as it must be")) }
     }
 }
 

@@ -170,8 +170,11 @@ impl Open {
         if checkpoint.origin != header.origin || !names(&header.origin, &header.tenant) {
             return Err(unsigned("its checkpoint is that of another log".to_owned()));
         }
-        if header.scope == Scope::Runs(Vec::new()) {
-            return Err(Fault::new(FaultKind::Malformed, "it is an export of no run"));
+        if let Scope::Runs(runs) = &header.scope {
+            let named: HashSet<&str> = runs.iter().map(|run| run.run_id.as_str()).collect();
+            if runs.is_empty() || named.len() != runs.len() {
+                return Err(Fault::new(FaultKind::Malformed, "it is an export of no run, or of one run twice"));
+            }
         }
         if checkpoint.size == 0 && checkpoint.root != empty_root() {
             return Err(unsigned("its checkpoint has no leaves, and not the root of none".to_owned()));
@@ -220,7 +223,7 @@ impl Open {
     }
 
     fn block(&mut self, block: Block) -> Result<(), Fault> {
-        let Block { index, leaves, path } = block;
+        let index = block.index;
         let next = self.block.as_ref().map_or(0, |(last, _)| last + 1);
         if self.is_whole() {
             self.leaves_before(next.saturating_mul(BLOCK_LEAVES))?;
@@ -232,16 +235,13 @@ impl Open {
         }
         let first = index * BLOCK_LEAVES;
         let unproven = |message: &str| Err(Fault::new(FaultKind::Unproven, message).at_leaf(first));
-        if leaves.len() as u64 != BLOCK_LEAVES.min(self.checkpoint.size - first) {
+        if block.leaves.len() as u64 != BLOCK_LEAVES.min(self.checkpoint.size - first) {
             return unproven("its block has not as many leaves as it must have");
         }
-        let leaves: Vec<Digest> = leaves.into_iter().map(|Hash(leaf)| leaf).collect();
-        let mut tree = CompactRange::default();
-        leaves.iter().for_each(|leaf| tree.push(leaf_hash(leaf), |_| {}));
-        let path: Vec<Digest> = path.into_iter().map(|Hash(hash)| hash).collect();
-        if root_of_inclusion(&tree.root(), index, blocks, &path) != Some(self.checkpoint.root) {
+        if block.root(self.checkpoint.size) != Some(self.checkpoint.root) {
             return unproven("its block is not part of the signed tree");
         }
+        let leaves: Vec<Digest> = block.leaves.into_iter().map(|Hash(leaf)| leaf).collect();
         self.next_leaf = self.next_leaf.max(first);
         self.block = Some((index, leaves));
         Ok(())
@@ -430,9 +430,13 @@ fn follow_rotation(
     let Rotation { checkpoint: note, proved, path } = rotation;
     let event = &proved.event;
     let rotated: Rotated = serde_json::from_str(&event.payload).map_err(|error| wrong(error.to_string()))?;
-    let vouches = known.contains(&rotated.from) || follow == Follow::Both && known.contains(&rotated.to);
-    if !vouches || known.contains(&rotated.from) && known.contains(&rotated.to) {
-        // A change of other keys, or one that is followed already.
+    let knows = |key| known.contains(key);
+    let vouches = match follow {
+        Follow::Forward => knows(&rotated.from),
+        // What was followed forward was looked at then.
+        Follow::Both => knows(&rotated.to) && !knows(&rotated.from),
+    };
+    if !vouches {
         return Ok(());
     }
     let both = [rotated.from.clone(), rotated.to.clone()];
@@ -447,7 +451,12 @@ fn follow_rotation(
     if !is_sound {
         return Err(wrong("its event is not in a tree that both keys signed".to_owned()));
     }
-    let new = if known.contains(&rotated.from) { rotated.to } else { rotated.from };
-    known.push(new);
+    let other = match follow {
+        Follow::Forward => rotated.to,
+        Follow::Both => rotated.from,
+    };
+    if !known.contains(&other) {
+        known.push(other);
+    }
     Ok(())
 }

@@ -84,11 +84,7 @@ impl Explainer {
             Event::StepCompleted { summary, usage, .. } => self.completed(summary, *usage, time_us),
             Event::StepFailed { end, message, retry_can_help, usage, .. } => {
                 self.spend(*usage);
-                let what = if *retry_can_help {
-                    "try it again, or with more time or budget"
-                } else {
-                    "change the step: the same would fail again"
-                };
+                let what = after_failure(end, *retry_can_help);
                 self.trouble(Trouble::Failed, Some(end), message, (&[], *retry_can_help, what), time_us)
             }
             Event::StepInDoubt { end, message, usage, .. } => {
@@ -177,7 +173,12 @@ impl Explainer {
     fn ended(&mut self, end: RunEnd, message: &str, now: u64) -> Vec<Explanation> {
         match end {
             RunEnd::Killed => {
-                let what = "nothing of it goes on; look at the files that it changed, and start another run";
+                let did = |step: &Current| !step.files.is_empty() || !step.commands.is_empty();
+                let what = if self.current.as_ref().is_some_and(did) {
+                    "nothing of it goes on; look at what it changed so far, and start another run"
+                } else {
+                    "it had changed nothing yet; start another run"
+                };
                 self.trouble(Trouble::Killed, None, message, (&[], false, what), now)
             }
             RunEnd::Budget => {
@@ -325,13 +326,28 @@ impl Current {
     }
 }
 
+/// What to do about a failure, by the name of its end.
+fn after_failure(end: &str, retry_can_help: bool) -> &'static str {
+    match end {
+        "out_of_fuel" => {
+            "the same would fail again: give the run a larger fuel budget or the plugin a higher limit, or make the step smaller"
+        }
+        "memory_limit" | "output_too_large" | "host_call_limit" => {
+            "the same would fail again: raise that limit in the policy, or make the step smaller"
+        }
+        "deadline" => "try it again, or give it more time",
+        _ if retry_can_help => "mend what it complains of, and try it again",
+        _ => "change the step: the same would fail again",
+    }
+}
+
 /// What to do about a denial, by who denied.
 fn denied_by(by: &[String]) -> &'static str {
     match by.first().map(String::as_str) {
         Some("limits") => "the run's limits do not permit this; propose something else, or ask the operator",
         Some("breaker") => "wait until the breaker lets steps of this type on again",
         Some("workspace") => "keep to the workspace: paths are relative to it and may not lead out of it",
-        Some("built-in rules") => "no policy lifts this; propose something else",
+        Some(crate::builtin::NAME) => "no policy lifts this; propose something else",
         _ => "propose something else; whoever answers for the policy can change what the guard denies",
     }
 }

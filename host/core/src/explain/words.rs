@@ -181,7 +181,10 @@ fn error_words(text: &mut String, error: &OnError) {
         let by: Vec<String> = error.by.iter().map(|by| safe_line(by, 80)).collect();
         let _ = write!(text, " by {}", named(&by));
     }
-    let _ = write!(text, ": {}.", safe_line(error.message.trim_end_matches('.'), MAX_CHARS));
+    let message = error.message.trim_end_matches('.');
+    // Whoever denied is named already.
+    let by = error.by.first().map(|by| format!("{by}: ")).unwrap_or_default();
+    let _ = write!(text, ": {}.", safe_line(message.strip_prefix(by.as_str()).unwrap_or(message), MAX_CHARS));
     files_words(text, &error.files, "By then it");
     if error.spent != Spent::default() {
         spent_words(text, &error.spent);

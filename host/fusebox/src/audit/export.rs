@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use fusebox_core::audit::{
-    BLOCK_LEAVES, Blob, End, ExportedEvent, FORMAT, Hash, Header, HeaderRun, Line, ProvedEvent, Rotation, Scope,
+    BLOCK_LEAVES, Blob, Checkpoint, End, ExportedEvent, FORMAT, Hash, Header, HeaderRun, Line, ProvedEvent, Rotation,
+    Scope,
 };
 use fusebox_core::situation::DEFAULT_TENANT;
-use fusebox_core::{RunId, SealedEvent};
+use fusebox_core::{Digest, RunId, SealedEvent};
 use fusebox_store::Scanned;
 
-use super::{Audit, check_owner};
+use super::{Audit, check_owner, unproven};
 use crate::Error;
 use crate::now::now_us;
 
@@ -76,6 +77,7 @@ impl Audit {
         let listed = runs.iter().map(|run| self.covered(run, size)).collect::<Result<Vec<_>, Error>>()?;
         let all = if runs.is_empty() { size } else { listed.iter().map(|run| run.events).sum() };
         let scope = if runs.is_empty() { Scope::All } else { Scope::Runs(listed.clone()) };
+        let root = Checkpoint::unverified(&checkpoint.note)?.root;
         let ring = self.keys.ring(tenant)?;
         let header = Header {
             format: FORMAT,
@@ -88,7 +90,8 @@ impl Audit {
             rotations: self.rotations(tenant)?,
             blobs: options.blobs,
         };
-        let mut writing = Writing { audit: self, out, tenant, size, block: None, runs: BTreeSet::new(), events: 0 };
+        let mut writing =
+            Writing { audit: self, out, tenant, size, root, block: None, runs: BTreeSet::new(), events: 0 };
         writing.line(&Line::Header(Box::new(header)))?;
         let mut tell = |events: u64| {
             if events.is_multiple_of(u64::from(PAGE)) || events == all {
@@ -145,6 +148,8 @@ struct Writing<'a> {
     out: &'a mut dyn Write,
     tenant: &'a str,
     size: u64,
+    /// The root that is signed.
+    root: Digest,
     /// The block that was written last.
     block: Option<u64>,
     /// Runs of events that were written.
@@ -161,7 +166,11 @@ impl Writing<'_> {
     fn event(&mut self, leaf: u64, scanned: &Scanned) -> Result<(), Error> {
         let block = leaf / BLOCK_LEAVES;
         if self.block != Some(block) {
-            self.line(&Line::Block(self.audit.log.block(self.tenant, block, self.size)?))?;
+            let written = self.audit.log.block(self.tenant, block, self.size)?;
+            if written.root(self.size) != Some(self.root) {
+                return Err(unproven(self.tenant));
+            }
+            self.line(&Line::Block(written))?;
             self.block = Some(block);
         }
         if !self.runs.contains(&scanned.event.run) {

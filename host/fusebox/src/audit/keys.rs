@@ -1,15 +1,15 @@
 //! Keys that sign checkpoints: each tenant has its own, made on first use and kept in the home.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use fusebox_core::audit::{Checkpoint, SigningKey, VerifierKey};
 use fusebox_core::event::EventRef;
 use fusebox_core::{Digest, json};
-use fusebox_store::SignCheckpoints;
+use fusebox_store::{EventLog, SignCheckpoints};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -27,6 +27,8 @@ pub struct AuditKeys {
     folder: PathBuf,
     /// Keys as they were read, with the time of their file then.
     read: Mutex<HashMap<String, (SystemTime, Arc<Keyring>)>>,
+    /// Tenants whose log is signed with keys that are gone. No others are made for them: nothing before could be proved with those.
+    lost: OnceLock<BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for AuditKeys {
@@ -75,7 +77,24 @@ pub(crate) struct Introduced {
 impl AuditKeys {
     /// The keys of a home. Nothing is read or made yet.
     pub(crate) fn of(home: &Home) -> Self {
-        Self { folder: home.path().join("audit"), read: Mutex::default() }
+        Self { folder: home.path().join("audit"), read: Mutex::default(), lost: OnceLock::new() }
+    }
+
+    /// Looks which tenants' keys are gone, among those of a log.
+    pub(crate) fn compare(&self, log: &dyn EventLog) -> Result<(), Error> {
+        let mut lost = BTreeSet::new();
+        for tenant in log.tenants()? {
+            if !self.has(&tenant) && !log.checkpoints(&tenant, 0, 1)?.is_empty() {
+                lost.insert(tenant);
+            }
+        }
+        self.lost.get_or_init(|| lost);
+        Ok(())
+    }
+
+    /// Whether a tenant has keys, usable or not.
+    pub(crate) fn has(&self, tenant: &str) -> bool {
+        self.file(tenant).exists()
     }
 
     /// The public keys of a tenant, the newest last.
@@ -85,7 +104,7 @@ impl AuditKeys {
 
     /// The public keys of a tenant, if it has any yet.
     pub(crate) fn public_if_any(&self, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
-        if self.file(tenant).exists() { self.public(tenant) } else { Ok(Vec::new()) }
+        if self.has(tenant) || self.is_lost(tenant) { self.public(tenant) } else { Ok(Vec::new()) }
     }
 
     /// The keys of a tenant, made if there are none.
@@ -120,6 +139,13 @@ impl AuditKeys {
 
     /// Makes the first key. Several processes may do so at once; the first one's stays.
     fn make(&self, tenant: &str, file: &Path) -> Result<(), Error> {
+        if self.is_lost(tenant) {
+            let message = format!(
+                "its log is signed with keys that were in {}, and that file is gone; put it back from a copy, or begin a new home",
+                file.display()
+            );
+            return Err(bad(tenant, message));
+        }
         let seed = random(tenant)?;
         // The log is named after its first key, so no two logs have one name.
         let nameless = SigningKey::from_seed(DOMAIN, &seed)?.verifier().to_string();
@@ -198,6 +224,10 @@ impl AuditKeys {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&self.folder).map_err(|error| bad(tenant, error.to_string()))
+    }
+
+    fn is_lost(&self, tenant: &str) -> bool {
+        self.lost.get().is_some_and(|lost| lost.contains(tenant)) && !self.has(tenant)
     }
 
     fn file(&self, tenant: &str) -> PathBuf {

@@ -27,6 +27,7 @@ use std::time::Duration;
 use fusebox_core::audit::VerifierKey;
 use fusebox_core::event::{Chain, HOST_TENANT};
 use fusebox_core::policy::AuditPolicy;
+use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{Digest, Event, Policy, RunId};
 use fusebox_store::{Batch, Blob, CheckpointRow, Error as StoreError, EventLog, Signing, SqliteStore};
 
@@ -76,10 +77,20 @@ impl Audit {
     /// Public keys of a tenant's log, the newest last.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// When they cannot be read, or there is no such tenant yet.
     pub fn keys(&self, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
-        check_owner(tenant)?;
+        self.check_known(tenant)?;
         self.keys.public(tenant)
+    }
+
+    /// The default tenant has keys before it has a log; any other one is a slip of the pen until something is written for it.
+    fn check_known(&self, tenant: &str) -> Result<(), Error> {
+        check_owner(tenant)?;
+        if tenant == DEFAULT_TENANT || self.keys.has(tenant) || self.log.tenants()?.iter().any(|known| known == tenant)
+        {
+            return Ok(());
+        }
+        Err(Error::NothingToExport { tenant: tenant.to_owned() })
     }
 
     /// All tenants that have a log, by name. What concerns no tenant is in the log of `@host`.
@@ -135,7 +146,15 @@ pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Eve
         every_events: policy.every_events,
         every: Duration::from_millis(policy.every_ms),
     };
-    Ok((Arc::new(SqliteStore::open_signing(&home.log(), signing)?), keys))
+    let log = SqliteStore::open_signing(&home.log(), signing)?;
+    keys.compare(&log)?;
+    Ok((Arc::new(log), keys))
+}
+
+/// What would be given out proves nothing, because the tree that is kept is not the one that was signed.
+pub(crate) fn unproven(tenant: &str) -> Error {
+    let what = "what is kept of it is not what was signed".to_owned();
+    StoreError::TreeDamaged { tenant: tenant.to_owned(), what }.into()
 }
 
 /// A name that owns a log: a tenant's, or that of what concerns none.

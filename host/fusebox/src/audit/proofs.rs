@@ -1,13 +1,15 @@
 //! Proofs of single events and of growth, and changing keys.
 
-use fusebox_core::audit::{Checkpoint, Hash, Proof, ProvedEvent, VerifierKey, verifies_consistency};
+use fusebox_core::audit::{
+    Checkpoint, Hash, Proof, ProvedEvent, VerifierKey, leaf_hash, root_of_inclusion, verifies_consistency,
+};
 use fusebox_core::event::EventRef;
 use fusebox_core::{Event, RunId, json};
 use serde::{Deserialize, Serialize};
 
 use super::export::proved;
 use super::keys::Introduced;
-use super::{Audit, append, check_owner, side_chain};
+use super::{Audit, append, check_owner, side_chain, unproven};
 use crate::Error;
 
 /// Largest event of a proof, in bytes.
@@ -57,7 +59,13 @@ impl Audit {
         let checkpoint = self.log.checkpoint(&tenant)?.ok_or_else(unknown)?;
         let leaf = self.log.leaf_of(run_id, *seq)?.ok_or_else(unknown)?;
         let hashes = self.log.inclusion(&tenant, leaf.index, checkpoint.size)?;
-        let extra = Some(json::canonical(&proved(leaf.index, found)).into_bytes());
+        let proved = proved(leaf.index, found);
+        let signed = Checkpoint::unverified(&checkpoint.note)?;
+        let path = hashes.clone();
+        if root_of_inclusion(&leaf_hash(&proved.hash()), leaf.index, signed.size, &path) != Some(signed.root) {
+            return Err(unproven(&tenant));
+        }
+        let extra = Some(json::canonical(&proved).into_bytes());
         Ok(Proof { extra, index: leaf.index, hashes, checkpoint: checkpoint.note })
     }
 
@@ -117,7 +125,7 @@ impl Audit {
     /// # Errors
     /// When the keys or the log cannot be written. Whatever was done is gone on with when it is tried again.
     pub fn rotate_key(&self, tenant: &str, by: &str) -> Result<(), Error> {
-        check_owner(tenant)?;
+        self.check_known(tenant)?;
         let _lock = self.keys.lock()?;
         let mut ring = self.keys.add(tenant)?;
         let mut newest = ring.keys.iter().rev();

@@ -119,6 +119,8 @@ impl Audit {
     pub fn record(&self, tenant: &str, record: Record) -> Result<EventRef, Error> {
         check_owner(tenant)?;
         record.check()?;
+        // Without a key nothing of it could be proved.
+        self.keys.ring(tenant)?;
         if let Some(over) = over_quota(&*self.log, &self.policy, tenant)? {
             return Err(over.into());
         }

@@ -106,5 +106,5 @@ fn save(transaction: &Transaction<'_>, tenant: &str, edge: &Edge) -> Result<(), 
 
 /// What is kept of a tree is not what was written.
 pub fn damaged(tenant: &str, what: &str) -> Error {
-    Error::Damaged { run: String::new(), seq: 0, what: format!("the tree of {tenant}: {what}") }
+    Error::TreeDamaged { tenant: tenant.to_owned(), what: what.to_owned() }
 }

@@ -2,6 +2,7 @@
 
 mod grow;
 mod read;
+mod regrow;
 mod sign;
 mod verify;
 

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::mpsc;
 
-use fusebox_core::audit::{BLOCK_LEAVES, BLOCK_LEVEL, Chains, Checkpoint, CompactRange, Fault, FaultKind, leaf_hash};
+use fusebox_core::audit::{Chains, Checkpoint, Fault, FaultKind, leaf_hash};
 use fusebox_core::event::event_hash;
 use fusebox_core::{Digest, RunId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+use super::regrow::Tree;
 use super::{CheckpointRow, grow, read};
-use crate::Error;
+use crate::{Error, chains};
 
 /// Events of one window.
 const WINDOW: i64 = 8192;
@@ -126,6 +127,8 @@ fn open(path: &Path) -> Result<Connection, Error> {
 
 /// What some events that stand together in the log come to.
 struct Window {
+    /// Place in the log before its first event.
+    from: i64,
     events: u64,
     runs: Vec<Part>,
     /// Leaves in order, each with the place of its run in `runs`.
@@ -149,7 +152,7 @@ fn read_window(connection: &Connection, (from, to): (i64, i64)) -> Result<Window
          WHERE log_index > ?1 AND log_index <= ?2 ORDER BY log_index",
     )?;
     let mut rows = statement.query(params![from, to])?;
-    let mut window = Window { events: 0, runs: Vec::new(), leaves: Vec::new(), fault: None };
+    let mut window = Window { from, events: 0, runs: Vec::new(), leaves: Vec::new(), fault: None };
     let mut places: HashMap<String, u32> = HashMap::new();
     let mut before: Option<u32> = None;
     let mut expected = from + 1;
@@ -235,19 +238,6 @@ struct Joining<'a> {
     all: u64,
 }
 
-/// A tenant's tree while it grows again.
-#[derive(Default)]
-struct Tree {
-    tenant: String,
-    range: CompactRange,
-    /// What it must come to, the smallest first; and what it means when it does not.
-    marks: std::collections::VecDeque<(Checkpoint, &'static str)>,
-    /// Blocks since the last mark.
-    blocks: Vec<(u64, Digest)>,
-    checkpoints: u64,
-    newest: Option<CheckpointRow>,
-}
-
 impl<'a> Joining<'a> {
     fn new(connection: &'a Connection, last: i64, verifying: &'a Verifying<'a>) -> Result<Self, Error> {
         let all = u64::try_from(last).unwrap_or_default();
@@ -275,10 +265,10 @@ impl<'a> Joining<'a> {
             }
         }
         let sound = broken.as_ref().map_or(window.leaves.len(), |(at, _)| *at);
-        for (run, leaf) in window.leaves.into_iter().take(sound) {
+        for (at, (run, leaf)) in (window.from + 1..).zip(window.leaves.into_iter().take(sound)) {
             let tree = trees.get(run as usize).and_then(|place| self.trees.get_mut(*place));
             let Some(tree) = tree else { continue };
-            if let Err(fault) = tree.push(self.connection, leaf)? {
+            if let Err(fault) = tree.push(self.connection, leaf, at)? {
                 return Ok(Err(fault));
             }
         }
@@ -300,6 +290,10 @@ impl<'a> Joining<'a> {
             return Ok(Err(Fault::new(FaultKind::Missing, "its first event is missing").at(run, 1)));
         };
         let tenant = fusebox_core::event::tenant_of_first(run, &kind, &payload);
+        if chains::find(self.connection, run)?.is_none_or(|listed| listed.tenant != tenant) {
+            let message = format!("it is of {tenant}, and its run is not listed as one of {tenant}");
+            return Ok(Err(Fault::new(FaultKind::Changed, message).at(run, 1)));
+        }
         let place = match self.tenants.get(&tenant) {
             Some(place) => *place,
             None => {
@@ -341,8 +335,17 @@ impl<'a> Joining<'a> {
         for (_, since) in self.verifying.since.iter().filter(|(of, _)| of == tenant) {
             marks.push((since.clone(), "the log did not only grow since the checkpoint that was given"));
         }
-        let edge = grow::edge(self.connection, tenant)?.range;
-        let (size, root) = (edge.size(), edge.root());
+        let listed: u64 = self
+            .connection
+            .prepare_cached("SELECT count(*) FROM checkpoints WHERE tenant = ?1")?
+            .query_row([tenant], |row| row.get(0))?;
+        if listed != tree.checkpoints {
+            let message = format!("a checkpoint of {tenant} is listed with a size that none can have");
+            return Ok(Err(Fault::new(FaultKind::Unsigned, message)));
+        }
+        let edge = grow::edge(self.connection, tenant)?;
+        let (size, root) = (edge.range.size(), edge.range.root());
+        tree.kept = (size, edge.block_at);
         marks.push((
             Checkpoint { origin: String::new(), size, root },
             "the tree that was kept is not that of the events",
@@ -374,61 +377,25 @@ impl<'a> Joining<'a> {
             }
         }
         let mut tenants = Vec::new();
+        let grown: u64 = self.connection.query_row("SELECT log_index FROM grown", [], |row| row.get(0))?;
         let mut trees = self.trees;
+        if trees.iter().map(|tree| tree.kept.0).sum::<u64>() != grown {
+            let message = "the trees that are kept have not as many leaves as the log says";
+            return Ok(Err(Fault::new(FaultKind::Unproven, message)));
+        }
         trees.sort_by(|one, two| one.tenant.cmp(&two.tenant));
-        for tree in trees {
-            let tenant = tree.tenant;
+        for mut tree in trees {
+            let tenant = tree.tenant.clone();
             if let Some((mark, _)) = tree.marks.front() {
                 let message = format!("the log of {tenant} had {} events, and has {}", mark.size, tree.range.size());
                 return Ok(Err(Fault::new(FaultKind::Truncated, message).at_leaf(tree.range.size())));
+            }
+            if let Some(fault) = tree.other_nodes(self.connection)? {
+                return Ok(Err(fault));
             }
             let (size, root) = (tree.range.size(), tree.range.root());
             tenants.push(TenantReport { tenant, size, root, checkpoints: tree.checkpoints, newest: tree.newest });
         }
         Ok(Ok(LogReport { events: self.events, chains: self.chains.heads().count() as u64, tenants }))
-    }
-}
-
-impl Tree {
-    fn push(&mut self, connection: &Connection, leaf: Digest) -> Result<Result<(), Fault>, Error> {
-        let blocks = &mut self.blocks;
-        self.range.push(leaf, |node| {
-            if node.level == BLOCK_LEVEL {
-                blocks.push((node.index, node.hash));
-            }
-        });
-        self.reached(connection)
-    }
-
-    /// Compares the tree with what it must be at its size.
-    fn reached(&mut self, connection: &Connection) -> Result<Result<(), Fault>, Error> {
-        while let Some((mark, meaning)) = self.marks.front().filter(|(mark, _)| mark.size == self.range.size()) {
-            if mark.root != self.range.root() {
-                return Ok(Err(self.first_other_block(connection, meaning)?));
-            }
-            self.marks.pop_front();
-            self.blocks.clear();
-        }
-        Ok(Ok(()))
-    }
-
-    /// Where the tree differs first from the one that was kept when the events were written.
-    fn first_other_block(&self, connection: &Connection, meaning: &str) -> Result<Fault, Error> {
-        let tenant = &self.tenant;
-        for (place, hash) in &self.blocks {
-            let mut statement = connection
-                .prepare_cached("SELECT hash FROM tree_nodes WHERE tenant = ?1 AND level = ?2 AND place = ?3")?;
-            let kept: Option<Vec<u8>> =
-                statement.query_row(params![tenant, BLOCK_LEVEL, place], |row| row.get(0)).optional()?;
-            if kept.and_then(|kept| Digest::from_bytes(&kept)) != Some(*hash) {
-                let (first, last) = (place * BLOCK_LEAVES, (place + 1) * BLOCK_LEAVES - 1);
-                let message =
-                    format!("{meaning}; the first that differs is one of the leaves {first} to {last} of {tenant}");
-                return Ok(Fault::new(FaultKind::Unproven, message).at_leaf(first));
-            }
-        }
-        let size = self.range.size();
-        let message = format!("{meaning}, among the last before leaf {size} of {tenant}");
-        Ok(Fault::new(FaultKind::Unproven, message).at_leaf(size / BLOCK_LEAVES * BLOCK_LEAVES))
     }
 }
