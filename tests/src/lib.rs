@@ -13,6 +13,13 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository").to_owned()
 }
 
+/// How often a benchmark measures: so often, or as `BENCH_ROUNDS` says, where one only shows that it runs.
+#[must_use]
+pub fn bench_rounds(otherwise: usize) -> usize {
+    let asked = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    asked.filter(|rounds| *rounds > 0).unwrap_or(otherwise)
+}
+
 /// Where guests put results: this much from here on is zero.
 const RESULT: u32 = 16;
 /// Where `describe()`'s text lies, and other constants.

@@ -805,6 +805,21 @@ fn a_lost_key_is_not_made_up_for() {
     std::fs::write(&file, kept).unwrap();
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     printed(&place, &["audit", "verify"]);
+    // Nor while a process runs that had it, or would have looked for it next; and keys of another log do not sign this one.
+    let audit = Audit::open(&place.path("home")).unwrap();
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let record = || audit.record("acme", fusebox::Record::executed("a", "b", ""));
+    assert!(record().is_err() && !file.exists());
+    let elsewhere = Place::new();
+    a_run(&elsewhere, "acme");
+    place.write("home/audit/acme.json", std::fs::read_to_string(elsewhere.path("home/audit/acme.json")).unwrap());
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    record().unwrap();
+    assert!(audit.checkpoint("acme").unwrap_err().to_string().contains("another log"));
+    std::fs::write(&file, kept).unwrap();
+    drop(audit);
+    printed(&place, &["audit", "verify"]);
     // A name that nobody has is a slip, and nothing is made for it.
     refused(&place, &["audit", "keys", "--tenant", "amce"], "FBX-5043", "amce");
     refused(&place, &["audit", "rotate", "--tenant", "amce"], "FBX-5043", "amce");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
-use fusebox::proofs::{Checkpoint, Fault, Trust, VerifierKey};
+use fusebox::proofs::{Checkpoint, Fault, Trust, VerifierKey, tenant_of_origin};
 use fusebox::{
     Audit, CheckpointRow, ConsistencyProof, EraseOptions, Erasure, Error, EventRef, ExportOptions, Home, LogVerdict,
     Record, VerifyOptions, now_us, rfc3339,
@@ -355,7 +355,7 @@ fn consistency(old: &Path, new: Option<&Path>, json: bool) -> Result<Exit, Error
         Some(new) => read_text(new)?,
         None => {
             let origin = Checkpoint::unverified(&old)?.origin;
-            let tenant = origin.rsplit('/').next().unwrap_or_default();
+            let tenant = tenant_of_origin(&origin);
             let nothing = || Error::NothingToExport { tenant: tenant.chars().take(80).collect() };
             audit.checkpoint(tenant)?.ok_or_else(nothing)?.note
         }
@@ -377,8 +377,8 @@ fn consistency(old: &Path, new: Option<&Path>, json: bool) -> Result<Exit, Error
         return Ok(Exit::Completed);
     }
     holds(&format!("the tree of {} events grew from that of {}", after.size, before.size));
-    for hash in json!(proof.hashes).as_array().into_iter().flatten() {
-        print::out(&format!("  {}", hash.as_str().unwrap_or_default()));
+    for hash in &proof.hashes {
+        print::out(&format!("  {hash}"));
     }
     Ok(Exit::Completed)
 }

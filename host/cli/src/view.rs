@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use fusebox::core::event::SkipReason;
 use fusebox::core::policy::GuardMode;
 use fusebox::core::run::StepState;
-use fusebox::core::show::{quoted_text, safe_line};
+use fusebox::core::show::{duration, quoted_text, safe_line, usd};
 use fusebox::core::{ApprovalAnswer, ApprovalId};
 use fusebox::{Decision, Effect, Event, OutputStream, Ruling, RunEnd, RunUpdate, Summary, Waiting};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -384,20 +384,11 @@ fn stopper(name: &str) -> String {
 }
 
 fn cost(summary: &Summary) -> String {
-    let known = format!("${}.{:06}", summary.micro_usd / 1_000_000, summary.micro_usd % 1_000_000);
+    let known = usd(summary.micro_usd);
     match summary.unpriced_calls {
         0 => known,
         1 => format!("{known}, and 1 model call without a known price"),
         many => format!("{known}, and {many} model calls without a known price"),
-    }
-}
-
-fn duration(micros: u64) -> String {
-    match micros {
-        0..1_000 => format!("{micros} µs"),
-        1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
-        1_000_000..60_000_000 => format!("{:.2} s", micros as f64 / 1e6),
-        _ => format!("{} min {} s", micros / 60_000_000, micros / 1_000_000 % 60),
     }
 }
 
@@ -421,8 +412,5 @@ mod tests {
     fn numbers_are_readable() {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(1_234_567), "1,234,567");
-        assert_eq!(duration(999), "999 µs");
-        assert_eq!(duration(1_500), "1.5 ms");
-        assert_eq!(duration(61_000_000), "1 min 1 s");
     }
 }

@@ -30,12 +30,6 @@ impl Digest {
         &self.0
     }
 
-    /// A digest from its bytes.
-    #[must_use]
-    pub fn from_array(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
     /// A digest from its 32 bytes; `None` for another length.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::json::MAX_INTEGER;
+use crate::show::usd;
 
 /// Limits of a run. They come from the operator, the policy, the plan and guards, and combine field by field to the
 /// tighter.
@@ -62,7 +63,7 @@ impl RunLimits {
     pub fn in_words(&self) -> Vec<(&'static str, String)> {
         let number = |value: Option<u64>| value.map(|value| value.to_string());
         let time = |value: Option<u64>| value.map(|micros| format!("{} s", micros as f64 / 1e6));
-        let money = |value: Option<u64>| value.map(|micro| format!("${}.{:06}", micro / 1_000_000, micro % 1_000_000));
+        let money = |value: Option<u64>| value.map(usd);
         let types = self.step_types.as_ref().map(|types| types.iter().cloned().collect::<Vec<_>>().join(", "));
         [
             ("tokens", number(self.tokens)),

@@ -1,6 +1,23 @@
-//! Showing untrusted text truly: nothing in it can move the cursor, change its direction or hide.
+//! Showing untrusted text truly: nothing in it can move the cursor, change its direction or hide. And amounts as people read them.
 
 use std::fmt::Write as _;
+
+/// Money, given in micro-USD.
+#[must_use]
+pub fn usd(micro_usd: u64) -> String {
+    format!("${}.{:06}", micro_usd / 1_000_000, micro_usd % 1_000_000)
+}
+
+/// A time, given in microseconds.
+#[must_use]
+pub fn duration(micros: u64) -> String {
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        1_000_000..60_000_000 => format!("{:.2} s", micros as f64 / 1e6),
+        _ => format!("{} min {} s", micros / 60_000_000, micros / 1_000_000 % 60),
+    }
+}
 
 /// Escapes what could mislead a reader of a terminal: control characters except line feed and tab, bidirectional
 /// marks, zero-width and other invisible characters. Text over `max_chars` is cut, and says so.
@@ -102,6 +119,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn amounts_in_words() {
+        assert_eq!(usd(1_250_003), "$1.250003");
+        assert_eq!(duration(999), "999 µs");
+        assert_eq!(duration(1_500), "1.5 ms");
+        assert_eq!(duration(61_000_000), "1 min 1 s");
+    }
 
     #[test]
     fn escapes_what_misleads_and_keeps_the_rest() {

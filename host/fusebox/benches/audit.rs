@@ -20,9 +20,9 @@ const EVENTS_OF_A_RUN: u64 = 1000;
 /// Steps of a run whose checkpoints are signed.
 const STEPS: usize = 2000;
 
-/// Rounds, interleaved; medians are given. `BENCH_ROUNDS=1` only shows that it runs.
+/// Rounds, interleaved; medians are given.
 fn rounds() -> usize {
-    std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0).unwrap_or(5)
+    fusebox_tests::bench_rounds(5)
 }
 
 fn main() {

@@ -22,9 +22,9 @@ const STEPS_EACH: usize = 200;
 /// Runs that are listed among.
 const LISTED: usize = 100_000;
 
-/// Rounds, interleaved; medians are given. `BENCH_ROUNDS=1` only shows that it runs.
+/// Rounds, interleaved; medians are given.
 fn rounds() -> usize {
-    std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).filter(|rounds| *rounds > 0).unwrap_or(3)
+    fusebox_tests::bench_rounds(3)
 }
 
 fn main() {

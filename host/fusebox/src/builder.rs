@@ -240,7 +240,7 @@ impl HostBuilder {
         }));
         let (store, keys) = audit::open_log(&home, &policy.policy.audit)?;
         // Without a key nothing could be proved.
-        keys.ring(fusebox_core::situation::DEFAULT_TENANT)?;
+        keys.ring(&*store, fusebox_core::situation::DEFAULT_TENANT)?;
         let redactor = Redactor::of(registry.redacting.clone(), sandbox.kill_flag());
         let shared = Arc::new(policy.policy.clone());
         let audit = Audit { log: Arc::clone(&store), keys, redactor: redactor.clone(), policy: Arc::clone(&shared) };

@@ -11,7 +11,6 @@ use fusebox_store::EventLog;
 
 use crate::audit::{Audit, Record};
 use crate::now::now_us;
-use crate::recall::blob;
 use crate::{Control, Error};
 
 /// Events that are read at once.
@@ -60,10 +59,7 @@ fn plan_of(log: &dyn EventLog, run: &RunId) -> Result<Option<Plan>, Error> {
     let first = log.events(run, 0, 1)?;
     let created = first.first().map(|sealed| sealed.event()).transpose()?;
     let Some(fusebox_core::Event::RunCreated { plan, .. }) = created else { return Ok(None) };
-    match log.blob(run, &plan)? {
-        None => Ok(None),
-        Some(_) => Ok(Some(Plan::from_canonical(&blob(log, run, &plan)?)?)),
-    }
+    Ok(log.blob(run, &plan)?.map(|kept| Plan::from_canonical(kept.bytes())).transpose()?)
 }
 
 /// Explains a call of your own: what and why before it, what came of it after it, and what went wrong if it fails.

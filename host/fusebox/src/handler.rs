@@ -9,13 +9,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
-use crate::facts::Surroundings;
-use crate::journal::Journal;
-use crate::registry::Registry;
-use crate::restore::{self, Undo};
-use crate::updates::{OutputStream, RunUpdate};
-use crate::watchman::Watchman;
-use crate::{Error, facts, judge};
 use bytes::Bytes;
 use fusebox_core::event::{Event, Judgement};
 use fusebox_core::policy::Grants;
@@ -29,6 +22,14 @@ use fusebox_sandbox::{
 };
 use fusebox_store::Blob;
 use tokio::sync::{Mutex, mpsc};
+
+use crate::facts::Surroundings;
+use crate::journal::Journal;
+use crate::registry::Registry;
+use crate::restore::{self, Undo};
+use crate::updates::{OutputStream, RunUpdate};
+use crate::watchman::Watchman;
+use crate::{Error, facts, judge};
 
 /// Bytes of each output stream that a process leaves to its executor.
 const KEEP_OUTPUT_BYTES: usize = 256 * 1024;

@@ -4,14 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::{Event, Plan, Step, StepId, json};
+use fusebox_core::{Event, Plan, Step, StepId};
 use fusebox_store::{Blob, SALT_BYTES};
 
 use crate::Error;
 use crate::redaction::Redactor;
-
-/// Largest event, in bytes.
-const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Decides how texts of one run are kept.
 #[derive(Debug)]
@@ -79,10 +76,7 @@ impl Keeping {
     /// # Errors
     /// When a guard fails.
     pub fn event(&self, event: &Event) -> Result<Option<Event>, Error> {
-        let Some(redactor) = self.redactor_of(event.step()) else { return Ok(None) };
-        let text = redactor.redacted(&json::canonical(event))?;
-        let read = |text: String| json::parse_as("a redacted event", text.as_bytes(), MAX_EVENT_BYTES);
-        Ok(text.map(read).transpose()?)
+        self.redactor_of(event.step()).map_or(Ok(None), |redactor| redactor.redacted_value(event))
     }
 
     /// Bytes of a step as they are kept, under a digest that tells nothing of them.

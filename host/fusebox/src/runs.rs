@@ -103,7 +103,7 @@ impl Host {
             return Err(over.into());
         }
         // Without a key nothing of it could be proved.
-        self.audit.keys.ring(&options.tenant)?;
+        self.audit.keys.ring(&*self.store, &options.tenant)?;
         let limits = options.limits.tighten(&self.policy.limits).tighten(&plan.limits).capped();
         let sources =
             [("the operator", &options.limits), ("the policy", &self.policy.limits), ("the plan", &plan.limits)];

@@ -214,50 +214,55 @@ fn insert(
     }
     #[cfg(feature = "failpoints")]
     fusebox_failpoint::reached("store: between blobs and events");
-    let mut bytes = 0;
-    for (index, event) in batch.events.iter().enumerate() {
-        transaction
-            .prepare_cached(
-                "INSERT INTO events (run_id, seq, time_us, kind, payload, previous, hash)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute(params![
-                event.run.as_str(),
-                event.seq,
-                event.time_us,
-                event.kind,
-                event.payload,
-                event.previous.as_bytes(),
-                event.hash.as_bytes(),
-            ])?;
-        let stored = project::Stored {
-            run: event.run.as_str(),
-            seq: event.seq,
-            time_us: event.time_us,
-            kind: &event.kind,
-            payload: &event.payload,
-            log_index: transaction.last_insert_rowid(),
-        };
-        project::event(transaction, &stored)?;
-        if event.seq == 1 && batch.fence.is_some() {
-            transaction
-                .prepare_cached("INSERT INTO leases (run_id, token) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-                .execute(params![event.run.as_str(), FIRST_TOKEN])?;
-        }
-        bytes += event.payload.len() as u64;
-        if batch.events.get(index + 1).is_none_or(|next| next.run != event.run) {
-            project::last_of_batch(transaction, &stored)?;
-            let tenant = chain_of(transaction, event, known)?.tenant;
-            add_stored(transaction, &tenant, std::mem::take(&mut bytes))?;
-            if let Some(signer) = &mut signer {
-                signer.wrote(&tenant, batch.events.len() as u64);
+    for events in batch.events.chunk_by(|one, next| one.run == next.run) {
+        let Some(first) = events.first() else { continue };
+        let tenant = chain_of(transaction, first, known)?.tenant;
+        for (index, event) in events.iter().enumerate() {
+            let stored = insert_event(transaction, event)?;
+            project::event(transaction, &stored)?;
+            if event.seq == 1 && batch.fence.is_some() {
+                transaction
+                    .prepare_cached("INSERT INTO leases (run_id, token) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                    .execute(params![event.run.as_str(), FIRST_TOKEN])?;
             }
+            if index + 1 == events.len() {
+                project::last_of_batch(transaction, &stored)?;
+            }
+        }
+        add_stored(transaction, &tenant, events.iter().map(|event| event.payload.len() as u64).sum())?;
+        if let Some(signer) = &mut signer {
+            signer.wrote(&tenant, events.len() as u64);
         }
     }
     for settlement in &batch.settlements {
         tenants::settle(transaction, settlement)?;
     }
     Ok(())
+}
+
+fn insert_event<'a>(transaction: &Transaction<'_>, event: &'a SealedEvent) -> Result<project::Stored<'a>, Error> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO events (run_id, seq, time_us, kind, payload, previous, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            event.run.as_str(),
+            event.seq,
+            event.time_us,
+            event.kind,
+            event.payload,
+            event.previous.as_bytes(),
+            event.hash.as_bytes(),
+        ])?;
+    Ok(project::Stored {
+        run: event.run.as_str(),
+        seq: event.seq,
+        time_us: event.time_us,
+        kind: &event.kind,
+        payload: &event.payload,
+        log_index: transaction.last_insert_rowid(),
+    })
 }
 
 /// The chain that an event belongs to; it begins with its first event.

@@ -12,14 +12,19 @@ use fusebox_core::audit::{
 use fusebox_core::event::{Chain, Event, RunEnd};
 use fusebox_core::{Agent, Digest, RunId};
 use fusebox_store::{
-    AuditLog as _, Batch, Blob, Erasure, Error, EventLog as _, LogReport, SignCheckpoints, Signing, SqliteStore,
-    Verifying,
+    AuditLog as _, Batch, Blob, CheckpointRow, Erasure, Error, EventLog as _, LogReport, SignCheckpoints, Signing,
+    SqliteStore, Verifying,
 };
 
 struct Key(SigningKey);
 
 impl SignCheckpoints for Key {
-    fn sign(&self, tenant: &str, size: u64, root: &Digest) -> Result<String, String> {
+    fn sign(
+        &self,
+        tenant: &str,
+        (size, root): (u64, &Digest),
+        _newest: Option<&CheckpointRow>,
+    ) -> Result<String, String> {
         Ok(self.0.sign(&Checkpoint { origin: format!("log/{tenant}"), size, root: *root }.to_text()))
     }
 }
@@ -161,6 +166,23 @@ fn checkpoints_are_signed_while_events_are_written_and_when_it_is_closed() {
     let connection = rusqlite::Connection::open(place.path()).unwrap();
     assert!(connection.execute("UPDATE checkpoints SET note = ''", []).is_err());
     assert!(connection.execute("DELETE FROM checkpoints", []).is_err());
+}
+
+/// However many runs one batch is of, its events are counted once.
+#[test]
+fn a_checkpoint_falls_due_by_events() {
+    let place = Place::new();
+    let store = place.open(10);
+    write(&store, "first", "acme", 1);
+    let batch = |names: [&str; 3]| {
+        let runs = names.into_iter().flat_map(|name| {
+            let mut chain = Chain::new(name.parse().unwrap());
+            [created("acme"), Event::RunStarted].map(|event| chain.seal(&event, 1))
+        });
+        store.append(Batch { events: runs.collect(), ..Batch::default() }).wait().unwrap();
+        store.newest_checkpoint("acme").unwrap().unwrap().size
+    };
+    assert_eq!((batch(["a", "b", "c"]), batch(["d", "e", "f"])), (1, 13));
 }
 
 #[test]

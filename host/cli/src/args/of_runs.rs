@@ -302,7 +302,7 @@ pub enum ApproversTask {
 }
 
 /// A moment: a time, or how long ago it was.
-pub fn moment(text: &str) -> Result<u64, String> {
+fn moment(text: &str) -> Result<u64, String> {
     let now = fusebox::now_us();
     if let Ok(ago) = time_us(text) {
         return Ok(now.saturating_sub(ago));

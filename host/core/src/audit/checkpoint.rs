@@ -6,6 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use super::note::{Note, VerifierKey};
 use crate::{Digest, Error};
 
+/// Whose log an origin names: its last part is the tenant's name.
+#[must_use]
+pub fn tenant_of_origin(origin: &str) -> &str {
+    origin.rsplit('/').next().unwrap_or(origin)
+}
+
 /// What a log was at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {

@@ -2,9 +2,10 @@
 //!
 //! A *header*; for every 64 leaves of the tree a *block* with the hashes of these leaves and the path from there to the root
 //! that was signed, followed by those *events* of the block that the export holds; *blobs*, if they were asked for; and the
-//! *end*. So each event is compared with a leaf that is known to be in the signed tree, and memory does not grow with the file.
+//! *end*. So each event is compared with a leaf that is known to be in the signed tree, and memory does not grow with their number.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -134,17 +135,6 @@ pub struct Rotation {
     pub path: Vec<Hash>,
 }
 
-impl Block {
-    /// The root of the tree of this many leaves that the block shows itself to be part of; none if it shows nothing.
-    #[must_use]
-    pub fn root(&self, size: u64) -> Option<Digest> {
-        let mut tree = CompactRange::default();
-        self.leaves.iter().for_each(|Hash(leaf)| tree.push(leaf_hash(leaf), |_| {}));
-        let path: Vec<Digest> = self.path.iter().map(|Hash(hash)| *hash).collect();
-        root_of_inclusion(&tree.root(), self.index, size.div_ceil(BLOCK_LEAVES), &path)
-    }
-}
-
 /// Some leaves of the tree, all that a block has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +145,17 @@ pub struct Block {
     pub leaves: Vec<Hash>,
     /// The path from the block to the root, as in a tree whose leaves are the blocks.
     pub path: Vec<Hash>,
+}
+
+impl Block {
+    /// The root of the tree of this many leaves that the block shows itself to be part of; none if it shows nothing.
+    #[must_use]
+    pub fn root(&self, size: u64) -> Option<Digest> {
+        let mut tree = CompactRange::default();
+        self.leaves.iter().for_each(|Hash(leaf)| tree.push(leaf_hash(leaf), |_| {}));
+        let path: Vec<Digest> = self.path.iter().map(|Hash(hash)| *hash).collect();
+        root_of_inclusion(&tree.root(), self.index, size.div_ceil(BLOCK_LEAVES), &path)
+    }
 }
 
 /// An event as it is stored. The hash before it follows from the file, its own from the block.
@@ -227,9 +228,15 @@ pub struct End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hash(pub Digest);
 
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&STANDARD.encode(self.0.as_bytes()))
+    }
+}
+
 impl Serialize for Hash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(self.0.as_bytes()))
+        serializer.collect_str(self)
     }
 }
 

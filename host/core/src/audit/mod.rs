@@ -27,7 +27,7 @@ mod proof;
 mod verify;
 
 pub use chains::Chains;
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, tenant_of_origin};
 pub use export::{
     BLOCK_LEAVES, BLOCK_LEVEL, Blob, Block, End, ExportedEvent, FORMAT, Hash, Header, HeaderRun, Line, ProvedEvent,
     Rotation, Scope,

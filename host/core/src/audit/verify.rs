@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::chains::Chains;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, tenant_of_origin};
 use super::export::{BLOCK_LEAVES, Blob, Block, End, ExportedEvent, FORMAT, Hash, Header, Line, Rotation, Scope};
 use super::fault::{Fault, FaultKind};
 use super::merkle::{CompactRange, empty_root, leaf_hash, root_of_inclusion};
@@ -61,7 +61,7 @@ pub struct Verified {
     pub runs: Vec<VerifiedRun>,
 }
 
-/// Checks an export. Its memory grows with the number of runs, not of events.
+/// Checks an export. Its memory grows with the number of runs, not of events; with that of blobs, where they follow.
 #[derive(Debug)]
 pub struct ExportVerifier {
     given: Vec<VerifierKey>,
@@ -167,7 +167,7 @@ impl Open {
         let (checkpoint, signed_by) = Checkpoint::verified(&header.checkpoint, &known)
             .map_err(|error| unsigned(format!("its checkpoint does not count: {error}")))?;
         let signed_by = signed_by.into_iter().cloned().collect();
-        if checkpoint.origin != header.origin || !names(&header.origin, &header.tenant) {
+        if checkpoint.origin != header.origin || tenant_of_origin(&header.origin) != header.tenant {
             return Err(unsigned("its checkpoint is that of another log".to_owned()));
         }
         if let Scope::Runs(runs) = &header.scope {
@@ -382,11 +382,6 @@ fn digests_in(payload: &str) -> impl Iterator<Item = Digest> {
     payload.split('"').filter(|text| text.len() == 64).filter_map(|text| text.parse().ok())
 }
 
-/// Whether an origin is that of a tenant's log: its last part is the tenant's name.
-fn names(origin: &str, tenant: &str) -> bool {
-    origin.rsplit('/').next() == Some(tenant)
-}
-
 /// Takes keys for known that came after ones that are known, as events of the log of this origin say, in trees that both keys
 /// signed. With `Follow::Both`, those before as well: a known key signed a tree that says whose place it took.
 ///
@@ -398,11 +393,14 @@ pub fn follow_rotations(
     follow: Follow,
     known: &mut Vec<VerifierKey>,
 ) -> Result<(), Fault> {
-    rotations.iter().try_for_each(|rotation| follow_rotation(rotation, origin, Follow::Forward, known))?;
-    if follow == Follow::Both {
-        rotations.iter().rev().try_for_each(|rotation| follow_rotation(rotation, origin, follow, known))?;
+    rotations.iter().try_for_each(|rotation| follow_rotation(rotation, origin, Direction::Forward, known))?;
+    match follow {
+        Follow::Forward => Ok(()),
+        Follow::Both => {
+            let mut back = rotations.iter().rev();
+            back.try_for_each(|rotation| follow_rotation(rotation, origin, Direction::Back, known))
+        }
     }
-    Ok(())
 }
 
 /// In which direction keys are followed.
@@ -414,10 +412,17 @@ pub enum Follow {
     Both,
 }
 
+/// From which key of a rotation to which other one.
+#[derive(Clone, Copy)]
+enum Direction {
+    Forward,
+    Back,
+}
+
 fn follow_rotation(
     rotation: &Rotation,
     origin: &str,
-    follow: Follow,
+    direction: Direction,
     known: &mut Vec<VerifierKey>,
 ) -> Result<(), Fault> {
     #[derive(Deserialize)]
@@ -431,10 +436,10 @@ fn follow_rotation(
     let event = &proved.event;
     let rotated: Rotated = serde_json::from_str(&event.payload).map_err(|error| wrong(error.to_string()))?;
     let knows = |key| known.contains(key);
-    let vouches = match follow {
-        Follow::Forward => knows(&rotated.from),
+    let vouches = match direction {
+        Direction::Forward => knows(&rotated.from),
         // What was followed forward was looked at then.
-        Follow::Both => knows(&rotated.to) && !knows(&rotated.from),
+        Direction::Back => knows(&rotated.to) && !knows(&rotated.from),
     };
     if !vouches {
         return Ok(());
@@ -451,9 +456,9 @@ fn follow_rotation(
     if !is_sound {
         return Err(wrong("its event is not in a tree that both keys signed".to_owned()));
     }
-    let other = match follow {
-        Follow::Forward => rotated.to,
-        Follow::Both => rotated.from,
+    let other = match direction {
+        Direction::Forward => rotated.to,
+        Direction::Back => rotated.from,
     };
     if !known.contains(&other) {
         known.push(other);

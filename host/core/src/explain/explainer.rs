@@ -232,7 +232,7 @@ impl Explainer {
 
     fn spend(&mut self, usage: Usage) {
         if let Some(current) = &mut self.current {
-            current.spent.fuel = current.spent.fuel.saturating_add(usage.fuel());
+            current.spend(usage);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::parts::{After, Before, Change, Explained, Explanation, FileChange, GuardWord, OnError, Spent, Trouble};
-use crate::show::safe_line;
+use crate::show::{duration, safe_line, usd};
 use crate::{Effect, Ruling};
 
 /// Longest quotation, in characters.
@@ -220,17 +220,9 @@ fn spent_words(text: &mut String, spent: &Spent) {
         parts.push(format!("{} tokens", spent.tokens));
     }
     if spent.micro_usd > 0 {
-        parts.push(format!("${}.{:06}", spent.micro_usd / 1_000_000, spent.micro_usd % 1_000_000));
+        parts.push(usd(spent.micro_usd));
     }
     let _ = write!(text, " It took {}.", named(&parts));
-}
-
-fn duration(micros: u64) -> String {
-    match micros {
-        0..1_000 => format!("{micros} µs"),
-        1_000..1_000_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
-        _ => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
-    }
 }
 
 fn effect_words(effect: &Effect) -> String {

@@ -78,7 +78,7 @@ impl Audit {
         let all = if runs.is_empty() { size } else { listed.iter().map(|run| run.events).sum() };
         let scope = if runs.is_empty() { Scope::All } else { Scope::Runs(listed.clone()) };
         let root = Checkpoint::unverified(&checkpoint.note)?.root;
-        let ring = self.keys.ring(tenant)?;
+        let ring = self.keys.ring(&*self.log, tenant)?;
         let header = Header {
             format: FORMAT,
             origin: ring.origin.clone(),
@@ -126,7 +126,7 @@ impl Audit {
 
     pub(super) fn rotations(&self, tenant: &str) -> Result<Vec<Rotation>, Error> {
         let mut rotations = Vec::new();
-        for introduced in self.keys.ring(tenant)?.keys.iter().filter_map(|key| key.introduced.as_ref()) {
+        for introduced in self.keys.ring(&*self.log, tenant)?.keys.iter().filter_map(|key| key.introduced.as_ref()) {
             let Some(size) = introduced.size else { continue };
             let (run, seq) = (&introduced.event.run_id, introduced.event.seq);
             let unknown = || Error::UnknownEvent { run: run.to_string(), seq };

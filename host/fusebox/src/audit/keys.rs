@@ -1,15 +1,15 @@
 //! Keys that sign checkpoints: each tenant has its own, made on first use and kept in the home.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use fusebox_core::audit::{Checkpoint, SigningKey, VerifierKey};
+use fusebox_core::audit::{Checkpoint, SigningKey, VerifierKey, tenant_of_origin};
 use fusebox_core::event::EventRef;
 use fusebox_core::{Digest, json};
-use fusebox_store::{EventLog, SignCheckpoints};
+use fusebox_store::{CheckpointRow, EventLog, SignCheckpoints};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -27,8 +27,6 @@ pub struct AuditKeys {
     folder: PathBuf,
     /// Keys as they were read, with the time of their file then.
     read: Mutex<HashMap<String, (SystemTime, Arc<Keyring>)>>,
-    /// Tenants whose log is signed with keys that are gone. No others are made for them: nothing before could be proved with those.
-    lost: OnceLock<BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for AuditKeys {
@@ -77,19 +75,7 @@ pub(crate) struct Introduced {
 impl AuditKeys {
     /// The keys of a home. Nothing is read or made yet.
     pub(crate) fn of(home: &Home) -> Self {
-        Self { folder: home.path().join("audit"), read: Mutex::default(), lost: OnceLock::new() }
-    }
-
-    /// Looks which tenants' keys are gone, among those of a log.
-    pub(crate) fn compare(&self, log: &dyn EventLog) -> Result<(), Error> {
-        let mut lost = BTreeSet::new();
-        for tenant in log.tenants()? {
-            if !self.has(&tenant) && !log.checkpoints(&tenant, 0, 1)?.is_empty() {
-                lost.insert(tenant);
-            }
-        }
-        self.lost.get_or_init(|| lost);
-        Ok(())
+        Self { folder: home.path().join("audit"), read: Mutex::default() }
     }
 
     /// Whether a tenant has keys, usable or not.
@@ -98,20 +84,40 @@ impl AuditKeys {
     }
 
     /// The public keys of a tenant, the newest last.
-    pub(crate) fn public(&self, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
-        Ok(self.ring(tenant)?.keys.iter().map(|key| key.public.clone()).collect())
+    pub(crate) fn public(&self, log: &dyn EventLog, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
+        Ok(self.ring(log, tenant)?.keys.iter().map(|key| key.public.clone()).collect())
     }
 
     /// The public keys of a tenant, if it has any yet.
-    pub(crate) fn public_if_any(&self, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
-        if self.has(tenant) || self.is_lost(tenant) { self.public(tenant) } else { Ok(Vec::new()) }
+    pub(crate) fn public_if_any(&self, log: &dyn EventLog, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
+        if self.has(tenant) || log.newest_checkpoint(tenant)?.is_some() {
+            return self.public(log, tenant);
+        }
+        Ok(Vec::new())
     }
 
-    /// The keys of a tenant, made if there are none.
-    pub(crate) fn ring(&self, tenant: &str) -> Result<Arc<Keyring>, Error> {
+    /// The keys of a tenant, made if there are none and nothing of its log is signed yet.
+    pub(crate) fn ring(&self, log: &dyn EventLog, tenant: &str) -> Result<Arc<Keyring>, Error> {
+        self.ring_after(tenant, || Ok(log.newest_checkpoint(tenant)?))
+    }
+
+    /// As [`ring`](Self::ring), by the newest checkpoint, if it is asked for.
+    fn ring_after(
+        &self,
+        tenant: &str,
+        newest: impl FnOnce() -> Result<Option<CheckpointRow>, Error>,
+    ) -> Result<Arc<Keyring>, Error> {
         let file = self.file(tenant);
         let time = |file: &Path| std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok();
         let Some(modified) = time(&file) else {
+            if newest()?.is_some() {
+                // What another key signs would not follow from what was signed.
+                let message = format!(
+                    "its log is signed with keys that were in {}, and that file is gone; put it back from a copy, or begin a new home",
+                    file.display()
+                );
+                return Err(bad(tenant, message));
+            }
             self.make(tenant, &file)?;
             let modified = time(&file).ok_or_else(|| bad(tenant, "its file is gone".to_owned()))?;
             return self.read_ring(tenant, &file, modified);
@@ -128,7 +134,7 @@ impl AuditKeys {
         refuse_shown_to_others(tenant, file)?;
         let bytes = read_file("the keys of the log", file, MAX_BYTES)?;
         let ring: Keyring = json::parse_as("the keys of the log", &bytes, MAX_BYTES)?;
-        if ring.keys.last().is_none_or(|key| key.seed.is_none()) || !ring.origin.ends_with(&format!("/{tenant}")) {
+        if ring.keys.last().is_none_or(|key| key.seed.is_none()) || tenant_of_origin(&ring.origin) != tenant {
             return Err(bad(tenant, "its file holds no key that signs".to_owned()));
         }
         let ring = Arc::new(ring);
@@ -139,13 +145,6 @@ impl AuditKeys {
 
     /// Makes the first key. Several processes may do so at once; the first one's stays.
     fn make(&self, tenant: &str, file: &Path) -> Result<(), Error> {
-        if self.is_lost(tenant) {
-            let message = format!(
-                "its log is signed with keys that were in {}, and that file is gone; put it back from a copy, or begin a new home",
-                file.display()
-            );
-            return Err(bad(tenant, message));
-        }
         let seed = random(tenant)?;
         // The log is named after its first key, so no two logs have one name.
         let nameless = SigningKey::from_seed(DOMAIN, &seed)?.verifier().to_string();
@@ -162,8 +161,8 @@ impl AuditKeys {
 
     /// Adds a key that signs together with the one so far, until that one is [retired](Self::retire). One that was added and did
     /// not take its place yet is gone on with.
-    pub(crate) fn add(&self, tenant: &str) -> Result<Keyring, Error> {
-        let mut ring = (*self.ring(tenant)?).clone();
+    pub(crate) fn add(&self, log: &dyn EventLog, tenant: &str) -> Result<Keyring, Error> {
+        let mut ring = (*self.ring(log, tenant)?).clone();
         if ring.signing().count() < 2 {
             let seed = random(tenant)?;
             ring.keys.push(Key::new(&ring.origin, &seed, None)?);
@@ -226,18 +225,23 @@ impl AuditKeys {
         builder.create(&self.folder).map_err(|error| bad(tenant, error.to_string()))
     }
 
-    fn is_lost(&self, tenant: &str) -> bool {
-        self.lost.get().is_some_and(|lost| lost.contains(tenant)) && !self.has(tenant)
-    }
-
     fn file(&self, tenant: &str) -> PathBuf {
         self.folder.join(format!("{tenant}.json"))
     }
 }
 
 impl SignCheckpoints for AuditKeys {
-    fn sign(&self, tenant: &str, size: u64, root: &Digest) -> Result<String, String> {
-        let ring = self.ring(tenant).map_err(|error| error.to_string())?;
+    fn sign(
+        &self,
+        tenant: &str,
+        (size, root): (u64, &Digest),
+        newest: Option<&CheckpointRow>,
+    ) -> Result<String, String> {
+        let ring = self.ring_after(tenant, || Ok(newest.cloned())).map_err(|error| error.to_string())?;
+        let before = newest.map(|newest| Checkpoint::unverified(&newest.note)).transpose();
+        if before.map_err(|error| error.to_string())?.is_some_and(|before| before.origin != ring.origin) {
+            return Err("its keys are those of another log".to_owned());
+        }
         let text = Checkpoint { origin: ring.origin.clone(), size, root: *root }.to_text();
         let lines = ring.signing().map(|key| key.signing(&ring.origin).map(|key| key.signature_line(&text)));
         let lines: String = lines.collect::<Result<_, _>>().map_err(|error: Error| error.to_string())?;

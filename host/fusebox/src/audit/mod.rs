@@ -80,7 +80,7 @@ impl Audit {
     /// When they cannot be read, or there is no such tenant yet.
     pub fn keys(&self, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
         self.check_known(tenant)?;
-        self.keys.public(tenant)
+        self.keys.public(&*self.log, tenant)
     }
 
     /// The default tenant has keys before it has a log; any other one is a slip of the pen until something is written for it.
@@ -146,9 +146,7 @@ pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Eve
         every_events: policy.every_events,
         every: Duration::from_millis(policy.every_ms),
     };
-    let log = SqliteStore::open_signing(&home.log(), signing)?;
-    keys.compare(&log)?;
-    Ok((Arc::new(log), keys))
+    Ok((Arc::new(SqliteStore::open_signing(&home.log(), signing)?), keys))
 }
 
 /// What would be given out proves nothing, because the tree that is kept is not the one that was signed.

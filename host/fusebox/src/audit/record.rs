@@ -120,7 +120,7 @@ impl Audit {
         check_owner(tenant)?;
         record.check()?;
         // Without a key nothing of it could be proved.
-        self.keys.ring(tenant)?;
+        self.keys.ring(&*self.log, tenant)?;
         if let Some(over) = over_quota(&*self.log, &self.policy, tenant)? {
             return Err(over.into());
         }

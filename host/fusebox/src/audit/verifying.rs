@@ -6,7 +6,7 @@ use std::io::{BufRead, Read as _};
 use std::sync::{Mutex, PoisonError};
 
 use fusebox_core::audit::{
-    Checkpoint, ExportVerifier, Fault, FaultKind, Follow, Verified, VerifierKey, follow_rotations,
+    Checkpoint, ExportVerifier, Fault, FaultKind, Follow, Verified, VerifierKey, follow_rotations, tenant_of_origin,
 };
 use fusebox_store::{LogReport, Verifying};
 
@@ -51,7 +51,7 @@ impl VerifyOptions<'_> {
 
     /// Keys that were given for a tenant's log.
     fn given(&self, tenant: &str) -> Vec<VerifierKey> {
-        self.keys.iter().filter(|key| names(key, tenant)).cloned().collect()
+        self.keys.iter().filter(|key| tenant_of_origin(key.name()) == tenant).cloned().collect()
     }
 }
 
@@ -74,13 +74,12 @@ impl Audit {
         // What is wrong with keys is no fault of the log.
         for tenant in self.log.tenants()? {
             if options.given(&tenant).is_empty() || self.keys.has(&tenant) {
-                self.keys.public_if_any(&tenant)?;
+                self.keys.public_if_any(&*self.log, &tenant)?;
             }
         }
         let mut since = Vec::new();
         if let Some(checkpoint) = options.since()? {
-            let tenant = checkpoint.origin.rsplit('/').next().unwrap_or_default().to_owned();
-            since.push((tenant, checkpoint));
+            since.push((tenant_of_origin(&checkpoint.origin).to_owned(), checkpoint));
         }
         let known = Mutex::new(HashMap::<String, Vec<VerifierKey>>::new());
         let checkpoint = |tenant: &str, note: &str| {
@@ -104,7 +103,7 @@ impl Audit {
         };
         // A key that was given speaks of a log that must be there, and must have signed it.
         for key in &options.keys {
-            let name = key.name().rsplit('/').next().unwrap_or_default();
+            let name = tenant_of_origin(key.name());
             let tree = report.tenants.iter().find(|tree| tree.tenant == name);
             if tree.is_none_or(|tree| tree.newest.is_none()) {
                 let message = format!("there is no log of {name} with a checkpoint by the key that was given");
@@ -121,12 +120,12 @@ impl Audit {
     fn known(&self, tenant: &str, options: &VerifyOptions<'_>) -> Result<Vec<VerifierKey>, String> {
         let mut known = options.given(tenant);
         if known.is_empty() {
-            return self.keys.public_if_any(tenant).map_err(|error| error.to_string());
+            return self.keys.public_if_any(&*self.log, tenant).map_err(|error| error.to_string());
         }
         if !self.keys.has(tenant) {
             return Ok(known);
         }
-        let ring = self.keys.ring(tenant).map_err(|error| error.to_string())?;
+        let ring = self.keys.ring(&*self.log, tenant).map_err(|error| error.to_string())?;
         let rotations = self.rotations(tenant).map_err(|error| error.to_string())?;
         follow_rotations(&rotations, &ring.origin, Follow::Both, &mut known).map_err(|fault| fault.to_string())?;
         Ok(known)
@@ -169,9 +168,4 @@ impl Audit {
         }
         Ok(verifier.finish())
     }
-}
-
-/// Whether a key is that of a tenant's log, by its name.
-fn names(key: &VerifierKey, tenant: &str) -> bool {
-    key.name().rsplit('/').next() == Some(tenant)
 }

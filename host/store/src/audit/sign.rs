@@ -13,11 +13,11 @@ use crate::Error;
 
 /// Signs checkpoints.
 pub trait SignCheckpoints: Send + Sync {
-    /// A signed note over a tenant's tree of this size and root.
+    /// A signed note over a tenant's tree of this size and root, which comes after the newest checkpoint so far.
     ///
     /// # Errors
     /// Why it cannot be signed, in words.
-    fn sign(&self, tenant: &str, size: u64, root: &Digest) -> Result<String, String>;
+    fn sign(&self, tenant: &str, tree: (u64, &Digest), newest: Option<&CheckpointRow>) -> Result<String, String>;
 }
 
 /// Who signs checkpoints, and how often.
@@ -127,7 +127,7 @@ pub fn checkpoint(
     }
     let unsigned = |message: String| Error::Unsigned { tenant: tenant.to_owned(), message };
     let signer = signer.ok_or_else(|| unsigned("this process has no key for it".to_owned()))?;
-    let note = signer.sign(tenant, size, &root).map_err(unsigned)?;
+    let note = signer.sign(tenant, (size, &root), newest.as_ref()).map_err(unsigned)?;
     let time_us: u64 = transaction
         .prepare_cached("SELECT time_us FROM events ORDER BY log_index DESC LIMIT 1")?
         .query_row([], |row| row.get(0))?;
