@@ -151,7 +151,7 @@ fn what_would_mislead_a_person_is_shown_harmless() {
 
 #[test]
 fn a_name_of_ten_megabytes_is_refused_in_a_few_lines() {
-    let place = Place::new();
+    let place = Place::new().without_risk();
     place.plan(&json!([edit(&"x".repeat(10 * 1024 * 1024), "y")]));
     let (code, shown) = place.on_a_terminal(&RUN, "", &[], &[]);
     assert_eq!(code, 1, "{}", shown.len());

@@ -249,7 +249,7 @@ fn what_one_step_can_put_into_the_log_is_bounded() {
 
 #[test]
 fn a_command_without_end_is_refused() {
-    let place = Place::new();
+    let place = Place::new().without_risk();
     let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": "x".repeat(200_000) }))]), &[]);
     assert_eq!(code, 1);
     assert!(events(&lines, "step_failed")[0]["message"].as_str().unwrap().contains("131072"));
@@ -556,7 +556,7 @@ fn a_kill_does_not_wait_for_whoever_reads_the_output() {
 
 #[test]
 fn a_reader_that_goes_away_stops_nothing() {
-    let place = Place::new();
+    let place = Place::new().without_risk();
     place.write("workspace/a", "x");
     let steps: Vec<Value> = (0..50).map(|_| step("read_file", json!({ "path": "a" }))).collect();
     place.write("plan.json", json!({ "goal": "g", "agent": { "id": "a" }, "steps": steps }).to_string());

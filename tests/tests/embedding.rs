@@ -323,6 +323,7 @@ fn the_list_of_errors_is_whole() {
         fusebox_effects::Error::CODES,
         fusebox_store::Error::CODES,
         fusebox::Error::CODES,
+        fusebox::risk::Error::CODES,
     ]
     .concat();
     let listed: Vec<&str> =

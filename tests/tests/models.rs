@@ -210,7 +210,7 @@ fn a_structured_answer_is_validated_and_mended() {
     policy(&place, &address, PRICE);
     let mut structured = analyze();
     structured["input"]["schema"] = json!({ "type": "object", "required": ["faults"] });
-    let (code, lines) = run(&place, &json!([structured]), &[]);
+    let (code, lines) = run(&place, &json!([structured]), &["--budget-tokens", "100000"]);
     assert_eq!(code, 0, "{lines:?}");
     assert!(next(&told).contains("faults"), "the schema stands in the prompt");
     assert!(next(&told).contains("not json"));

@@ -69,6 +69,12 @@ impl Place {
         self.command(args).output().unwrap()
     }
 
+    /// Lets nothing be predicted, where a test is about something else and its plan is large or of many commands.
+    pub fn without_risk(self) -> Self {
+        self.write("home/fusebox.toml", "[risk]\nmode = \"off\"\n");
+        self
+    }
+
     /// All runs, newest first.
     pub fn listed(&self) -> Vec<Value> {
         lines(&self.fusebox(&["runs", "--json"]))

@@ -195,6 +195,8 @@ mode = "monitor"
 mode = "monitor"
 [guards.secret-scan]
 mode = "monitor"
+[risk]
+mode = "off"
 [process.limits]
 memory_mib = 512
 processes = 320

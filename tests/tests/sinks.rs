@@ -188,7 +188,7 @@ impl Sink for Stuck {
 
 #[tokio::test]
 async fn a_sink_that_is_stuck_or_full_touches_no_run() {
-    let place = Place::new();
+    let place = Place::new().without_risk();
     let (release, stuck) = mpsc::channel();
     let memory = MemorySink::new(300);
     let host =

@@ -16,6 +16,7 @@ mod man;
 mod plugins;
 mod policy;
 mod print;
+mod risk;
 mod run;
 mod schema;
 mod sinks;
@@ -63,6 +64,7 @@ fn main() {
         Task::Trust(task) => trust::trust(&task),
         Task::Sinks(task) => sinks::sinks(task),
         Task::Audit(task) => audit::audit(&task),
+        Task::Risk(task) => risk::risk(task),
         Task::Kill(task) => kill::kill(&task),
         Task::Doctor(task) => doctor::doctor(task),
         Task::Schema { of } => {

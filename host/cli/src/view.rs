@@ -6,6 +6,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use fusebox::core::event::SkipReason;
 use fusebox::core::policy::GuardMode;
+use fusebox::core::risk::RiskLevel;
 use fusebox::core::run::StepState;
 use fusebox::core::show::{duration, quoted_text, safe_line, usd};
 use fusebox::core::{ApprovalAnswer, ApprovalId};
@@ -85,6 +86,14 @@ impl View {
                 let (id, step_type, by) =
                     (safe_line(added.id.as_str(), 80), safe_line(&added.step_type, 80), safe_line(by, 80));
                 self.line(&format!("{DIM}{by} added {id} ({step_type}){DIM:#}"));
+            }
+            Event::RiskPredicted { assessment, limits_by, .. } => {
+                let level = assessment.level;
+                let look = if level == RiskLevel::Low { DIM } else { WARN };
+                let by = limits_by.iter().filter(|(_, by)| by.starts_with("the risk profile"));
+                let names: Vec<&str> = by.map(|(limit, _)| limit.as_str()).collect();
+                let sets = if names.is_empty() { String::new() } else { format!("; it limits {}", names.join(", ")) };
+                self.line(&format!("{look}predicted risk {level}, score {:.2}{sets}{look:#}", assessment.score()));
             }
             Event::BudgetWarning { budget, used, limit } => {
                 self.line(&format!("{WARN}{used} of {limit} of the budget {budget} are used{WARN:#}"));

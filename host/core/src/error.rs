@@ -177,6 +177,18 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// A feature of a plan that no plan can have.
+    #[error("{field} is {value}; expected {least} to {most}")]
+    FeatureOutOfRange {
+        /// The feature's name.
+        field: &'static str,
+        /// What it is.
+        value: u64,
+        /// The least that it can be.
+        least: u64,
+        /// The most that it can be.
+        most: u64,
+    },
 }
 
 crate::error_codes!(Error {
@@ -203,4 +215,5 @@ crate::error_codes!(Error {
     NotSigned => "FBX-1021",
     BadCheckpoint => "FBX-1022",
     BadProof => "FBX-1023",
+    FeatureOutOfRange => "FBX-1024",
 });

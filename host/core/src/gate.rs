@@ -272,10 +272,11 @@ impl Gate {
         }
     }
 
-    /// A gate for a whole plan: all guards judge, and nobody else. When all abstain, its steps may be proposed.
+    /// A gate for a whole plan: all guards judge, and nobody else. When all abstain, its steps may be proposed, unless there are
+    /// reasons why a person must approve it.
     #[must_use]
-    pub fn for_plan(setup: Arc<GateSetup>) -> Self {
-        let mut gate = Self { subject: Subject::Plan, ..Self::new(setup, Vec::new()) };
+    pub fn for_plan(setup: Arc<GateSetup>, approval: Vec<Reason>) -> Self {
+        let mut gate = Self { subject: Subject::Plan, ..Self::new(setup, approval) };
         gate.judge_from(0);
         gate
     }
@@ -647,7 +648,7 @@ mod tests {
         assert!(matches!(gate.ask(), GateAsk::Decided(decision) if decision.ruling == Ruling::Deny));
 
         let setup = rewriting(&["r"]).setup().clone();
-        let mut gate = Gate::for_plan(Arc::new(setup));
+        let mut gate = Gate::for_plan(Arc::new(setup), Vec::new());
         assert_eq!(gate.judged(rewrites()), None, "a plan cannot be rewritten");
         assert!(matches!(gate.ask(), GateAsk::Decided(decision) if decision.ruling == Ruling::Deny));
     }

@@ -46,6 +46,7 @@ pub mod plan;
 pub mod policy;
 pub mod price;
 pub mod rate;
+pub mod risk;
 pub mod run;
 pub mod show;
 pub mod situation;

@@ -40,6 +40,12 @@ pub struct RunLimits {
 }
 
 impl RunLimits {
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The tighter of two, field by field.
     #[must_use]
     pub fn tighten(&self, other: &Self) -> Self {
@@ -56,6 +62,18 @@ impl RunLimits {
             },
             require_approval: self.require_approval || other.require_approval,
         }
+    }
+
+    /// The same limits without those numbers that `other` sets: where somebody's own count instead.
+    #[must_use]
+    pub fn except_budgets_of(mut self, other: &Self) -> Self {
+        self.tokens = self.tokens.filter(|_| other.tokens.is_none());
+        self.micro_usd = self.micro_usd.filter(|_| other.micro_usd.is_none());
+        self.fuel = self.fuel.filter(|_| other.fuel.is_none());
+        self.time_us = self.time_us.filter(|_| other.time_us.is_none());
+        self.steps = self.steps.filter(|_| other.steps.is_none());
+        self.retries = self.retries.filter(|_| other.retries.is_none());
+        self
     }
 
     /// Every limit that is set, by its name, in words.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::history::History;
 use crate::ledger::Line;
-use crate::{Agent, BudgetKind, Contents, Json, Origin, Plan, RunId, StepId};
+use crate::risk::{Assessment, RiskLevel};
+use crate::{Agent, BudgetKind, Contents, Digest, Json, Origin, Plan, RunId, StepId};
 
 /// Where an action stands in its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,29 @@ pub struct Position {
     pub total: u32,
     /// 1 for the first try.
     pub attempt: u32,
+}
+
+/// The predicted risk of a plan, as plugins get it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Risk {
+    /// What counts.
+    pub level: RiskLevel,
+    /// The probability of HIGH that counts, in [0, 1].
+    pub score: f64,
+    /// Digest of the model that predicted it; none when no model could be asked.
+    pub model: Option<Digest>,
+}
+
+impl Risk {
+    /// What plugins get of an assessment.
+    #[must_use]
+    pub fn of(assessment: &Assessment) -> Self {
+        Self {
+            level: assessment.level,
+            score: assessment.score(),
+            model: assessment.prediction.as_ref().map(|prediction| prediction.model),
+        }
+    }
 }
 
 /// Outputs of the steps that completed so far.
@@ -53,6 +77,8 @@ pub struct Situation {
     pub proposed_at: u64,
     /// Where the action stands.
     pub position: Option<Position>,
+    /// The predicted risk of the plan.
+    pub risk: Option<Risk>,
     /// All budgets.
     pub budgets: Vec<(BudgetKind, Line)>,
     /// Steps that ended.
@@ -75,6 +101,7 @@ impl Situation {
             origin,
             proposed_at,
             position: None,
+            risk: None,
             budgets: Vec::new(),
             history: History::default(),
             outputs: Arc::new(NoOutputs),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fusebox_core::event::Usage;
 use fusebox_core::gate::GateAsk;
 use fusebox_core::run::Phase;
+use fusebox_core::situation::Risk;
 use fusebox_core::{Command, Contents, Decision, Gate, Origin, Plan, Ruling, RunId, Situation, Step, json};
 
 use crate::account::Account;
@@ -92,7 +93,7 @@ impl Host {
     }
 
     fn judge_plan(&self, journal: &mut Journal, plan: &Arc<Plan>) -> Result<(Decision, Usage), Error> {
-        let mut gate = Gate::for_plan(Arc::clone(&self.registry.gate));
+        let mut gate = Gate::for_plan(Arc::clone(&self.registry.gate), Vec::new());
         let state = &journal.state;
         let situation = Arc::new(Situation {
             run: Some(state.setup().run.clone()),
@@ -102,6 +103,7 @@ impl Host {
             origin: Origin::Plan,
             proposed_at: journal.now_us(),
             position: None,
+            risk: state.risk().map(Risk::of),
             budgets: state.budgets(),
             history: state.history().clone(),
             outputs: Arc::new(Outputs::of(Arc::clone(&self.store), state)),

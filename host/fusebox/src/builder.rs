@@ -18,6 +18,7 @@ use crate::home::Home;
 use crate::host::Host;
 use crate::pace::{BreakerTurn, OnBreaker, Paces};
 use crate::policy::{LoadedPolicy, PROJECT_FILE, Trust, TrustState};
+use crate::predicting::Predictor;
 use crate::redaction::Redactor;
 use crate::registry::Registry;
 use crate::sinks::{NewSink, Sink, Sinks};
@@ -250,6 +251,7 @@ impl HostBuilder {
         let sinks = Sinks::start(&policy.policy, policy.folder.as_deref(), self.sinks.0, (&home, &store))?;
         Ok(Host {
             sinks,
+            predictor: Predictor::of(&policy)?.map(Arc::new),
             policy_digest: policy.policy.digest(),
             policy: shared,
             loaded: policy,

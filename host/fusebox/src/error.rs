@@ -15,6 +15,9 @@ pub enum Error {
     /// The workspace cannot be used.
     #[error(transparent)]
     Effects(#[from] fusebox_effects::Error),
+    /// A model cannot be used, or features are no plan's.
+    #[error(transparent)]
+    Risk(#[from] fusebox_risk::Error),
     /// The log cannot be read or written.
     #[error(transparent)]
     Store(#[from] fusebox_store::Error),
@@ -441,6 +444,7 @@ fusebox_core::error_codes!(Error {
     UnknownStep => "FBX-5046",
     SinkWrong => "FBX-5047",
     RunGoesOn => "FBX-5048",
+    Risk => "FBX-5049",
 });
 
 impl Error {
@@ -452,6 +456,7 @@ impl Error {
             Self::Sandbox(error) | Self::PluginRefused { source: error, .. } => error.code(),
             Self::Effects(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Risk(error) => error.code(),
             other => other.code(),
         }
     }

@@ -19,6 +19,7 @@ use crate::facts::Surroundings;
 use crate::home::Home;
 use crate::pace::Paces;
 use crate::policy::LoadedPolicy;
+use crate::predicting::Predictor;
 use crate::redaction::Redactor;
 use crate::registry::{Loaded, Registry};
 use crate::sinks::{SinkStatus, Sinks, Subscription};
@@ -32,6 +33,8 @@ pub struct Host {
     /// For checks, which nobody kills: they have tight limits.
     pub(crate) never_killed: Kill,
     pub(crate) registry: Arc<Registry>,
+    /// Who predicts risks, if policy wants it.
+    pub(crate) predictor: Option<Arc<Predictor>>,
     pub(crate) policy: Arc<fusebox_core::Policy>,
     pub(crate) policy_digest: Digest,
     pub(crate) loaded: LoadedPolicy,
@@ -120,6 +123,12 @@ impl Host {
     #[must_use]
     pub fn control(&self) -> Control {
         Control::of(self.home.clone(), Arc::clone(&self.store), self.audit.clone())
+    }
+
+    /// Who predicts how risky plans are, if policy wants it.
+    #[must_use]
+    pub fn predictor(&self) -> Option<&Predictor> {
+        self.predictor.as_deref()
     }
 
     /// Its audit log: what proves it, and what other programs add to it.

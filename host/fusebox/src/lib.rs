@@ -59,6 +59,7 @@ mod outputs;
 mod pace;
 mod place;
 mod policy;
+mod predicting;
 mod primitives;
 mod recall;
 mod recover;
@@ -94,6 +95,7 @@ pub use fusebox_core::{
     self as core, ApprovalAnswer, Decision, Effect, KillTarget, Plan, Policy, Ruling, RunId, RunLimits,
 };
 pub use fusebox_effects::{Confinement, Holds, Protected, Workspace};
+pub use fusebox_risk::{self as risk, Explained as ExplainedScore, Outcome, OutcomeKind};
 pub use fusebox_sandbox as sandbox;
 pub use fusebox_store::Error as StoreError;
 pub use fusebox_store::{
@@ -107,6 +109,7 @@ pub use keys::{ApproverKey, KnownKeys};
 pub use now::{now_us, rfc3339};
 pub use pace::BreakerTurn;
 pub use policy::{LoadedPolicy, PROJECT_FILE, ProjectPolicy, Setting, Trust, TrustState};
+pub use predicting::{Overruled, Predictor};
 pub use primitives::{BudgetLedger, CallError, CircuitBreaker, RateLimiter, Reservation};
 pub use registry::Loaded;
 pub use run::{Killer, Run, RunOptions, Until};

@@ -59,6 +59,7 @@ pub fn recall(log: &dyn EventLog, run: &RunId) -> Result<Recalled, Error> {
         gate: Arc::new(stored.gate.clone()),
         claimed_approval: stored.claimed_approval.clone(),
         limits,
+        operator: stored.operator.clone(),
     };
     let mut recalled = Recalled {
         state: RunState::new(Arc::new(setup)),
@@ -136,6 +137,7 @@ impl JudgedBy {
             plugins,
             gate,
             claimed_approval,
+            operator: before.operator.clone(),
         })
     }
 }

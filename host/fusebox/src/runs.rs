@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fusebox_core::event::{Chain, Event, Usage};
 use fusebox_core::explain::Explainer;
 use fusebox_core::run::{Continuation, Phase, RunSetup, StoredSetup};
-use fusebox_core::{Contents, Plan, RunId, RunState, StepId, json};
+use fusebox_core::{Contents, Plan, RunId, RunLimits, RunState, StepId, json};
 use fusebox_effects::Workspace;
 use fusebox_store::Blob;
 use tokio::sync::{Mutex, mpsc};
@@ -121,6 +121,7 @@ impl Host {
             gate,
             claimed_approval,
             limits: limits.clone(),
+            operator: options.limits.clone(),
         };
         let kept = kept_plan(self.redactor.as_deref(), &plan)?;
         let mut keeping = Keeping::new(self.redactor.clone(), kept.redacted.clone())?;
@@ -129,7 +130,7 @@ impl Host {
         }
         let plan_blob = keeping.blob(None, Bytes::from(kept.plan.canonical()));
         let policy_blob = Blob::plain(Bytes::from(json::canonical(&*self.policy)));
-        let stored = Blob::plain(Bytes::from(self.stored_setup(&workspace).canonical()));
+        let stored = Blob::plain(Bytes::from(self.stored_setup(&workspace, &options.limits).canonical()));
         let created = Event::RunCreated {
             goal: kept.plan.goal.clone(),
             agent: plan.agent.clone(),
@@ -173,7 +174,7 @@ impl Host {
         self.check_plan(&state.setup().plan)?;
         let workspace = Workspace::open(&workspace)?.with_hard_links(self.policy.workspace.hard_links);
         self.home.keep_apart(workspace.root())?;
-        let stored = self.stored_setup(&workspace);
+        let stored = self.stored_setup(&workspace, &before_stored.operator);
         let judged_by = self.judged_by();
         let before = Arc::clone(state.setup());
         let same = stored == before_stored
@@ -214,6 +215,7 @@ impl Host {
         let root = workspace.root().to_path_buf();
         let driver = Driver {
             registry: Arc::clone(&self.registry),
+            predictor: self.predictor.clone(),
             surroundings: Arc::clone(&self.surroundings),
             confinement: Arc::clone(&self.confinement),
             gateway: self.gateway.clone(),
@@ -289,11 +291,12 @@ impl Host {
         }
     }
 
-    fn stored_setup(&self, workspace: &Workspace) -> StoredSetup {
+    fn stored_setup(&self, workspace: &Workspace, operator: &RunLimits) -> StoredSetup {
         let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
         StoredSetup {
             gate: (*self.registry.gate).clone(),
             claimed_approval: self.registry.claimed_approval(),
+            operator: operator.clone(),
             workspace: text(workspace.root()),
             projects: self.projects.iter().filter_map(|folder| Some(text(&folder.canonicalize().ok()?))).collect(),
         }

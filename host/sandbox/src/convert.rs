@@ -4,7 +4,7 @@ use fusebox_core::history::HistoryEntry;
 use fusebox_core::json::MAX_INTEGER;
 use fusebox_core::ledger::Line;
 use fusebox_core::run::StepState;
-use fusebox_core::situation::Position;
+use fusebox_core::situation::{Position, Risk};
 use fusebox_core::verdict::MAX_FINDING_BYTES;
 use fusebox_core::{
     Action, Agent, BudgetKind, Digest, Effect, Failure, Finding, Json, Origin, Plan, ProposedEffect, Ruling, RunLimits,
@@ -238,6 +238,14 @@ fn plan_step(step: &Step) -> wit::PlanStep {
 
 pub fn plan(plan: &Plan) -> wit::Plan {
     wit::Plan { goal: plan.goal.clone(), agent: agent(&plan.agent), steps: plan.steps.iter().map(plan_step).collect() }
+}
+
+pub fn risk(risk: &Risk) -> wit::Risk {
+    wit::Risk {
+        level: risk.level.name().to_owned(),
+        score: risk.score,
+        model_digest: risk.model.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
 }
 
 pub fn position(position: &Position) -> wit::Position {

@@ -68,7 +68,7 @@ impl context::Host for State {
 
     fn predicted_risk(&mut self) -> wasmtime::Result<Option<wit::Risk>> {
         self.count("context.predicted-risk")?;
-        Ok(None)
+        Ok(self.situation.risk.as_ref().map(convert::risk))
     }
 
     fn budgets(&mut self) -> wasmtime::Result<Vec<wit::BudgetLine>> {

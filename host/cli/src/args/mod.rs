@@ -1,6 +1,7 @@
 //! The command line.
 
 mod of_audit;
+mod of_risk;
 mod of_runs;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use of_audit::*;
+pub use of_risk::*;
 pub use of_runs::*;
 
 /// Governs what AI agents do.
@@ -126,6 +128,15 @@ pub enum Task {
         docs/audit.md says what is proved by this, and what is not.\n\
         Exit codes: 0 it holds, 1 something is wrong, 2 bad input.")]
     Audit(AuditArgs),
+    /// Predict how risky plans are, explain it, and learn from what became of runs
+    #[command(after_help = "Examples:\n  \
+        fusebox risk predict plan.json          how risky it is, and what its run would be limited to\n  \
+        fusebox risk explain plan.json          what makes it so\n  \
+        fusebox risk batch features.ndjson      many at once\n  \
+        fusebox risk export --out runs.ndjson   what was predicted, and what became of it: training data\n  \
+        fusebox risk overrule RUN high          what a person says of it\n\n\
+        docs/risk.md says how it works, and what it is no help against.")]
+    Risk(RiskArgs),
     /// Show how the sinks of the policy are doing: who is told of events besides the log
     #[command(
         after_help = "Sinks are told by whichever process runs under the policy, from the log, so they miss nothing. With \
@@ -198,6 +209,7 @@ impl Task {
             Self::Sinks(args) => args.json,
             Self::Explain(args) => args.json,
             Self::Audit(args) => args.json,
+            Self::Risk(args) => args.json,
             Self::Kill(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => false,

@@ -41,6 +41,7 @@ impl Causes {
             | Event::ActionExecuted(_)
             | Event::ActionBlocked(_)
             | Event::PolicyViolation(_)
+            | Event::RiskOverruled { .. }
             | Event::AuditKeyRotated { .. }
             | Event::BlobsErased { .. } => None,
             Event::EffectsPreviewed { .. } => self.proposed,
@@ -58,6 +59,7 @@ impl Causes {
             Event::RunLeft
             | Event::BudgetWarning { .. }
             | Event::RunStarted
+            | Event::RiskPredicted { .. }
             | Event::PlanJudged { .. }
             | Event::StepDelayed { .. }
             | Event::StepProposed { .. }

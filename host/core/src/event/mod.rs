@@ -18,13 +18,14 @@ use crate::breaker::BreakerState;
 use crate::kill::KillTarget;
 use crate::plan::WorkspaceMode;
 use crate::policy::GuardMode;
+use crate::risk::{Assessment, RiskLevel};
 use crate::{
     Agent, Amounts, ApprovalAnswer, ApprovalId, Binding, BudgetKind, Decision, Digest, Effect, Failure, Impact, RunId,
     RunLimits, Step, StepId, Verdict,
 };
 
 /// Version of the event format, in every event since version 3; before, in those that began a chain.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// Whose log holds what concerns no tenant. No tenant can have this name.
 pub const HOST_TENANT: &str = "@host";
@@ -89,6 +90,15 @@ pub enum Event {
     StepAdded { added: Box<Step>, by: String, decision: Decision, usage: Usage },
     /// Most of a budget is used up.
     BudgetWarning { budget: BudgetKind, used: u64, limit: u64 },
+    /// The risk of the plan, as it is now, was predicted.
+    RiskPredicted {
+        assessment: Box<Assessment>,
+        /// What the run is limited to from here on.
+        limits: RunLimits,
+        /// Who set each limit: the operator, the policy, the plan, the risk profile or a guard, whoever is the tightest.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        limits_by: BTreeMap<String, String>,
+    },
     /// The first step may be proposed.
     RunStarted,
     /// A guard judged the whole plan, or failed to.
@@ -344,6 +354,17 @@ pub enum Event {
     ActionBlocked(RecordedAction),
     /// Somebody else's program saw a rule broken; not part of a run.
     PolicyViolation(RecordedAction),
+    /// A person says how risky the plan of a run really was; not part of a run. Predictors learn from it.
+    RiskOverruled {
+        run: RunId,
+        /// The level that counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<RiskLevel>,
+        to: RiskLevel,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+        by: String,
+    },
     /// Checkpoints are signed by another key from now on; not part of a run.
     AuditKeyRotated {
         /// The key so far, as `name+id+base64`.
@@ -377,6 +398,8 @@ impl Event {
             Self::RunResumed { .. } => "run_resumed",
             Self::StepAdded { .. } => "step_added",
             Self::BudgetWarning { .. } => "budget_warning",
+            Self::RiskPredicted { .. } => "risk_predicted",
+            Self::RiskOverruled { .. } => "risk_overruled",
             Self::StepDelayed { .. } => "step_delayed",
             Self::GrantRevoked { .. } => "grant_revoked",
             Self::StepResumed { .. } => "step_resumed",
@@ -430,6 +453,8 @@ impl Event {
             | Self::RunPaused { .. }
             | Self::RunResumed { .. }
             | Self::BudgetWarning { .. }
+            | Self::RiskPredicted { .. }
+            | Self::RiskOverruled { .. }
             | Self::GrantRevoked { .. }
             | Self::PauseAsked { .. }
             | Self::KillSet { .. }

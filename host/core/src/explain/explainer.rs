@@ -68,6 +68,10 @@ impl Explainer {
                 self.total += 1;
                 Vec::new()
             }
+            Event::RiskPredicted { limits, limits_by, .. } => {
+                self.set_limits(limits, |limit| limits_by.get(limit).cloned());
+                Vec::new()
+            }
             Event::PlanDecided { decision } => {
                 self.tighten(decision);
                 Vec::new()

@@ -7,6 +7,7 @@ mod gateway;
 mod pace;
 mod plugins;
 mod process;
+mod risk;
 mod sink;
 mod tenant;
 mod workspace;
@@ -23,6 +24,10 @@ pub use plugins::{ExecutorPolicy, Grants, GuardGrants, GuardMode, GuardPolicy, I
 
 pub use pace::RateLimitPolicy;
 pub use process::{PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
+pub use risk::{
+    OtherThresholds, RiskFloor, RiskMode, RiskModel, RiskPolicy, RiskProfile, RiskProfiles, RiskTools, ThresholdsFor,
+    ToolClass,
+};
 pub use sink::{SinkFrom, SinkKind, SinkPolicy};
 pub use tenant::{Budgets, TenantPolicy};
 pub use workspace::{HardLinks, WorkspacePolicy};
@@ -66,6 +71,9 @@ pub struct Policy {
     /// Budgets of tenants: all runs of a tenant together stay within them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tenants: BTreeMap<String, TenantPolicy>,
+    /// How the risk of plans is predicted, and what follows from it; without it, nothing is predicted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub risk: Option<RiskPolicy>,
     /// How the log is signed, and what is erased from it.
     #[serde(skip_serializing_if = "AuditPolicy::is_default")]
     pub audit: AuditPolicy,
@@ -203,6 +211,12 @@ impl Policy {
                 asked.map_or(self.run.max_retries, |asked| asked.min(self.run.max_retries)).min(most)
             }
         }
+    }
+
+    /// How risk is predicted, if it is.
+    #[must_use]
+    pub fn predicts(&self) -> Option<&RiskPolicy> {
+        self.risk.as_ref().filter(|risk| risk.mode != RiskMode::Off)
     }
 
     /// Digest over everything that policy says.

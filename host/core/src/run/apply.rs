@@ -26,6 +26,7 @@ impl RunState {
             | Event::ActionExecuted(_)
             | Event::ActionBlocked(_)
             | Event::PolicyViolation(_)
+            | Event::RiskOverruled { .. }
             | Event::AuditKeyRotated { .. }
             | Event::BlobsErased { .. } => {}
             Event::RunContinued { .. } => self.taken_up(was_us),
@@ -41,6 +42,18 @@ impl RunState {
             Event::StepAdded { added, usage, .. } => self.add(added, *usage),
             Event::BudgetWarning { budget, .. } => {
                 self.warned.insert(*budget);
+            }
+            Event::RiskPredicted { assessment, limits, .. } => {
+                self.tighten(limits);
+                self.profiled = self.profiled.max(Some(assessment.level));
+                self.risk = Some(assessment.clone());
+                self.is_unpredicted = false;
+                let is_free = matches!(self.stage, Stage::Idle | Stage::Delayed { .. });
+                if matches!(self.stage, Stage::Plan(_))
+                    || (is_free && self.started_us.is_some() && !self.plan_reasons().is_empty())
+                {
+                    self.judge_plan_again();
+                }
             }
             Event::StepDelayed { until_us, .. } => self.stage = Stage::Delayed { until_us: *until_us },
             Event::GrantRevoked { grant, .. } => self.grants.retain(|_, held| held.id.as_ref() != Some(grant)),
@@ -69,7 +82,8 @@ impl RunState {
             Event::PlanApprovalDecided { .. } => {
                 self.stage = Stage::Idle;
             }
-            Event::StepProposed { .. } => {
+            Event::StepProposed { attempt, .. } => {
+                self.most_attempts = self.most_attempts.max(*attempt);
                 self.proposed_us = time_us;
                 self.stage = Stage::Gate(Gate::new(Arc::clone(&self.setup.gate), self.approval_reasons()));
             }
@@ -304,9 +318,10 @@ impl RunState {
     }
 
     fn judge_plan_again(&mut self) {
-        self.stage = match self.setup.gate.guards.is_empty() {
+        let reasons = self.plan_reasons();
+        self.stage = match self.setup.gate.guards.is_empty() && reasons.is_empty() {
             true => Stage::Idle,
-            false => Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate))),
+            false => Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate), reasons)),
         };
     }
 
@@ -321,6 +336,7 @@ impl RunState {
         let setup = Arc::make_mut(&mut self.setup);
         Arc::make_mut(&mut setup.plan).steps.push(added.clone());
         self.is_plan_unjudged = true;
+        self.is_unpredicted = true;
         self.steps.push(StepProgress { state: StepState::Pending, output: None, stopped_by: Vec::new() });
     }
 

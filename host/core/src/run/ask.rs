@@ -21,6 +21,9 @@ impl RunState {
         if self.ended.is_some() {
             return Ask::Nothing;
         }
+        if self.is_risk_due() {
+            return Ask::Risk;
+        }
         match &self.stage {
             Stage::Idle | Stage::PlanDecided { .. } | Stage::Decided { .. } | Stage::Approved { .. } => Ask::Advance,
             Stage::Plan(gate) => match gate.ask() {

@@ -4,8 +4,10 @@ use super::follow::{
     StepFailure, completed, decided, end, estimated, exhausted, follow, follow_plan, host_call, in_doubt, judged, kill,
     plan_judged, propose, refusal, refused, restored, skip, start, step_failed, with_step,
 };
+use super::phase::Phase;
+use super::risk::assessed;
 use super::stage::{Question, Stage};
-use super::state::{Phase, RunState};
+use super::state::RunState;
 use super::told::{Command, Continuation};
 use crate::event::{Event, RunEnd, Signed, SkipReason, Usage};
 use crate::{ApprovalAnswer, ApprovalId, Binding, Effect, Error};
@@ -39,7 +41,13 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
     if state.paused_by.is_some() && !is_for_people {
         return Err(not_now(state, &command));
     }
+    let needs_risk =
+        matches!(command, Command::Advance | Command::Judged { .. } | Command::Delay { .. } | Command::Block { .. });
+    if needs_risk && state.is_risk_due() {
+        return Err(not_now(state, &command));
+    }
     match (command, &state.stage) {
+        (Command::Assessed(assessment), _) if state.is_risk_due() => Ok(assessed(state, assessment)),
         (Command::Kill { by, times, tape, usage }, _) => Ok(kill(state, &by, times, tape, usage)),
         (Command::Leave, Stage::Idle | Stage::Delayed { .. }) if !state.is_interrupted() => Ok(vec![Event::RunLeft]),
         (Command::Interrupted, _) if state.phase() == Phase::Running && !state.is_interrupted() => {
@@ -171,6 +179,7 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
 fn not_now(state: &RunState, command: &Command) -> Error {
     let command = match command {
         Command::Advance => "going on",
+        Command::Assessed(_) => "a prediction of its risk",
         Command::Previewed { .. } => "a preview",
         Command::Judged { .. } => "a verdict",
         Command::Estimated { .. } => "an estimate",

@@ -1,7 +1,8 @@
 //! The events that follow.
 
+use super::phase::Phase;
 use super::stage::Stage;
-use super::state::{Phase, RunState};
+use super::state::RunState;
 use super::told::{Command, HostCallJudgement, StepDone};
 use crate::event::{AllowedBy, Event, KillTimes, RunEnd, SkipReason, Usage};
 use crate::gate::GuardAnswer;
@@ -46,7 +47,8 @@ pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<Event> {
     if state.limits.permits(&step.step_type) {
         return vec![proposed];
     }
-    let message = format!("the limits of this run do not permit steps of type {}", step.step_type);
+    let mut message = format!("the limits of this run do not permit steps of type {}", step.step_type);
+    message.push_str(&state.why_not_permitted(&step.step_type));
     let mut events = vec![proposed];
     events.extend(skip(state, SkipReason::Denied, message, vec!["limits".to_owned()]));
     events

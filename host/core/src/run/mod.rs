@@ -8,6 +8,8 @@ mod apply;
 mod ask;
 mod decide;
 mod follow;
+mod phase;
+mod risk;
 mod setup;
 mod stage;
 mod state;
@@ -17,7 +19,8 @@ mod told;
 mod tests;
 
 pub use decide::decide;
+pub use phase::Phase;
 pub use setup::{RunSetup, StoredSetup};
 pub use stage::{Answered, Open, Question};
-pub use state::{KindGrant, Phase, RunState, StepProgress, StepState};
+pub use state::{KindGrant, RunState, StepProgress, StepState};
 pub use told::{Ask, Command, Continuation, HostCallJudgement, StepDone};

@@ -29,6 +29,8 @@ pub struct RunSetup {
     pub claimed_approval: BTreeMap<String, bool>,
     /// What the operator, the policy and the plan come to.
     pub limits: RunLimits,
+    /// What the operator asked for.
+    pub operator: RunLimits,
 }
 
 /// What a run is judged by and where it works, as it is kept: enough to fold its events without its plugins.
@@ -38,6 +40,9 @@ pub struct StoredSetup {
     pub gate: GateSetup,
     /// What executors say of the step types that they serve: whether each step needs an approval.
     pub claimed_approval: BTreeMap<String, bool>,
+    /// What the operator asked for.
+    #[serde(default, skip_serializing_if = "RunLimits::is_default")]
+    pub operator: RunLimits,
     /// Where it works, on the machine that it runs on.
     pub workspace: String,
     /// Folders whose own policies tighten the operator's.

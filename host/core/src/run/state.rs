@@ -1,12 +1,12 @@
 //! What a run is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::phase::Phase;
 use super::setup::RunSetup;
 use super::stage::{Answered, Open, Stage};
 use crate::approval::Bound;
@@ -14,38 +14,12 @@ use crate::event::RunEnd;
 use crate::gate::{MayRewrite, Reason};
 use crate::history::History;
 use crate::ledger::Line;
+use crate::risk::{Assessment, RiskLevel};
 use crate::situation::Position;
 use crate::{
     Action, ApprovalId, ApprovalKind, Binding, BudgetKind, Digest, Effect, Finding, Json, Ledger, Origin, Plan, Ruling,
     RunLimits, Step,
 };
-
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Nothing has happened.
-    Created,
-    /// Steps are judged and carried out.
-    Running,
-    /// Waiting for a person.
-    Paused,
-    /// Ended, for good.
-    Ended(RunEnd),
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Created => "CREATED",
-            Self::Running => "RUNNING",
-            Self::Paused => "PAUSED",
-            Self::Ended(RunEnd::Completed) => "COMPLETED",
-            Self::Ended(RunEnd::Killed) => "KILLED",
-            Self::Ended(RunEnd::Denied | RunEnd::StepFailed | RunEnd::Budget) => "FAILED",
-        })
-    }
-}
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -132,6 +106,14 @@ pub struct RunState {
     pub(super) unpriced: u32,
     pub(super) stage: Stage,
     pub(super) limits: RunLimits,
+    /// The risk of the plan, as it was predicted last.
+    pub(super) risk: Option<Box<Assessment>>,
+    /// The highest level whose profile limits it.
+    pub(super) profiled: Option<RiskLevel>,
+    /// The plan, or who predicts its risk, is not what it was at the last prediction.
+    pub(super) is_unpredicted: bool,
+    /// The most tries that any step took.
+    pub(super) most_attempts: u32,
     pub(super) ledger: Ledger,
     pub(super) history: History,
     pub(super) started_us: Option<u64>,
@@ -165,6 +147,10 @@ impl RunState {
             unpriced: 0,
             stage: Stage::Idle,
             limits: setup.limits.clone(),
+            risk: None,
+            profiled: None,
+            is_unpredicted: true,
+            most_attempts: 1,
             ledger: Ledger::new(&setup.limits),
             history: History::default(),
             started_us: None,
@@ -212,14 +198,15 @@ impl RunState {
     /// Whether going on means that a step comes before the gate.
     #[must_use]
     pub fn is_about_to_propose(&self, now_us: u64) -> bool {
-        let comes = match &self.stage {
-            Stage::Idle => true,
-            // After the plan, the first step comes at once.
-            Stage::PlanDecided { decision } => decision.ruling == Ruling::Allow,
-            Stage::Delayed { until_us } => now_us >= *until_us,
-            Stage::Retry { until_us, restores } => restores.is_empty() && now_us >= *until_us,
-            _ => false,
-        };
+        let comes = !self.is_risk_due()
+            && match &self.stage {
+                Stage::Idle => true,
+                // After the plan, the first step comes at once.
+                Stage::PlanDecided { decision } => decision.ruling == Ruling::Allow,
+                Stage::Delayed { until_us } => now_us >= *until_us,
+                Stage::Retry { until_us, restores } => restores.is_empty() && now_us >= *until_us,
+                _ => false,
+            };
         comes && self.started_us.is_some() && self.current().is_some() && self.ended.is_none()
     }
 
@@ -282,6 +269,7 @@ impl RunState {
     pub fn set_up_anew(&mut self, setup: Arc<RunSetup>) {
         self.grants.clear();
         self.is_plan_unjudged = true;
+        self.is_unpredicted = true;
         self.limits = self.limits.tighten(&setup.limits);
         self.ledger.tighten(&setup.limits);
         self.setup = setup;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::stage::Question;
 use crate::event::{Judgement, KillTimes, ModelUse, Signed, Usage};
 use crate::gate::GuardAnswer;
+use crate::risk::Assessment;
 use crate::{
     Amounts, ApprovalAnswer, ApprovalId, Binding, BudgetKind, Decision, Digest, Effect, Failure, Impact, Step,
 };
@@ -14,6 +15,8 @@ use crate::{
 pub enum Ask<'a> {
     /// Nothing from outside: tell [`Command::Advance`].
     Advance,
+    /// The risk of the plan: [`Command::Assessed`].
+    Risk,
     /// The effects of the current step: [`Command::Previewed`] or [`Command::Failed`].
     Preview,
     /// A guard's verdict on the whole plan, by its place: [`Command::Judged`].
@@ -119,6 +122,8 @@ pub struct StepDone {
 pub enum Command {
     /// Go on as far as nothing from outside is needed.
     Advance,
+    /// The risk of the plan.
+    Assessed(Box<Assessment>),
     /// The effects of the step.
     Previewed {
         /// The effects, as the host derived them.

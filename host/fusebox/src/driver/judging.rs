@@ -7,6 +7,7 @@ use fusebox_core::{Command, Verdict};
 use fusebox_sandbox::Judged;
 
 use super::Driver;
+use crate::predicting::Predictor;
 use crate::{Error, judge};
 
 impl Driver {
@@ -21,6 +22,14 @@ impl Driver {
         if !self.kill.is_killed() {
             self.journal.lock().await.tell(Command::Judged { answer, usage })?;
         }
+        Ok(())
+    }
+
+    /// Predicts the risk of the plan. Where nobody can, a person must look at it.
+    pub(super) async fn assess(&mut self) -> Result<(), Error> {
+        let mut journal = self.journal.lock().await;
+        let assessment = Predictor::assess_run(self.predictor.as_deref(), &self.registry, &journal.state);
+        journal.tell(Command::Assessed(Box::new(assessment)))?;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use fusebox_core::event::{Event, KillTimes, Usage};
 use fusebox_core::run::Continuation;
 use fusebox_core::run::StepDone;
-use fusebox_core::situation::StepOutputs;
+use fusebox_core::situation::{Risk, StepOutputs};
 use fusebox_core::{Ask, Command, Contents, Digest, Effect, Failure, Situation};
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, Workspace};
@@ -30,6 +30,7 @@ use crate::journal::Journal;
 use crate::now::now_us;
 use crate::outputs::Outputs;
 use crate::pace::{LetOn, Paces};
+use crate::predicting::Predictor;
 use crate::registry::{Loaded, Registry, Served};
 use crate::run::{Asked, Killer, Until};
 use crate::summary::{Summary, Waiting};
@@ -40,6 +41,8 @@ use crate::{Error, facts, judge, model_call};
 /// Everything that carrying out one run needs.
 pub struct Driver {
     pub registry: Arc<Registry>,
+    /// Who predicts risks, if policy wants it.
+    pub predictor: Option<Arc<Predictor>>,
     pub surroundings: Arc<Surroundings>,
     pub confinement: Arc<Confinement>,
     pub workspace: Arc<Workspace>,
@@ -89,6 +92,7 @@ pub enum Beginning {
 /// What is asked, without borrowing the state.
 enum Next {
     Advance,
+    Risk,
     Preview,
     JudgePlan(usize),
     Judge(usize),
@@ -127,6 +131,7 @@ impl Driver {
             }
             match self.next().await {
                 Next::Advance => self.advance().await?,
+                Next::Risk => self.assess().await?,
                 Next::Preview => self.preview().await?,
                 Next::JudgePlan(place) => self.judge_plan(place).await?,
                 Next::Judge(place) => self.judge(place).await?,
@@ -156,6 +161,7 @@ impl Driver {
         let journal = self.journal.lock().await;
         match journal.state.ask() {
             Ask::Advance => Next::Advance,
+            Ask::Risk => Next::Risk,
             Ask::Preview => Next::Preview,
             Ask::JudgePlan { guard } => Next::JudgePlan(guard),
             Ask::Judge { guard } => Next::Judge(guard),
@@ -236,6 +242,7 @@ impl Driver {
             origin: state.action().map_or(fusebox_core::Origin::Plan, |action| action.origin),
             proposed_at: state.proposed_us(),
             position: state.position(),
+            risk: state.risk().map(Risk::of),
             budgets: state.budgets(),
             history: state.history().clone(),
             outputs: Arc::clone(&self.outputs) as Arc<dyn StepOutputs>,

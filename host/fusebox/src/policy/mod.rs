@@ -192,6 +192,9 @@ fn check_ranges(policy: &Policy, name: &str) -> Result<(), Error> {
             return Err(bad(name, format!("sinks.{sink}: {fault}")));
         }
     }
+    if let Some(fault) = policy.risk.as_ref().and_then(|risk| risk.fault()) {
+        return Err(bad(name, format!("risk.{fault}")));
+    }
     if let Some(fault) = policy.audit.fault() {
         return Err(bad(name, fault.to_owned()));
     }

@@ -58,7 +58,7 @@ impl ProjectPolicy {
     /// When it holds anything that could loosen a policy, or makes no sense.
     pub fn parse(text: &str, name: &str) -> Result<(Self, Table), Error> {
         let table = read_table(text, name)?;
-        let loosens = ["executors", "impact", "gateway", "prices", "run"];
+        let loosens = ["executors", "impact", "gateway", "prices", "risk", "run"];
         if let Some(key) = loosens.into_iter().find(|key| table.contains_key(*key)) {
             return Err(bad(
                 name,

@@ -1,6 +1,7 @@
 //! Whatever a run is told, in whatever order, its rules hold.
 
 mod examples;
+mod risk;
 mod surviving;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ fn setup(steps: usize, on_denied: OnDenied, needs_approval: bool, limits: RunLim
         gate: Arc::new(GateSetup { guards: vec![slot], ..GateSetup::default() }),
         claimed_approval: BTreeMap::new(),
         limits,
+        operator: RunLimits::default(),
     })
 }
 

@@ -1,0 +1,105 @@
+//! Command lines about predicted risk.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use fusebox::core::risk::RiskLevel;
+
+#[derive(Debug, ClapArgs)]
+pub struct RiskArgs {
+    #[command(subcommand)]
+    pub task: RiskTask,
+    /// Policy file [default: as for `run`]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub policy: Option<PathBuf>,
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RiskTask {
+    /// Say how risky a plan is, and what its run would be limited to
+    Predict(PlanOrFeatures),
+    /// Say what makes a plan as risky as it is: the share that each feature has in its score
+    Explain(PlanOrFeatures),
+    /// Predict many: a file with the features or the plan of one run a line, as JSON
+    #[command(
+        after_help = "A line that is neither is told, and the others are predicted all the same; then the exit code is 2."
+    )]
+    Batch {
+        /// The file; `-` reads standard input
+        file: PathBuf,
+    },
+    /// Write what was predicted of runs, and what became of them, one JSON object a line
+    Export {
+        #[command(flatten)]
+        which: Which,
+        /// File to write [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Compare the model with the challenger, by what became of runs
+    Compare(Which),
+    /// Say how far plans have moved from what the model was trained on
+    Drift(Which),
+    /// Propose thresholds for each agent type, from what became of runs; nothing is applied
+    Thresholds(Which),
+    /// Say how risky a run's plan really was: a label for training
+    Overrule {
+        /// Id of the run
+        run: String,
+        /// The level that it really had
+        #[arg(value_enum)]
+        level: LevelArg,
+        /// Why
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct PlanOrFeatures {
+    /// File with a plan, or with the nine features as a JSON object; `-` reads standard input
+    pub file: PathBuf,
+    /// For features: the agent's type, which thresholds may depend on
+    #[arg(long, value_name = "TYPE")]
+    pub agent_type: Option<String>,
+    /// For features: the agent's tier
+    #[arg(long, value_name = "TIER")]
+    pub agent_tier: Option<String>,
+}
+
+/// Runs that are looked at.
+#[derive(Debug, ClapArgs)]
+pub struct Which {
+    /// Whose runs
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub tenant: String,
+    /// The newest so many runs
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub last: u32,
+    /// Outcomes that `fusebox risk export` wrote, instead of those in the log
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LevelArg {
+    /// As most plans are
+    Low,
+    /// More than usual
+    Medium,
+    /// A person should look at each step
+    High,
+}
+
+impl LevelArg {
+    pub fn level(self) -> RiskLevel {
+        match self {
+            Self::Low => RiskLevel::Low,
+            Self::Medium => RiskLevel::Medium,
+            Self::High => RiskLevel::High,
+        }
+    }
+}

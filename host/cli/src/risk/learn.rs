@@ -1,0 +1,209 @@
+//! What became of runs: exported, compared, and learned from.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anstyle::{AnsiColor, Style};
+use fusebox::core::risk::{Features, RiskLevel, RuleName};
+use fusebox::core::show::safe_line;
+use fusebox::risk::{compare, drift, thresholds};
+use fusebox::{Error, Host, Outcome};
+use serde_json::{Value, json};
+
+use super::predict::switched_off;
+use crate::args::Which;
+use crate::exit::Exit;
+use crate::print;
+use crate::run::read_input;
+use crate::terminal_approver::user;
+
+/// Largest line of an export, in bytes.
+const MAX_LINE: usize = 1024 * 1024;
+
+/// The runs that are looked at.
+fn outcomes(host: &Host, which: &Which) -> Result<Vec<Outcome>, Error> {
+    let Some(file) = &which.from else { return host.outcomes(&which.tenant, which.last) };
+    let text = read_input("the outcomes", file)?;
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
+    let mut outcomes = lines
+        .map(|line| Ok(fusebox::core::json::parse_as("an outcome", line, MAX_LINE)?))
+        .collect::<Result<Vec<Outcome>, Error>>()?;
+    let surplus = outcomes.len().saturating_sub(which.last as usize);
+    outcomes.drain(..surplus);
+    Ok(outcomes)
+}
+
+/// A value with the name of what it is.
+fn named(event: &str, value: impl serde::Serialize) -> Value {
+    let mut value = serde_json::to_value(value).unwrap_or(Value::Null);
+    if let Some(value) = value.as_object_mut() {
+        value.insert("event".to_owned(), event.into());
+    }
+    value
+}
+
+pub fn export(host: &Host, which: &Which, out: Option<&Path>, json: bool) -> Result<Exit, Error> {
+    let outcomes = outcomes(host, which)?;
+    let failed = |source| Error::Unwritable { what: "the outcomes", source };
+    let write = |to: &mut dyn Write| {
+        outcomes.iter().try_for_each(|outcome| {
+            serde_json::to_writer(&mut *to, outcome).map_err(std::io::Error::from)?;
+            to.write_all(b"\n")
+        })
+    };
+    let Some(file) = out else {
+        return match write(&mut BufWriter::new(std::io::stdout().lock())) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(error)),
+            _ => Ok(Exit::Completed),
+        };
+    };
+    // It takes its name once it is whole.
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut written = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    write(&mut BufWriter::new(&mut written)).map_err(failed)?;
+    written.as_file().sync_all().map_err(failed)?;
+    written.persist(file).map_err(|error| failed(error.error))?;
+    let count = outcomes.len();
+    if json {
+        print::json(&json!({ "event": "risk_export", "runs": count }));
+    } else {
+        print::out(&format!("{} holds {count} runs", file.display()));
+    }
+    Ok(Exit::Completed)
+}
+
+pub fn compare(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
+    let Some(comparison) = compare::compare(&outcomes(host, which)?) else {
+        let why = "no run has the word of two models; name a challenger in the policy, as risk.challenger";
+        if json {
+            print::json(&json!({ "event": "risk_comparison", "runs": 0, "message": why }));
+        } else {
+            print::out(why);
+        }
+        return Ok(Exit::Completed);
+    };
+    if json {
+        print::json(&named("risk_comparison", &comparison));
+        return Ok(Exit::Completed);
+    }
+    let (runs, badly) = (comparison.runs, comparison.went_badly);
+    print::out(&format!("{runs} runs, {badly} went badly; the models agree on {:.1} %", comparison.agreement * 100.0));
+    print::out("             Brier   AUC     caught  false alarms  model");
+    for (name, score) in [("champion", &comparison.champion), ("challenger", &comparison.challenger)] {
+        let auc = score.auc.map_or_else(|| "-".to_owned(), |auc| format!("{auc:.4}"));
+        let model: String = score.model.chars().take(12).collect();
+        print::out(&format!(
+            "{name:<12} {:.4}  {auc:<6}  {:<6}  {:<12}  {model}",
+            score.brier, score.caught, score.false_alarms
+        ));
+    }
+    print::out("\nruns by level: champion down, challenger across");
+    print::out("          LOW  MEDIUM    HIGH");
+    for (level, [low, medium, high]) in RiskLevel::ALL.iter().zip(comparison.levels) {
+        print::out(&format!("{level:<6} {low:>6}  {medium:>6}  {high:>6}"));
+    }
+    Ok(Exit::Completed)
+}
+
+pub fn drift(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
+    let plans: Vec<Features> = outcomes(host, which)?.iter().map(|run| run.assessment.features).collect();
+    let model = host.predictor().ok_or_else(switched_off)?.model()?;
+    let drifts = drift::drift(model.metadata(), &plans);
+    if json {
+        for one in &drifts {
+            print::json(&named("risk_drift", one));
+        }
+        return Ok(Exit::Completed);
+    }
+    if drifts.is_empty() {
+        print::out("no run whose risk was predicted has ended yet");
+        return Ok(Exit::Completed);
+    }
+    print::out(&format!("{} runs against the training data of {}", plans.len(), model.digest()));
+    for one in &drifts {
+        let (look, word) = match one.verdict {
+            drift::Verdict::Stable => (AnsiColor::Green.on_default(), "stable"),
+            drift::Verdict::Moved => (AnsiColor::Yellow.on_default(), "moved"),
+            drift::Verdict::Drifted => (AnsiColor::Red.on_default(), "drifted"),
+        };
+        print::out(&format!("  {:<22} {:>8.4}  {look}{word}{look:#}", one.feature, one.psi));
+    }
+    let dim = Style::new().dimmed();
+    print::out(&format!(
+        "{dim}population stability index: from {} on a feature has moved, from {} on the model should be trained anew{dim:#}",
+        drift::MOVED,
+        drift::DRIFTED
+    ));
+    Ok(Exit::Completed)
+}
+
+pub fn thresholds(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
+    let predictor = host.predictor().ok_or_else(switched_off)?;
+    let proposals = thresholds::propose(&outcomes(host, which)?, &|agent_type| predictor.thresholds_of(agent_type));
+    if json {
+        for proposal in &proposals {
+            print::json(&named("risk_thresholds", proposal));
+        }
+        return Ok(Exit::Completed);
+    }
+    if proposals.is_empty() {
+        print::out("no run whose risk was predicted has ended yet");
+    }
+    for proposal in &proposals {
+        let agents = proposal.agent_type.as_deref().map_or_else(
+            || "agents without a type".to_owned(),
+            |agent_type| format!("agents of type {}", safe_line(agent_type, 80)),
+        );
+        print::out(&format!("{agents}: {} runs, {} went badly", proposal.runs, proposal.went_badly));
+        if proposal.thresholds.is_empty() {
+            print::out(&format!(
+                "  too few: {} runs are needed, {} of them bad and {} good",
+                thresholds::LEAST_RUNS,
+                thresholds::LEAST_EITHER,
+                thresholds::LEAST_EITHER
+            ));
+        }
+        let mut lines = Vec::new();
+        for one in &proposal.thresholds {
+            let share = |of: &thresholds::Separation| {
+                format!(
+                    "catches {:.0} % of the bad, holds up {:.0} % of the good",
+                    of.caught * 100.0,
+                    of.false_alarms * 100.0
+                )
+            };
+            print::out(&format!("  high.{:<22} {:>8}  {}", one.threshold.name(), one.now.limit, share(&one.now)));
+            if let Some(proposed) = &one.proposed {
+                print::out(&format!("  {:>27} {:>8}  {}", "better", proposed.limit, share(proposed)));
+                lines.push(setting(one.threshold, proposed.limit));
+            }
+        }
+        if !lines.is_empty() {
+            let of = proposal.agent_type.as_ref().map(|agent_type| format!("agent_type = {agent_type:?}\n"));
+            let lines = lines.join("\n");
+            print::out(&format!(
+                "\nTo use it, put this into the policy:\n\n[[risk.thresholds_for]]\n{}{lines}\n",
+                of.unwrap_or_default()
+            ));
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+fn setting(threshold: RuleName, limit: u64) -> String {
+    format!("high.{} = {limit}", threshold.name())
+}
+
+pub fn overrule(host: &Host, (run, level, reason): (&str, RiskLevel, &str), json: bool) -> Result<Exit, Error> {
+    let overruled = host.overrule(&run.parse()?, level, &user(), reason)?;
+    let from = overruled.from.map_or("unknown", RiskLevel::name);
+    if json {
+        let fusebox::Overruled { run, to, by, reason, .. } = &overruled;
+        print::json(&json!({
+            "event": "risk_overruled", "run_id": run, "from": overruled.from, "to": to, "by": by, "reason": reason,
+        }));
+    } else {
+        print::out(&format!("recorded: {run} was {level}, and counted as {from}"));
+    }
+    Ok(Exit::Completed)
+}

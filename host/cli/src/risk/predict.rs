@@ -1,0 +1,120 @@
+//! Predictions and explanations.
+
+use std::path::Path;
+
+use fusebox::core::risk::{Assessment, Features};
+use fusebox::core::{Agent, json};
+use fusebox::{Error, Host, Plan, RunLimits};
+use serde_json::{Value, json};
+
+use super::show;
+use crate::args::PlanOrFeatures;
+use crate::exit::Exit;
+use crate::print;
+use crate::run::read_input;
+
+/// Largest features, in bytes.
+const MAX_FEATURES: usize = 64 * 1024;
+
+/// What a host says where its policy does not want risks predicted.
+pub fn switched_off() -> Error {
+    Error::BadPolicy {
+        path: "risk".to_owned(),
+        message: "the policy predicts no risks (risk.mode = \"off\")".to_owned(),
+    }
+}
+
+/// What is made of a plan, or of features that are given as such.
+fn assess(host: &Host, bytes: &[u8], agent: &Agent) -> Result<Assessment, Error> {
+    let predictor = host.predictor().ok_or_else(switched_off)?;
+    let value = json::parse_value("the plan or features", bytes, fusebox::core::plan::MAX_BYTES)?;
+    let is_plan = value.get("steps").is_some() || value.get("goal").is_some();
+    if is_plan {
+        let plan = Plan::parse(bytes)?;
+        host.check_plan(&plan)?;
+        return host.assess(&plan, &RunLimits::default()).ok_or_else(switched_off);
+    }
+    let features: Features = json::parse_as("the features", bytes, MAX_FEATURES)?;
+    features.check()?;
+    Ok(predictor.assess(features, "given", agent))
+}
+
+fn agent(what: &PlanOrFeatures) -> Agent {
+    Agent { id: String::new(), kind: what.agent_type.clone(), tier: what.agent_tier.clone() }
+}
+
+fn as_json(host: &Host, assessment: &Assessment) -> Value {
+    let profile = host.predictor().map(|predictor| predictor.policy().profile(assessment.level, &RunLimits::default()));
+    json!({
+        "event": "risk_prediction",
+        "level": assessment.level,
+        "score": assessment.score(),
+        "assessment": assessment,
+        "profile": profile,
+    })
+}
+
+pub fn predict(host: &Host, what: &PlanOrFeatures, json: bool) -> Result<Exit, Error> {
+    let assessment = assess(host, &read_input("the plan or features", &what.file)?, &agent(what))?;
+    if json {
+        print::json(&as_json(host, &assessment));
+    } else {
+        show::assessment(host, &assessment);
+    }
+    Ok(Exit::Completed)
+}
+
+pub fn explain(host: &Host, what: &PlanOrFeatures, json: bool) -> Result<Exit, Error> {
+    let assessment = assess(host, &read_input("the plan or features", &what.file)?, &agent(what))?;
+    let explained = host.predictor().ok_or_else(switched_off)?.explain(&assessment.features)?;
+    if json {
+        let mut said = as_json(host, &assessment);
+        if let Some(said) = said.as_object_mut() {
+            said.insert("event".to_owned(), "risk_explanation".into());
+            let names = fusebox::core::risk::FEATURES;
+            let shares: serde_json::Map<String, Value> =
+                names.iter().zip(explained.shares).map(|(name, share)| ((*name).to_owned(), share.into())).collect();
+            said.insert(
+                "explanation".to_owned(),
+                json!({ "base": explained.base, "score": explained.score, "shares": shares }),
+            );
+        }
+        print::json(&said);
+    } else {
+        show::assessment(host, &assessment);
+        show::bars(&assessment, &explained);
+    }
+    Ok(Exit::Completed)
+}
+
+pub fn batch(host: &Host, file: &Path, json: bool) -> Result<Exit, Error> {
+    let text = read_input("the plans or features", file)?;
+    let nobody = Agent { id: String::new(), kind: None, tier: None };
+    let mut exit = Exit::Completed;
+    for (place, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let number = place + 1;
+        match assess(host, line, &nobody) {
+            Ok(assessment) if json => {
+                let mut said = as_json(host, &assessment);
+                if let Some(said) = said.as_object_mut() {
+                    said.insert("line".to_owned(), number.into());
+                }
+                print::json(&said);
+            }
+            Ok(assessment) => print::out(&format!("{number}: {}", show::short(&assessment))),
+            Err(error) => {
+                exit = Exit::BadInput;
+                let (code, message) = (error.root_code(), error.to_string());
+                if json {
+                    print::json(&json!({ "event": "error", "line": number, "code": code, "message": message }));
+                } else {
+                    print::err(&format!("error[{code}] in line {number}: {message}\n"));
+                }
+            }
+        }
+    }
+    Ok(exit)
+}

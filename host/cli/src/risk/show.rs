@@ -1,0 +1,83 @@
+//! Predictions for people.
+
+use anstyle::{AnsiColor, Style};
+use fusebox::core::risk::{Assessment, FEATURES, RiskLevel};
+use fusebox::core::show::safe_line;
+use fusebox::{ExplainedScore, Host, RunLimits};
+
+use crate::print;
+
+/// Characters of the longest bar.
+const BAR: f64 = 30.0;
+
+fn style(level: RiskLevel) -> Style {
+    match level {
+        RiskLevel::Low => AnsiColor::Green.on_default().bold(),
+        RiskLevel::Medium => AnsiColor::Yellow.on_default().bold(),
+        RiskLevel::High => AnsiColor::Red.on_default().bold(),
+    }
+}
+
+/// One line: what counts, and why.
+pub fn short(assessment: &Assessment) -> String {
+    let (level, look) = (assessment.level, style(assessment.level));
+    let score = assessment.score();
+    let why = match (&assessment.review, assessment.rules.first()) {
+        (Some(review), _) => format!("  for a person: {}", safe_line(review, 300)),
+        (None, Some(hit)) => format!("  {} is {}, above {}", hit.threshold.name(), hit.value, hit.limit),
+        (None, None) => String::new(),
+    };
+    format!("{look}{level:<6}{look:#} {score:.4}{why}")
+}
+
+/// All of it.
+pub fn assessment(host: &Host, assessment: &Assessment) {
+    let dim = Style::new().dimmed();
+    print::out(&short(assessment));
+    if let Some(prediction) = &assessment.prediction {
+        let probabilities = prediction.probabilities;
+        let by = RiskLevel::ALL.map(|level| format!("{level} {:.4}", probabilities.of(level))).join("  ");
+        print::out(&format!("  model      {by}  {dim}{}{dim:#}", prediction.model));
+    }
+    if let Some(challenger) = &assessment.challenger {
+        print::out(&format!(
+            "  challenger {} {:.4}  {dim}{}{dim:#}",
+            challenger.level, challenger.score, challenger.model
+        ));
+    }
+    print::out(&format!("  rules      {}", assessment.rule_level));
+    for hit in &assessment.rules {
+        let (level, name) = (hit.level, hit.threshold.name());
+        print::out(&format!("             {level}: {name} is {}, above {}", hit.value, hit.limit));
+    }
+    let profile = host.predictor().map(|predictor| predictor.policy().profile(assessment.level, &RunLimits::default()));
+    let limits = profile.map(|profile| profile.in_words()).unwrap_or_default();
+    let limits: Vec<String> = limits.into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+    print::out(&format!("  limits     {}", if limits.is_empty() { "none".to_owned() } else { limits.join(", ") }));
+    if assessment.estimator != "given" {
+        print::out(&format!("  tokens     {} ({})", assessment.features.est_tokens, assessment.estimator));
+    }
+}
+
+/// What pushed the score up or down, the strongest first.
+pub fn bars(assessment: &Assessment, explained: &ExplainedScore) {
+    let dim = Style::new().dimmed();
+    let (up, down) = (AnsiColor::Red.on_default(), AnsiColor::Green.on_default());
+    let mut shares: Vec<(&str, u64, f64)> = FEATURES
+        .into_iter()
+        .zip(assessment.features.numbers())
+        .zip(explained.shares)
+        .map(|((name, value), share)| (name, value, share))
+        .collect();
+    shares.sort_by(|one, other| other.2.abs().total_cmp(&one.2.abs()));
+    let most = shares.first().map_or(0.0, |(_, _, share)| share.abs()).max(1e-9);
+    print::out(&format!("\n  {dim}P(HIGH) of other plans{dim:#}              {:.4}", explained.base));
+    for (name, value, share) in shares {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 30 characters")]
+        let length = (share.abs() / most * BAR).round() as usize;
+        let look = if share >= 0.0 { up } else { down };
+        let bar = "█".repeat(length);
+        print::out(&format!("  {name:<22} {value:>9}  {share:+.4} {look}{bar}{look:#}"));
+    }
+    print::out(&format!("  {dim}P(HIGH) of this plan{dim:#}                {:.4}", explained.score));
+}

@@ -1,0 +1,88 @@
+//! What a plan is like, without what it says: all that features are taken from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Json, Plan, Step};
+
+/// The shape of a plan, or of what a run did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanShape {
+    /// Its steps, in order.
+    pub steps: Vec<ShapeStep>,
+    /// Step types that it says it may use.
+    pub declared: BTreeSet<String>,
+    /// Model tokens that it is limited to, or that were used.
+    pub tokens: Option<u64>,
+    /// Wall time that it is limited to, or that it took, in seconds.
+    pub time_s: Option<u64>,
+}
+
+/// The shape of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShapeStep {
+    /// Its step type.
+    pub step_type: String,
+    /// Its tool: the step type, for commands with its program.
+    pub tool: String,
+    /// Bytes of its input as canonical JSON, and of its description.
+    pub bytes: u64,
+    /// Groups around it.
+    pub depth: u64,
+    /// Most retries, where it says so, or those that it took.
+    pub retries: Option<u64>,
+    /// Most wall time, in seconds, where it says so.
+    pub time_s: Option<u64>,
+}
+
+impl PlanShape {
+    /// The shape of a plan. `programs` has, for step types that start programs, the place of the program in their inputs, as a
+    /// JSON Pointer (RFC 6901).
+    #[must_use]
+    pub fn of(plan: &Plan, programs: &BTreeMap<String, String>) -> Self {
+        Self {
+            steps: plan.steps.iter().map(|step| ShapeStep::of(step, &step.input, programs)).collect(),
+            declared: plan.limits.step_types.clone().unwrap_or_default(),
+            tokens: plan.limits.tokens,
+            time_s: plan.limits.time_us.map(|micros| micros.div_ceil(1_000_000)),
+        }
+    }
+}
+
+impl ShapeStep {
+    /// The shape of a step with this input.
+    #[must_use]
+    pub fn of(step: &Step, input: &Json, programs: &BTreeMap<String, String>) -> Self {
+        let program = programs.get(&step.step_type).and_then(|place| input.value().pointer(place)?.as_str());
+        // The same program by another path is the same tool.
+        let program = program.and_then(|program| program.rsplit('/').next()).filter(|program| !program.is_empty());
+        Self {
+            step_type: step.step_type.clone(),
+            tool: program.map_or_else(|| step.step_type.clone(), |program| format!("{}:{program}", step.step_type)),
+            bytes: (input.as_str().len() + step.description.len()) as u64,
+            depth: step.groups.len() as u64,
+            retries: step.max_retries.map(u64::from),
+            time_s: step.time_limit_s,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_a_tool_with_its_program() {
+        let plan = Plan::parse(
+            br#"{"goal":"g","agent":{"id":"a"},"limits":{"tokens":7,"time_us":1500000},"steps":[
+                {"step_type":"read_file","input":{"path":"x"}},
+                {"group":"g","steps":[{"step_type":"run_command","input":{"argv":["/usr/bin/make","all"]},"max_retries":2}]},
+                {"step_type":"run_command","input":{"shell":"make"}}]}"#,
+        )
+        .unwrap();
+        let shape = PlanShape::of(&plan, &[("run_command".to_owned(), "/argv/0".to_owned())].into());
+        let tools: Vec<_> = shape.steps.iter().map(|step| step.tool.as_str()).collect();
+        assert_eq!(tools, ["read_file", "run_command:make", "run_command"]);
+        assert_eq!((shape.steps[1].depth, shape.steps[1].retries), (1, Some(2)));
+        assert_eq!((shape.tokens, shape.time_s), (Some(7), Some(2)));
+    }
+}

@@ -1,0 +1,35 @@
+//! Where a run stands.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::RunEnd;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Nothing has happened.
+    Created,
+    /// Steps are judged and carried out.
+    Running,
+    /// Waiting for a person.
+    Paused,
+    /// Ended, for good.
+    Ended(RunEnd),
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "CREATED",
+            Self::Running => "RUNNING",
+            Self::Paused => "PAUSED",
+            Self::Ended(RunEnd::Completed) => "COMPLETED",
+            Self::Ended(RunEnd::Killed) => "KILLED",
+            Self::Ended(RunEnd::Denied | RunEnd::StepFailed | RunEnd::Budget) => "FAILED",
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Predicted risk within a run: when it is due, what follows from it, and what the run was really like.
+
+use super::setup::RunSetup;
+use super::stage::Stage;
+use super::state::{RunState, StepState};
+use crate::event::Event;
+use crate::gate::Reason;
+use crate::ledger::BudgetKind;
+use crate::policy::RiskMode;
+use crate::risk::{Assessment, PlanShape, ShapeStep};
+use crate::{Finding, Ruling};
+
+/// What follows from the risk of the plan: its profile only tightens.
+pub(super) fn assessed(state: &RunState, assessment: Box<Assessment>) -> Vec<Event> {
+    let RunSetup { policy, plan, operator, .. } = &*state.setup;
+    let enforced = policy.predicts().filter(|risk| risk.mode == RiskMode::Enforce);
+    let profile = enforced.map(|risk| risk.profile(assessment.level, operator)).unwrap_or_default();
+    let limits = state.limits.tighten(&profile).capped();
+    let by = format!("the risk profile {}", assessment.level);
+    let limits_by = limits.set_by(&[
+        ("the operator", operator),
+        ("the policy", &policy.limits),
+        ("the plan", &plan.limits),
+        (&by, &profile),
+        ("a guard", &state.limits),
+    ]);
+    vec![Event::RiskPredicted { assessment, limits, limits_by }]
+}
+
+impl RunState {
+    /// The risk of its plan, as it was predicted last; none before, and where policy does not want it.
+    #[must_use]
+    pub fn risk(&self) -> Option<&Assessment> {
+        self.risk.as_deref()
+    }
+
+    /// Whether the risk of its plan, as it is now, is to be predicted before anything else.
+    #[must_use]
+    pub fn is_risk_due(&self) -> bool {
+        let is_free = matches!(self.stage, Stage::Idle | Stage::Delayed { .. } | Stage::Plan(_));
+        self.is_unpredicted && is_free && self.ended.is_none() && self.setup.policy.predicts().is_some()
+    }
+
+    /// Why a person must approve the plan whatever guards allow.
+    pub(super) fn plan_reasons(&self) -> Vec<Reason> {
+        let counts = self.setup.policy.predicts().is_some_and(|risk| risk.mode == RiskMode::Enforce);
+        let review = self.risk.as_ref().and_then(|risk| risk.review.clone()).filter(|_| counts);
+        let reason = |why| Reason::new("predicted risk", Ruling::Review, Finding::info("uncertain-risk", why));
+        review.map(reason).into_iter().collect()
+    }
+
+    /// Why a step type is not permitted, if it is for the predicted risk.
+    pub(super) fn why_not_permitted(&self, step_type: &str) -> String {
+        let RunSetup { policy, operator, .. } = &*self.setup;
+        let enforced = policy.predicts().filter(|risk| risk.mode == RiskMode::Enforce);
+        let (Some(policy), Some(level)) = (enforced, self.profiled) else { return String::new() };
+        match policy.profile(level, operator).step_types {
+            Some(permitted) if !permitted.contains(step_type) => {
+                let permitted: Vec<_> = permitted.into_iter().collect();
+                format!(
+                    "; its plan was predicted to be of {level} risk, and the policy's risk.profiles.{} lets it use {} only",
+                    level.name().to_lowercase(),
+                    permitted.join(", ")
+                )
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The shape of what it did so far: the steps that were carried out, the tokens they used, how often one was tried again, and
+    /// how long it was worked on. None before a step was carried out.
+    #[must_use]
+    pub fn shape(&self, now_us: u64) -> Option<PlanShape> {
+        let programs = self.setup.policy.risk.as_ref().map(|risk| &risk.tools.programs).cloned().unwrap_or_default();
+        let did =
+            |state: StepState| !matches!(state, StepState::Pending | StepState::AwaitingApproval | StepState::Skipped);
+        let steps = self.setup.plan.steps.iter().zip(&self.steps).filter(|(_, progress)| did(progress.state));
+        let retries = u64::from(self.most_attempts.saturating_sub(1));
+        let shape =
+            |step| ShapeStep { retries: Some(retries), time_s: None, ..ShapeStep::of(step, &step.input, &programs) };
+        let steps: Vec<ShapeStep> = steps.map(|(step, _)| shape(step)).collect();
+        (!steps.is_empty()).then(|| PlanShape {
+            steps,
+            declared: std::collections::BTreeSet::new(),
+            tokens: Some(self.ledger.line(BudgetKind::Tokens).spent),
+            time_s: Some(self.elapsed_us(now_us).div_ceil(1_000_000)),
+        })
+    }
+}

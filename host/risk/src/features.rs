@@ -1,0 +1,214 @@
+//! The nine features of a plan, each a pure function of its shape.
+
+use std::collections::BTreeSet;
+
+use fusebox_core::risk::{Features, PlanShape};
+
+/// Bytes of text that are taken for one token. English and code have 3 to 5 with the tokenizers of today's models.
+pub const BYTES_PER_TOKEN: u64 = 4;
+/// Where `est_tokens` comes from when the plan limits its tokens, or a run used them.
+pub const DECLARED: &str = "declared";
+/// Where `est_tokens` comes from otherwise: inputs and descriptions, [`BYTES_PER_TOKEN`] bytes a token.
+pub const ESTIMATED: &str = "bytes/4";
+
+/// What features need to know besides the plan.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// Whether a tool (`run_command:rm`) or a step type is of high risk.
+    pub is_high_risk: &'a dyn Fn(&str) -> bool,
+    /// Most retries of a step that does not say so itself.
+    pub retries: u64,
+    /// Most retries of any step, whatever it says.
+    pub most_retries: u64,
+    /// Wall time of a run whose plan does not limit it, in seconds.
+    pub time_s: u64,
+}
+
+impl std::fmt::Debug for Circumstances<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Circumstances")
+            .field("retries", &self.retries)
+            .field("most_retries", &self.most_retries)
+            .field("time_s", &self.time_s)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The features of a plan, and where its `est_tokens` come from.
+#[must_use]
+pub fn features(shape: &PlanShape, around: &Circumstances<'_>) -> (Features, &'static str) {
+    let (est_tokens, estimator) = est_tokens(shape);
+    let used: BTreeSet<&str> = shape.steps.iter().map(|step| step.tool.as_str()).collect();
+    let features = Features {
+        num_steps: num_steps(shape),
+        num_tools: num_tools(shape, &used),
+        tool_diversity: used.len() as u64,
+        has_high_risk_tool: has_high_risk_tool(shape, around),
+        est_tokens,
+        max_retries: max_retries(shape, around),
+        sequential_tool_calls: sequential_tool_calls(shape),
+        plan_depth: plan_depth(shape),
+        time_limit_sec: time_limit_sec(shape, around),
+    };
+    (features, estimator)
+}
+
+/// All steps, those in groups as well: groups only order and name.
+fn num_steps(shape: &PlanShape) -> u64 {
+    shape.steps.len() as u64
+}
+
+/// Distinct tools that the plan may use: those that its steps use, and the step types that it declares and no step uses.
+fn num_tools(shape: &PlanShape, used: &BTreeSet<&str>) -> u64 {
+    let types: BTreeSet<&str> = shape.steps.iter().map(|step| step.step_type.as_str()).collect();
+    let unused = shape.declared.iter().filter(|declared| !types.contains(declared.as_str())).count();
+    (used.len() + unused) as u64
+}
+
+/// Whether the plan uses a tool of high risk, or declares that it may.
+fn has_high_risk_tool(shape: &PlanShape, around: &Circumstances<'_>) -> bool {
+    let is = around.is_high_risk;
+    shape.steps.iter().any(|step| is(&step.tool) || is(&step.step_type)) || shape.declared.iter().any(|tool| is(tool))
+}
+
+/// The tokens that the plan is limited to, because that limit is kept; else a guess from inputs and descriptions.
+fn est_tokens(shape: &PlanShape) -> (u64, &'static str) {
+    match shape.tokens {
+        Some(tokens) => (tokens, DECLARED),
+        None => (shape.steps.iter().map(|step| step.bytes).sum::<u64>().div_ceil(BYTES_PER_TOKEN), ESTIMATED),
+    }
+}
+
+/// Most retries of any step: what it asks for, else what policy gives, never more than policy permits.
+fn max_retries(shape: &PlanShape, around: &Circumstances<'_>) -> u64 {
+    let asked = shape.steps.iter().map(|step| step.retries.unwrap_or(around.retries)).max().unwrap_or(0);
+    asked.min(around.most_retries)
+}
+
+/// Longest streak of steps with one tool.
+fn sequential_tool_calls(shape: &PlanShape) -> u64 {
+    let streaks = shape.steps.chunk_by(|one, next| one.tool == next.tool);
+    streaks.map(|streak| streak.len() as u64).max().unwrap_or(0)
+}
+
+/// How deep steps are grouped; 1 without groups.
+fn plan_depth(shape: &PlanShape) -> u64 {
+    1 + shape.steps.iter().map(|step| step.depth).max().unwrap_or(0)
+}
+
+/// The wall time that the plan is limited to: its own limit, or those of all its steps together, else the run's. Rounded up to
+/// whole seconds, and at least one.
+fn time_limit_sec(shape: &PlanShape, around: &Circumstances<'_>) -> u64 {
+    let of_steps = shape.steps.iter().map(|step| step.time_s).sum::<Option<u64>>();
+    let own = [shape.time_s, of_steps].into_iter().flatten().min();
+    own.unwrap_or(around.time_s).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use fusebox_core::Plan;
+    use fusebox_core::risk::ShapeStep;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const AROUND: Circumstances<'_> = Circumstances {
+        is_high_risk: &|tool| tool == "run_command" || tool == "deploy:rm",
+        retries: 2,
+        most_retries: 5,
+        time_s: 300,
+    };
+
+    fn of(plan: &str) -> (Features, &'static str) {
+        let programs: BTreeMap<_, _> = [("run_command".to_owned(), "/argv/0".to_owned())].into();
+        features(&PlanShape::of(&Plan::parse(plan.as_bytes()).unwrap(), &programs), &AROUND)
+    }
+
+    #[test]
+    fn a_plan_has_these_features() {
+        let (features, estimator) = of(r#"{"goal":"g","agent":{"id":"a"},
+            "limits":{"step_types":["read_file","edit_file","analyze"]},
+            "steps":[
+                {"step_type":"read_file","input":{"path":"a"}},
+                {"step_type":"read_file","input":{"path":"b"},"max_retries":9},
+                {"group":"one","steps":[{"group":"two","steps":[
+                    {"step_type":"run_command","input":{"argv":["make"]}},
+                    {"step_type":"run_command","input":{"argv":["rm","x"]}}]}]}]}"#);
+        let expected = Features {
+            num_steps: 4,
+            num_tools: 5,
+            tool_diversity: 3,
+            has_high_risk_tool: true,
+            est_tokens: 15,
+            max_retries: 5,
+            sequential_tool_calls: 2,
+            plan_depth: 3,
+            time_limit_sec: 300,
+        };
+        assert_eq!((features, estimator), (expected, ESTIMATED));
+        assert_eq!(features.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_a_plan_limits_itself_to_is_taken_at_its_word() {
+        let (features, estimator) = of(r#"{"goal":"g","agent":{"id":"a"},"limits":{"tokens":1234,"time_us":2500000},
+            "steps":[{"step_type":"read_file","input":{},"max_retries":0}]}"#);
+        assert_eq!((features.est_tokens, estimator), (1234, DECLARED));
+        assert_eq!((features.time_limit_sec, features.max_retries), (3, 0));
+    }
+
+    fn any_shape() -> impl Strategy<Value = PlanShape> {
+        let step =
+            ("[abc]", any::<bool>(), 0..9000_u64, 0..17_u64, prop::option::of(0..9_u64), prop::option::of(1..99_u64));
+        let step = step.prop_map(|(step_type, has_program, bytes, depth, retries, time_s)| ShapeStep {
+            tool: if has_program { format!("{step_type}:x") } else { step_type.clone() },
+            step_type,
+            bytes,
+            depth,
+            retries,
+            time_s,
+        });
+        let declared = prop::collection::btree_set("[abcd]", 0..4);
+        (
+            prop::collection::vec(step, 1..40),
+            declared,
+            prop::option::of(0..1_000_000_u64),
+            prop::option::of(1..9999_u64),
+        )
+            .prop_map(|(steps, declared, tokens, time_s)| PlanShape { steps, declared, tokens, time_s })
+    }
+
+    proptest! {
+        #[test]
+        fn features_of_a_plan_are_in_their_ranges(shape in any_shape()) {
+            prop_assert_eq!(features(&shape, &AROUND).0.check(), Ok(()));
+        }
+
+        #[test]
+        fn another_step_never_makes_a_plan_less(shape in any_shape(), more in any_shape()) {
+            let (before, estimator) = features(&shape, &AROUND);
+            let mut longer = shape.clone();
+            longer.steps.extend(more.steps);
+            let (after, _) = features(&longer, &AROUND);
+            prop_assert!(after.num_steps > before.num_steps);
+            prop_assert!(after.num_tools >= before.num_tools && after.tool_diversity >= before.tool_diversity);
+            prop_assert!(after.has_high_risk_tool || !before.has_high_risk_tool);
+            prop_assert!(after.max_retries >= before.max_retries && after.plan_depth >= before.plan_depth);
+            prop_assert!(after.sequential_tool_calls >= before.sequential_tool_calls);
+            prop_assert!(estimator == DECLARED || after.est_tokens >= before.est_tokens);
+        }
+
+        #[test]
+        fn groups_and_the_order_of_tools_count_where_they_should(shape in any_shape()) {
+            let mut turned = shape.clone();
+            turned.steps.reverse();
+            prop_assert_eq!(features(&turned, &AROUND), features(&shape, &AROUND), "only the order is another");
+            let mut flat = shape.clone();
+            flat.steps.iter_mut().for_each(|step| step.depth = 0);
+            let (deep, flat) = (features(&shape, &AROUND).0, features(&flat, &AROUND).0);
+            prop_assert_eq!(Features { plan_depth: 1, ..deep }, flat, "groups only order and name");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! A model that is ready to predict.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+
+use fusebox_core::Digest;
+use fusebox_core::risk::{Features, Prediction, Probabilities};
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+
+use crate::metadata::MAX_METADATA_BYTES;
+use crate::{Error, Metadata, onnx};
+
+/// Largest ONNX file, in bytes.
+pub const MAX_MODEL_BYTES: u64 = 4 * 1024 * 1024;
+/// Rows that are predicted at once: enough that what a run of the graph costs by itself does not count, and small enough that
+/// what is computed stays in the nearest cache.
+pub(crate) const BLOCK: usize = 64;
+/// Digits behind the point that are kept of probabilities: processors differ in the seventh.
+const KEPT: f64 = 1e6;
+/// How far probabilities may be from summing to 1.
+const SUM_TOLERANCE: f32 = 1e-3;
+
+/// The model that comes with the host.
+const EMBEDDED: &[u8] = include_bytes!("../../../models/risk.onnx");
+/// Its metadata.
+const EMBEDDED_METADATA: &[u8] = include_bytes!("../../../models/risk.json");
+
+/// A model with what is known of it. It can be asked from any thread; questions wait for one another.
+pub struct Model {
+    digest: Digest,
+    metadata: Metadata,
+    proto: ModelProto,
+    single: Mutex<TypedSimpleState>,
+    /// For many at once; made when it is first needed.
+    block: OnceLock<Mutex<TypedSimpleState>>,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+impl Model {
+    /// The model that comes with the host. It is made ready once for the whole process, which takes some milliseconds.
+    ///
+    /// # Errors
+    /// Never in a build that passes its tests.
+    pub fn embedded() -> Result<Arc<Self>, Error> {
+        static MODEL: LazyLock<Result<Arc<Model>, String>> = LazyLock::new(|| {
+            Model::from_bytes(EMBEDDED, EMBEDDED_METADATA).map(Arc::new).map_err(|error| error.to_string())
+        });
+        MODEL.clone().map_err(|message| Error::BadModel { message })
+    }
+
+    /// A model from an ONNX file, with its metadata from the file beside it with the ending `json`.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is too large, the model is not the one that `sha256` names, or cannot be used.
+    pub fn open(path: &Path, sha256: Option<&str>) -> Result<Self, Error> {
+        let bytes = read("the model", path, MAX_MODEL_BYTES)?;
+        let is = Digest::of(&bytes).to_string();
+        if let Some(expected) = sha256.filter(|expected| !expected.eq_ignore_ascii_case(&is)) {
+            return Err(Error::WrongDigest { is, by: "the policy", expected: expected.to_owned() });
+        }
+        let metadata = read("the model's metadata", &path.with_extension("json"), MAX_METADATA_BYTES as u64)?;
+        Self::from_bytes(&bytes, &metadata)
+    }
+
+    /// A model from an ONNX file and its metadata.
+    ///
+    /// # Errors
+    /// When it is too large, is not the one that the metadata are about, has other inputs or outputs than nine features and three
+    /// probabilities, uses operators that are not served, or answers nonsense for its own background.
+    pub fn from_bytes(onnx: &[u8], metadata: &[u8]) -> Result<Self, Error> {
+        if onnx.len() as u64 > MAX_MODEL_BYTES {
+            return Err(Error::TooLarge { what: "the model", size: onnx.len() as u64, limit: MAX_MODEL_BYTES });
+        }
+        let metadata = Metadata::parse(metadata)?;
+        let digest = Digest::of(onnx);
+        if !metadata.model_sha256.eq_ignore_ascii_case(&digest.to_string()) {
+            let (is, expected) = (digest.to_string(), metadata.model_sha256);
+            return Err(Error::WrongDigest { is, by: "its metadata", expected });
+        }
+        let proto = onnx::read(onnx)?;
+        let single = Mutex::new(state(&proto, 1)?);
+        let model = Self { digest, metadata, proto, single, block: OnceLock::new() };
+        for row in &model.metadata.background {
+            #[expect(clippy::cast_possible_truncation, reason = "a model's input is a 32-bit float")]
+            model.run_one(row.map(|value| value as f32))?;
+        }
+        Ok(model)
+    }
+
+    /// SHA-256 of its ONNX file.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Predicts the risk of one plan.
+    ///
+    /// # Errors
+    /// When a feature is out of its range, which the error names, or the model answers nonsense.
+    pub fn predict(&self, features: &Features) -> Result<Prediction, Error> {
+        features.check()?;
+        Ok(self.prediction(features, self.run_one(features.inputs())?))
+    }
+
+    /// Predicts the risk of many plans, faster than one by one.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), for the first plan of which that is true.
+    pub fn predict_all(&self, features: &[Features]) -> Result<Vec<Prediction>, Error> {
+        features.iter().try_for_each(Features::check)?;
+        let inputs: Vec<[f32; 9]> = features.iter().map(Features::inputs).collect();
+        let answers = self.run_all(&inputs)?;
+        Ok(features.iter().zip(answers).map(|(features, answer)| self.prediction(features, answer)).collect())
+    }
+
+    /// The model's answers to rows of inputs.
+    ///
+    /// # Errors
+    /// When one is nonsense.
+    pub fn run_all(&self, inputs: &[[f32; 9]]) -> Result<Vec<[f32; 3]>, Error> {
+        let mut answers = Vec::with_capacity(inputs.len());
+        let blocks = inputs.chunks(BLOCK);
+        for block in blocks {
+            if block.len() < BLOCK / 8 {
+                for input in block {
+                    answers.push(self.run_one(*input)?);
+                }
+                continue;
+            }
+            let mut padded = block.as_flattened().to_vec();
+            padded.resize(BLOCK * 9, 0.0);
+            let mut state = self.block()?.lock().unwrap_or_else(PoisonError::into_inner);
+            run(&mut state, &padded, |answer| {
+                for row in answer.as_chunks().0.iter().take(block.len()) {
+                    answers.push(checked(row)?);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(answers)
+    }
+
+    fn run_one(&self, input: [f32; 9]) -> Result<[f32; 3], Error> {
+        let mut state = self.single.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut row = None;
+        run(&mut state, &input, |answer| {
+            row = answer.first_chunk().copied();
+            Ok(())
+        })?;
+        checked(&row.unwrap_or([f32::NAN; 3]))
+    }
+
+    fn block(&self) -> Result<&Mutex<TypedSimpleState>, Error> {
+        if let Some(block) = self.block.get() {
+            return Ok(block);
+        }
+        let made = Mutex::new(state(&self.proto, BLOCK)?);
+        Ok(self.block.get_or_init(|| made))
+    }
+
+    fn prediction(&self, features: &Features, answer: [f32; 3]) -> Prediction {
+        let [low, medium, high] = answer.map(|value| (f64::from(value) * KEPT).round() / KEPT);
+        let probabilities = Probabilities { low, medium, high };
+        Prediction {
+            model: self.digest,
+            level: probabilities.level(),
+            score: high,
+            probabilities,
+            far: self.far(features),
+        }
+    }
+
+    /// Features that are outside of what the model was trained on, by name.
+    fn far(&self, features: &Features) -> Vec<String> {
+        #[expect(clippy::cast_precision_loss, reason = "features are below 2^53")]
+        let is_far = |value: u64, least: f64, most: f64| !(least..=most).contains(&(value as f64));
+        let trained = features.numbers().into_iter().zip(&self.metadata.features);
+        let far = trained.filter(|(value, trained)| is_far(*value, trained.least, trained.most));
+        far.map(|(_, trained)| trained.name.clone()).collect()
+    }
+}
+
+fn state(proto: &ModelProto, rows: usize) -> Result<TypedSimpleState, Error> {
+    onnx::plan(proto, rows)?.spawn().map_err(|error| Error::BadModel { message: format!("{error:#}") })
+}
+
+fn run(
+    state: &mut TypedSimpleState,
+    input: &[f32],
+    mut take: impl FnMut(&[f32]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let nonsense = |error: TractError| Error::Nonsense { message: format!("{error:#}") };
+    let tensor = Tensor::from_shape(&[input.len() / 9, 9], input).map_err(nonsense)?;
+    let answer = state.run(tvec![tensor.into_tvalue()]).map_err(nonsense)?;
+    let answer = answer.first().ok_or_else(|| Error::Nonsense { message: "no answer".to_owned() })?;
+    let plain = answer.try_as_plain_ram().map_err(nonsense)?;
+    take(plain.as_slice::<f32>().map_err(nonsense)?)
+}
+
+fn checked(row: &[f32; 3]) -> Result<[f32; 3], Error> {
+    let sum: f32 = row.iter().sum();
+    if row.iter().all(|value| (0.0..=1.0).contains(value)) && (sum - 1.0).abs() <= SUM_TOLERANCE {
+        return Ok(*row);
+    }
+    Err(Error::Nonsense { message: format!("probabilities {row:?}, which do not sum to 1") })
+}
+
+fn read(what: &'static str, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Read { path: path.to_path_buf(), source };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    if size > limit {
+        return Err(Error::TooLarge { what, size, limit });
+    }
+    let mut bytes = Vec::new();
+    // The file may grow meanwhile.
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, limit + 1), &mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::TooLarge { what, size: bytes.len() as u64, limit });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,106 @@
+//! Looking into an ONNX file before it is loaded: what can run, and how large it may become, is known beforehand.
+
+use tract_onnx::pb::{GraphProto, ModelProto};
+use tract_onnx::prelude::*;
+
+use crate::Error;
+
+/// Operators that are served: what networks of layers are made of. None of them loops, reads files, or grows its input without
+/// bound.
+const OPERATORS: [&str; 19] = [
+    "Add",
+    "Clip",
+    "Constant",
+    "Div",
+    "Elu",
+    "Gemm",
+    "Identity",
+    "LeakyRelu",
+    "LogSoftmax",
+    "MatMul",
+    "Max",
+    "Min",
+    "Mul",
+    "Relu",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Sub",
+    "Tanh",
+];
+/// Most operators of a graph.
+const MAX_NODES: usize = 256;
+/// Most numbers of one constant.
+const MAX_CONSTANT: i64 = 1 << 20;
+/// ONNX's number for 32-bit floats.
+const FLOAT: i32 = 1;
+
+/// Parses an ONNX file and checks what is in it.
+pub fn read(bytes: &[u8]) -> Result<ModelProto, Error> {
+    let proto = tract_onnx::onnx()
+        .proto_model_for_read(&mut &*bytes)
+        .map_err(|error| bad(format!("it is not an ONNX file: {error}")))?;
+    let graph = proto.graph.as_ref().ok_or_else(|| bad("it has no graph".to_owned()))?;
+    check(graph)?;
+    Ok(proto)
+}
+
+fn check(graph: &GraphProto) -> Result<(), Error> {
+    if graph.node.len() > MAX_NODES {
+        return Err(bad(format!("it has {} operators; the most is {MAX_NODES}", graph.node.len())));
+    }
+    for node in &graph.node {
+        let known = OPERATORS.contains(&node.op_type.as_str()) && node.domain.is_empty();
+        if !known {
+            return Err(bad(format!(
+                "the operator {:?} is not served; known are {}",
+                node.op_type,
+                OPERATORS.join(", ")
+            )));
+        }
+        let tensors = node.attribute.iter().filter_map(|attribute| attribute.t.as_ref());
+        tensors.chain(&[]).try_for_each(check_tensor)?;
+        if node.attribute.iter().any(|attribute| attribute.g.is_some() || !attribute.graphs.is_empty()) {
+            return Err(bad(format!("the operator {:?} holds a graph of its own", node.op_type)));
+        }
+    }
+    graph.initializer.iter().try_for_each(check_tensor)
+}
+
+fn check_tensor(tensor: &tract_onnx::pb::TensorProto) -> Result<(), Error> {
+    let numbers = tensor.dims.iter().try_fold(1_i64, |all, dim| (*dim >= 0).then(|| all.checked_mul(*dim))?);
+    if !tensor.external_data.is_empty() || tensor.data_location.is_some_and(|place| place != 0) {
+        return Err(bad(format!("the constant {:?} lies in another file", tensor.name)));
+    }
+    if !numbers.is_some_and(|numbers| numbers <= MAX_CONSTANT) {
+        return Err(bad(format!("the constant {:?} is too large, or of no size", tensor.name)));
+    }
+    if tensor.data_type != FLOAT {
+        return Err(bad(format!("the constant {:?} does not hold 32-bit floats", tensor.name)));
+    }
+    Ok(())
+}
+
+/// Makes a graph ready for this many rows at once.
+pub fn plan(proto: &ModelProto, rows: usize) -> Result<Arc<TypedRunnableModel>, Error> {
+    let refuse = |error: TractError| bad(format!("{error:#}"));
+    let parsed = tract_onnx::onnx().parse(proto, None).map_err(refuse)?;
+    let mut model = parsed.model;
+    let (inputs, outputs) = (model.inputs.len(), model.outputs.len());
+    if (inputs, outputs) != (1, 1) {
+        return Err(bad(format!("it has {inputs} inputs and {outputs} outputs; expected one of each")));
+    }
+    model.set_input_fact(0, f32::fact([rows, 9]).into()).map_err(refuse)?;
+    let model = model.into_optimized().map_err(refuse)?;
+    let fact = model.output_fact(0).map_err(refuse)?;
+    if fact.datum_type != DatumType::F32 || fact.shape.as_concrete() != Some(&[rows, 3]) {
+        return Err(bad(format!(
+            "its output is {fact:?}; expected 3 probabilities for each row of 9 features, as 32-bit floats"
+        )));
+    }
+    model.into_runnable().map_err(refuse)
+}
+
+fn bad(message: String) -> Error {
+    Error::BadModel { message }
+}
