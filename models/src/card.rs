@@ -103,7 +103,7 @@ Says how risky a plan of an AI agent is before it runs: LOW, MEDIUM or HIGH, wit
 `risk.onnx` takes `features` [rows, 9] and gives `probabilities` [rows, 3]; scaler and calibration are part of the graph.
 `risk.json` says what it was trained on. Both were written, as was this page, by
 
-    cargo run --release -p fusebox-train -- all --bpi FILE.xes.gz --out models
+    cargo run --release --manifest-path models/Cargo.toml -- all --bpi FILE.xes.gz --out models
 
 with the log of the BPI Challenge 2012 (4TU.ResearchData, doi 10.4121/uuid:3926db30-f712-4394-aebc-75976070e91f).
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
-use fusebox_core::risk::{Features, PlanShape, RiskLevel, ShapeStep, Thresholds};
+use fusebox_core::risk::{Features, PlanShape, RiskLevel, ShapeStep, Thresholds, Tool};
 use fusebox_risk::{BYTES_PER_TOKEN, Circumstances, features};
 
 use crate::data::{Sample, Source};
@@ -23,6 +23,8 @@ const TOOLS: [&str; 12] = [
     "run_command:rm",
     "deploy",
 ];
+/// Step types that plans declare and do not use.
+const DECLARED: [&str; 4] = ["translate", "notify", "index", "measure"];
 /// How many of [`TOOLS`] are of high risk.
 const HIGH_RISK: usize = 3;
 /// Most tokens of a drawn plan.
@@ -178,9 +180,9 @@ fn plan(profile: &Profile, random: &mut Rng) -> Features {
     let steps = names.iter().enumerate().map(|(place, tool)| {
         let tool = TOOLS.get(*tool).copied().unwrap_or_default();
         let rest = if place == 0 { profile.tokens * BYTES_PER_TOKEN % profile.steps } else { 0 };
+        let (step_type, program) = tool.split_once(':').map_or((tool, None), |(step_type, of)| (step_type, Some(of)));
         ShapeStep {
-            step_type: tool.split(':').next().unwrap_or_default().to_owned(),
-            tool: tool.to_owned(),
+            tool: Tool { step_type, program },
             bytes: each + rest,
             depth: if random.bool() { depth } else { 0 },
             retries: (random.f64() < 0.4).then(|| wide(100, random)),
@@ -189,13 +191,13 @@ fn plan(profile: &Profile, random: &mut Rng) -> Features {
     });
     let shape = PlanShape {
         steps: steps.collect(),
-        declared: (0..declared).map(|number| format!("declared-{number}")).collect(),
+        declared: DECLARED.into_iter().take(declared).collect(),
         tokens: is_declared.then_some(profile.tokens),
         time_s: (random.f64() < 0.6).then(|| wide(MOST_SECONDS, random)),
     };
-    let risky: BTreeSet<&str> = TOOLS.into_iter().skip(harmless).collect();
-    let around =
-        Circumstances { is_high_risk: &|tool| risky.contains(tool), retries: 0, most_retries: 100, time_s: 300 };
+    let is_risky =
+        |tool: Tool<'_>| matches!(tool, Tool { step_type: "deploy", .. } | Tool { program: Some("make" | "rm"), .. });
+    let around = Circumstances { is_high_risk: &is_risky, retries: 0, most_retries: 100, time_s: 300 };
     features(&shape, &around).0
 }
 

@@ -4,13 +4,15 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use std::collections::BTreeMap;
+
 use fusebox::core::event::SkipReason;
 use fusebox::core::policy::GuardMode;
-use fusebox::core::risk::RiskLevel;
+use fusebox::core::risk::{Assessment, RiskLevel};
 use fusebox::core::run::StepState;
 use fusebox::core::show::{duration, quoted_text, safe_line, usd};
 use fusebox::core::{ApprovalAnswer, ApprovalId};
-use fusebox::{Decision, Effect, Event, OutputStream, Ruling, RunEnd, RunUpdate, Summary, Waiting};
+use fusebox::{Decision, Effect, Event, OutputStream, Ruling, RunEnd, RunLimits, RunUpdate, Summary, Waiting};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::effects_view::{headline, hidden};
@@ -62,6 +64,18 @@ impl View {
         }
     }
 
+    fn risk(&mut self, assessment: &Assessment, limits: &RunLimits, limits_by: &BTreeMap<String, String>) {
+        let level = assessment.level;
+        let look = if level == RiskLevel::Low { DIM } else { WARN };
+        let why = assessment.rules.first().map(|hit| format!(", {} is {}", hit.threshold.name(), hit.value));
+        let of_profile = |limit: &str| limits_by.get(limit).is_some_and(|by| by.starts_with("the risk profile"));
+        let set = limits.in_words().into_iter().filter(|(limit, _)| of_profile(limit));
+        let set: Vec<String> = set.map(|(limit, value)| format!("{limit} {value}")).collect();
+        let set = if set.is_empty() { String::new() } else { format!(": {}", safe_line(&set.join(", "), MAX_LINE)) };
+        let (score, why) = (assessment.score(), why.unwrap_or_default());
+        self.line(&format!("{look}predicted risk {level} (score {score:.2}{why}){set}{look:#}"));
+    }
+
     fn event(&mut self, event: &Event) {
         match event {
             Event::RunCreated { goal, agent, steps, .. } => {
@@ -87,14 +101,7 @@ impl View {
                     (safe_line(added.id.as_str(), 80), safe_line(&added.step_type, 80), safe_line(by, 80));
                 self.line(&format!("{DIM}{by} added {id} ({step_type}){DIM:#}"));
             }
-            Event::RiskPredicted { assessment, limits_by, .. } => {
-                let level = assessment.level;
-                let look = if level == RiskLevel::Low { DIM } else { WARN };
-                let by = limits_by.iter().filter(|(_, by)| by.starts_with("the risk profile"));
-                let names: Vec<&str> = by.map(|(limit, _)| limit.as_str()).collect();
-                let sets = if names.is_empty() { String::new() } else { format!("; it limits {}", names.join(", ")) };
-                self.line(&format!("{look}predicted risk {level}, score {:.2}{sets}{look:#}", assessment.score()));
-            }
+            Event::RiskPredicted { assessment, limits, limits_by } => self.risk(assessment, limits, limits_by),
             Event::BudgetWarning { budget, used, limit } => {
                 self.line(&format!("{WARN}{used} of {limit} of the budget {budget} are used{WARN:#}"));
             }

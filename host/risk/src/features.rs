@@ -1,8 +1,6 @@
 //! The nine features of a plan, each a pure function of its shape.
 
-use std::collections::BTreeSet;
-
-use fusebox_core::risk::{Features, PlanShape};
+use fusebox_core::risk::{Features, PlanShape, Tool};
 
 /// Bytes of text that are taken for one token. English and code have 3 to 5 with the tokenizers of today's models.
 pub const BYTES_PER_TOKEN: u64 = 4;
@@ -14,8 +12,8 @@ pub const ESTIMATED: &str = "bytes/4";
 /// What features need to know besides the plan.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'a> {
-    /// Whether a tool (`run_command:rm`) or a step type is of high risk.
-    pub is_high_risk: &'a dyn Fn(&str) -> bool,
+    /// Whether a tool is of high risk.
+    pub is_high_risk: &'a dyn Fn(Tool<'_>) -> bool,
     /// Most retries of a step that does not say so itself.
     pub retries: u64,
     /// Most retries of any step, whatever it says.
@@ -36,14 +34,14 @@ impl std::fmt::Debug for Circumstances<'_> {
 
 /// The features of a plan, and where its `est_tokens` come from.
 #[must_use]
-pub fn features(shape: &PlanShape, around: &Circumstances<'_>) -> (Features, &'static str) {
+pub fn features(shape: &PlanShape<'_>, around: &Circumstances<'_>) -> (Features, &'static str) {
     let (est_tokens, estimator) = est_tokens(shape);
-    let used: BTreeSet<&str> = shape.steps.iter().map(|step| step.tool.as_str()).collect();
+    let used = used(shape);
     let features = Features {
         num_steps: num_steps(shape),
         num_tools: num_tools(shape, &used),
         tool_diversity: used.len() as u64,
-        has_high_risk_tool: has_high_risk_tool(shape, around),
+        has_high_risk_tool: has_high_risk_tool(shape, &used, around),
         est_tokens,
         max_retries: max_retries(shape, around),
         sequential_tool_calls: sequential_tool_calls(shape),
@@ -54,25 +52,35 @@ pub fn features(shape: &PlanShape, around: &Circumstances<'_>) -> (Features, &'s
 }
 
 /// All steps, those in groups as well: groups only order and name.
-fn num_steps(shape: &PlanShape) -> u64 {
+fn num_steps(shape: &PlanShape<'_>) -> u64 {
     shape.steps.len() as u64
 }
 
+/// Distinct tools that steps use, sorted.
+fn used<'a>(shape: &PlanShape<'a>) -> Vec<Tool<'a>> {
+    let mut used: Vec<Tool<'a>> = shape.steps.iter().map(|step| step.tool).collect();
+    used.sort_unstable();
+    used.dedup();
+    used
+}
+
 /// Distinct tools that the plan may use: those that its steps use, and the step types that it declares and no step uses.
-fn num_tools(shape: &PlanShape, used: &BTreeSet<&str>) -> u64 {
-    let types: BTreeSet<&str> = shape.steps.iter().map(|step| step.step_type.as_str()).collect();
-    let unused = shape.declared.iter().filter(|declared| !types.contains(declared.as_str())).count();
-    (used.len() + unused) as u64
+fn num_tools(shape: &PlanShape<'_>, used: &[Tool<'_>]) -> u64 {
+    let is_used = |declared: &str| used.iter().any(|tool| tool.step_type == declared);
+    let mut unused: Vec<&str> = shape.declared.iter().copied().filter(|declared| !is_used(declared)).collect();
+    unused.sort_unstable();
+    unused.dedup();
+    (used.len() + unused.len()) as u64
 }
 
 /// Whether the plan uses a tool of high risk, or declares that it may.
-fn has_high_risk_tool(shape: &PlanShape, around: &Circumstances<'_>) -> bool {
-    let is = around.is_high_risk;
-    shape.steps.iter().any(|step| is(&step.tool) || is(&step.step_type)) || shape.declared.iter().any(|tool| is(tool))
+fn has_high_risk_tool(shape: &PlanShape<'_>, used: &[Tool<'_>], around: &Circumstances<'_>) -> bool {
+    let declared = shape.declared.iter().map(|step_type| Tool { step_type, program: None });
+    used.iter().copied().chain(declared).any(around.is_high_risk)
 }
 
 /// The tokens that the plan is limited to, because that limit is kept; else a guess from inputs and descriptions.
-fn est_tokens(shape: &PlanShape) -> (u64, &'static str) {
+fn est_tokens(shape: &PlanShape<'_>) -> (u64, &'static str) {
     match shape.tokens {
         Some(tokens) => (tokens, DECLARED),
         None => (shape.steps.iter().map(|step| step.bytes).sum::<u64>().div_ceil(BYTES_PER_TOKEN), ESTIMATED),
@@ -80,25 +88,25 @@ fn est_tokens(shape: &PlanShape) -> (u64, &'static str) {
 }
 
 /// Most retries of any step: what it asks for, else what policy gives, never more than policy permits.
-fn max_retries(shape: &PlanShape, around: &Circumstances<'_>) -> u64 {
+fn max_retries(shape: &PlanShape<'_>, around: &Circumstances<'_>) -> u64 {
     let asked = shape.steps.iter().map(|step| step.retries.unwrap_or(around.retries)).max().unwrap_or(0);
     asked.min(around.most_retries)
 }
 
 /// Longest streak of steps with one tool.
-fn sequential_tool_calls(shape: &PlanShape) -> u64 {
+fn sequential_tool_calls(shape: &PlanShape<'_>) -> u64 {
     let streaks = shape.steps.chunk_by(|one, next| one.tool == next.tool);
     streaks.map(|streak| streak.len() as u64).max().unwrap_or(0)
 }
 
 /// How deep steps are grouped; 1 without groups.
-fn plan_depth(shape: &PlanShape) -> u64 {
+fn plan_depth(shape: &PlanShape<'_>) -> u64 {
     1 + shape.steps.iter().map(|step| step.depth).max().unwrap_or(0)
 }
 
 /// The wall time that the plan is limited to: its own limit, or those of all its steps together, else the run's. Rounded up to
 /// whole seconds, and at least one.
-fn time_limit_sec(shape: &PlanShape, around: &Circumstances<'_>) -> u64 {
+fn time_limit_sec(shape: &PlanShape<'_>, around: &Circumstances<'_>) -> u64 {
     let of_steps = shape.steps.iter().map(|step| step.time_s).sum::<Option<u64>>();
     let own = [shape.time_s, of_steps].into_iter().flatten().min();
     own.unwrap_or(around.time_s).max(1)
@@ -115,7 +123,7 @@ mod tests {
     use super::*;
 
     const AROUND: Circumstances<'_> = Circumstances {
-        is_high_risk: &|tool| tool == "run_command" || tool == "deploy:rm",
+        is_high_risk: &|tool| tool.step_type == "run_command",
         retries: 2,
         most_retries: 5,
         time_s: 300,
@@ -123,7 +131,8 @@ mod tests {
 
     fn of(plan: &str) -> (Features, &'static str) {
         let programs: BTreeMap<_, _> = [("run_command".to_owned(), "/argv/0".to_owned())].into();
-        features(&PlanShape::of(&Plan::parse(plan.as_bytes()).unwrap(), &programs), &AROUND)
+        let plan = Plan::parse(plan.as_bytes()).unwrap();
+        features(&PlanShape::of(&plan, &programs), &AROUND)
     }
 
     #[test]
@@ -159,18 +168,23 @@ mod tests {
         assert_eq!((features.time_limit_sec, features.max_retries), (3, 0));
     }
 
-    fn any_shape() -> impl Strategy<Value = PlanShape> {
-        let step =
-            ("[abc]", any::<bool>(), 0..9000_u64, 0..17_u64, prop::option::of(0..9_u64), prop::option::of(1..99_u64));
+    fn any_shape() -> impl Strategy<Value = PlanShape<'static>> {
+        let step = (
+            prop::sample::select(vec!["a", "b", "c"]),
+            any::<bool>(),
+            0..9000_u64,
+            0..17_u64,
+            prop::option::of(0..9_u64),
+            prop::option::of(1..99_u64),
+        );
         let step = step.prop_map(|(step_type, has_program, bytes, depth, retries, time_s)| ShapeStep {
-            tool: if has_program { format!("{step_type}:x") } else { step_type.clone() },
-            step_type,
+            tool: Tool { step_type, program: has_program.then_some("x") },
             bytes,
             depth,
             retries,
             time_s,
         });
-        let declared = prop::collection::btree_set("[abcd]", 0..4);
+        let declared = prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "d"]), 0..4);
         (
             prop::collection::vec(step, 1..40),
             declared,

@@ -9,6 +9,7 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use crate::metadata::MAX_METADATA_BYTES;
+use crate::onnx::Ending;
 use crate::{Error, Metadata, onnx};
 
 /// Largest ONNX file, in bytes.
@@ -31,6 +32,7 @@ pub struct Model {
     digest: Digest,
     metadata: Metadata,
     proto: ModelProto,
+    ending: Ending,
     single: Mutex<TypedSimpleState>,
     /// For many at once; made when it is first needed.
     block: OnceLock<Mutex<TypedSimpleState>>,
@@ -83,9 +85,9 @@ impl Model {
             let (is, expected) = (digest.to_string(), metadata.model_sha256);
             return Err(Error::WrongDigest { is, by: "its metadata", expected });
         }
-        let proto = onnx::read(onnx)?;
+        let (proto, ending) = onnx::read(onnx)?;
         let single = Mutex::new(state(&proto, 1)?);
-        let model = Self { digest, metadata, proto, single, block: OnceLock::new() };
+        let model = Self { digest, metadata, proto, ending, single, block: OnceLock::new() };
         for row in &model.metadata.background {
             #[expect(clippy::cast_possible_truncation, reason = "a model's input is a 32-bit float")]
             model.run_one(row.map(|value| value as f32))?;
@@ -144,7 +146,7 @@ impl Model {
             let mut state = self.block()?.lock().unwrap_or_else(PoisonError::into_inner);
             run(&mut state, &padded, |answer| {
                 for row in answer.as_chunks().0.iter().take(block.len()) {
-                    answers.push(checked(row)?);
+                    answers.push(self.answer(row)?);
                 }
                 Ok(())
             })?;
@@ -159,7 +161,15 @@ impl Model {
             row = answer.first_chunk().copied();
             Ok(())
         })?;
-        checked(&row.unwrap_or([f32::NAN; 3]))
+        self.answer(&row.unwrap_or([f32::NAN; 3]))
+    }
+
+    /// The probabilities that a row of the graph's output stands for.
+    fn answer(&self, row: &[f32; 3]) -> Result<[f32; 3], Error> {
+        match self.ending {
+            Ending::Probabilities => checked(row),
+            Ending::Logits => checked(&softmax(row)),
+        }
     }
 
     fn block(&self) -> Result<&Mutex<TypedSimpleState>, Error> {
@@ -207,6 +217,14 @@ fn run(
     let answer = answer.first().ok_or_else(|| Error::Nonsense { message: "no answer".to_owned() })?;
     let plain = answer.try_as_plain_ram().map_err(nonsense)?;
     take(plain.as_slice::<f32>().map_err(nonsense)?)
+}
+
+/// Probabilities from logits. The largest is taken off first, so that nothing overflows.
+fn softmax(logits: &[f32; 3]) -> [f32; 3] {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers = logits.map(|logit| (logit - most).exp());
+    let sum: f32 = powers.iter().sum();
+    powers.map(|power| power / sum)
 }
 
 fn checked(row: &[f32; 3]) -> Result<[f32; 3], Error> {

@@ -1,6 +1,6 @@
 //! Looking into an ONNX file before it is loaded: what can run, and how large it may become, is known beforehand.
 
-use tract_onnx::pb::{GraphProto, ModelProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use tract_onnx::prelude::*;
 
 use crate::Error;
@@ -35,14 +35,43 @@ const MAX_CONSTANT: i64 = 1 << 20;
 /// ONNX's number for 32-bit floats.
 const FLOAT: i32 = 1;
 
+/// What the last operator of a graph gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Probabilities.
+    Probabilities,
+    /// What a softmax makes probabilities of: the graph's own softmax was taken off. Over rows of three numbers, tract's takes
+    /// more time than all layers together, because it is set up anew for each row.
+    Logits,
+}
+
 /// Parses an ONNX file and checks what is in it.
-pub fn read(bytes: &[u8]) -> Result<ModelProto, Error> {
-    let proto = tract_onnx::onnx()
+pub fn read(bytes: &[u8]) -> Result<(ModelProto, Ending), Error> {
+    let mut proto = tract_onnx::onnx()
         .proto_model_for_read(&mut &*bytes)
         .map_err(|error| bad(format!("it is not an ONNX file: {error}")))?;
-    let graph = proto.graph.as_ref().ok_or_else(|| bad("it has no graph".to_owned()))?;
+    let graph = proto.graph.as_mut().ok_or_else(|| bad("it has no graph".to_owned()))?;
     check(graph)?;
-    Ok(proto)
+    let ending = without_softmax(graph);
+    Ok((proto, ending))
+}
+
+/// Takes a softmax over each row off the end of a graph.
+fn without_softmax(graph: &mut GraphProto) -> Ending {
+    let [output] = graph.output.as_mut_slice() else { return Ending::Probabilities };
+    let is_last = |node: &NodeProto| node.output.first() == Some(&output.name);
+    // Of two dimensions, the last is 1 or -1; without a word, it is the last.
+    let is_by_row =
+        |node: &NodeProto| node.attribute.iter().all(|said| said.name == "axis" && [1, -1].contains(&said.i));
+    let Some(place) = graph.node.iter().position(is_last) else { return Ending::Probabilities };
+    match graph.node.get(place) {
+        Some(node) if node.op_type == "Softmax" && is_by_row(node) && node.input.len() == 1 => {
+            output.name = node.input.first().cloned().unwrap_or_default();
+            graph.node.remove(place);
+            Ending::Logits
+        }
+        _ => Ending::Probabilities,
+    }
 }
 
 fn check(graph: &GraphProto) -> Result<(), Error> {

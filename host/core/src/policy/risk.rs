@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::describe::Annotations;
-use crate::risk::{RiskLevel, Thresholds};
+use crate::risk::{RiskLevel, Thresholds, Tool};
 use crate::{Agent, RunLimits};
 
 /// How the risk of plans is predicted, and what follows from it.
@@ -123,10 +123,12 @@ impl Default for RiskTools {
 }
 
 impl RiskTools {
-    /// Whether a step type is of high risk, given what its executor says of it, if it has one.
+    /// Whether a tool is of high risk, given what the executor says of its step type, if it has one.
     #[must_use]
-    pub fn is_high_risk(&self, step_type: &str, annotations: Option<&Annotations>) -> bool {
-        if self.high_risk.contains(step_type) {
+    pub fn is_high_risk(&self, tool: Tool<'_>, annotations: Option<&Annotations>) -> bool {
+        let Tool { step_type, program } = tool;
+        let is_named = |program: &str| self.high_risk.contains(&format!("{step_type}:{program}"));
+        if self.high_risk.contains(step_type) || program.is_some_and(is_named) {
             return true;
         }
         if self.safe.contains(step_type) || self.standard.contains(step_type) {
@@ -381,9 +383,16 @@ mod tests {
     fn what_is_not_listed_is_risky_unless_it_says_otherwise() {
         let tools = RiskTools::default();
         let harmless = Annotations { destructive: false, open_world: false, ..Annotations::default() };
-        assert!(tools.is_high_risk("run_command", Some(&harmless)), "what a plugin says removes no caution");
-        assert!(!tools.is_high_risk("edit_file", None));
-        assert!(tools.is_high_risk("deploy", None) && tools.is_high_risk("deploy", Some(&Annotations::default())));
-        assert!(!tools.is_high_risk("lint", Some(&harmless)));
+        let pessimistic = Annotations::default();
+        let is = |step_type, annotations| tools.is_high_risk(Tool { step_type, program: None }, annotations);
+        assert!(is("run_command", Some(&harmless)), "what a plugin says removes no caution");
+        assert!(!is("edit_file", None));
+        assert!(is("deploy", None) && is("deploy", Some(&pessimistic)));
+        assert!(!is("lint", Some(&harmless)));
+        let mut tools = RiskTools::default();
+        tools.high_risk = ["run_command:rm".to_owned()].into();
+        tools.standard.insert("run_command".to_owned());
+        let is = |program| tools.is_high_risk(Tool { step_type: "run_command", program: Some(program) }, None);
+        assert!(is("rm") && !is("make"));
     }
 }

@@ -11,4 +11,4 @@ pub use features::{FEATURES, Features};
 pub use level::RiskLevel;
 pub use prediction::{Assessment, Prediction, Probabilities};
 pub use rules::{HighThresholds, MediumThresholds, RuleHit, RuleName, Thresholds};
-pub use shape::{PlanShape, ShapeStep};
+pub use shape::{PlanShape, ShapeStep, Tool};

@@ -1,16 +1,16 @@
 //! What a plan is like, without what it says: all that features are taken from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{Json, Plan, Step};
 
 /// The shape of a plan, or of what a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanShape {
+pub struct PlanShape<'a> {
     /// Its steps, in order.
-    pub steps: Vec<ShapeStep>,
+    pub steps: Vec<ShapeStep<'a>>,
     /// Step types that it says it may use.
-    pub declared: BTreeSet<String>,
+    pub declared: Vec<&'a str>,
     /// Model tokens that it is limited to, or that were used.
     pub tokens: Option<u64>,
     /// Wall time that it is limited to, or that it took, in seconds.
@@ -18,12 +18,10 @@ pub struct PlanShape {
 }
 
 /// The shape of one step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShapeStep {
-    /// Its step type.
-    pub step_type: String,
-    /// Its tool: the step type, for commands with its program.
-    pub tool: String,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShapeStep<'a> {
+    /// Its tool.
+    pub tool: Tool<'a>,
     /// Bytes of its input as canonical JSON, and of its description.
     pub bytes: u64,
     /// Groups around it.
@@ -34,30 +32,38 @@ pub struct ShapeStep {
     pub time_s: Option<u64>,
 }
 
-impl PlanShape {
+/// What a step uses: its step type, for commands with the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tool<'a> {
+    /// The step type.
+    pub step_type: &'a str,
+    /// The program's name, without folders.
+    pub program: Option<&'a str>,
+}
+
+impl<'a> PlanShape<'a> {
     /// The shape of a plan. `programs` has, for step types that start programs, the place of the program in their inputs, as a
     /// JSON Pointer (RFC 6901).
     #[must_use]
-    pub fn of(plan: &Plan, programs: &BTreeMap<String, String>) -> Self {
+    pub fn of(plan: &'a Plan, programs: &BTreeMap<String, String>) -> Self {
         Self {
             steps: plan.steps.iter().map(|step| ShapeStep::of(step, &step.input, programs)).collect(),
-            declared: plan.limits.step_types.clone().unwrap_or_default(),
+            declared: plan.limits.step_types.iter().flatten().map(String::as_str).collect(),
             tokens: plan.limits.tokens,
             time_s: plan.limits.time_us.map(|micros| micros.div_ceil(1_000_000)),
         }
     }
 }
 
-impl ShapeStep {
+impl<'a> ShapeStep<'a> {
     /// The shape of a step with this input.
     #[must_use]
-    pub fn of(step: &Step, input: &Json, programs: &BTreeMap<String, String>) -> Self {
+    pub fn of(step: &'a Step, input: &'a Json, programs: &BTreeMap<String, String>) -> Self {
         let program = programs.get(&step.step_type).and_then(|place| input.value().pointer(place)?.as_str());
         // The same program by another path is the same tool.
         let program = program.and_then(|program| program.rsplit('/').next()).filter(|program| !program.is_empty());
         Self {
-            step_type: step.step_type.clone(),
-            tool: program.map_or_else(|| step.step_type.clone(), |program| format!("{}:{program}", step.step_type)),
+            tool: Tool { step_type: &step.step_type, program },
             bytes: (input.as_str().len() + step.description.len()) as u64,
             depth: step.groups.len() as u64,
             retries: step.max_retries.map(u64::from),
@@ -80,8 +86,8 @@ mod tests {
         )
         .unwrap();
         let shape = PlanShape::of(&plan, &[("run_command".to_owned(), "/argv/0".to_owned())].into());
-        let tools: Vec<_> = shape.steps.iter().map(|step| step.tool.as_str()).collect();
-        assert_eq!(tools, ["read_file", "run_command:make", "run_command"]);
+        let tools: Vec<_> = shape.steps.iter().map(|step| (step.tool.step_type, step.tool.program)).collect();
+        assert_eq!(tools, [("read_file", None), ("run_command", Some("make")), ("run_command", None)]);
         assert_eq!((shape.steps[1].depth, shape.steps[1].retries), (1, Some(2)));
         assert_eq!((shape.tokens, shape.time_s), (Some(7), Some(2)));
     }

@@ -70,18 +70,19 @@ impl RunState {
     /// The shape of what it did so far: the steps that were carried out, the tokens they used, how often one was tried again, and
     /// how long it was worked on. None before a step was carried out.
     #[must_use]
-    pub fn shape(&self, now_us: u64) -> Option<PlanShape> {
-        let programs = self.setup.policy.risk.as_ref().map(|risk| &risk.tools.programs).cloned().unwrap_or_default();
+    pub fn shape(&self, now_us: u64) -> Option<PlanShape<'_>> {
+        let none = std::collections::BTreeMap::new();
+        let programs = self.setup.policy.risk.as_ref().map_or(&none, |risk| &risk.tools.programs);
         let did =
             |state: StepState| !matches!(state, StepState::Pending | StepState::AwaitingApproval | StepState::Skipped);
         let steps = self.setup.plan.steps.iter().zip(&self.steps).filter(|(_, progress)| did(progress.state));
         let retries = u64::from(self.most_attempts.saturating_sub(1));
         let shape =
-            |step| ShapeStep { retries: Some(retries), time_s: None, ..ShapeStep::of(step, &step.input, &programs) };
-        let steps: Vec<ShapeStep> = steps.map(|(step, _)| shape(step)).collect();
+            |step| ShapeStep { retries: Some(retries), time_s: None, ..ShapeStep::of(step, &step.input, programs) };
+        let steps: Vec<ShapeStep<'_>> = steps.map(|(step, _)| shape(step)).collect();
         (!steps.is_empty()).then(|| PlanShape {
             steps,
-            declared: std::collections::BTreeSet::new(),
+            declared: Vec::new(),
             tokens: Some(self.ledger.line(BudgetKind::Tokens).spent),
             time_s: Some(self.elapsed_us(now_us).div_ceil(1_000_000)),
         })

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fusebox_core::policy::{RiskFloor, RiskModel, RiskPolicy};
-use fusebox_core::risk::{Assessment, Features, PlanShape, Prediction, RiskLevel};
+use fusebox_core::risk::{Assessment, Features, PlanShape, Prediction, RiskLevel, Tool};
 use fusebox_core::{Agent, Plan, Policy, RunLimits, RunState};
 use fusebox_risk::{Circumstances, Explained, Model, features};
 
@@ -136,15 +136,15 @@ impl Predictor {
     /// The features of a plan's shape, or of what a run did.
     pub(crate) fn features(
         &self,
-        shape: &PlanShape,
+        shape: &PlanShape<'_>,
         registry: &Registry,
         policy: &Policy,
         limits: &RunLimits,
     ) -> (Features, &'static str) {
         let tools = &self.policy.tools;
-        let is_high_risk = |tool: &str| {
-            let annotations = || registry.executor(tool).map(|(_, served)| &served.step_type.annotations);
-            if tool.contains(':') { tools.high_risk.contains(tool) } else { tools.is_high_risk(tool, annotations()) }
+        let is_high_risk = |tool: Tool<'_>| {
+            let annotations = registry.executor(tool.step_type).map(|(_, served)| &served.step_type.annotations);
+            tools.is_high_risk(tool, annotations)
         };
         let time_s = limits.time_us.map(|micros| micros.div_ceil(1_000_000)).or(self.policy.profiles.low.time_s);
         let around = Circumstances {

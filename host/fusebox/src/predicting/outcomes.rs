@@ -54,7 +54,7 @@ impl Host {
         self.audit.keys.ring(&*self.store, &row.tenant)?;
         let mut reason = reason.to_owned();
         if let Some(redactor) = &self.redactor {
-            reason = redactor.redacted(&reason)?.unwrap_or(reason);
+            reason = redactor.redacted_value(&reason)?.unwrap_or(reason);
         }
         let from = Some(assessment.level);
         let event = Event::RiskOverruled { run: run.clone(), from, to, reason: reason.clone(), by: by.to_owned() };

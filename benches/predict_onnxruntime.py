@@ -1,6 +1,6 @@
-"""The embedded model in onnxruntime, one thread, beside what `cargo bench -p fusebox-risk` measures in the same minutes.
+"""The embedded model in onnxruntime, one thread, beside what `cargo bench -p fusebox --bench predict` measures in the same minutes.
 
-    python3 -m pip install onnxruntime numpy && python3 host/risk/benches/onnxruntime.py
+    python3 -m pip install onnxruntime numpy && python3 benches/predict_onnxruntime.py
 
 Prints medians of 15 rounds, and how far onnxruntime's answers are from those that tract gave when the model was exported
 (`models/reports/wrong.csv` holds some of these with four digits).
@@ -14,7 +14,7 @@ import time
 import numpy
 import onnxruntime
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 FEATURES = 9
 
 

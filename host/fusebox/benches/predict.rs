@@ -2,7 +2,7 @@
 //! weights, and one with the same weights over many rows at once. Also what an explanation costs, and how tract's time goes with the
 //! number of rows.
 //!
-//! `cargo bench -p fusebox-risk`; beside onnxruntime: `benches/onnxruntime.py`
+//! `cargo bench -p fusebox --bench predict`; beside onnxruntime: `python3 benches/predict_onnxruntime.py`
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "a benchmark")]
 
 use std::collections::BTreeMap;
@@ -13,6 +13,7 @@ use fusebox_core::Plan;
 use fusebox_core::risk::{Features, PlanShape};
 use fusebox_risk::{Circumstances, Model, features};
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::dims;
 
 const ONNX: &[u8] = include_bytes!("../../../models/risk.onnx");
 
@@ -27,12 +28,15 @@ struct Case<'a> {
 }
 
 fn main() {
-    let asked = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-    let rounds: usize = asked.filter(|rounds| *rounds > 0).unwrap_or(15);
+    let rounds = fusebox_tests::bench_rounds(15);
     let plan = Plan::parse(plan_text().as_bytes()).unwrap();
     let programs: BTreeMap<_, _> = [("run_command".to_owned(), "/argv/0".to_owned())].into();
-    let around =
-        Circumstances { is_high_risk: &|tool| tool == "run_command", retries: 0, most_retries: 5, time_s: 300 };
+    let around = Circumstances {
+        is_high_risk: &|tool| tool.step_type == "run_command",
+        retries: 0,
+        most_retries: 5,
+        time_s: 300,
+    };
     let model = Model::embedded().unwrap();
     let of_plan = || features(&PlanShape::of(&plan, &programs), &around).0;
     let some: Features = of_plan();
@@ -41,10 +45,12 @@ fn main() {
     let inputs: Vec<[f32; 9]> = many.iter().map(Features::inputs).collect();
     let by_hand = ByHand::of(ONNX);
 
+    let input = some.inputs();
     let mut cases: Vec<Case<'_>> = Vec::new();
     let mut state = of_rows(1);
-    let input = some.inputs();
-    add(&mut cases, "tract alone: state kept, tensor made", 1, 2000, move || drop(black_box(run(&mut state, &input))));
+    add(&mut cases, "tract alone: state kept, tensor made", 1, 2000, move || {
+        black_box(run(&mut state, &input));
+    });
     add(&mut cases, "prediction, from features", 1, 2000, || drop(black_box(model.predict(black_box(&some)).unwrap())));
     add(&mut cases, "features of a plan of 8 steps, and prediction", 1, 2000, || {
         drop(black_box(model.predict(&of_plan()).unwrap()))
@@ -57,9 +63,16 @@ fn main() {
         let mut state = of_rows(rows);
         let inputs = &inputs;
         add(&mut cases, &format!("tract alone, 1024 rows, {rows} at once"), 1024, 20, move || {
-            inputs.chunks(rows).for_each(|block| drop(black_box(run(&mut state, block.as_flattened()))))
+            inputs.chunks(rows).for_each(|block| {
+                black_box(run(&mut state, block.as_flattened()));
+            })
         });
     }
+    let mut any = any_rows();
+    let all = &inputs;
+    add(&mut cases, "tract alone, 1024 rows, graph for any number", 1024, 20, move || {
+        black_box(run(&mut any, all.as_flattened()));
+    });
     add(&mut cases, "1024 predictions at once", 1024, 20, || drop(black_box(model.predict_all(&many).unwrap())));
     add(&mut cases, "hand-written, 1024 rows", 1024, 20, || {
         for input in &inputs {
@@ -103,6 +116,14 @@ fn plan_text() -> String {
 fn of_rows(rows: usize) -> TypedSimpleState {
     let mut model = tract_onnx::onnx().model_for_read(&mut &*ONNX).unwrap();
     model.set_input_fact(0, f32::fact([rows, 9]).into()).unwrap();
+    model.into_optimized().unwrap().into_runnable().unwrap().spawn().unwrap()
+}
+
+/// The graph with the number of rows left open, as whoever does not know it beforehand has it.
+fn any_rows() -> TypedSimpleState {
+    let mut model = tract_onnx::onnx().model_for_read(&mut &*ONNX).unwrap();
+    let rows = model.sym("rows");
+    model.set_input_fact(0, f32::fact(dims!(rows, 9)).into()).unwrap();
     model.into_optimized().unwrap().into_runnable().unwrap().spawn().unwrap()
 }
 
