@@ -26,7 +26,7 @@ pub struct Position {
 pub struct Risk {
     /// What counts.
     pub level: RiskLevel,
-    /// The probability of HIGH that counts, in [0, 1].
+    /// The probability of HIGH, in [0, 1]; 1 when no model could be asked.
     pub score: f64,
     /// Digest of the model that predicted it; none when no model could be asked.
     pub model: Option<Digest>,

@@ -47,7 +47,7 @@ fn main() {
 
     let input = some.inputs();
     let mut cases: Vec<Case<'_>> = Vec::new();
-    let mut state = of_rows(1);
+    let mut state = of_rows(1, "probabilities");
     add(&mut cases, "tract alone: state kept, tensor made", 1, 2000, move || {
         black_box(run(&mut state, &input));
     });
@@ -60,7 +60,7 @@ fn main() {
     });
     add(&mut cases, "explanation: exact Shapley values", 1, 20, || drop(black_box(model.explain(&some).unwrap())));
     for rows in [1024, 256, 64, 32, 16, 8] {
-        let mut state = of_rows(rows);
+        let mut state = of_rows(rows, "probabilities");
         let inputs = &inputs;
         add(&mut cases, &format!("tract alone, 1024 rows, {rows} at once"), 1024, 20, move || {
             inputs.chunks(rows).for_each(|block| {
@@ -68,6 +68,13 @@ fn main() {
             })
         });
     }
+    let mut layers = of_rows(64, "dense_2");
+    let blocks = &inputs;
+    add(&mut cases, "tract alone, 1024 rows, 64 at once, no softmax", 1024, 20, move || {
+        blocks.chunks(64).for_each(|block| {
+            black_box(run(&mut layers, block.as_flattened()));
+        });
+    });
     let mut any = any_rows();
     let all = &inputs;
     add(&mut cases, "tract alone, 1024 rows, graph for any number", 1024, 20, move || {
@@ -113,8 +120,9 @@ fn plan_text() -> String {
     format!(r#"{{"goal":"g","agent":{{"id":"a"}},"steps":[{}]}}"#, steps.join(","))
 }
 
-fn of_rows(rows: usize) -> TypedSimpleState {
+fn of_rows(rows: usize, output: &str) -> TypedSimpleState {
     let mut model = tract_onnx::onnx().model_for_read(&mut &*ONNX).unwrap();
+    model.select_outputs_by_name([output]).unwrap();
     model.set_input_fact(0, f32::fact([rows, 9]).into()).unwrap();
     model.into_optimized().unwrap().into_runnable().unwrap().spawn().unwrap()
 }

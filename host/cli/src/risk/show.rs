@@ -71,7 +71,7 @@ pub fn bars(assessment: &Assessment, explained: &ExplainedScore) {
         .collect();
     shares.sort_by(|one, other| other.2.abs().total_cmp(&one.2.abs()));
     let most = shares.first().map_or(0.0, |(_, _, share)| share.abs()).max(1e-9);
-    print::out(&format!("\n  {dim}P(HIGH) of other plans{dim:#}              {:.4}", explained.base));
+    print::out(&format!("\n  {dim}mean of other plans{dim:#}                 {:.4}", explained.base));
     for (name, value, share) in shares {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 30 characters")]
         let length = (share.abs() / most * BAR).round() as usize;
@@ -79,5 +79,5 @@ pub fn bars(assessment: &Assessment, explained: &ExplainedScore) {
         let bar = "█".repeat(length);
         print::out(&format!("  {name:<22} {value:>9}  {share:+.4} {look}{bar}{look:#}"));
     }
-    print::out(&format!("  {dim}P(HIGH) of this plan{dim:#}                {:.4}", explained.score));
+    print::out(&format!("  {dim}score of this plan{dim:#}                  {:.4}", explained.score));
 }

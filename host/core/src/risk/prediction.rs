@@ -85,15 +85,9 @@ pub struct Assessment {
 }
 
 impl Assessment {
-    /// The probability of HIGH that counts: the model's, and 1 where the rules ask for HIGH or nothing is known.
+    /// The probability of HIGH by the model; 1 when no model could be asked, because what is not known is not low.
     #[must_use]
     pub fn score(&self) -> f64 {
-        match &self.prediction {
-            Some(prediction) if self.level != RiskLevel::High || prediction.level == RiskLevel::High => {
-                prediction.score
-            }
-            Some(_) => 1.0,
-            None => 1.0,
-        }
+        self.prediction.as_ref().map_or(1.0, |prediction| prediction.score)
     }
 }
