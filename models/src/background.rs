@@ -4,7 +4,7 @@ use crate::data::Sample;
 use crate::network::Scaler;
 
 /// How many. Each costs 512 predictions for an explanation.
-pub const ROWS: usize = 4;
+pub const ROWS: usize = 8;
 /// Rounds of moving centres.
 const ROUNDS: usize = 20;
 /// Plans that are looked at.

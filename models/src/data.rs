@@ -135,9 +135,9 @@ pub fn outcomes(text: &str) -> Result<Vec<Sample>> {
         let by_rule = Sample::by_rule(features, Source::Outcomes);
         let label = match (run.overruled, run.went_badly(), by_rule.label) {
             (Some(level), _, _) => level,
-            (None, true, RiskLevel::Low) => RiskLevel::Medium,
-            (None, true, _) => RiskLevel::High,
-            (None, false, level) => level,
+            (None, Some(true), RiskLevel::Low) => RiskLevel::Medium,
+            (None, Some(true), _) => RiskLevel::High,
+            (None, Some(false) | None, level) => level,
         };
         samples.push(Sample { label, ..by_rule });
     }

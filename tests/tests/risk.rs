@@ -136,7 +136,7 @@ fn features_and_plans_are_predicted_and_explained() {
     place.write("features.json", features(20).to_string());
     let said = one(&place, &["risk", "predict", "features.json"]);
     assert_eq!((&said["event"], &said["level"]), (&json!("risk_prediction"), &json!("high")));
-    assert_eq!(said["profile"]["tokens"], 2000);
+    assert_eq!(said["limits"]["tokens"], 2000);
     let said = one(&place, &["risk", "explain", "features.json"]);
     let explained = &said["explanation"];
     let shares = explained["shares"].as_object().unwrap();

@@ -48,7 +48,7 @@ pub fn compare(outcomes: &[Outcome]) -> Option<Comparison> {
     // Runs of other models than the last ones say nothing of these.
     let of_these = |(one, other): &(&Prediction, &Prediction)| one.model == champion && other.model == challenger;
     let runs: Vec<_> =
-        outcomes.iter().filter_map(|run| Some((run.went_badly(), both(run).filter(of_these)?))).collect();
+        outcomes.iter().filter_map(|run| Some((run.went_badly()?, both(run).filter(of_these)?))).collect();
     let mut levels = [[0; 3]; 3];
     for (_, (one, other)) in &runs {
         if let Some(count) = levels.get_mut(one.level.index()).and_then(|row| row.get_mut(other.level.index())) {
@@ -59,6 +59,9 @@ pub fn compare(outcomes: &[Outcome]) -> Option<Comparison> {
     let of = |pick: fn(&(&Prediction, &Prediction)) -> Prediction| {
         score(&runs.iter().map(|(badly, both)| (pick(both), *badly)).collect::<Vec<_>>())
     };
+    if runs.is_empty() {
+        return None;
+    }
     Some(Comparison {
         runs: runs.len(),
         went_badly: runs.iter().filter(|(badly, _)| *badly).count(),

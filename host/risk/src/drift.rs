@@ -9,6 +9,8 @@ use crate::Metadata;
 pub const MOVED: f64 = 0.1;
 /// From here on it has drifted: the model should be trained anew (same source).
 pub const DRIFTED: f64 = 0.25;
+/// Plans below which nothing can be said.
+pub const LEAST_PLANS: usize = 30;
 /// A share that is taken for none, so that an empty bin does not make the index infinite.
 const LEAST_SHARE: f64 = 1e-4;
 
@@ -33,6 +35,8 @@ pub struct Drift {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
+    /// There are fewer plans than [`LEAST_PLANS`].
+    TooFew,
     /// Below [`MOVED`].
     Stable,
     /// From [`MOVED`] on.
@@ -60,7 +64,9 @@ pub fn drift(metadata: &Metadata, plans: &[Features]) -> Vec<Drift> {
         }
         let now: Vec<f64> = counts.iter().map(|count| *count as f64 / plans.len() as f64).collect();
         let psi = psi(&trained.shares, &now);
-        let verdict = if psi >= DRIFTED {
+        let verdict = if plans.len() < LEAST_PLANS {
+            Verdict::TooFew
+        } else if psi >= DRIFTED {
             Verdict::Drifted
         } else if psi >= MOVED {
             Verdict::Moved

@@ -4,7 +4,7 @@ use fusebox_core::risk::{Features, PlanShape, Tool};
 
 /// Bytes of text that are taken for one token. English and code have 3 to 5 with the tokenizers of today's models.
 pub const BYTES_PER_TOKEN: u64 = 4;
-/// Where `est_tokens` comes from when the plan limits its tokens, or a run used them.
+/// Where `est_tokens` comes from when the plan limits its tokens to no less than is guessed, or a run used them.
 pub const DECLARED: &str = "declared";
 /// Where `est_tokens` comes from otherwise: inputs and descriptions, [`BYTES_PER_TOKEN`] bytes a token.
 pub const ESTIMATED: &str = "bytes/4";
@@ -79,11 +79,14 @@ fn has_high_risk_tool(shape: &PlanShape<'_>, used: &[Tool<'_>], around: &Circums
     used.iter().copied().chain(declared).any(around.is_high_risk)
 }
 
-/// The tokens that the plan is limited to, because that limit is kept; else a guess from inputs and descriptions.
+/// The tokens that the plan is limited to, or a guess from inputs and descriptions where that is more: what a plan says of itself
+/// may add caution and not remove it. Of a run, those that it used.
 fn est_tokens(shape: &PlanShape<'_>) -> (u64, &'static str) {
+    let bytes = shape.steps.iter().fold(0_u64, |sum, step| sum.saturating_add(step.bytes));
+    let guess = bytes.div_ceil(BYTES_PER_TOKEN);
     match shape.tokens {
-        Some(tokens) => (tokens, DECLARED),
-        None => (shape.steps.iter().map(|step| step.bytes).sum::<u64>().div_ceil(BYTES_PER_TOKEN), ESTIMATED),
+        Some(tokens) if tokens >= guess => (tokens, DECLARED),
+        _ => (guess, ESTIMATED),
     }
 }
 
@@ -107,7 +110,7 @@ fn plan_depth(shape: &PlanShape<'_>) -> u64 {
 /// The wall time that the plan is limited to: its own limit, or those of all its steps together, else the run's. Rounded up to
 /// whole seconds, and at least one.
 fn time_limit_sec(shape: &PlanShape<'_>, around: &Circumstances<'_>) -> u64 {
-    let of_steps = shape.steps.iter().map(|step| step.time_s).sum::<Option<u64>>();
+    let of_steps = shape.steps.iter().try_fold(0_u64, |sum, step| Some(sum.saturating_add(step.time_s?)));
     let own = [shape.time_s, of_steps].into_iter().flatten().min();
     own.unwrap_or(around.time_s).max(1)
 }
@@ -158,6 +161,20 @@ mod tests {
         };
         assert_eq!((features, estimator), (expected, ESTIMATED));
         assert_eq!(features.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_a_plan_says_of_its_tokens_only_adds() {
+        let (features, estimator) = of(r#"{"goal":"g","agent":{"id":"a"},"limits":{"tokens":1},
+            "steps":[{"step_type":"read_file","input":{"path":"a/long/path/to/some/file"}}]}"#);
+        assert_eq!((features.est_tokens, estimator), (9, ESTIMATED));
+    }
+
+    #[test]
+    fn times_beyond_all_bounds_do_not_wrap() {
+        let step = r#"{"step_type":"read_file","input":{},"time_limit_s":9007199254740991}"#;
+        let plan = format!(r#"{{"goal":"g","agent":{{"id":"a"}},"steps":[{}]}}"#, vec![step; 3000].join(","));
+        assert!(of(&plan).0.check().unwrap_err().to_string().contains("time_limit_sec"));
     }
 
     #[test]

@@ -213,7 +213,7 @@ fn run(
 ) -> Result<(), Error> {
     let nonsense = |error: TractError| Error::Nonsense { message: format!("{error:#}") };
     let tensor = Tensor::from_shape(&[input.len() / 9, 9], input).map_err(nonsense)?;
-    let answer = state.run(tvec![tensor.into_tvalue()]).map_err(nonsense)?;
+    let answer = onnx::guarded(|| state.run(tvec![tensor.into_tvalue()]).map_err(nonsense))?;
     let answer = answer.first().ok_or_else(|| Error::Nonsense { message: "no answer".to_owned() })?;
     let plain = answer.try_as_plain_ram().map_err(nonsense)?;
     take(plain.as_slice::<f32>().map_err(nonsense)?)
@@ -237,8 +237,12 @@ fn checked(row: &[f32; 3]) -> Result<[f32; 3], Error> {
 
 fn read(what: &'static str, path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::Read { path: path.to_path_buf(), source };
+    let found = std::fs::metadata(path).map_err(failed)?;
+    if !found.is_file() {
+        return Err(failed(std::io::Error::other("it is no regular file")));
+    }
     let file = std::fs::File::open(path).map_err(failed)?;
-    let size = file.metadata().map_err(failed)?.len();
+    let size = found.len();
     if size > limit {
         return Err(Error::TooLarge { what, size, limit });
     }

@@ -1,5 +1,8 @@
 //! Looking into an ONNX file before it is loaded: what can run, and how large it may become, is known beforehand.
 
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use tract_onnx::prelude::*;
 
@@ -30,8 +33,8 @@ const OPERATORS: [&str; 19] = [
 ];
 /// Most operators of a graph.
 const MAX_NODES: usize = 256;
-/// Most numbers of one constant.
-const MAX_CONSTANT: i64 = 1 << 20;
+/// Longest side of a constant. With two sides at the most, nothing that comes of constants is larger than its square.
+const MAX_SIDE: i64 = 1024;
 /// ONNX's number for 32-bit floats.
 const FLOAT: i32 = 1;
 
@@ -93,16 +96,19 @@ fn check(graph: &GraphProto) -> Result<(), Error> {
             return Err(bad(format!("the operator {:?} holds a graph of its own", node.op_type)));
         }
     }
-    graph.initializer.iter().try_for_each(check_tensor)
+    graph.initializer.iter().try_for_each(check_tensor)?;
+    check_names(graph)
 }
 
 fn check_tensor(tensor: &tract_onnx::pb::TensorProto) -> Result<(), Error> {
-    let numbers = tensor.dims.iter().try_fold(1_i64, |all, dim| (*dim >= 0).then(|| all.checked_mul(*dim))?);
     if !tensor.external_data.is_empty() || tensor.data_location.is_some_and(|place| place != 0) {
         return Err(bad(format!("the constant {:?} lies in another file", tensor.name)));
     }
-    if !numbers.is_some_and(|numbers| numbers <= MAX_CONSTANT) {
-        return Err(bad(format!("the constant {:?} is too large, or of no size", tensor.name)));
+    if tensor.dims.len() > 2 || tensor.dims.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
+        return Err(bad(format!(
+            "the constant {:?} has the sides {:?}; expected two at the most, of 1 to {MAX_SIDE}",
+            tensor.name, tensor.dims
+        )));
     }
     if tensor.data_type != FLOAT {
         return Err(bad(format!("the constant {:?} does not hold 32-bit floats", tensor.name)));
@@ -110,8 +116,44 @@ fn check_tensor(tensor: &tract_onnx::pb::TensorProto) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether every name that is used was given before, and only once: tract takes that for granted.
+fn check_names(graph: &GraphProto) -> Result<(), Error> {
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    let given = graph.input.iter().map(|input| &input.name).chain(graph.initializer.iter().map(|tensor| &tensor.name));
+    for name in given {
+        if name.is_empty() || !known.insert(name) {
+            return Err(bad(format!("the name {name:?} is given twice, or empty")));
+        }
+    }
+    for node in &graph.node {
+        if let Some(unknown) = node.input.iter().find(|name| !known.contains(name.as_str())) {
+            return Err(bad(format!("{:?} takes {unknown:?}, which nothing before it gives", node.op_type)));
+        }
+        for name in &node.output {
+            if name.is_empty() || !known.insert(name) {
+                return Err(bad(format!("the name {name:?} is given twice, or empty")));
+            }
+        }
+    }
+    match graph.output.iter().find(|output| !known.contains(output.name.as_str())) {
+        Some(output) => Err(bad(format!("its output {:?} is given by nothing", output.name))),
+        None => Ok(()),
+    }
+}
+
+/// Runs tract. It may still break off on graphs that nobody thought of: that is an error like others.
+pub fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        Err(bad("the inference engine broke off; the file is damaged, or uses what it does not know".to_owned()))
+    })
+}
+
 /// Makes a graph ready for this many rows at once.
 pub fn plan(proto: &ModelProto, rows: usize) -> Result<Arc<TypedRunnableModel>, Error> {
+    guarded(|| plan_unguarded(proto, rows))
+}
+
+fn plan_unguarded(proto: &ModelProto, rows: usize) -> Result<Arc<TypedRunnableModel>, Error> {
     let refuse = |error: TractError| bad(format!("{error:#}"));
     let parsed = tract_onnx::onnx().parse(proto, None).map_err(refuse)?;
     let mut model = parsed.model;

@@ -51,18 +51,23 @@ pub struct Outcome {
     pub actual: Option<Features>,
     /// What became of it.
     pub outcome: OutcomeKind,
+    /// Limits that its own predicted risk set stopped it: what became of it says nothing about the prediction.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_profile: bool,
     /// The level that a person said it really had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overruled: Option<RiskLevel>,
 }
 
 impl Outcome {
-    /// Whether it went badly: a person's word counts, else whether it ended in any other way than completed.
+    /// Whether it went badly: a person's word counts, else whether it ended in any other way than completed. Nobody can tell of a
+    /// run that was stopped for its own predicted risk: a model that calls everything HIGH would always be right.
     #[must_use]
-    pub fn went_badly(&self) -> bool {
+    pub fn went_badly(&self) -> Option<bool> {
         match self.overruled {
-            Some(level) => level == RiskLevel::High,
-            None => self.outcome != OutcomeKind::Completed,
+            Some(level) => Some(level == RiskLevel::High),
+            None if self.by_profile => None,
+            None => Some(self.outcome != OutcomeKind::Completed),
         }
     }
 }

@@ -63,7 +63,8 @@ impl Separation {
 pub fn propose(outcomes: &[Outcome], in_force: &dyn Fn(Option<&str>) -> Thresholds) -> Vec<Proposal> {
     let mut by_type: BTreeMap<Option<&str>, Vec<(&Features, bool)>> = BTreeMap::new();
     for run in outcomes {
-        let entry = (&run.assessment.features, run.went_badly());
+        let Some(badly) = run.went_badly() else { continue };
+        let entry = (&run.assessment.features, badly);
         by_type.entry(run.agent.kind.as_deref()).or_default().push(entry);
     }
     by_type
@@ -151,6 +152,7 @@ mod tests {
                 review: None,
             },
             actual: None,
+            by_profile: false,
             outcome,
             overruled: None,
         }

@@ -123,7 +123,14 @@ fn graphs_that_are_not_served_are_refused() {
         changed(|proto| graph(proto).initializer[0].data_location = Some(1)),
         "another file",
     );
-    refused("a huge constant", changed(|proto| graph(proto).initializer[0].dims = vec![1 << 40, 1 << 40]), "too large");
+    let far_output = |proto: &mut ModelProto| graph(proto).output[0].name = "nowhere".into();
+    refused("an output of nothing", changed(far_output), "given by nothing");
+    let to_itself = |proto: &mut ModelProto| node(proto, 5).input[0] = "probabilities".into();
+    refused("a softmax of itself", changed(to_itself), "which nothing before it gives");
+    refused("a node without outputs", changed(|proto| node(proto, 5).output.clear()), "given by nothing");
+    refused("a name that is given twice", changed(|proto| node(proto, 1).output[0] = "dense_0".into()), "twice");
+    refused("a broadcast", changed(|proto| graph(proto).initializer[0].dims = vec![10_000, 1]), "the sides");
+    refused("a huge constant", changed(|proto| graph(proto).initializer[0].dims = vec![1 << 40, 1 << 40]), "the sides");
     refused("a constant of another size", changed(|proto| graph(proto).initializer[0].dims = vec![9, 63]), "");
     refused("no softmax", changed(|proto| node(proto, 5).op_type = "Identity".into()), "");
     refused("a loop of nodes", changed(|proto| node(proto, 0).input[0] = "probabilities".into()), "");

@@ -50,7 +50,7 @@ pub enum RiskTask {
         /// Id of the run
         run: String,
         /// The level that it really had
-        #[arg(value_enum)]
+        #[arg(value_enum, ignore_case = true)]
         level: LevelArg,
         /// Why
         #[arg(long, value_name = "TEXT", default_value = "")]

@@ -28,6 +28,7 @@ fn outcomes(host: &Host, which: &Which) -> Result<Vec<Outcome>, Error> {
     let mut outcomes = lines
         .map(|line| Ok(fusebox::core::json::parse_as("an outcome", line, MAX_LINE)?))
         .collect::<Result<Vec<Outcome>, Error>>()?;
+    outcomes.iter().try_for_each(|outcome| outcome.assessment.features.check())?;
     let surplus = outcomes.len().saturating_sub(which.last as usize);
     outcomes.drain(..surplus);
     Ok(outcomes)
@@ -109,6 +110,9 @@ pub fn drift(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
     let plans: Vec<Features> = outcomes(host, which)?.iter().map(|run| run.assessment.features).collect();
     let model = host.predictor().ok_or_else(switched_off)?.model()?;
     let drifts = drift::drift(model.metadata(), &plans);
+    if json && drifts.is_empty() {
+        print::json(&json!({ "event": "risk_drift", "runs": 0 }));
+    }
     if json {
         for one in &drifts {
             print::json(&named("risk_drift", one));
@@ -122,6 +126,7 @@ pub fn drift(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
     print::out(&format!("{} runs against the training data of {}", plans.len(), model.digest()));
     for one in &drifts {
         let (look, word) = match one.verdict {
+            drift::Verdict::TooFew => (Style::new().dimmed(), "too few runs to tell"),
             drift::Verdict::Stable => (AnsiColor::Green.on_default(), "stable"),
             drift::Verdict::Moved => (AnsiColor::Yellow.on_default(), "moved"),
             drift::Verdict::Drifted => (AnsiColor::Red.on_default(), "drifted"),
@@ -140,6 +145,9 @@ pub fn drift(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
 pub fn thresholds(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
     let predictor = host.predictor().ok_or_else(switched_off)?;
     let proposals = thresholds::propose(&outcomes(host, which)?, &|agent_type| predictor.thresholds_of(agent_type));
+    if json && proposals.is_empty() {
+        print::json(&json!({ "event": "risk_thresholds", "runs": 0 }));
+    }
     if json {
         for proposal in &proposals {
             print::json(&named("risk_thresholds", proposal));
@@ -178,12 +186,13 @@ pub fn thresholds(host: &Host, which: &Which, json: bool) -> Result<Exit, Error>
                 lines.push(setting(one.threshold, proposed.limit));
             }
         }
-        if !lines.is_empty() {
-            let of = proposal.agent_type.as_ref().map(|agent_type| format!("agent_type = {agent_type:?}\n"));
-            let lines = lines.join("\n");
+        // Agents without a type cannot be told apart from others in a policy, and odd names not be written down.
+        let plain = proposal.agent_type.as_ref().filter(|agent_type| safe_line(agent_type, 80) == **agent_type);
+        if let (Some(agent_type), false) = (plain, lines.is_empty()) {
+            let (agent_type, lines) = (Value::from(agent_type.as_str()), lines.join("\n"));
             print::out(&format!(
-                "\nTo use it, put this into the policy:\n\n[[risk.thresholds_for]]\n{}{lines}\n",
-                of.unwrap_or_default()
+                "\nTo use it, put this into the policy. The rules are a floor: where a threshold is raised, the model's own word still \
+                 counts, until it is trained on outcomes.\n\n[[risk.thresholds_for]]\nagent_type = {agent_type}\n{lines}\n"
             ));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fusebox::core::policy::RiskMode;
 use fusebox::core::risk::{Assessment, Features};
 use fusebox::core::{Agent, json};
 use fusebox::{Error, Host, Plan, RunLimits};
@@ -24,50 +25,63 @@ pub fn switched_off() -> Error {
     }
 }
 
+/// A plan, or features, with what is made of them and what a run would be limited to.
+struct Said {
+    assessment: Assessment,
+    limits: RunLimits,
+}
+
 /// What is made of a plan, or of features that are given as such.
-fn assess(host: &Host, bytes: &[u8], agent: &Agent) -> Result<Assessment, Error> {
+fn assess(host: &Host, bytes: &[u8], agent: &Agent) -> Result<Said, Error> {
     let predictor = host.predictor().ok_or_else(switched_off)?;
     let value = json::parse_value("the plan or features", bytes, fusebox::core::plan::MAX_BYTES)?;
     let is_plan = value.get("steps").is_some() || value.get("goal").is_some();
-    if is_plan {
+    let (assessment, own) = if is_plan {
         let plan = Plan::parse(bytes)?;
-        return host.assess(&plan, &RunLimits::default()).ok_or_else(switched_off);
-    }
-    let features: Features = json::parse_as("the features", bytes, MAX_FEATURES)?;
-    features.check()?;
-    Ok(predictor.assess(features, "given", agent))
+        (host.assess(&plan, &RunLimits::default()).ok_or_else(switched_off)?, plan.limits)
+    } else {
+        let features: Features = json::parse_as("the features", bytes, MAX_FEATURES)?;
+        features.check()?;
+        (predictor.assess(features, "given", agent), RunLimits::default())
+    };
+    let policy = &host.policy().policy;
+    let profile = match predictor.policy().mode {
+        RiskMode::Enforce => predictor.policy().profile(assessment.level, &RunLimits::default()),
+        RiskMode::Monitor | RiskMode::Off => RunLimits::default(),
+    };
+    Ok(Said { limits: policy.limits.tighten(&own).tighten(&profile), assessment })
 }
 
 fn agent(what: &PlanOrFeatures) -> Agent {
     Agent { id: String::new(), kind: what.agent_type.clone(), tier: what.agent_tier.clone() }
 }
 
-fn as_json(host: &Host, assessment: &Assessment) -> Value {
-    let profile = host.predictor().map(|predictor| predictor.policy().profile(assessment.level, &RunLimits::default()));
+fn as_json(said: &Said) -> Value {
+    let Said { assessment, limits } = said;
     json!({
         "event": "risk_prediction",
         "level": assessment.level,
         "score": assessment.score(),
         "assessment": assessment,
-        "profile": profile,
+        "limits": limits,
     })
 }
 
 pub fn predict(host: &Host, what: &PlanOrFeatures, json: bool) -> Result<Exit, Error> {
-    let assessment = assess(host, &read_input("the plan or features", &what.file)?, &agent(what))?;
+    let said = assess(host, &read_input("the plan or features", &what.file)?, &agent(what))?;
     if json {
-        print::json(&as_json(host, &assessment));
+        print::json(&as_json(&said));
     } else {
-        show::assessment(host, &assessment);
+        show::assessment(&said.assessment, &said.limits);
     }
     Ok(Exit::Completed)
 }
 
 pub fn explain(host: &Host, what: &PlanOrFeatures, json: bool) -> Result<Exit, Error> {
-    let assessment = assess(host, &read_input("the plan or features", &what.file)?, &agent(what))?;
-    let explained = host.predictor().ok_or_else(switched_off)?.explain(&assessment.features)?;
+    let said = assess(host, &read_input("the plan or features", &what.file)?, &agent(what))?;
+    let explained = host.predictor().ok_or_else(switched_off)?.explain(&said.assessment.features)?;
     if json {
-        let mut said = as_json(host, &assessment);
+        let mut said = as_json(&said);
         if let Some(said) = said.as_object_mut() {
             said.insert("event".to_owned(), "risk_explanation".into());
             let names = fusebox::core::risk::FEATURES;
@@ -80,8 +94,8 @@ pub fn explain(host: &Host, what: &PlanOrFeatures, json: bool) -> Result<Exit, E
         }
         print::json(&said);
     } else {
-        show::assessment(host, &assessment);
-        show::bars(&assessment, &explained);
+        show::assessment(&said.assessment, &said.limits);
+        show::bars(&said.assessment, &explained);
     }
     Ok(Exit::Completed)
 }
@@ -96,14 +110,14 @@ pub fn batch(host: &Host, file: &Path, json: bool) -> Result<Exit, Error> {
         }
         let number = place + 1;
         match assess(host, line, &nobody) {
-            Ok(assessment) if json => {
-                let mut said = as_json(host, &assessment);
+            Ok(said) if json => {
+                let mut said = as_json(&said);
                 if let Some(said) = said.as_object_mut() {
                     said.insert("line".to_owned(), number.into());
                 }
                 print::json(&said);
             }
-            Ok(assessment) => print::out(&format!("{number}: {}", show::short(&assessment))),
+            Ok(said) => print::out(&format!("{number}: {}", show::short(&said.assessment))),
             Err(error) => {
                 exit = Exit::BadInput;
                 let (code, message) = (error.root_code(), error.to_string());

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use fusebox::core::risk::{Assessment, FEATURES, RiskLevel};
 use fusebox::core::show::safe_line;
-use fusebox::{ExplainedScore, Host, RunLimits};
+use fusebox::{ExplainedScore, RunLimits};
 
 use crate::print;
 
@@ -21,17 +21,23 @@ fn style(level: RiskLevel) -> Style {
 /// One line: what counts, and why.
 pub fn short(assessment: &Assessment) -> String {
     let (level, look) = (assessment.level, style(assessment.level));
-    let score = assessment.score();
+    let score = match &assessment.prediction {
+        Some(prediction) => format!("{:.4}", prediction.score),
+        None => "unknown".to_owned(),
+    };
     let why = match (&assessment.review, assessment.rules.first()) {
         (Some(review), _) => format!("  for a person: {}", safe_line(review, 300)),
-        (None, Some(hit)) => format!("  {} is {}, above {}", hit.threshold.name(), hit.value, hit.limit),
-        (None, None) => String::new(),
+        (None, Some(hit)) if hit.level == level => {
+            format!("  {} is {}, above {}", hit.threshold.name(), hit.value, hit.limit)
+        }
+        (None, _) if level > RiskLevel::Low => "  by the model".to_owned(),
+        (None, _) => String::new(),
     };
-    format!("{look}{level:<6}{look:#} {score:.4}{why}")
+    format!("{look}{level:<6}{look:#} {score}{why}")
 }
 
 /// All of it.
-pub fn assessment(host: &Host, assessment: &Assessment) {
+pub fn assessment(assessment: &Assessment, limits: &RunLimits) {
     let dim = Style::new().dimmed();
     print::out(&short(assessment));
     if let Some(prediction) = &assessment.prediction {
@@ -50,9 +56,7 @@ pub fn assessment(host: &Host, assessment: &Assessment) {
         let (level, name) = (hit.level, hit.threshold.name());
         print::out(&format!("             {level}: {name} is {}, above {}", hit.value, hit.limit));
     }
-    let profile = host.predictor().map(|predictor| predictor.policy().profile(assessment.level, &RunLimits::default()));
-    let limits = profile.map(|profile| profile.in_words()).unwrap_or_default();
-    let limits: Vec<String> = limits.into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let limits: Vec<String> = limits.in_words().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
     print::out(&format!("  limits     {}", if limits.is_empty() { "none".to_owned() } else { limits.join(", ") }));
     if assessment.estimator != "given" {
         print::out(&format!("  tokens     {} ({})", assessment.features.est_tokens, assessment.estimator));
@@ -75,9 +79,11 @@ pub fn bars(assessment: &Assessment, explained: &ExplainedScore) {
     for (name, value, share) in shares {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 30 characters")]
         let length = (share.abs() / most * BAR).round() as usize;
+        // Without a sign where nothing is left of it.
+        let said = if share.abs() < 5e-5 { " 0.0000".to_owned() } else { format!("{share:+.4}") };
         let look = if share >= 0.0 { up } else { down };
         let bar = "█".repeat(length);
-        print::out(&format!("  {name:<22} {value:>9}  {share:+.4} {look}{bar}{look:#}"));
+        print::out(&format!("  {name:<22} {value:>9}  {said} {look}{bar}{look:#}"));
     }
     print::out(&format!("  {dim}score of this plan{dim:#}                  {:.4}", explained.score));
 }

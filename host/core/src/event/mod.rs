@@ -95,7 +95,7 @@ pub enum Event {
         assessment: Box<Assessment>,
         /// What the run is limited to from here on.
         limits: RunLimits,
-        /// Who set each limit: the operator, the policy, the plan, the risk profile or a guard, whoever is the tightest.
+        /// Who set each limit: the operator, the policy, the plan or the risk profile, whoever is the tightest, else the run so far.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         limits_by: BTreeMap<String, String>,
     },

@@ -127,8 +127,14 @@ impl RiskTools {
     #[must_use]
     pub fn is_high_risk(&self, tool: Tool<'_>, annotations: Option<&Annotations>) -> bool {
         let Tool { step_type, program } = tool;
-        let is_named = |program: &str| self.high_risk.contains(&format!("{step_type}:{program}"));
-        if self.high_risk.contains(step_type) || program.is_some_and(is_named) {
+        let of_type = |listed: &String| listed.strip_prefix(step_type)?.strip_prefix(':').map(ToOwned::to_owned);
+        let mut listed = self.high_risk.iter().filter_map(of_type);
+        // A program that is not known may be any.
+        let is_named = match program {
+            Some(program) => listed.any(|listed| listed == program),
+            None => listed.next().is_some(),
+        };
+        if self.high_risk.contains(step_type) || is_named {
             return true;
         }
         if self.safe.contains(step_type) || self.standard.contains(step_type) {
@@ -284,7 +290,12 @@ impl RiskPolicy {
     pub fn thresholds_for(&self, agent: &Agent) -> Thresholds {
         let environment = self.environment.as_deref();
         let fitting = self.thresholds_for.iter().filter(|other| other.fits(agent, environment));
-        fitting.fold(self.thresholds, |under, other| other.over(under))
+        let mut all = fitting.fold(self.thresholds, |under, other| other.over(under));
+        // Each fits by itself; together, what is HIGH is no less than MEDIUM.
+        all.medium.num_steps = all.medium.num_steps.min(all.high.num_steps);
+        all.medium.est_tokens = all.medium.est_tokens.min(all.high.est_tokens);
+        all.medium.sequential_tool_calls = all.medium.sequential_tool_calls.min(all.high.sequential_tool_calls);
+        all
     }
 
     /// What a level limits a run to, where the operator set no budgets of its own.
@@ -394,5 +405,7 @@ mod tests {
         tools.standard.insert("run_command".to_owned());
         let is = |program| tools.is_high_risk(Tool { step_type: "run_command", program: Some(program) }, None);
         assert!(is("rm") && !is("make"));
+        let unknown = Tool { step_type: "run_command", program: None };
+        assert!(tools.is_high_risk(unknown, None), "what is not known is not low");
     }
 }

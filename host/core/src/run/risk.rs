@@ -22,7 +22,7 @@ pub(super) fn assessed(state: &RunState, assessment: Box<Assessment>) -> Vec<Eve
         ("the policy", &policy.limits),
         ("the plan", &plan.limits),
         (&by, &profile),
-        ("a guard", &state.limits),
+        ("the run so far", &state.limits),
     ]);
     vec![Event::RiskPredicted { assessment, limits, limits_by }]
 }
@@ -37,7 +37,7 @@ impl RunState {
     /// Whether the risk of its plan, as it is now, is to be predicted before anything else.
     #[must_use]
     pub fn is_risk_due(&self) -> bool {
-        let is_free = matches!(self.stage, Stage::Idle | Stage::Delayed { .. } | Stage::Plan(_));
+        let is_free = matches!(self.stage, Stage::Idle | Stage::Delayed { .. } | Stage::Retry { .. } | Stage::Plan(_));
         self.is_unpredicted && is_free && self.ended.is_none() && self.setup.policy.predicts().is_some()
     }
 
@@ -77,8 +77,12 @@ impl RunState {
             |state: StepState| !matches!(state, StepState::Pending | StepState::AwaitingApproval | StepState::Skipped);
         let steps = self.setup.plan.steps.iter().zip(&self.steps).filter(|(_, progress)| did(progress.state));
         let retries = u64::from(self.most_attempts.saturating_sub(1));
-        let shape =
-            |step| ShapeStep { retries: Some(retries), time_s: None, ..ShapeStep::of(step, &step.input, programs) };
+        let shape = |step| ShapeStep {
+            retries: Some(retries),
+            time_s: None,
+            bytes: 0,
+            ..ShapeStep::of(step, &step.input, programs)
+        };
         let steps: Vec<ShapeStep<'_>> = steps.map(|(step, _)| shape(step)).collect();
         (!steps.is_empty()).then(|| PlanShape {
             steps,

@@ -98,12 +98,14 @@ impl Host {
             _ => None,
         };
         let agent = agent_of(&*self.store, &row.run)?;
+        let by_profile = stopped_by_profile(&*self.store, &row.run)?;
         Ok(agent.map(|agent| Outcome {
             run: row.run.to_string(),
             ended_us: row.updated_us,
             agent,
             assessment,
             actual,
+            by_profile,
             outcome: match end {
                 RunEnd::Completed => OutcomeKind::Completed,
                 RunEnd::StepFailed => OutcomeKind::Failed,
@@ -133,6 +135,25 @@ fn agent_of(log: &dyn EventLog, run: &RunId) -> Result<Option<fusebox_core::Agen
     })
 }
 
+/// Whether limits of the risk profile stopped a run: a step type that it does not permit, or a budget that it set.
+fn stopped_by_profile(log: &dyn EventLog, run: &RunId) -> Result<bool, Error> {
+    let (mut of_profile, mut is_stopped) = (Vec::new(), false);
+    each(log, run, |event| match event {
+        Event::RiskPredicted { limits_by, .. } => {
+            let by_profile = limits_by.into_iter().filter(|(_, by)| by.starts_with("the risk profile"));
+            of_profile = by_profile.map(|(limit, _)| limit).collect();
+        }
+        Event::StepSkipped { by, .. } if by == ["limits"] => {
+            is_stopped |= of_profile.iter().any(|limit| limit == "step_types");
+        }
+        Event::RunEnded { end: RunEnd::Budget, message, .. } => {
+            is_stopped |= of_profile.iter().any(|limit| message.contains(&format!("the budget {limit}")));
+        }
+        _ => {}
+    })?;
+    Ok(is_stopped)
+}
+
 /// The last word on a run's plan, if its risk was predicted.
 fn last_assessment(log: &dyn EventLog, run: &RunId) -> Result<Option<Assessment>, Error> {
     let mut last = None;
@@ -155,14 +176,17 @@ fn overruled(log: &dyn EventLog, tenant: &str) -> Result<BTreeMap<RunId, RiskLev
     Ok(last)
 }
 
-/// All events of a chain that are about risk.
+/// Kinds of events that are looked at.
+const LOOKED_AT: [&str; 4] = ["risk_predicted", "risk_overruled", "step_skipped", "run_ended"];
+
+/// All events of a chain that say something of its risk.
 fn each(log: &dyn EventLog, chain: &RunId, mut told: impl FnMut(Event)) -> Result<(), Error> {
     let mut after = 0;
     loop {
         let page = log.events(chain, after, PAGE)?;
         for sealed in &page {
             after = sealed.seq;
-            if sealed.kind.starts_with("risk_") {
+            if LOOKED_AT.contains(&sealed.kind.as_str()) {
                 told(sealed.event()?);
             }
         }

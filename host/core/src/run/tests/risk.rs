@@ -166,6 +166,32 @@ fn another_policy_predicts_anew_and_the_plan_is_judged_anew() {
 }
 
 #[test]
+fn a_step_that_is_tried_again_under_another_policy_waits_for_its_prediction() {
+    let mut state = super::examples::executing(RunLimits::default());
+    let failed = Command::Failed {
+        end: "timed_out".into(),
+        message: "late".into(),
+        retry_can_help: true,
+        tape: None,
+        usage: usage(0),
+    };
+    assert!(matches!(tell(&mut state, failed)[..], [Event::StepFailed { .. }, Event::StepRetried { .. }]));
+    let mut setup = (**state.setup()).clone();
+    let mut policy = (*setup.policy).clone();
+    policy.risk = Some(RiskPolicy::default());
+    setup.policy = Arc::new(policy);
+    state.set_up_anew(Arc::new(setup));
+    assert_eq!(state.ask(), Ask::Risk);
+    assert!(decide(&state, Command::Advance, u64::MAX).is_err(), "nothing is proposed before");
+    tell(&mut state, assessment(RiskLevel::High, None));
+    let events = decide(&state, Command::Advance, 0).unwrap();
+    assert!(
+        matches!(events[..], [Event::StepProposed { .. }, Event::StepSkipped { .. }, ..]),
+        "t is not safe: {events:?}"
+    );
+}
+
+#[test]
 fn what_was_done_has_a_shape() {
     let mut policy = RiskPolicy::default();
     policy.tools.safe.insert("t".into());
