@@ -58,7 +58,9 @@ fn main() {
     add(&mut cases, "hand-written forward pass, same weights", 1, 2000, || {
         black_box(by_hand.run(black_box(&input)));
     });
-    add(&mut cases, "explanation: exact Shapley values", 1, 20, || drop(black_box(model.explain(&some).unwrap())));
+    add(&mut cases, "explanation: exact Shapley values", 1, 20, || {
+        black_box(model.explain(&some).unwrap());
+    });
     for rows in [1024, 256, 64, 32, 16, 8] {
         let mut state = of_rows(rows, "probabilities");
         let inputs = &inputs;

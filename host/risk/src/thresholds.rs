@@ -58,6 +58,9 @@ impl Separation {
     }
 }
 
+/// The value of a feature.
+type Value = fn(&Features) -> u64;
+
 /// Proposes HIGH thresholds for each agent type. `in_force` gives those of an agent type now.
 #[must_use]
 pub fn propose(outcomes: &[Outcome], in_force: &dyn Fn(Option<&str>) -> Thresholds) -> Vec<Proposal> {
@@ -80,7 +83,7 @@ pub fn propose(outcomes: &[Outcome], in_force: &dyn Fn(Option<&str>) -> Threshol
 }
 
 fn of_type(runs: &[(&Features, bool)], in_force: &Thresholds) -> Vec<ProposedThreshold> {
-    let rules: [(RuleName, u64, u64, fn(&Features) -> u64); 3] = [
+    let rules: [(RuleName, u64, u64, Value); 3] = [
         (RuleName::NumSteps, in_force.high.num_steps, in_force.medium.num_steps, |features| features.num_steps),
         (RuleName::EstTokens, in_force.high.est_tokens, in_force.medium.est_tokens, |features| features.est_tokens),
         (

@@ -1,5 +1,7 @@
 //! Models as the policy may name them: the embedded one, and hostile ones.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
 use fusebox_core::Digest;
 use fusebox_core::risk::{Features, RiskLevel, Thresholds};
 use fusebox_risk::{Error, Model};

@@ -82,8 +82,8 @@ pub fn bars(assessment: &Assessment, explained: &ExplainedScore) {
         // Without a sign where nothing is left of it.
         let said = if share.abs() < 5e-5 { " 0.0000".to_owned() } else { format!("{share:+.4}") };
         let look = if share >= 0.0 { up } else { down };
-        let bar = "█".repeat(length);
-        print::out(&format!("  {name:<22} {value:>9}  {said} {look}{bar}{look:#}"));
+        let bar = if length == 0 { String::new() } else { format!(" {look}{}{look:#}", "█".repeat(length)) };
+        print::out(&format!("  {name:<22} {value:>9}  {said}{bar}"));
     }
     print::out(&format!("  {dim}score of this plan{dim:#}                  {:.4}", explained.score));
 }

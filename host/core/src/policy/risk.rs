@@ -400,8 +400,7 @@ mod tests {
         assert!(!is("edit_file", None));
         assert!(is("deploy", None) && is("deploy", Some(&pessimistic)));
         assert!(!is("lint", Some(&harmless)));
-        let mut tools = RiskTools::default();
-        tools.high_risk = ["run_command:rm".to_owned()].into();
+        let mut tools = RiskTools { high_risk: ["run_command:rm".to_owned()].into(), ..RiskTools::default() };
         tools.standard.insert("run_command".to_owned());
         let is = |program| tools.is_high_risk(Tool { step_type: "run_command", program: Some(program) }, None);
         assert!(is("rm") && !is("make"));
