@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use fusebox::core::event::SkipReason;
 use fusebox::core::policy::GuardMode;
-use fusebox::core::risk::{Assessment, RiskLevel};
+use fusebox::core::risk::{Assessment, PROFILE, RiskLevel};
 use fusebox::core::run::StepState;
 use fusebox::core::show::{duration, quoted_text, safe_line, usd};
 use fusebox::core::{ApprovalAnswer, ApprovalId};
@@ -68,7 +68,7 @@ impl View {
         let level = assessment.level;
         let look = if level == RiskLevel::Low { DIM } else { WARN };
         let why = assessment.rules.first().map(|hit| format!(", {} is {}", hit.threshold.name(), hit.value));
-        let of_profile = |limit: &str| limits_by.get(limit).is_some_and(|by| by.starts_with("the risk profile"));
+        let of_profile = |limit: &str| limits_by.get(limit).is_some_and(|by| by.starts_with(PROFILE));
         let set = limits.in_words().into_iter().filter(|(limit, _)| of_profile(limit));
         let set: Vec<String> = set.map(|(limit, value)| format!("{limit} {value}")).collect();
         let set = if set.is_empty() { String::new() } else { format!(": {}", safe_line(&set.join(", "), MAX_LINE)) };

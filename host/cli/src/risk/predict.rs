@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use fusebox::core::policy::RiskMode;
 use fusebox::core::risk::{Assessment, Features};
 use fusebox::core::{Agent, json};
 use fusebox::{Error, Host, Plan, RunLimits};
@@ -44,12 +43,8 @@ fn assess(host: &Host, bytes: &[u8], agent: &Agent) -> Result<Said, Error> {
         features.check()?;
         (predictor.assess(features, "given", agent), RunLimits::default())
     };
-    let policy = &host.policy().policy;
-    let profile = match predictor.policy().mode {
-        RiskMode::Enforce => predictor.policy().profile(assessment.level, &RunLimits::default()),
-        RiskMode::Monitor | RiskMode::Off => RunLimits::default(),
-    };
-    Ok(Said { limits: policy.limits.tighten(&own).tighten(&profile), assessment })
+    let limits = host.limits_at(assessment.level, &own);
+    Ok(Said { limits, assessment })
 }
 
 fn agent(what: &PlanOrFeatures) -> Agent {

@@ -33,6 +33,7 @@ pub use tenant::{Budgets, TenantPolicy};
 pub use workspace::{HardLinks, WorkspacePolicy};
 
 use crate::breaker::BreakerSettings;
+use crate::risk::RiskLevel;
 use crate::{Digest, Price, Ruling, RunLimits, json};
 
 /// A policy. The default is the strict built-in one without plugins.
@@ -217,6 +218,18 @@ impl Policy {
     #[must_use]
     pub fn predicts(&self) -> Option<&RiskPolicy> {
         self.risk.as_ref().filter(|risk| risk.mode != RiskMode::Off)
+    }
+
+    /// How risk is predicted, if what is predicted counts.
+    #[must_use]
+    pub fn enforces_risk(&self) -> Option<&RiskPolicy> {
+        self.risk.as_ref().filter(|risk| risk.mode == RiskMode::Enforce)
+    }
+
+    /// What a level of risk limits a run to, where the operator set no budgets of its own.
+    #[must_use]
+    pub fn risk_limits(&self, level: RiskLevel, operator: &RunLimits) -> RunLimits {
+        self.enforces_risk().map(|risk| risk.profile(level, operator)).unwrap_or_default()
     }
 
     /// Digest over everything that policy says.

@@ -48,10 +48,8 @@ impl RunState {
                 self.profiled = self.profiled.max(Some(assessment.level));
                 self.risk = Some(assessment.clone());
                 self.is_unpredicted = false;
-                let is_free = matches!(self.stage, Stage::Idle | Stage::Delayed { .. });
-                if matches!(self.stage, Stage::Plan(_))
-                    || (is_free && self.started_us.is_some() && !self.plan_reasons().is_empty())
-                {
+                let needs_review = self.started_us.is_some() && !self.plan_reasons().is_empty();
+                if matches!(self.stage, Stage::Plan(_)) || (self.is_before_a_step() && needs_review) {
                     self.judge_plan_again();
                 }
             }

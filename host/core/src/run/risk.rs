@@ -6,17 +6,15 @@ use super::state::{RunState, StepState};
 use crate::event::Event;
 use crate::gate::Reason;
 use crate::ledger::BudgetKind;
-use crate::policy::RiskMode;
-use crate::risk::{Assessment, PlanShape, ShapeStep};
+use crate::risk::{Assessment, PROFILE, PlanShape, ShapeStep};
 use crate::{Finding, Ruling};
 
 /// What follows from the risk of the plan: its profile only tightens.
 pub(super) fn assessed(state: &RunState, assessment: Box<Assessment>) -> Vec<Event> {
     let RunSetup { policy, plan, operator, .. } = &*state.setup;
-    let enforced = policy.predicts().filter(|risk| risk.mode == RiskMode::Enforce);
-    let profile = enforced.map(|risk| risk.profile(assessment.level, operator)).unwrap_or_default();
+    let profile = policy.risk_limits(assessment.level, operator);
     let limits = state.limits.tighten(&profile).capped();
-    let by = format!("the risk profile {}", assessment.level);
+    let by = format!("{PROFILE} {}", assessment.level);
     let limits_by = limits.set_by(&[
         ("the operator", operator),
         ("the policy", &policy.limits),
@@ -37,13 +35,23 @@ impl RunState {
     /// Whether the risk of its plan, as it is now, is to be predicted before anything else.
     #[must_use]
     pub fn is_risk_due(&self) -> bool {
-        let is_free = matches!(self.stage, Stage::Idle | Stage::Delayed { .. } | Stage::Retry { .. } | Stage::Plan(_));
-        self.is_unpredicted && is_free && self.ended.is_none() && self.setup.policy.predicts().is_some()
+        let can_be = self.is_before_a_step() || matches!(self.stage, Stage::Plan(_));
+        self.is_unpredicted && can_be && self.ended.is_none() && self.setup.policy.predicts().is_some()
+    }
+
+    /// Whether a step comes next, for the first time or again, so that the plan can be judged before it.
+    pub(super) fn is_before_a_step(&self) -> bool {
+        match &self.stage {
+            Stage::Idle | Stage::Delayed { .. } => true,
+            // What the failed try changed is restored first, whatever comes of the plan.
+            Stage::Retry { restores, .. } => restores.is_empty(),
+            _ => false,
+        }
     }
 
     /// Why a person must approve the plan whatever guards allow.
     pub(super) fn plan_reasons(&self) -> Vec<Reason> {
-        let counts = self.setup.policy.predicts().is_some_and(|risk| risk.mode == RiskMode::Enforce);
+        let counts = self.setup.policy.enforces_risk().is_some();
         let review = self.risk.as_ref().and_then(|risk| risk.review.clone()).filter(|_| counts);
         let reason = |why| Reason::new("predicted risk", Ruling::Review, Finding::info("uncertain-risk", why));
         review.map(reason).into_iter().collect()
@@ -52,9 +60,8 @@ impl RunState {
     /// Why a step type is not permitted, if it is for the predicted risk.
     pub(super) fn why_not_permitted(&self, step_type: &str) -> String {
         let RunSetup { policy, operator, .. } = &*self.setup;
-        let enforced = policy.predicts().filter(|risk| risk.mode == RiskMode::Enforce);
-        let (Some(policy), Some(level)) = (enforced, self.profiled) else { return String::new() };
-        match policy.profile(level, operator).step_types {
+        let Some(level) = self.profiled else { return String::new() };
+        match policy.risk_limits(level, operator).step_types {
             Some(permitted) if !permitted.contains(step_type) => {
                 let permitted: Vec<_> = permitted.into_iter().collect();
                 format!(

@@ -177,4 +177,11 @@ impl crate::Host {
         let limits = operator.tighten(&self.policy.limits).tighten(&plan.limits).capped();
         Some(self.predictor.as_ref()?.assess_plan(plan, &self.registry, &self.policy, &limits))
     }
+
+    /// What a run would be limited to that no operator gives budgets, whose plan limits itself so and is of this level.
+    #[must_use]
+    pub fn limits_at(&self, level: RiskLevel, plan: &RunLimits) -> RunLimits {
+        let profile = self.policy.risk_limits(level, &RunLimits::default());
+        self.policy.limits.tighten(plan).tighten(&profile).capped()
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fusebox_core::event::RunEnd;
-use fusebox_core::risk::{Assessment, RiskLevel};
+use fusebox_core::risk::{Assessment, PROFILE, RiskLevel};
 use fusebox_core::{Event, RunId};
 use fusebox_risk::{Outcome, OutcomeKind};
 use fusebox_store::{EventLog, ListedState, RunFilter, RunRow};
@@ -140,7 +140,7 @@ fn stopped_by_profile(log: &dyn EventLog, run: &RunId) -> Result<bool, Error> {
     let (mut of_profile, mut is_stopped) = (Vec::new(), false);
     each(log, run, |event| match event {
         Event::RiskPredicted { limits_by, .. } => {
-            let by_profile = limits_by.into_iter().filter(|(_, by)| by.starts_with("the risk profile"));
+            let by_profile = limits_by.into_iter().filter(|(_, by)| by.starts_with(PROFILE));
             of_profile = by_profile.map(|(limit, _)| limit).collect();
         }
         Event::StepSkipped { by, .. } if by == ["limits"] => {
