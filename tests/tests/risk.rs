@@ -131,6 +131,26 @@ fn the_policy_decides_whether_what_is_predicted_counts() {
 }
 
 #[test]
+fn guards_read_what_was_predicted() {
+    let place = with_files();
+    // Denies what is HIGH with a score above 0.9: the level's name has four letters.
+    let import = r#"(import "fusebox:plugin/context@0.1.0" "predicted-risk" (func $risk (param i32)))"#;
+    let check = "(call $risk (i32.const 3008))
+        (if (i32.and (i32.load8_u (i32.const 3008))
+                     (i32.and (i32.eq (i32.load (i32.const 3020)) (i32.const 4))
+                              (f64.gt (f64.load (i32.const 3024)) (f64.const 0.9))))
+            (then (i32.store8 (i32.const 16) (i32.const 3))))
+        (i32.const 16)";
+    place.write("risk.wasm", fusebox_tests::guard_with(import, check));
+    place.write("policy.toml", "[guards.hostile]\npath = 'risk.wasm'\n");
+    let (code, _) = place.run_steps(&reads(2), &["--policy", "policy.toml"]);
+    assert_eq!(code, 0, "LOW is let on");
+    let (code, all) = place.run_steps(&reads(13), &["--policy", "policy.toml"]);
+    assert_eq!(code, 3);
+    assert_eq!(events(&all, "step_skipped")[0]["by"], json!(["hostile"]));
+}
+
+#[test]
 fn features_and_plans_are_predicted_and_explained() {
     let place = with_files();
     place.write("features.json", features(20).to_string());

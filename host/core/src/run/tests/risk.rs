@@ -183,6 +183,9 @@ fn a_step_that_is_tried_again_under_another_policy_waits_for_its_prediction() {
     state.set_up_anew(Arc::new(setup));
     assert_eq!(state.ask(), Ask::Risk);
     assert!(decide(&state, Command::Advance, u64::MAX).is_err(), "nothing is proposed before");
+    let mut unsure = state.clone();
+    tell(&mut unsure, assessment(RiskLevel::Low, Some("who knows")));
+    assert!(matches!(judge_plan(&mut unsure)[..], [Event::PlanApprovalRequested { .. }]), "a person looks at it first");
     tell(&mut state, assessment(RiskLevel::High, None));
     let events = decide(&state, Command::Advance, 0).unwrap();
     assert!(
