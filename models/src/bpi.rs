@@ -10,12 +10,13 @@ use fusebox_core::risk::Features;
 use fusebox_risk::BYTES_PER_TOKEN;
 
 use crate::data::{Sample, Source};
-use crate::xes::{self, Trace};
+use crate::xes::{self, Trace, TraceEvent};
 
 /// Activities that bind whoever runs the process: words in their names, in lower case. In BPI 2012 these are `A_APPROVED`,
 /// `A_ACTIVATED`, `A_REGISTERED` and `O_ACCEPTED`.
 pub const HIGH_RISK_WORDS: [&str; 9] =
     ["approve", "activate", "register", "accepted", "pay", "transfer", "delete", "terminate", "refund"];
+
 /// The words in force: those that were given, else the built-in ones.
 #[must_use]
 pub fn words(given: &[String]) -> Vec<String> {
@@ -78,7 +79,7 @@ pub fn from(log: impl BufRead, high_risk: &[String], mut told: impl FnMut(u64)) 
 #[must_use]
 pub fn features(trace: &Trace, high_risk: &[String]) -> Option<Features> {
     let has_transitions = trace.events.iter().any(|event| event.transition.is_some());
-    let is = |event: &&xes::TraceEvent, transition: &str| event.transition.as_deref() == Some(transition);
+    let is = |event: &&TraceEvent, transition: &str| event.transition.as_deref() == Some(transition);
     // A step is what was completed: what was only scheduled, started or withdrawn had no effect.
     let steps: Vec<&str> = trace
         .events
@@ -120,20 +121,25 @@ fn retries(trace: &Trace) -> u64 {
     begun.into_values().max().unwrap_or(1).saturating_sub(1).min(MAX_RETRIES)
 }
 
+/// Brings the activities that are open up to an event.
+fn follow<'a>(open: &mut BTreeSet<&'a str>, event: &'a TraceEvent) {
+    match event.transition.as_deref() {
+        Some("start") => {
+            open.insert(&event.name);
+        }
+        Some("complete") => {
+            open.remove(event.name.as_str());
+        }
+        _ => {}
+    }
+}
+
 /// One more than the most activities that were open at once: what is completed while another one is open belongs to that one.
 fn depth(trace: &Trace) -> u64 {
     let mut open: BTreeSet<&str> = BTreeSet::new();
     let mut deepest = 0;
     for event in &trace.events {
-        match event.transition.as_deref() {
-            Some("start") => {
-                open.insert(&event.name);
-            }
-            Some("complete") => {
-                open.remove(event.name.as_str());
-            }
-            _ => {}
-        }
+        follow(&mut open, event);
         deepest = deepest.max(open.len() as u64);
     }
     (1 + deepest).min(MAX_DEPTH)
@@ -152,15 +158,7 @@ fn worked_s(trace: &Trace) -> u64 {
         } else {
             worked = worked.saturating_add(gap.min(MOST_GAP_US));
         }
-        match event.transition.as_deref() {
-            Some("start") => {
-                open.insert(&event.name);
-            }
-            Some("complete") => {
-                open.remove(event.name.as_str());
-            }
-            _ => {}
-        }
+        follow(&mut open, event);
         last = event.time_us.or(last);
     }
     u64::try_from(worked / 1_000_000).unwrap_or_default().max(1)

@@ -23,6 +23,20 @@ pub enum Source {
     Outcomes,
 }
 
+impl Source {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Synthetic => "synthetic",
+            Self::Bpi => "bpi",
+            Self::Hard => "hard",
+            Self::Boundary => "boundary",
+            Self::Outcomes => "outcomes",
+        }
+    }
+}
+
 /// One plan with its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {

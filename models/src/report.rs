@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use fastrand::Rng;
-use fusebox_core::risk::{FEATURES, Features, RiskLevel};
+use fusebox_core::risk::{FEATURES, Features, RiskLevel, Thresholds};
 use fusebox_risk::TrainedFeature;
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub struct Report {
     /// How much the log loss of the mixed test data grows when one feature is shuffled (Breiman 2001).
     pub importance: BTreeMap<&'static str, f64>,
     /// How many plans of the hard test set were wrong, by the threshold that they are near.
-    pub hard_by_threshold: BTreeMap<&'static str, (usize, usize)>,
+    pub hard_by_threshold: BTreeMap<String, (usize, usize)>,
 }
 
 /// What was read of the log.
@@ -65,12 +65,10 @@ pub fn of_source(test: &[Sample], source: Source) -> Vec<Sample> {
 /// When the network's weights do not fit one another.
 pub fn report(network: &Network, epochs: Vec<Epoch>, data: &Data, log: LogReport, seed: u64) -> Result<Report> {
     let mut by_source = BTreeMap::new();
-    for (name, source) in
-        [("synthetic", Source::Synthetic), ("bpi", Source::Bpi), ("hard", Source::Hard), ("outcomes", Source::Outcomes)]
-    {
+    for source in [Source::Synthetic, Source::Bpi, Source::Hard, Source::Outcomes] {
         let samples = of_source(&data.test, source);
         if !samples.is_empty() {
-            by_source.insert(name, metrics(&network.predict(&samples)?, &samples));
+            by_source.insert(source.name(), metrics(&network.predict(&samples)?, &samples));
         }
     }
     let mixed = mixed(&data.test);
@@ -93,14 +91,7 @@ pub fn report(network: &Network, epochs: Vec<Epoch>, data: &Data, log: LogReport
 fn counts(samples: &[Sample]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for sample in samples {
-        let name = match sample.source {
-            Source::Synthetic => "synthetic",
-            Source::Bpi => "bpi",
-            Source::Hard => "hard",
-            Source::Boundary => "boundary",
-            Source::Outcomes => "outcomes",
-        };
-        *counts.entry(name).or_default() += 1;
+        *counts.entry(sample.source.name()).or_default() += 1;
         *counts.entry(sample.label.name()).or_default() += 1;
     }
     counts
@@ -140,22 +131,23 @@ fn with(sample: &Sample, other: &Features, place: usize) -> Sample {
     Sample { features, ..*sample }
 }
 
-fn hard_by_threshold(network: &Network, samples: &[Sample]) -> Result<BTreeMap<&'static str, (usize, usize)>> {
-    let mut counts: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
+fn hard_by_threshold(network: &Network, samples: &[Sample]) -> Result<BTreeMap<String, (usize, usize)>> {
+    let Thresholds { high, medium } = Thresholds::default();
+    let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for (sample, said) in samples.iter().zip(network.predict(samples)?) {
         let features = &sample.features;
-        let near = |value: u64, threshold: u64| value.abs_diff(threshold) <= 1;
+        let with_risky_tool = if features.has_high_risk_tool { features.num_steps } else { 0 };
         let met = [
-            ("est_tokens 5000", near(features.est_tokens, 5000)),
-            ("est_tokens 9000", near(features.est_tokens, 9000)),
-            ("sequential_tool_calls 4", near(features.sequential_tool_calls, 4)),
-            ("sequential_tool_calls 8", near(features.sequential_tool_calls, 8)),
-            ("num_steps 6", near(features.num_steps, 6)),
-            ("num_steps 10, high-risk tool", features.has_high_risk_tool && near(features.num_steps, 10)),
-            ("num_steps 12", near(features.num_steps, 12)),
+            ("est_tokens", features.est_tokens, medium.est_tokens),
+            ("est_tokens", features.est_tokens, high.est_tokens),
+            ("sequential_tool_calls", features.sequential_tool_calls, medium.sequential_tool_calls),
+            ("sequential_tool_calls", features.sequential_tool_calls, high.sequential_tool_calls),
+            ("num_steps", features.num_steps, medium.num_steps),
+            ("num_steps", features.num_steps, high.num_steps),
+            ("num_steps with a high-risk tool", with_risky_tool, high.num_steps_with_high_risk_tool),
         ];
-        for (name, _) in met.into_iter().filter(|(_, is)| *is) {
-            let (wrong, all) = counts.entry(name).or_default();
+        for (name, _, threshold) in met.into_iter().filter(|(_, value, threshold)| value.abs_diff(*threshold) <= 1) {
+            let (wrong, all) = counts.entry(format!("{name} {threshold}")).or_default();
             *wrong += usize::from(level(&said) != sample.label);
             *all += 1;
         }
@@ -207,7 +199,7 @@ pub fn wrong(network: &Network, test: &[Sample]) -> Result<String> {
         if is != sample.label {
             let numbers = sample.features.numbers().map(|number| number.to_string()).join(",");
             let [low, medium, high] = said.map(|value| format!("{value:.4}"));
-            let source = format!("{:?}", sample.source).to_lowercase();
+            let source = sample.source.name();
             text.push_str(&format!("{source},{numbers},{},{is},{low},{medium},{high}\n", sample.label));
         }
     }

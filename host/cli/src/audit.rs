@@ -7,8 +7,8 @@ use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
 use fusebox::proofs::{Checkpoint, Fault, Trust, VerifierKey, tenant_of_origin};
 use fusebox::{
-    Audit, CheckpointRow, ConsistencyProof, EraseOptions, Erasure, Error, EventRef, ExportOptions, Home, LogVerdict,
-    Record, VerifyOptions, now_us, rfc3339,
+    Audit, CheckpointRow, ConsistencyProof, EraseOptions, Erasure, Error, EventRef, ExportOptions, Exported, Home,
+    LogVerdict, Record, VerifyOptions, now_us, rfc3339,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -134,13 +134,11 @@ fn export(options: &ExportOptions, out: Option<&Path>, json: bool) -> Result<Exi
     let exported = match out {
         None => audit.export(options, &mut BufWriter::new(std::io::stdout().lock()), &progress)?,
         Some(file) => {
-            // It takes its name once it is whole: whoever interrupts this is not left with half of one.
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let failed = |source| Error::Unwritable { what: "the export", source };
-            let mut written = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-            let exported = audit.export(options, &mut BufWriter::new(&mut written), &progress)?;
-            written.as_file().sync_all().map_err(failed)?;
-            written.persist(file).map_err(|error| failed(error.error))?;
+            let mut exported = Exported::default();
+            print::whole_file(file, "the export", |written| {
+                exported = audit.export(options, written, &progress)?;
+                Ok(())
+            })?;
             exported
         }
     };

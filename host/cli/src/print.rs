@@ -1,7 +1,9 @@
 //! Printing. Whoever reads may have gone away, as `head` does; what is done does not depend on being watched.
 
-use std::io::Write as _;
+use std::io::{BufWriter, Write};
+use std::path::Path;
 
+use fusebox::Error;
 use serde_json::Value;
 
 /// A line on standard output, with colours where it is a terminal.
@@ -18,4 +20,22 @@ pub fn err(text: &str) {
 /// One JSON object on a line of standard output.
 pub fn json(value: &Value) {
     let _ = writeln!(std::io::stdout(), "{value}");
+}
+
+/// A file that takes its name once it is whole: whoever interrupts this is not left with half of one. `what` names it in errors.
+pub fn whole_file(
+    file: &Path,
+    what: &'static str,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |source| Error::Unwritable { what, source };
+    let mut written = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut buffered = BufWriter::new(&mut written);
+    write(&mut buffered)?;
+    buffered.flush().map_err(failed)?;
+    drop(buffered);
+    written.as_file().sync_all().map_err(failed)?;
+    written.persist(file).map_err(|error| failed(error.error))?;
+    Ok(())
 }

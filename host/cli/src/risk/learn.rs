@@ -58,12 +58,7 @@ pub fn export(host: &Host, which: &Which, out: Option<&Path>, json: bool) -> Res
             _ => Ok(Exit::Completed),
         };
     };
-    // It takes its name once it is whole.
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut written = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    write(&mut BufWriter::new(&mut written)).map_err(failed)?;
-    written.as_file().sync_all().map_err(failed)?;
-    written.persist(file).map_err(|error| failed(error.error))?;
+    print::whole_file(file, "the outcomes", |written| write(written).map_err(failed))?;
     let count = outcomes.len();
     if json {
         print::json(&json!({ "event": "risk_export", "runs": count }));
