@@ -44,7 +44,7 @@ pub enum Ending {
     /// Probabilities.
     Probabilities,
     /// What a softmax makes probabilities of: the graph's own softmax was taken off. Over rows of three numbers, tract's is
-    /// a quarter of all its time, because it is set up anew for each row.
+    /// a third of all its time, because it is set up anew for each row.
     Logits,
 }
 
