@@ -187,6 +187,11 @@ fn what_is_no_plan_and_no_features_is_refused_by_name() {
     refused(&place, &["risk", "explain", "wrong.json"], "FBX-1006", "sequential_tool_calls");
     place.write("wrong.json", "{");
     refused(&place, &["risk", "predict", "wrong.json"], "FBX-1001", "JSON");
+    for number in ["9007199254740992", "1e20", "-123456789012345678901234567890"] {
+        let text = features(3).to_string().replace("\"plan_depth\":1", &format!("\"plan_depth\":{number}"));
+        place.write("wrong.json", text);
+        refused(&place, &["risk", "predict", "wrong.json"], "FBX-1003", "plan_depth");
+    }
 }
 
 #[test]
@@ -199,6 +204,12 @@ fn a_batch_goes_on_behind_a_wrong_line() {
     let said: Vec<(&Value, &Value)> = all.iter().map(|line| (&line["line"], &line["level"])).collect();
     assert_eq!(said, [(&json!(1), &json!("low")), (&json!(3), &Value::Null), (&json!(4), &json!("high"))]);
     assert_eq!(all[1]["code"], "FBX-1001");
+
+    place.write("batch.ndjson", "{\"\\u001b[31mred\\u202e\": 1e300}\n");
+    let output = place.fusebox(&["risk", "batch", "batch.ndjson"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output.stderr);
+    assert!(told.contains("red") && !told.contains(['\u{1b}', '\u{202e}']), "{told:?}");
 }
 
 #[test]

@@ -78,8 +78,8 @@ impl Exit {
 /// Longest error text that is shown, in characters.
 const MAX_CHARS: usize = 4000;
 
-/// Prints an error with its causes. What it quotes may come from anybody, so it is escaped.
-pub fn report(error: &Error, json: bool) {
+/// An error with its causes, to be printed. What it quotes may come from anybody, so it is escaped.
+pub fn message(error: &Error) -> String {
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {
@@ -90,9 +90,13 @@ pub fn report(error: &Error, json: bool) {
         }
         cause = source.source();
     }
-    let code = error.root_code();
     // Lines of what it quotes stay behind a margin.
-    let message = safe_text(&message, MAX_CHARS).replace('\n', "\n  │ ");
+    safe_text(&message, MAX_CHARS).replace('\n', "\n  │ ")
+}
+
+/// Prints an error.
+pub fn report(error: &Error, json: bool) {
+    let (code, message) = (error.root_code(), message(error));
     if json {
         print::json(&json!({ "event": "error", "code": code, "message": message }));
     } else {

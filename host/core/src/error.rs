@@ -25,10 +25,14 @@ pub enum Error {
         column: usize,
     },
     /// A number that JavaScript and canonical JSON cannot hold exactly.
-    #[error("the number {number} is beyond 2^53 - 1 (line {line}, column {column}); write it as a string")]
+    #[error(
+        "the number {number} at {at} is beyond 2^53 - 1 (line {line}, column {column}); give a smaller one, or write it as a string"
+    )]
     NumberTooLarge {
         /// The number as read.
         number: String,
+        /// Where, such as `steps[2].input.size`.
+        at: String,
         /// Line, counted from 1.
         line: usize,
         /// Column, counted from 1.

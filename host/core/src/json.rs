@@ -156,7 +156,9 @@ pub fn parse_value(what: &'static str, bytes: &[u8], max_bytes: usize) -> Result
         let (line, column) = (error.line(), error.column());
         match reason.take() {
             Some(Reason::DuplicateKey(key)) => Error::DuplicateKey { key, line, column },
-            Some(Reason::Number(number)) => Error::NumberTooLarge { number, line, column },
+            Some(Reason::Number { number, path }) => {
+                Error::NumberTooLarge { number, at: or_the_top(path), line, column }
+            }
             Some(Reason::Depth) => Error::TooDeep { limit: MAX_DEPTH, line, column },
             None => {
                 let text = error.to_string();
@@ -182,15 +184,23 @@ pub fn parse_as<T: de::DeserializeOwned>(what: &'static str, bytes: &[u8], max_b
 pub fn shape<T: de::DeserializeOwned>(what: &'static str, value: Value) -> Result<T, Error> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        let at = if path == "." { "the top".to_owned() } else { path };
+        let at = or_the_top(if path == "." { String::new() } else { path });
         Error::Shape { what, at, message: error.inner().to_string() }
     })
+}
+
+fn or_the_top(path: String) -> String {
+    if path.is_empty() { "the top".to_owned() } else { path }
 }
 
 /// Why the strict visitor gave up; serde errors carry text only.
 enum Reason {
     DuplicateKey(String),
-    Number(String),
+    /// The path is put together from its end, while the parser gives up.
+    Number {
+        number: String,
+        path: String,
+    },
     Depth,
 }
 
@@ -205,6 +215,18 @@ impl Strict<'_> {
     fn refuse<E: de::Error>(&self, reason: Reason) -> E {
         self.reason.replace(Some(reason));
         E::custom("refused")
+    }
+
+    fn refuse_number<E: de::Error>(&self, number: &impl ToString) -> E {
+        self.refuse(Reason::Number { number: number.to_string(), path: String::new() })
+    }
+
+    /// Says that what was refused, if it was a number, stands within this part.
+    fn within(&self, part: impl FnOnce() -> String) {
+        if let Some(Reason::Number { path, .. }) = self.reason.borrow_mut().as_mut() {
+            let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
+            *path = format!("{}{dot}{path}", part());
+        }
     }
 
     fn deeper<E: de::Error>(&self) -> Result<Self, E> {
@@ -239,18 +261,18 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        if value > MAX_INTEGER { Err(self.refuse(Reason::Number(value.to_string()))) } else { Ok(value.into()) }
+        if value > MAX_INTEGER { Err(self.refuse_number(&value)) } else { Ok(value.into()) }
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
         let exact = value.unsigned_abs() <= MAX_INTEGER;
-        if exact { Ok(value.into()) } else { Err(self.refuse(Reason::Number(value.to_string()))) }
+        if exact { Ok(value.into()) } else { Err(self.refuse_number(&value)) }
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
         // Larger integers reach the parser as floats; they cannot be told from floats that are meant.
         let exact = value.fract() != 0.0 || value.abs() <= MAX_INTEGER as f64;
-        if exact { Ok(value.into()) } else { Err(self.refuse(Reason::Number(value.to_string()))) }
+        if exact { Ok(value.into()) } else { Err(self.refuse_number(&value)) }
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -264,10 +286,13 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let deeper = self.deeper()?;
         let mut items = Vec::new();
-        while let Some(item) = access.next_element_seed(deeper)? {
-            items.push(item);
+        loop {
+            let item = access.next_element_seed(deeper);
+            match item.inspect_err(|_| self.within(|| format!("[{}]", items.len())))? {
+                Some(item) => items.push(item),
+                None => return Ok(items.into()),
+            }
         }
-        Ok(items.into())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
@@ -277,7 +302,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             if map.contains_key(&key) {
                 return Err(self.refuse(Reason::DuplicateKey(key)));
             }
-            let value = access.next_value_seed(deeper)?;
+            let value = access.next_value_seed(deeper).inspect_err(|_| self.within(|| key.clone()))?;
             map.insert(key, value);
         }
         Ok(map.into())
@@ -299,8 +324,10 @@ mod tests {
         assert!(matches!(parse(r#"{"a":1,"a":2}"#), Err(Error::DuplicateKey { key, .. }) if key == "a"));
         assert!(matches!(parse(r#"{"a":{"b":1,"\u0062":2}}"#), Err(Error::DuplicateKey { .. })));
         for number in ["9007199254740992", "-9007199254740992", "123456789012345678901234567890", "1e300"] {
-            assert!(matches!(parse(number), Err(Error::NumberTooLarge { .. })), "{number}");
+            assert!(matches!(parse(number), Err(Error::NumberTooLarge { at, .. }) if at == "the top"), "{number}");
         }
+        let nested = parse(r#"{"a":[0,{"b":{"c":[[1e300]]}}]}"#);
+        assert!(matches!(nested, Err(Error::NumberTooLarge { at, .. }) if at == "a[1].b.c[0][0]"));
         for text in [r#""\ud800""#, r#""\udc00x""#, "{", "[1,]", "nul", "1 2", "", "\u{feff}1", "1e999", "'a'"] {
             assert!(matches!(parse(text), Err(Error::NotJson { .. })), "{text}");
         }

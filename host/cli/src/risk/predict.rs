@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::show;
 use crate::args::PlanOrFeatures;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::print;
 use crate::run::read_input;
 
@@ -39,7 +39,7 @@ fn assess(host: &Host, bytes: &[u8], agent: &Agent) -> Result<Said, Error> {
         let plan = Plan::parse(bytes)?;
         (host.assess(&plan, &RunLimits::default()).ok_or_else(switched_off)?, plan.limits)
     } else {
-        let features: Features = json::parse_as("the features", bytes, MAX_FEATURES)?;
+        let features: Features = json::parse_as("the set of features", bytes, MAX_FEATURES)?;
         features.check()?;
         (predictor.assess(features, "given", agent), RunLimits::default())
     };
@@ -115,7 +115,7 @@ pub fn batch(host: &Host, file: &Path, json: bool) -> Result<Exit, Error> {
             Ok(said) => print::out(&format!("{number}: {}", show::short(&said.assessment))),
             Err(error) => {
                 exit = Exit::BadInput;
-                let (code, message) = (error.root_code(), error.to_string());
+                let (code, message) = (error.root_code(), exit::message(&error));
                 if json {
                     print::json(&json!({ "event": "error", "line": number, "code": code, "message": message }));
                 } else {
