@@ -82,7 +82,7 @@ impl ApprovalKind {
     pub fn of(action: &Action, effects: &[Effect], decision: &Decision) -> Self {
         // What a guard says of this very action is part of the kind; of an estimate, only its class is.
         let told = |by: &str, finding: &crate::Finding| match finding.code.as_str() {
-            "impact" | "needs-approval" => (by.to_owned(), finding.code.clone()),
+            "impact" => (by.to_owned(), finding.code.clone()),
             _ => (by.to_owned(), format!("{}: {}", finding.code, finding.message)),
         };
         let codes = |reason: &crate::gate::Reason| -> Vec<(String, String)> {
@@ -263,9 +263,9 @@ mod tests {
             scope: Scope::Workspace,
             origin: Origin::Plan,
         };
-        let decision = |code: &str| Decision {
+        let decision = |message: &str| Decision {
             ruling: Ruling::Review,
-            reasons: vec![Reason::new("policy", Ruling::Review, Finding::info(code, "m"))],
+            reasons: vec![Reason::new("policy", Ruling::Review, Finding::info("needs-approval", message))],
             impact: None,
             limits: RunLimits::default(),
             input: None,
@@ -283,7 +283,7 @@ mod tests {
             env_names: Vec::new(),
             shell_text: None,
         };
-        let kind = |step_type, effects: &[Effect], code| ApprovalKind::of(&action(step_type), effects, &decision(code));
+        let kind = |step_type, effects: &[Effect], why| ApprovalKind::of(&action(step_type), effects, &decision(why));
         let base = kind("edit", &[change("a")], "c");
         assert_eq!(kind("edit", &[change("b")], "c"), base);
         assert_eq!(kind("edit", &[change("a"), change("b")], "c"), base);

@@ -2,7 +2,7 @@
 
 use super::examples::tell;
 use super::*;
-use crate::policy::{RiskMode, RiskPolicy};
+use crate::policy::{RiskMode, RiskPolicy, RiskTools};
 use crate::risk::{Assessment, Features, RiskLevel};
 use crate::{Plan, Step};
 
@@ -51,6 +51,13 @@ fn judge_plan(state: &mut RunState) -> Vec<Event> {
 fn step(id: &str) -> Box<Step> {
     let text = format!(r#"{{"goal":"g","agent":{{"id":"a"}},"steps":[{{"id":"{id}","step_type":"t","input":{{}}}}]}}"#);
     Box::new(Plan::parse(text.as_bytes()).unwrap().steps[0].clone())
+}
+
+/// A person adds a step.
+fn added(id: &str) -> Command {
+    let decision =
+        Decision { ruling: Ruling::Allow, reasons: vec![], impact: None, limits: RunLimits::default(), input: None };
+    Command::AddStep { step: step(id), by: "ann".into(), decision, usage: usage(0) }
 }
 
 #[test]
@@ -132,22 +139,48 @@ fn another_plan_is_predicted_anew_and_limits_only_tighten() {
     policy.tools.safe.insert("t".into());
     let mut state = predicting(policy, RunLimits::default(), RunLimits::default());
     tell(&mut state, assessment(RiskLevel::High, None));
-    let added = |id| {
-        let decision = crate::Decision {
-            ruling: Ruling::Allow,
-            reasons: Vec::new(),
-            impact: None,
-            limits: RunLimits::default(),
-            input: None,
-        };
-        Command::AddStep { step: step(id), by: "ann".into(), decision, usage: usage(0) }
-    };
     tell(&mut state, added("more"));
     assert_eq!(state.ask(), Ask::Risk, "the plan is another one");
     tell(&mut state, assessment(RiskLevel::Low, None));
     assert_eq!(state.limits().tokens, Some(2000), "what was tight stays tight");
     assert!(state.limits().require_approval);
     assert_eq!(state.risk().map(|risk| risk.level), Some(RiskLevel::Low), "what is said is what was said last");
+}
+
+#[test]
+fn what_was_approved_by_kind_is_asked_for_again_when_the_risk_is_high() {
+    let risk =
+        RiskPolicy { tools: RiskTools { safe: ["t".into()].into(), ..RiskTools::default() }, ..RiskPolicy::default() };
+    let mut setup = (*setup(4, OnDenied::Stop, true, RunLimits::default())).clone();
+    setup.policy = Arc::new(Policy { risk: Some(risk), ..(*setup.policy).clone() });
+    let mut state = RunState::new(Arc::new(setup));
+    tell(&mut state, assessment(RiskLevel::Low, None));
+    tell(&mut state, Command::Advance);
+    judge_plan(&mut state);
+    let ask = |state: &mut RunState| {
+        tell(state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
+        tell(state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
+        tell(state, Command::Advance);
+        tell(state, Command::Advance)
+    };
+    let carry_out = |state: &mut RunState| {
+        tell(state, Command::Advance);
+        tell(state, done(0));
+    };
+    assert!(matches!(ask(&mut state)[..], [Event::ApprovalRequested { .. }]));
+    let binding = state.binding(&[effect("a")]).unwrap();
+    tell(&mut state, answered(binding, approved(true)));
+    carry_out(&mut state);
+    tell(&mut state, Command::Advance);
+    assert!(
+        matches!(ask(&mut state)[..], [Event::ApprovalRequested { .. }, Event::ApprovalDecided { .. }]),
+        "the kind"
+    );
+    carry_out(&mut state);
+    tell(&mut state, added("more"));
+    tell(&mut state, assessment(RiskLevel::High, None));
+    tell(&mut state, Command::Advance);
+    assert!(matches!(ask(&mut state)[..], [Event::ApprovalRequested { .. }]), "every step, from now on");
 }
 
 #[test]
