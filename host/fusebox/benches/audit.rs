@@ -189,6 +189,8 @@ fn regrown(home: &Path) -> (f64, f64) {
 fn run(home: &Path, workspace: &Path, audit: AuditPolicy) -> (Duration, usize) {
     let mut policy = fusebox::LoadedPolicy::builtin().unwrap().policy;
     policy.audit = audit;
+    // So many steps are a risk of which a person would be asked for each.
+    policy.risk = None;
     let host = Host::builder().home(home).policy(policy).build().unwrap();
     let step = json!({ "step_type": "read_file", "input": { "path": "a.txt" } });
     let plan = json!({ "goal": "g", "agent": { "id": "a" }, "steps": vec![step; STEPS] });

@@ -19,7 +19,8 @@ fn main() {
     std::fs::create_dir(&workspace).unwrap();
     std::fs::write(workspace.join("a.txt"), "one\n").unwrap();
     let policy = place.path().join("policy.toml");
-    std::fs::write(&policy, "").unwrap();
+    // So many steps are a risk of which a person would be asked for each.
+    std::fs::write(&policy, "[risk]\nmode = \"off\"\n").unwrap();
     let host = Host::builder().home(place.path().join("home")).policy_file(policy).build().unwrap();
     let step = json!({ "step_type": "read_file", "input": { "path": "a.txt" } });
     let plan = json!({ "goal": "g", "agent": { "id": "a" }, "steps": vec![step; STEPS] });
