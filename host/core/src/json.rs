@@ -272,7 +272,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
         // Larger integers reach the parser as floats; they cannot be told from floats that are meant.
         let exact = value.fract() != 0.0 || value.abs() <= MAX_INTEGER as f64;
-        if exact { Ok(value.into()) } else { Err(self.refuse_number(&value)) }
+        if exact { Ok(value.into()) } else { Err(self.refuse_number(&format_args!("{value:e}"))) }
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -327,7 +327,9 @@ mod tests {
             assert!(matches!(parse(number), Err(Error::NumberTooLarge { at, .. }) if at == "the top"), "{number}");
         }
         let nested = parse(r#"{"a":[0,{"b":{"c":[[1e300]]}}]}"#);
-        assert!(matches!(nested, Err(Error::NumberTooLarge { at, .. }) if at == "a[1].b.c[0][0]"));
+        assert!(
+            matches!(nested, Err(Error::NumberTooLarge { number, at, .. }) if number == "1e300" && at == "a[1].b.c[0][0]")
+        );
         for text in [r#""\ud800""#, r#""\udc00x""#, "{", "[1,]", "nul", "1 2", "", "\u{feff}1", "1e999", "'a'"] {
             assert!(matches!(parse(text), Err(Error::NotJson { .. })), "{text}");
         }
