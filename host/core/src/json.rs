@@ -14,6 +14,8 @@ use crate::{Digest, Error};
 pub const MAX_DEPTH: usize = 64;
 /// Largest integer that JavaScript and canonical JSON hold exactly: 2^53 - 1.
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+/// Most characters that an error quotes of one thing in what was parsed: anybody wrote it, and errors are stored and shown.
+const MAX_QUOTED: usize = 1000;
 
 /// A JSON value with its canonical text. Cheap to clone.
 #[derive(Clone)]
@@ -155,7 +157,7 @@ pub fn parse_value(what: &'static str, bytes: &[u8], max_bytes: usize) -> Result
     value.map_err(|error| {
         let (line, column) = (error.line(), error.column());
         match reason.take() {
-            Some(Reason::DuplicateKey(key)) => Error::DuplicateKey { key, line, column },
+            Some(Reason::DuplicateKey(key)) => Error::DuplicateKey { key: quoted(key), line, column },
             Some(Reason::Number { number, path }) => {
                 Error::NumberTooLarge { number, at: or_the_top(path), line, column }
             }
@@ -185,12 +187,17 @@ pub fn shape<T: de::DeserializeOwned>(what: &'static str, value: Value) -> Resul
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let at = or_the_top(if path == "." { String::new() } else { path });
-        Error::Shape { what, at, message: error.inner().to_string() }
+        Error::Shape { what, at, message: quoted(error.inner().to_string()) }
     })
 }
 
 fn or_the_top(path: String) -> String {
-    if path.is_empty() { "the top".to_owned() } else { path }
+    if path.is_empty() { "the top".to_owned() } else { quoted(path) }
+}
+
+fn quoted(text: String) -> String {
+    let end = text.char_indices().nth(MAX_QUOTED).and_then(|(end, _)| text.get(..end));
+    end.map(|start| format!("{start}…")).unwrap_or(text)
 }
 
 /// Why the strict visitor gave up; serde errors carry text only.
@@ -335,6 +342,21 @@ mod tests {
         }
         assert!(matches!(Json::parse("test", b"\"\xff\"", 10), Err(Error::NotJson { .. })));
         assert!(matches!(Json::parse("test", b"[1,2,3]", 3), Err(Error::TooLarge { .. })));
+    }
+
+    #[test]
+    fn an_error_quotes_no_more_than_a_part_of_what_is_long() {
+        let long = "ä".repeat(100_000);
+        for text in [format!(r#"{{"{long}":1e300}}"#), format!(r#"{{"{long}":1,"{long}":2}}"#)] {
+            let said = parse(&text).unwrap_err().to_string();
+            assert!(said.contains("ää") && said.len() < 6 * MAX_QUOTED, "{} bytes", said.len());
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        let text = format!(r#"{{"{long}":1}}"#);
+        let said = parse_as::<Nothing>("test", text.as_bytes(), 1 << 20).unwrap_err().to_string();
+        assert!(said.contains("ää") && said.len() < 6 * MAX_QUOTED, "{} bytes", said.len());
     }
 
     #[test]

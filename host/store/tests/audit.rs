@@ -1,6 +1,8 @@
 //! Trees, checkpoints, and checking the whole log.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
+mod examples;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +12,13 @@ use fusebox_core::audit::{
     Checkpoint, CompactRange, Fault, FaultKind, Hash, SigningKey, leaf_hash, root_of_inclusion, verifies_consistency,
 };
 use fusebox_core::event::{Chain, Event, RunEnd};
-use fusebox_core::{Agent, Digest, RunId};
+use fusebox_core::{Digest, RunId};
 use fusebox_store::{
     AuditLog as _, Batch, Blob, CheckpointRow, Erasure, Error, EventLog as _, LogReport, SignCheckpoints, Signing,
     SqliteStore, Verifying,
 };
+
+use examples::created;
 
 struct Key(SigningKey);
 
@@ -61,25 +65,6 @@ impl Place {
             )
             .unwrap();
         connection.execute_batch(sql).unwrap();
-    }
-}
-
-fn created(tenant: &str) -> Event {
-    Event::RunCreated {
-        goal: "g".into(),
-        agent: Agent { id: "a".into(), kind: None, tier: None },
-        tenant: tenant.into(),
-        plan: Digest::ZERO,
-        policy: Digest::ZERO,
-        plugins: Default::default(),
-        limits: Default::default(),
-        limits_by: Default::default(),
-        steps: 1,
-        workspace: fusebox_core::plan::WorkspaceMode::InPlace,
-        host: "h".into(),
-        engine: "e".into(),
-        setup: None,
-        redacted: Vec::new(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The log keeps what it acknowledged, and nothing changes it.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
+mod examples;
+
 use bytes::Bytes;
 use fusebox_core::event::{Chain, Event};
 use fusebox_core::{ApprovalAnswer, ApprovalId, Binding, BudgetKind, KillTarget};
@@ -8,6 +10,8 @@ use fusebox_core::{Digest, RunId, SealedEvent};
 use fusebox_store::{
     AuditLog as _, Batch, Blob, Error, EventLog, Fence, ListedState, RunFilter, Settlement, Share, SqliteStore,
 };
+
+use examples::created;
 
 fn run(name: &str) -> RunId {
     name.parse().unwrap()
@@ -17,25 +21,6 @@ fn events(run: &RunId, count: usize) -> Vec<SealedEvent> {
     let mut chain = Chain::new(run.clone());
     let event = |time| if time == 0 { created("default") } else { Event::RunStarted };
     (0..count).map(|time| chain.seal(&event(time), time as u64)).collect()
-}
-
-fn created(tenant: &str) -> Event {
-    Event::RunCreated {
-        goal: "g".into(),
-        agent: fusebox_core::Agent { id: "a".into(), kind: None, tier: None },
-        tenant: tenant.into(),
-        plan: Digest::ZERO,
-        policy: Digest::ZERO,
-        plugins: Default::default(),
-        limits: Default::default(),
-        limits_by: Default::default(),
-        steps: 1,
-        workspace: fusebox_core::plan::WorkspaceMode::InPlace,
-        host: "h".into(),
-        engine: "e".into(),
-        setup: None,
-        redacted: Vec::new(),
-    }
 }
 
 fn store() -> (tempfile::TempDir, SqliteStore) {

@@ -1,0 +1,23 @@
+//! Events for tests.
+
+use fusebox_core::{Agent, Digest, Event};
+
+/// The first event of a run.
+pub fn created(tenant: &str) -> Event {
+    Event::RunCreated {
+        goal: "g".into(),
+        agent: Agent { id: "a".into(), kind: None, tier: None },
+        tenant: tenant.into(),
+        plan: Digest::ZERO,
+        policy: Digest::ZERO,
+        plugins: Default::default(),
+        limits: Default::default(),
+        limits_by: Default::default(),
+        steps: 1,
+        workspace: fusebox_core::plan::WorkspaceMode::InPlace,
+        host: "h".into(),
+        engine: "e".into(),
+        setup: None,
+        redacted: Vec::new(),
+    }
+}
