@@ -193,6 +193,12 @@ pub enum Error {
         /// The most that it can be.
         most: u64,
     },
+    /// A name that no tenant can have.
+    #[error("{tenant:?} is not a tenant name: use 1 to 64 letters, digits, `.`, `_` or `-`")]
+    BadTenant {
+        /// What was given.
+        tenant: String,
+    },
 }
 
 crate::error_codes!(Error {
@@ -220,4 +226,5 @@ crate::error_codes!(Error {
     BadCheckpoint => "FBX-1022",
     BadProof => "FBX-1023",
     FeatureOutOfRange => "FBX-1024",
+    BadTenant => "FBX-1025",
 });

@@ -10,6 +10,15 @@ use crate::{Binding, DigestBuilder, Error};
 /// Longest id, in characters.
 const MAX_CHARS: usize = 64;
 
+/// Checks the name of a tenant, which stands in messages, files and command lines: 1 to 64 of ASCII letters, digits, `.`, `-`
+/// and `_`.
+///
+/// # Errors
+/// When it has other characters, or another length.
+pub fn check_tenant(tenant: &str) -> Result<(), Error> {
+    check(tenant).map_err(|_| Error::BadTenant { tenant: tenant.chars().take(80).collect() })
+}
+
 fn check(id: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
     let good = !id.is_empty() && id.len() <= MAX_CHARS && id.chars().all(allowed);

@@ -224,12 +224,6 @@ pub enum Error {
         /// When.
         at: String,
     },
-    /// A name that no tenant can have.
-    #[error("{tenant:?} is no name of a tenant: use 1 to 64 letters, digits, `.`, `_` or `-`")]
-    BadTenant {
-        /// What was given.
-        tenant: String,
-    },
     /// There is no such question.
     #[error("there is no approval {id:?} that is or was asked for; `fusebox approvals` lists those that wait")]
     UnknownApproval {
@@ -433,7 +427,6 @@ fusebox_core::error_codes!(Error {
     StepRefused => "FBX-5035",
     BreakerOpen => "FBX-5036",
     RateExceeded => "FBX-5037",
-    BadTenant => "FBX-5038",
     OtherTenant => "FBX-5039",
     AuditKey => "FBX-5040",
     BadRecord => "FBX-5041",

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::Error;
+use crate::error::Error;
 
 /// `$FUSEBOX_HOME`.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Reads a file of at most `max` bytes; `what` names it in errors.
 ///

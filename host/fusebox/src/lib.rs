@@ -29,65 +29,48 @@
 //! Why it is built so: the rules live in `fusebox-core`, which only asks and is told. This crate is the imperative shell
 //! that does what is asked, and it never decides.
 
-mod account;
-mod adding;
-mod approver;
+mod admission;
+mod ambient;
+mod approval;
 mod audit;
-mod board;
-mod builder;
 mod bundled;
 mod check;
-mod compiler;
 mod control;
-mod driver;
 mod error;
-mod explain;
-mod facts;
-mod handler;
-mod harness;
+mod execution;
+mod gate;
+mod hex;
 mod home;
 mod host;
 mod input;
 mod journal;
-mod judge;
-mod keeping;
-mod keys;
-mod lease;
-mod model_call;
-mod now;
-mod outputs;
-mod pace;
-mod place;
+mod kit;
+mod log;
+mod plugins;
 mod policy;
-mod predicting;
+mod prediction;
 mod primitives;
-mod recall;
-mod recover;
 mod redaction;
-mod registry;
-mod restore;
 mod run;
-mod runs;
+mod services;
+mod signals;
 mod sinks;
-mod summary;
-mod switches;
-mod updates;
-mod watchman;
 
-pub use approver::{
+pub use admission::throttle::BreakerTurn;
+pub use ambient::{now_us, rfc3339};
+pub use approval::approver::{
     Answer, AnswerFuture, ApprovalRequest, ApproveAll, ApproveLater, ApproveNothing, Approver, Extent, Subject,
 };
+pub use approval::keys::{ApproverKey, KnownKeys};
 pub use audit::{
     Audit, ConsistencyProof, EraseOptions, ExportOptions, Exported, LogVerdict, Record, RecordKind, VerifyOptions,
 };
-pub use builder::{HostBuilder, Notice, RecordChecks};
-pub use check::{CheckEffects, Proposal};
-pub use compiler::{CompileLimits, CompilePlace, OnCompile, serve_launcher};
+pub use check::proposal::{CheckEffects, Proposal};
+pub use control::outcomes::Overruled;
 pub use control::{
     Answering, Asked, Control, HeldGrant, KillOutcome, ListedRun, OpenQuestion, PauseOutcome, Recovered,
 };
 pub use error::Error;
-pub use explain::{ExplainedCall, explain};
 pub use fusebox_core::audit as proofs;
 pub use fusebox_core::event::{Event, EventRef, RunEnd};
 pub use fusebox_core::explain::{Explained, Explanation, Phase};
@@ -101,20 +84,22 @@ pub use fusebox_store::Error as StoreError;
 pub use fusebox_store::{
     CheckpointRow, Decided, Erased, Erasure, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch,
 };
-pub use harness::Harness;
 pub use home::Home;
 pub use host::Host;
+pub use host::builder::HostBuilder;
 pub use input::{read_file, read_from};
-pub use keys::{ApproverKey, KnownKeys};
-pub use now::{now_us, rfc3339};
-pub use pace::BreakerTurn;
+pub use journal::updates::{OutputStream, RunEvent, RunUpdate};
+pub use kit::harness::Harness;
+pub use plugins::compiler::{CompileLimits, CompilePlace, OnCompile, serve_launcher};
+pub use plugins::registry::Loaded;
 pub use policy::{LoadedPolicy, PROJECT_FILE, ProjectPolicy, Setting, Trust, TrustState};
-pub use predicting::{Overruled, Predictor};
-pub use primitives::{BudgetLedger, CallError, CircuitBreaker, RateLimiter, Reservation};
-pub use registry::Loaded;
-pub use run::{Killer, Run, RunOptions, Until};
+pub use prediction::Predictor;
+pub use primitives::{BudgetLedger, CallError, CircuitBreaker, ExplainedCall, RateLimiter, Reservation, explain};
+pub use run::handle::Run;
+pub use run::options::{RunOptions, Until};
+pub use run::summary::{StepSummary, Summary, Waiting};
+pub use services::{Notice, RecordChecks};
+pub use signals::stop::Killer;
 #[cfg(feature = "otel")]
 pub use sinks::{Arguments, OtelSink};
 pub use sinks::{JsonlSink, LoggedEvent, MemorySink, Sink, SinkStatus, StdoutSink, Subscription, WebhookSink};
-pub use summary::{StepSummary, Summary, Waiting};
-pub use updates::{OutputStream, RunEvent, RunUpdate};

@@ -3,6 +3,7 @@
 mod contract;
 mod crash;
 mod emulate;
+mod floors;
 mod fuzz;
 mod guests;
 mod languages;
@@ -34,6 +35,8 @@ enum Task {
     Lock,
     /// Checks that the WIT package parses and, once it is frozen, that no released file changed.
     Contract,
+    /// Checks that no import runs up: between crates, between the stages of a step, and in a circle between files.
+    Floors,
     /// Builds the example plugins in Rust, JavaScript and Python, and runs the tests that need them. Needs node and python.
     Languages,
     /// Runs the kept tapes of executors on other processors, emulated by qemu-user.
@@ -69,6 +72,7 @@ fn main() -> anyhow::Result<()> {
         Task::Guests { check: false } => guests::build(&root),
         Task::Guests { check: true } => guests::check(&root),
         Task::Lock => lock::check(&root),
+        Task::Floors => floors::check(&root),
         Task::Contract => contract::check(&root),
         Task::Languages => languages::languages(&root),
         Task::Emulate => emulate::emulate(&root),

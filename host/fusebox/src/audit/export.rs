@@ -12,9 +12,10 @@ use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{Digest, RunId, SealedEvent};
 use fusebox_store::Scanned;
 
-use super::{Audit, check_owner, unproven};
-use crate::Error;
-use crate::now::now_us;
+use super::{Audit, unproven};
+use crate::ambient::now_us;
+use crate::error::Error;
+use crate::log::side_chain::check_owner;
 
 /// Events and blobs that are read at once.
 const PAGE: u32 = 512;

@@ -12,10 +12,10 @@ use fusebox_core::{Digest, json};
 use fusebox_store::{CheckpointRow, EventLog, SignCheckpoints};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::error::Error;
+use crate::hex::{from_hex, hex};
 use crate::home::Home;
 use crate::input::read_file;
-use crate::keys::{from_hex, hex};
 
 /// Largest file of keys, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;

@@ -25,11 +25,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_core::audit::VerifierKey;
-use fusebox_core::event::{Chain, HOST_TENANT};
 use fusebox_core::policy::AuditPolicy;
 use fusebox_core::situation::DEFAULT_TENANT;
-use fusebox_core::{Digest, Event, Policy, RunId};
-use fusebox_store::{Batch, Blob, CheckpointRow, Error as StoreError, EventLog, Signing, SqliteStore};
+use fusebox_core::{Policy, RunId};
+use fusebox_store::{CheckpointRow, Error as StoreError, EventLog, Signing, SqliteStore};
 
 pub use export::{ExportOptions, Exported};
 pub use keys::AuditKeys;
@@ -38,13 +37,10 @@ pub use record::{Record, RecordKind};
 pub use retention::EraseOptions;
 pub use verifying::{LogVerdict, VerifyOptions};
 
-use crate::Error;
+use crate::error::Error;
 use crate::home::Home;
-use crate::now::now_us;
+use crate::log::side_chain::check_owner;
 use crate::redaction::Redactor;
-
-/// How often it is tried to add to a chain before others.
-const TRIES: u32 = 100;
 
 /// The audit log of a home, for all tenants.
 #[derive(Clone)]
@@ -153,39 +149,4 @@ pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Eve
 pub(crate) fn unproven(tenant: &str) -> Error {
     let what = "what is kept of it is not what was signed".to_owned();
     StoreError::TreeDamaged { tenant: tenant.to_owned(), what }.into()
-}
-
-/// A name that owns a log: a tenant's, or that of what concerns none.
-pub(crate) fn check_owner(tenant: &str) -> Result<(), Error> {
-    if tenant == HOST_TENANT { Ok(()) } else { crate::runs::check_tenant(tenant) }
-}
-
-/// The chain of a tenant's log for what belongs to no run: `host` for what concerns no tenant, else a name of its own.
-pub(crate) fn side_chain(kind: &str, tenant: &str) -> Result<RunId, Error> {
-    if tenant == HOST_TENANT {
-        return Ok(kind.parse()?);
-    }
-    let id: String = Digest::of(tenant.as_bytes()).to_string().chars().take(32).collect();
-    Ok(format!("{kind}-{id}").parse()?)
-}
-
-/// Adds an event to a chain that is no run, and waits until it is durable. Several processes may do so at once; each comes behind
-/// the other. Gives its place.
-pub(crate) fn append(
-    log: &dyn EventLog,
-    (chain, tenant): (&RunId, &str),
-    event: &Event,
-    blobs: &[Blob],
-) -> Result<u64, Error> {
-    let mut tries = 0;
-    loop {
-        let (seq, head) = log.head(chain)?.unwrap_or((0, Digest::ZERO));
-        let sealed = Chain::at(chain.clone(), seq, head).of_tenant(tenant).seal(event, now_us());
-        let batch = Batch { events: vec![sealed], blobs: blobs.to_vec(), ..Batch::default() };
-        match log.append(batch).wait() {
-            Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
-            Err(error) => return Err(error.into()),
-            Ok(()) => return Ok(seq + 1),
-        }
-    }
 }

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::export::proved;
 use super::keys::Introduced;
-use super::{Audit, append, check_owner, side_chain, unproven};
-use crate::Error;
+use super::{Audit, unproven};
+use crate::error::Error;
+use crate::log::side_chain::{append, check_owner, side_chain};
 
 /// Largest event of a proof, in bytes.
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;

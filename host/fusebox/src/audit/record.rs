@@ -5,10 +5,11 @@ use fusebox_core::event::{EventRef, RecordedAction};
 use fusebox_core::{Agent, Event, Json};
 use fusebox_store::Blob;
 
-use super::{Audit, append, check_owner, side_chain};
-use crate::Error;
-use crate::journal::over_quota;
-use crate::keeping::new_salt;
+use super::Audit;
+use crate::admission::quota::over_quota;
+use crate::ambient::new_salt;
+use crate::error::Error;
+use crate::log::side_chain::{append, check_owner, side_chain};
 
 /// Longest text of a record, in bytes.
 const MAX_TEXT_BYTES: usize = 4096;

@@ -4,9 +4,10 @@ use fusebox_core::event::HOST_TENANT;
 use fusebox_core::{Event, Policy, RunId};
 use fusebox_store::{Erased, Erasure, ListedState};
 
-use super::{Audit, append, check_owner, side_chain};
-use crate::Error;
-use crate::now::now_us;
+use super::Audit;
+use crate::ambient::now_us;
+use crate::error::Error;
+use crate::log::side_chain::{append, check_owner, side_chain};
 
 /// Runs that an event of an erasure names at the most.
 const MAX_NAMED: usize = 1000;

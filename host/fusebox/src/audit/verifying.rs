@@ -11,7 +11,7 @@ use fusebox_core::audit::{
 use fusebox_store::{LogReport, Verifying};
 
 use super::Audit;
-use crate::Error;
+use crate::error::Error;
 
 /// Longest line of an export, in bytes: an event with its payload, or a blob.
 const MAX_LINE_BYTES: u64 = 256 * 1024 * 1024;

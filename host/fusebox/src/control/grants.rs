@@ -4,9 +4,9 @@ use fusebox_core::{ApprovalId, Command, RunId, json};
 use fusebox_store::RunFilter;
 
 use super::{Control, PATIENCE, refuse_ended};
-use crate::Error;
-use crate::now::now_us;
-use crate::recall::recall;
+use crate::ambient::now_us;
+use crate::error::Error;
+use crate::journal::replay::recall;
 
 /// Most unfinished runs whose grants are listed.
 const MAX_RUNS: u32 = 1000;

@@ -10,38 +10,41 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod answering;
+mod answer;
+mod explanations;
 mod grants;
-mod killing;
-mod recovering;
+mod kill;
+pub mod outcomes;
+mod recover;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_core::id::check_tenant;
 use fusebox_core::policy::AuditPolicy;
 use fusebox_core::run::Phase;
 use fusebox_core::{Command, Event, KillTarget, RunId};
 use fusebox_store::{EventLog, RunFilter, RunRow, Switch};
 use tokio::sync::mpsc;
 
-pub use answering::{Answering, Asked, OpenQuestion};
+pub use answer::{Answering, Asked, OpenQuestion};
 pub use grants::HeldGrant;
-pub use killing::KillOutcome;
-pub use recovering::Recovered;
+pub use kill::KillOutcome;
+pub use recover::Recovered;
 
-use crate::Error;
-use crate::account::Account;
+use crate::ambient::now_us;
 use crate::audit::{self, Audit};
-use crate::board::{Board, BoardRequest, Wish};
+use crate::error::Error;
 use crate::home::Home;
+use crate::journal::lease::Lease;
+use crate::journal::replay::{Recalled, recall};
+use crate::journal::tenant_budget::Account;
+use crate::journal::updates::RunEvent;
 use crate::journal::{Journal, JournalSetup};
-use crate::keeping::Keeping;
-use crate::lease::Lease;
-use crate::now::now_us;
-use crate::recall::{Recalled, recall};
-use crate::switches::record_for_host;
-use crate::updates::RunEvent;
+use crate::log::side_chain::record_for_host;
+use crate::redaction::retention::Keeping;
+use crate::signals::board::{Board, BoardRequest, Wish};
 
 /// How long a process that works on a run for a moment is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -108,7 +111,7 @@ impl Control {
     /// # Errors
     /// When it is no tenant's name, or this one is already for another tenant.
     pub fn of_tenant(&self, tenant: &str) -> Result<Self, Error> {
-        crate::runs::check_tenant(tenant)?;
+        check_tenant(tenant)?;
         if !self.is_its(tenant) {
             let only = self.tenant.clone().unwrap_or_default();
             return Err(Error::OtherTenant { tenant: only, asked: format!("the tenant {tenant}") });

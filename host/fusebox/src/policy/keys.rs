@@ -5,7 +5,7 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::bad;
-use crate::Error;
+use crate::error::Error;
 use crate::error::suggestion;
 
 /// Refuses the first key that the schema of `T` does not know.

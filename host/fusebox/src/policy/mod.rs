@@ -15,7 +15,7 @@ pub use explain::Setting;
 pub use project::{PROJECT_FILE, ProjectPolicy};
 pub use trust::{Trust, TrustState};
 
-use crate::Error;
+use crate::error::Error;
 use crate::input::read_file;
 
 /// The strict built-in policy, as a file.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::{bad, keys, read_table};
-use crate::{Error, bundled};
+use crate::bundled;
+use crate::error::Error;
 
 /// Name of policy files, in the home and in projects.
 pub const PROJECT_FILE: &str = "fusebox.toml";

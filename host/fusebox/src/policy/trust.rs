@@ -7,8 +7,9 @@ use fusebox_core::{Digest, json};
 use serde::{Deserialize, Serialize};
 
 use super::{PROJECT_FILE, ProjectPolicy, read};
+use crate::error::Error;
+use crate::home::Home;
 use crate::input::read_file;
-use crate::{Error, Home};
 
 /// Largest list of trusted projects, in bytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::LoggedEvent;
-use crate::now::rfc3339;
+use crate::ambient::rfc3339;
 
 /// Content type of a batch in JSON.
 pub const BATCH: &str = "application/cloudevents-batch+json";

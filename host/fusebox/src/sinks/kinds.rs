@@ -12,8 +12,8 @@ use tokio::runtime::Runtime;
 
 use super::cloud_events::{BATCH, cloud_event};
 use super::{LoggedEvent, Sink};
-use crate::Error;
-use crate::now::now_us;
+use crate::ambient::now_us;
+use crate::error::Error;
 
 /// Adds a line of JSON to a file for each event.
 #[derive(Debug)]

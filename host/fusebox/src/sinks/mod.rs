@@ -23,10 +23,10 @@ pub use otel::{Arguments, OtelSink};
 pub use subscription::Subscription;
 pub use worker::SinkStatus;
 
-use crate::Error;
+use crate::ambient::rfc3339;
+use crate::error::Error;
 use crate::home::Home;
 use crate::input::read_file;
-use crate::now::rfc3339;
 use worker::Worker;
 
 /// Largest file with a secret, in bytes.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::LoggedEvent;
 use super::worker::next_of;
-use crate::Error;
+use crate::error::Error;
 
 /// How often it is looked for events of other processes.
 const LOOK: Duration = Duration::from_millis(50);

@@ -8,7 +8,7 @@ use fusebox_core::policy::SinkFrom;
 use fusebox_store::{EventLog, Scanned};
 
 use super::{LoggedEvent, NewSink, Sink};
-use crate::Error;
+use crate::error::Error;
 use crate::home::Home;
 
 /// Most events that a sink is told at once.

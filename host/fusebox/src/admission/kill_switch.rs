@@ -1,0 +1,47 @@
+//! Kill switches: durable, and in the log like everything else.
+
+use std::sync::{Mutex, PoisonError};
+
+use fusebox_core::KillTarget;
+use fusebox_store::{EventLog, Switch};
+
+use crate::error::Error;
+use crate::home::Home;
+use crate::signals::board::Board;
+
+/// Kill switches as they were when the board was last written to: asking costs a look at the board.
+pub struct SwitchCache {
+    board: Board,
+    seen: Mutex<Option<(u64, Vec<Switch>)>>,
+}
+
+impl SwitchCache {
+    pub fn open(home: &Home) -> Result<Self, Error> {
+        Ok(Self { board: Board::open(home)?, seen: Mutex::default() })
+    }
+
+    /// The switch that ends whatever a tenant does, if one is set.
+    pub fn ending_all(&self, log: &dyn EventLog, tenant: &str) -> Result<Option<Switch>, Error> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // Switches are set before the board is written to, so what is read now is at least as new as this count.
+        let generation = self.board.generation();
+        if seen.as_ref().is_none_or(|(then, _)| *then != generation) {
+            *seen = Some((generation, log.switches()?));
+        }
+        let switches = seen.iter().flat_map(|(_, switches)| switches);
+        Ok(switches.clone().find(|switch| ends_all(&switch.target, tenant)).cloned())
+    }
+}
+
+/// The switch that ends whatever a tenant begins now, if one is set.
+pub fn ending_new(log: &dyn EventLog, tenant: &str) -> Result<Option<Switch>, Error> {
+    Ok(log.switches()?.into_iter().find(|switch| ends_all(&switch.target, tenant)))
+}
+
+fn ends_all(target: &KillTarget, tenant: &str) -> bool {
+    match target {
+        KillTarget::All => true,
+        KillTarget::Tenant(of) => of == tenant,
+        KillTarget::Run(_) => false,
+    }
+}

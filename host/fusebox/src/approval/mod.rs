@@ -1,0 +1,5 @@
+//! Asking people, and knowing who answers.
+
+pub mod approver;
+pub mod keys;
+pub mod request;

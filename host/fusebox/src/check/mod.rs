@@ -1,0 +1,210 @@
+//! Judging one action that somebody else carries out.
+
+pub mod proposal;
+
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use fusebox_core::event::{Chain, Event};
+use fusebox_core::gate::Reason;
+use fusebox_core::situation::DEFAULT_TENANT;
+use fusebox_core::{Decision, Effect, Finding, Gate, Json, ProposedEffect, Ruling, RunId, RunLimits, Situation};
+use fusebox_effects::Workspace;
+use fusebox_sandbox::{Judged, Limits};
+use fusebox_store::{Batch, Blob, Switch};
+
+use crate::admission::quota::over_quota;
+use crate::ambient::{new_run_id, new_salt, now_us};
+use crate::check::proposal::{CheckEffects, Proposal};
+use crate::error::Error;
+use crate::gate::effects::{Derived, derive};
+use crate::gate::judge;
+use crate::gate::judge::Revised;
+use crate::gate::preview::Reads;
+use crate::services::RecordChecks;
+use crate::services::Services;
+use fusebox_core::id::check_tenant;
+
+/// Judges one action on account of a tenant: under its kill switch, in its log.
+///
+/// # Errors
+/// When the action does not fit its step type, its effects cannot be told, the tenant has no room left, or the log cannot be
+/// written. No error means allow.
+pub fn check(services: &Services, tenant: &str, proposal: &Proposal) -> Result<Decision, Error> {
+    check_tenant(tenant)?;
+    let Proposal { agent, action, .. } = proposal;
+    let now = now_us();
+    if let Some(switch) = services.switches.ending_all(&*services.store, tenant)? {
+        return refused(services, tenant, proposal, &switch, now);
+    }
+    let mut situation = Situation::outside_of_a_run(agent.clone(), action.origin.clone(), now);
+    let derived = effects_of(services, proposal, &situation)?;
+    situation.contents = derived.contents;
+    let mut gate = Gate::new(Arc::clone(&services.registry.gate), approval(services, &action.step_type));
+    let judged = Judged::new(action, &derived.effects, Arc::new(situation));
+    gate.previewed(derived.effects);
+    let mut revise = |input: &Json| revised(services, proposal, input, now);
+    let kill = &services.never_killed;
+    let (decision, _) = judge::through(&services.registry, &mut gate, judged, u64::MAX, kill, &mut revise);
+    let decision = decision.ok_or_else(|| no_preview(&action.step_type, "the gate did not decide"))?;
+    if services.checks == RecordChecks::Durable {
+        record(services, tenant, proposal, gate.effects(), (&decision, now))?;
+    }
+    Ok(decision)
+}
+
+/// The chain of the log in which the decisions of [`check`] stand; none before the first.
+#[must_use]
+pub fn chain(services: &Services) -> Option<RunId> {
+    let chains = services.check_chains.lock().unwrap_or_else(PoisonError::into_inner);
+    chains.get(DEFAULT_TENANT).map(|chain| chain.run().clone())
+}
+
+/// What is decided while a kill switch is set.
+fn refused(
+    services: &Services,
+    tenant: &str,
+    proposal: &Proposal,
+    switch: &Switch,
+    now: u64,
+) -> Result<Decision, Error> {
+    let message = format!("the kill switch for {} is set, by {}", switch.target, switch.by);
+    let reason = Reason::new("kill-switch", Ruling::Deny, Finding::error("killed", message));
+    let (impact, limits, input) = (None, RunLimits::default(), None);
+    let decision = Decision { ruling: Ruling::Deny, reasons: vec![reason], impact, limits, input };
+    if services.checks == RecordChecks::Durable {
+        record(services, tenant, proposal, &[], (&decision, now))?;
+    }
+    Ok(decision)
+}
+
+/// The same action with another input, ready to be judged.
+fn revised(services: &Services, proposal: &Proposal, input: &Json, now: u64) -> Result<Revised, String> {
+    if proposal.effects != CheckEffects::Previewed {
+        return Err("its effects were stated by whoever asks, so nobody knows those of another input".to_owned());
+    }
+    let mut proposal = proposal.clone();
+    proposal.action.input = input.clone();
+    let Proposal { agent, action, .. } = &proposal;
+    let mut situation = Situation::outside_of_a_run(agent.clone(), action.origin.clone(), now);
+    let derived = effects_of(services, &proposal, &situation).map_err(|error| error.to_string())?;
+    situation.contents = derived.contents;
+    let judged = Judged::new(action, &derived.effects, Arc::new(situation));
+    Ok(Revised { effects: derived.effects, judged })
+}
+
+fn approval(services: &Services, step_type: &str) -> Vec<Reason> {
+    let claimed = services.registry.executor(step_type).map(|(_, served)| served.step_type.needs_approval);
+    if !services.policy.needs_approval(step_type, claimed) {
+        return Vec::new();
+    }
+    let message = format!("actions of type {step_type} need an approval");
+    vec![Reason::new("policy", Ruling::Review, Finding::info("needs-approval", message))]
+}
+
+fn effects_of(services: &Services, proposal: &Proposal, situation: &Situation) -> Result<Derived, Error> {
+    let step_type = &proposal.action.step_type;
+    let has_executor = services.registry.executor(step_type).is_some();
+    let proposed = match &proposal.effects {
+        CheckEffects::Previewed => preview(services, proposal, situation)?,
+        _ if has_executor => return Err(Error::EffectsNotExpected { step_type: step_type.clone() }),
+        CheckEffects::Known(effects, contents) => {
+            return Ok(Derived { effects: effects.clone(), contents: contents.clone() });
+        }
+        CheckEffects::Stated(effects) => effects.clone(),
+    };
+    let workspace = workspace_of(services, proposal)?;
+    derive(proposed, &workspace, &services.elsewhere).map_err(|failure| no_preview(step_type, &failure.to_string()))
+}
+
+fn preview(services: &Services, proposal: &Proposal, situation: &Situation) -> Result<Vec<ProposedEffect>, Error> {
+    let action = &proposal.action;
+    services.registry.check_input("the action", &action.step_type, &action.input)?;
+    let Some((loaded, served)) = services.registry.executor(&action.step_type) else {
+        return Err(no_preview(&action.step_type, "nobody serves it"));
+    };
+    let reads = Reads::new(Arc::new(workspace_of(services, proposal)?), served.grants);
+    let options = loaded.options(Limits::preview(), u64::MAX, &services.never_killed);
+    let situation = Arc::new(situation.clone());
+    let preview = loaded.plugin.preview(action, Arc::clone(&situation), Box::new(reads.clone()), &options);
+    // A preview waits for nothing but its own handler, so it needs no runtime.
+    match pollster::block_on(preview).result {
+        // What the preview has seen is judged with what it proposes.
+        Ok(Ok(mut proposed)) => {
+            let new: Vec<_> = seen(&reads).filter(|effect| !proposed.contains(effect)).collect();
+            proposed.extend(new);
+            Ok(proposed)
+        }
+        // What it says of files that guards deny is not told: the action is denied for reading them.
+        Ok(Err(_)) if judge::denies(&services.registry, action, reads.effects(), situation, &options.kill) => {
+            Ok(seen(&reads).collect())
+        }
+        Ok(Err(failure)) => Err(no_preview(&action.step_type, &failure.to_string())),
+        Err(end) => Err(no_preview(&action.step_type, &end.to_string())),
+    }
+}
+
+fn workspace_of(services: &Services, proposal: &Proposal) -> Result<Workspace, Error> {
+    let none = || Error::NoWorkspace { reason: "the effects of this action depend on one".to_owned() };
+    let workspace = Workspace::open(proposal.workspace.as_ref().ok_or_else(none)?)?
+        .with_hard_links(services.policy.workspace.hard_links);
+    services.home.keep_apart(workspace.root())?;
+    Ok(workspace)
+}
+
+fn record(
+    services: &Services,
+    tenant: &str,
+    proposal: &Proposal,
+    effects: &[Effect],
+    (decision, now): (&Decision, u64),
+) -> Result<(), Error> {
+    if let Some(over) = over_quota(&*services.store, &services.policy, tenant)? {
+        return Err(over.into());
+    }
+    let mut input = proposal.action.input.as_str().to_owned();
+    let mut event = Event::ActionChecked {
+        agent: proposal.agent.clone(),
+        step_type: proposal.action.step_type.clone(),
+        input: proposal.action.input.digest(),
+        effects: effects.to_vec(),
+        decision: decision.clone(),
+    };
+    if let Some(redactor) = &services.redactor {
+        event = redactor.redacted_value(&event)?.unwrap_or(event);
+        input = redactor.redacted(&input)?.unwrap_or(input);
+    }
+    let blob = Blob::salted(new_salt()?, Bytes::from(input));
+    if let Event::ActionChecked { input, .. } = &mut event {
+        *input = blob.digest();
+    }
+    let pending = {
+        // Sealed and handed over under one lock: the chain's order is the log's.
+        let mut chains = services.check_chains.lock().unwrap_or_else(PoisonError::into_inner);
+        let chain = match chains.entry(tenant.to_owned()) {
+            Entry::Occupied(chain) => chain.into_mut(),
+            Entry::Vacant(place) => place.insert(Chain::new(new_run_id()?).of_tenant(tenant)),
+        };
+        let sealed = chain.seal(&event, now);
+        services.store.append(Batch { events: vec![sealed], blobs: vec![blob], ..Batch::default() })
+    };
+    let written = pending.wait();
+    if written.is_err() {
+        // What was sealed is not in the log, so nothing can follow it: later checks are another chain.
+        services.check_chains.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+    }
+    Ok(written?)
+}
+
+/// The files that a preview has read, as effects.
+fn seen(reads: &Reads) -> impl Iterator<Item = ProposedEffect> {
+    reads.effects().into_iter().filter_map(|effect| match effect {
+        Effect::Read { path } => Some(ProposedEffect::Read { path: path.as_str().to_owned() }),
+        _ => None,
+    })
+}
+
+fn no_preview(step_type: &str, message: &str) -> Error {
+    Error::NoPreview { step_type: step_type.to_owned(), message: message.to_owned() }
+}

@@ -1,0 +1,270 @@
+//! Answering what runs ask.
+
+use fusebox_core::event::Signed;
+use fusebox_core::{ApprovalAnswer, Ask, Command, Contents, Decision, Effect, Json};
+use fusebox_store::{EventLog, QuestionRow, RunRow};
+
+use super::{Control, PATIENCE};
+use crate::ambient::{now_us, rfc3339};
+use crate::approval::approver::{ApprovalRequest, Subject};
+use crate::approval::keys::{ApproverKey, KnownKeys};
+use crate::approval::request;
+use crate::error::Error;
+use crate::journal::Journal;
+use crate::journal::replay::recall;
+
+/// Most open questions that are listed.
+const MAX_QUESTIONS: u32 = 10_000;
+
+/// A question that waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenQuestion {
+    /// The question.
+    pub question: QuestionRow,
+    /// Its run.
+    pub run: RunRow,
+}
+
+/// A question as a person is to see it.
+#[derive(Debug)]
+pub struct Asked {
+    /// All that they need to decide.
+    pub request: ApprovalRequest,
+    /// Its run.
+    pub run: RunRow,
+}
+
+/// Who answers, and how it is known that it is a person.
+#[derive(Debug)]
+pub enum Answering<'a> {
+    /// Somebody at a terminal.
+    Terminal {
+        /// Who sits there, as far as the system says.
+        by: String,
+    },
+    /// The holder of an approver's key.
+    Key(&'a ApproverKey),
+}
+
+impl Control {
+    /// All questions that wait for an answer, oldest first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn questions(&self) -> Result<Vec<OpenQuestion>, Error> {
+        let rows = self.log.open_questions(MAX_QUESTIONS)?;
+        // Those whose time is up are answered: by no.
+        let now = now_us();
+        let rows = rows.into_iter().filter(|row| row.expires_us.is_none_or(|expires| now < expires));
+        let open = rows.map(|question| match self.row(&question.run) {
+            Err(Error::UnknownRun { .. }) if self.tenant.is_some() => Ok(None),
+            run => Ok(Some(OpenQuestion { run: run?, question })),
+        });
+        Ok(open.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
+    }
+
+    /// A question by its id or the beginning of it, with all that a person needs to decide.
+    ///
+    /// # Errors
+    /// When there is no such question, it was decided already, or the log cannot be read.
+    pub fn asked(&self, id: &str) -> Result<Asked, Error> {
+        let row = self.question(id)?;
+        refuse_decided(&row)?;
+        let state = recall(&*self.log, &row.run)?.state;
+        let question = state.question().filter(|question| question.id.as_ref() == Some(&row.id));
+        let question = question.ok_or_else(|| Error::UnknownApproval { id: id.to_owned() })?.clone();
+        let unknown = || Error::UnknownApproval { id: id.to_owned() };
+        let (subject, decision, effects): (Subject, Decision, Vec<Effect>) = match state.ask_when_resumed() {
+            Ask::PersonOnPlan { decision, .. } => {
+                (Subject::Plan(state.setup().plan.clone()), decision.clone(), Vec::new())
+            }
+            Ask::Person { decision, effects, .. } => {
+                (request::subject(&state).ok_or_else(unknown)?, decision.clone(), effects.to_vec())
+            }
+            Ask::PersonOnDoubt { message, .. } => {
+                let (subject, decision) = request::doubt(&state, message).ok_or_else(unknown)?;
+                (subject, decision, Vec::new())
+            }
+            _ => return Err(unknown()),
+        };
+        Ok(Asked {
+            run: self.row(&row.run)?,
+            request: ApprovalRequest {
+                run: row.run.clone(),
+                id: Some(row.id),
+                expires_us: question.expires_us,
+                subject,
+                contents: contents(&*self.log, &row.run, &effects)?,
+                effects,
+                decision,
+                binding: question.binding,
+                confinement: String::new(),
+                problem: None,
+            },
+        })
+    }
+
+    /// Answers a question, once: who comes second is told who was first. The run goes on when somebody continues it, or at
+    /// once where a process waits for the answer. An edited input is not checked here against the schema of its step type.
+    ///
+    /// # Errors
+    /// When there is no such question, it was decided already, its time is up, the answer does not fit it, or the key is not
+    /// known.
+    pub fn answer(&self, id: &str, answering: &Answering<'_>, answer: ApprovalAnswer) -> Result<QuestionRow, Error> {
+        let row = self.question(id)?;
+        refuse_decided(&row)?;
+        let mut journal = self.journal(&row.run, PATIENCE)?;
+        let answered = self.tell_answer(&mut journal, &row, answering, answer);
+        // The lease goes in any case; what was answered is durable before.
+        let flushed = pollster::block_on(journal.let_go());
+        answered?;
+        flushed?;
+        let after = self.question(row.id.as_str())?;
+        match &after.decided {
+            Some(decided) if decided.answer == "expired" => Err(already(&after)),
+            _ => Ok(after),
+        }
+    }
+
+    fn tell_answer(
+        &self,
+        journal: &mut Journal,
+        row: &QuestionRow,
+        answering: &Answering<'_>,
+        answer: ApprovalAnswer,
+    ) -> Result<(), Error> {
+        let open = journal.state.question().filter(|question| question.id.as_ref() == Some(&row.id));
+        let Some(binding) = open.map(|question| question.binding) else {
+            // Somebody was faster.
+            refuse_decided(&self.question(row.id.as_str())?)?;
+            return Err(Error::UnknownApproval { id: row.id.to_string() });
+        };
+        let signed = match answering {
+            Answering::Terminal { .. } => None,
+            Answering::Key(key) => {
+                KnownKeys::open(&self.home)?.check(key)?;
+                let text = answer.signed_text(&row.id, &binding);
+                Some(Signed { key: key.name().to_owned(), signature: key.sign(text.as_bytes()) })
+            }
+        };
+        let told = journal.tell(Command::Answered { binding, answer, signed });
+        match told {
+            Err(Error::Core(fusebox_core::Error::NotNow { .. })) => Err(Error::AnswerDoesNotFit {
+                message: "a plan or a step in doubt cannot be edited, and only a step in doubt can have happened"
+                    .to_owned(),
+            }),
+            other => other.map(drop),
+        }
+    }
+
+    fn question(&self, id: &str) -> Result<QuestionRow, Error> {
+        let unknown = || Error::UnknownApproval { id: id.chars().take(80).collect() };
+        if id.is_empty() || !id.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err(unknown());
+        }
+        let is_its = |row: &QuestionRow| self.tenant.is_none() || self.row(&row.run).is_ok();
+        let mut found = self.log.questions(id)?.into_iter().filter(is_its);
+        match (found.next(), found.next()) {
+            (None, _) => Err(unknown()),
+            (Some(one), None) => Ok(one),
+            (Some(one), Some(_)) if one.id.as_str() == id => Ok(one),
+            (Some(one), Some(other)) => Err(Error::AmbiguousApproval {
+                id: id.to_owned(),
+                one: one.id.to_string(),
+                other: other.id.to_string(),
+            }),
+        }
+    }
+}
+
+impl Answering<'_> {
+    /// Who answers.
+    #[must_use]
+    pub fn by(&self) -> &str {
+        match self {
+            Self::Terminal { by } => by,
+            Self::Key(key) => key.name(),
+        }
+    }
+
+    /// How.
+    #[must_use]
+    pub fn channel(&self) -> &'static str {
+        match self {
+            Self::Terminal { .. } => "terminal",
+            Self::Key(_) => "key",
+        }
+    }
+
+    /// This action may happen, and further ones of the same kind if it says so.
+    #[must_use]
+    pub fn approve(&self, note: &str, same_kind: Option<Option<u64>>) -> ApprovalAnswer {
+        let (by, channel) = (self.by().to_owned(), self.channel().to_owned());
+        let until_us = same_kind.flatten();
+        ApprovalAnswer::Approved { by, channel, note: note.to_owned(), same_kind: same_kind.is_some(), until_us }
+    }
+
+    /// This action must not happen.
+    #[must_use]
+    pub fn reject(&self, reason: &str) -> ApprovalAnswer {
+        let (by, channel) = (self.by().to_owned(), self.channel().to_owned());
+        ApprovalAnswer::Rejected { by, channel, reason: reason.to_owned() }
+    }
+
+    /// Another input takes the place of this one; it is judged as a new action.
+    #[must_use]
+    pub fn edit(&self, note: &str, input: Json) -> ApprovalAnswer {
+        let (by, channel) = (self.by().to_owned(), self.channel().to_owned());
+        ApprovalAnswer::Edited { by, channel, note: note.to_owned(), input }
+    }
+
+    /// This step in doubt did happen.
+    #[must_use]
+    pub fn happened(&self, note: &str) -> ApprovalAnswer {
+        let (by, channel) = (self.by().to_owned(), self.channel().to_owned());
+        ApprovalAnswer::Happened { by, channel, note: note.to_owned() }
+    }
+}
+
+fn refuse_decided(row: &QuestionRow) -> Result<(), Error> {
+    if row.decided.is_some() {
+        return Err(already(row));
+    }
+    if row.expires_us.is_some_and(|expires| expires <= now_us()) {
+        let at = row.expires_us.map(rfc3339).unwrap_or_default();
+        let (id, answer) = (row.id.to_string(), "its time is up, which means no".to_owned());
+        return Err(Error::AlreadyDecided { id, answer, by: "its deadline".to_owned(), at });
+    }
+    Ok(())
+}
+
+fn already(row: &QuestionRow) -> Error {
+    let decided = row.decided.clone();
+    let (answer, by, at_us) =
+        decided.map_or_else(Default::default, |decided| (decided.answer, decided.by, decided.at_us));
+    Error::AlreadyDecided {
+        id: row.id.to_string(),
+        answer,
+        by: by.unwrap_or_else(|| "nobody".to_owned()),
+        at: rfc3339(at_us),
+    }
+}
+
+/// The bytes that effects refer to, as far as they are kept.
+fn contents(log: &dyn EventLog, run: &fusebox_core::RunId, effects: &[Effect]) -> Result<Contents, Error> {
+    let mut contents = Contents::default();
+    for effect in effects {
+        let digests = match effect {
+            Effect::Write { before, after, .. } => [*before, Some(*after)],
+            Effect::Remove { before, .. } => [*before, None],
+            Effect::Prompt { content, .. } => [Some(*content), None],
+            _ => [None, None],
+        };
+        for digest in digests.into_iter().flatten() {
+            if let Some(blob) = log.blob(run, &digest)? {
+                contents.insert(blob.bytes().clone());
+            }
+        }
+    }
+    Ok(contents)
+}

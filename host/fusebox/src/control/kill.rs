@@ -1,0 +1,166 @@
+//! Killing runs, for good, and lifting kill switches.
+
+use std::time::{Duration, Instant};
+
+use fusebox_core::event::{Chain, HOST_TENANT, KillTimes, RunEnd, Usage};
+use fusebox_core::id::check_tenant;
+use fusebox_core::{Command, Digest, Event, KillTarget, RunId};
+use fusebox_store::{Batch, RunFilter};
+
+use super::{Control, RETRY};
+use crate::ambient::now_us;
+use crate::error::Error;
+use crate::log::side_chain::record_for_host;
+use crate::signals::board::{Board, BoardRequest, Wish};
+
+/// Most runs that are looked at for those still going.
+const MAX_RUNS: u32 = 1_000_000;
+
+/// What became of a request, for one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KillOutcome {
+    /// It was killed.
+    Killed(RunId, KillTimes),
+    /// It had ended before, or ended by itself meanwhile.
+    Ended(RunId),
+    /// It did not answer: its process may be stuck. It will not begin another step.
+    NoAnswer(RunId),
+    /// It could not be ended, for this reason. It will not begin another step.
+    Failed(RunId, String),
+}
+
+impl Control {
+    /// Pulls a kill switch: durable before anything else, and heard by whoever drives runs. Runs that nobody drives are ended
+    /// here. Waits until all runs that it ends have ended, but not longer than `patience`.
+    ///
+    /// # Errors
+    /// When the log cannot be used, or there is no such run.
+    pub fn kill(&self, target: &KillTarget, by: &str, patience: Duration) -> Result<Vec<KillOutcome>, Error> {
+        if let KillTarget::Tenant(tenant) = target {
+            check_tenant(tenant)?;
+        }
+        self.may_switch(target)?;
+        let runs = self.ends(target)?;
+        let requested_us = now_us();
+        if let ([run], KillTarget::Run(_)) = (&runs[..], target)
+            && self.ended(run)?.is_some()
+        {
+            return Ok(vec![KillOutcome::Ended(run.clone())]);
+        }
+        record_for_host(
+            &*self.log,
+            &self.owner(target)?,
+            &Event::KillSet { target: target.clone(), by: by.to_owned() },
+        )?;
+        let request = BoardRequest { wish: Wish::Kill, target: target.clone(), by: by.to_owned(), requested_us };
+        Board::open(&self.home)?.request(&request)?;
+        let until = Instant::now() + patience;
+        let end = |run: RunId| match self.wait_or_end(run.clone(), by, requested_us, until) {
+            Ok(outcome) => outcome,
+            Err(error) => KillOutcome::Failed(run, error.to_string()),
+        };
+        Ok(runs.into_iter().map(end).collect())
+    }
+
+    /// Lifts a kill switch. What it killed stays killed. Says whether it was set.
+    ///
+    /// # Errors
+    /// When the log cannot be used.
+    pub fn unkill(&self, target: &KillTarget, by: &str) -> Result<bool, Error> {
+        self.may_switch(target)?;
+        if !self.log.switches()?.iter().any(|switch| switch.target == *target) {
+            return Ok(false);
+        }
+        // What it ends has ended before it is lifted, as far as that is possible; the rest stays killed by when it was set.
+        for run in self.ends(target)? {
+            let ended = self.end(&run, by, now_us());
+            drop(ended);
+        }
+        record_for_host(
+            &*self.log,
+            &self.owner(target)?,
+            &Event::KillLifted { target: target.clone(), by: by.to_owned() },
+        )?;
+        // Whoever keeps the switches in mind looks again.
+        let nobody = KillTarget::Run("nobody".parse()?);
+        let request = BoardRequest { wish: Wish::Pause, target: nobody, by: by.to_owned(), requested_us: now_us() };
+        Board::open(&self.home)?.request(&request)?;
+        Ok(true)
+    }
+
+    /// In whose log it stands that a switch was set or lifted.
+    fn owner(&self, target: &KillTarget) -> Result<String, Error> {
+        Ok(match target {
+            KillTarget::All => HOST_TENANT.to_owned(),
+            KillTarget::Tenant(tenant) => tenant.clone(),
+            KillTarget::Run(run) => self.row(run)?.tenant,
+        })
+    }
+
+    /// Unfinished runs that a switch ends.
+    fn ends(&self, target: &KillTarget) -> Result<Vec<RunId>, Error> {
+        let filter = match target {
+            KillTarget::Run(run) => {
+                return Ok(vec![self.row(run)?.run]);
+            }
+            KillTarget::Tenant(tenant) => RunFilter { tenant: Some(tenant.clone()), ..RunFilter::default() },
+            KillTarget::All => RunFilter::default(),
+        };
+        let unfinished = RunFilter { unfinished: true, ..filter };
+        Ok(self.log.runs(&unfinished, MAX_RUNS)?.into_iter().map(|row| row.run).collect())
+    }
+
+    /// Waits until whoever drives a run has ended it, or ends it if nobody does.
+    fn wait_or_end(&self, run: RunId, by: &str, requested_us: u64, until: Instant) -> Result<KillOutcome, Error> {
+        loop {
+            if let Some(times) = self.ended(&run)? {
+                return Ok(times
+                    .map_or_else(|| KillOutcome::Ended(run.clone()), |times| KillOutcome::Killed(run.clone(), times)));
+            }
+            match self.end(&run, by, requested_us) {
+                Err(Error::RunBusy { .. }) if Instant::now() >= until => return Ok(KillOutcome::NoAnswer(run)),
+                Err(Error::RunBusy { .. }) => std::thread::sleep(RETRY),
+                done => done?,
+            }
+        }
+    }
+
+    /// Ends a run that nobody drives.
+    pub(super) fn end(&self, run: &RunId, by: &str, requested_us: u64) -> Result<(), Error> {
+        let mut journal = match self.journal(run, Duration::ZERO) {
+            Err(busy @ Error::RunBusy { .. }) => return Err(busy),
+            // One that is too old, or damaged, cannot be folded; it ends all the same.
+            Err(_) => return self.end_old(run, RunEnd::Killed, format!("killed by {by}"), requested_us),
+            Ok(journal) => journal,
+        };
+        if journal.ended.is_none() {
+            let times = KillTimes::new(requested_us, now_us());
+            journal.tell(Command::Kill { by: by.to_owned(), times, tape: None, usage: Usage::default() })?;
+        }
+        pollster::block_on(journal.let_go())
+    }
+
+    /// Ends a run of an older version, which cannot be folded.
+    pub(super) fn end_old(&self, run: &RunId, end: RunEnd, message: String, requested_us: u64) -> Result<(), Error> {
+        let _lease = self.lease(run, Duration::ZERO)?;
+        let (seq, head) = self.log.head(run)?.unwrap_or((0, Digest::ZERO));
+        let now = now_us();
+        let kill = (end == RunEnd::Killed).then(|| KillTimes::new(requested_us, now));
+        let sealed = Chain::at(run.clone(), seq, head).seal(&Event::RunEnded { end, message, kill }, now);
+        Ok(self.log.append(Batch { events: vec![sealed], ..Batch::default() }).wait()?)
+    }
+
+    /// Whether a run has ended, and how it was killed if it was.
+    fn ended(&self, run: &RunId) -> Result<Option<Option<KillTimes>>, Error> {
+        let Some((seq, _)) = self.log.head(run)? else { return Ok(None) };
+        let last = match self.log.events(run, seq.saturating_sub(1), 1) {
+            // A last event that cannot be read is not the end; the end comes behind it.
+            Err(fusebox_store::Error::Damaged { .. }) => return Ok(None),
+            last => last?,
+        };
+        match last.first().filter(|last| last.kind == "run_ended").map(|last| last.event()).transpose()? {
+            Some(Event::RunEnded { kill, .. }) => Ok(Some(kill)),
+            _ => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What became of runs whose risk was predicted, and people's own word on it.
+
+use std::collections::BTreeMap;
+
+use fusebox_core::event::RunEnd;
+use fusebox_core::id::check_tenant;
+use fusebox_core::risk::{Assessment, PROFILE, RiskLevel};
+use fusebox_core::{Event, RunId};
+use fusebox_risk::{Outcome, OutcomeKind};
+use fusebox_store::{EventLog, ListedState, RunFilter, RunRow};
+
+use crate::error::Error;
+use crate::journal::replay::recall;
+use crate::log::side_chain::{append, side_chain};
+use crate::services::Services;
+
+/// Events that are read at once.
+const PAGE: u32 = 1000;
+/// Longest reason of a person's word, in bytes.
+const MAX_REASON_BYTES: usize = 4096;
+
+/// A person's word on how risky a run's plan really was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overruled {
+    /// The run.
+    pub run: RunId,
+    /// The level that counted.
+    pub from: Option<RiskLevel>,
+    /// The level that it really had.
+    pub to: RiskLevel,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Records a person's word on how risky the plan of a run really was: a label for training. It changes nothing about the run. It
+/// is durable when this returns.
+///
+/// # Errors
+/// When there is no such run, its risk was not predicted, the reason is too long, or the log cannot be written.
+pub fn overrule(services: &Services, run: &RunId, to: RiskLevel, by: &str, reason: &str) -> Result<Overruled, Error> {
+    if by.is_empty() || by.len() > 256 {
+        return Err(Error::BadRecord { message: "who says so must have 1 to 256 bytes".to_owned() });
+    }
+    if reason.len() > MAX_REASON_BYTES {
+        let message = format!("the reason has {} bytes; the most is {MAX_REASON_BYTES}", reason.len());
+        return Err(Error::BadRecord { message });
+    }
+    let row = services.store.run(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })?;
+    let assessment = last_assessment(&*services.store, run)?.ok_or_else(|| Error::BadRecord {
+        message: format!("the risk of {run} was not predicted, so there is nothing to overrule"),
+    })?;
+    services.audit.keys.ring(&*services.store, &row.tenant)?;
+    let mut reason = reason.to_owned();
+    if let Some(redactor) = &services.redactor {
+        reason = redactor.redacted_value(&reason)?.unwrap_or(reason);
+    }
+    let from = Some(assessment.level);
+    let event = Event::RiskOverruled { run: run.clone(), from, to, reason: reason.clone(), by: by.to_owned() };
+    append(&*services.store, (&side_chain("risk", &row.tenant)?, &row.tenant), &event, &[])?;
+    Ok(Overruled { run: run.clone(), from, to, by: by.to_owned(), reason })
+}
+
+/// What became of the newest runs of a tenant that have ended and whose risk was predicted, the oldest first; at most `last`
+/// runs are looked at.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn outcomes(services: &Services, tenant: &str, last: u32) -> Result<Vec<Outcome>, Error> {
+    check_tenant(tenant)?;
+    let overruled = overruled(&*services.store, tenant)?;
+    let filter = RunFilter { tenant: Some(tenant.to_owned()), ..RunFilter::default() };
+    let mut outcomes = Vec::new();
+    for row in services.store.runs(&filter, last)? {
+        if let Some(mut outcome) = outcome(services, &row)? {
+            outcome.overruled = overruled.get(&row.run).copied();
+            outcomes.push(outcome);
+        }
+    }
+    outcomes.reverse();
+    Ok(outcomes)
+}
+
+fn outcome(services: &Services, row: &RunRow) -> Result<Option<Outcome>, Error> {
+    let ListedState::Ended(end) = row.state else { return Ok(None) };
+    let Some(assessment) = last_assessment(&*services.store, &row.run)? else { return Ok(None) };
+    // What was erased can no longer be counted; what was predicted stays.
+    let actual = match (&services.predictor, recall(&*services.store, &row.run)) {
+        (Some(predictor), Ok(recalled)) => {
+            let setup = recalled.state.setup();
+            recalled.state.shape(row.updated_us).map(|shape| {
+                let (mut actual, _) = predictor.features(&shape, &services.registry, &setup.policy, &setup.limits);
+                actual.max_retries = shape.steps.iter().filter_map(|step| step.retries).max().unwrap_or(0);
+                actual
+            })
+        }
+        _ => None,
+    };
+    let agent = agent_of(&*services.store, &row.run)?;
+    let by_profile = stopped_by_profile(&*services.store, &row.run)?;
+    Ok(agent.map(|agent| Outcome {
+        run: row.run.to_string(),
+        ended_us: row.updated_us,
+        agent,
+        assessment,
+        actual,
+        by_profile,
+        outcome: match end {
+            RunEnd::Completed => OutcomeKind::Completed,
+            RunEnd::StepFailed => OutcomeKind::Failed,
+            RunEnd::Killed => OutcomeKind::Killed,
+            RunEnd::Budget => OutcomeKind::OverBudget,
+            RunEnd::Denied => OutcomeKind::Rejected,
+        },
+        overruled: None,
+    }))
+}
+
+fn agent_of(log: &dyn EventLog, run: &RunId) -> Result<Option<fusebox_core::Agent>, Error> {
+    let first = log.events(run, 0, 1)?;
+    Ok(match first.first().map(fusebox_core::SealedEvent::event).transpose()? {
+        Some(Event::RunCreated { agent, .. }) => Some(agent),
+        _ => None,
+    })
+}
+
+/// Whether limits of the risk profile stopped a run: a step type that it does not permit, or a budget that it set.
+fn stopped_by_profile(log: &dyn EventLog, run: &RunId) -> Result<bool, Error> {
+    let (mut of_profile, mut is_stopped) = (Vec::new(), false);
+    each(log, run, |event| match event {
+        Event::RiskPredicted { limits_by, .. } => {
+            let by_profile = limits_by.into_iter().filter(|(_, by)| by.starts_with(PROFILE));
+            of_profile = by_profile.map(|(limit, _)| limit).collect();
+        }
+        Event::StepSkipped { by, .. } if by == ["limits"] => {
+            is_stopped |= of_profile.iter().any(|limit| limit == "step_types");
+        }
+        Event::RunEnded { end: RunEnd::Budget, message, .. } => {
+            is_stopped |= of_profile.iter().any(|limit| message.contains(&format!("the budget {limit}")));
+        }
+        _ => {}
+    })?;
+    Ok(is_stopped)
+}
+
+/// The last word on a run's plan, if its risk was predicted.
+fn last_assessment(log: &dyn EventLog, run: &RunId) -> Result<Option<Assessment>, Error> {
+    let mut last = None;
+    each(log, run, |event| {
+        if let Event::RiskPredicted { assessment, .. } = event {
+            last = Some(*assessment);
+        }
+    })?;
+    Ok(last)
+}
+
+/// People's last word on each run of a tenant.
+fn overruled(log: &dyn EventLog, tenant: &str) -> Result<BTreeMap<RunId, RiskLevel>, Error> {
+    let mut last = BTreeMap::new();
+    each(log, &side_chain("risk", tenant)?, |event| {
+        if let Event::RiskOverruled { run, to, .. } = event {
+            last.insert(run, to);
+        }
+    })?;
+    Ok(last)
+}
+
+/// Kinds of events that are looked at.
+const LOOKED_AT: [&str; 4] = ["risk_predicted", "risk_overruled", "step_skipped", "run_ended"];
+
+/// All events of a chain that say something of its risk.
+fn each(log: &dyn EventLog, chain: &RunId, mut told: impl FnMut(Event)) -> Result<(), Error> {
+    let mut after = 0;
+    loop {
+        let page = log.events(chain, after, PAGE)?;
+        for sealed in &page {
+            after = sealed.seq;
+            if LOOKED_AT.contains(&sealed.kind.as_str()) {
+                told(sealed.event()?);
+            }
+        }
+        if page.len() < PAGE as usize {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Recovering: runs whose process ended reach a sound state.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fusebox_core::event::{KillTimes, RunEnd, Usage};
+use fusebox_core::{ApprovalAnswer, Command, RunId};
+use fusebox_effects::Workspace;
+use fusebox_store::RunRow;
+
+use super::Control;
+use crate::error::Error;
+use crate::execution::settle::{Settled, settle_open};
+use crate::journal::replay::recall;
+
+/// What recovering did to one run.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The run.
+    pub run: RunId,
+    /// Where it stands now.
+    pub state: String,
+    /// What was found and done, in one line; or why nothing could be done.
+    pub outcome: Result<String, Error>,
+}
+
+impl Control {
+    /// Brings every unfinished run that nobody drives into a sound state: effects that were under way are looked for in the
+    /// world, what cannot be known is put to a person, questions whose time is up are answered by no, and what a kill switch
+    /// ends is ended. Runs for which there is nothing to do are left out.
+    ///
+    /// # Errors
+    /// When the log cannot be read. What goes wrong with one run is told with it.
+    pub fn recover(&self) -> Result<Vec<Recovered>, Error> {
+        let mut rows = self.log.unsettled(crate::ambient::now_us())?;
+        rows.extend(self.log.to_be_killed()?);
+        let mut seen = BTreeSet::new();
+        rows.retain(|row| self.is_its(&row.tenant) && seen.insert(row.run.to_string()));
+        Ok(rows.iter().filter_map(|row| self.recover_run(row)).collect())
+    }
+
+    /// `None` when a process drives it, or there was nothing to do.
+    fn recover_run(&self, row: &RunRow) -> Option<Recovered> {
+        let outcome = match self.settle(&row.run) {
+            Err(Error::RunBusy { .. }) | Ok(None) => return None,
+            Err(Error::TooOldToResume { .. }) => {
+                let message = "its process ended, and it was begun by an older version, whose runs cannot be resumed";
+                self.end_old(&row.run, RunEnd::StepFailed, message.to_owned(), 0).map(|()| message.to_owned())
+            }
+            Ok(Some(done)) => Ok(done),
+            // Whatever is wrong with it, what was killed ends.
+            Err(error) => match self.log.killed_by(&row.run) {
+                Ok(Some(switch)) => self
+                    .end_old(&row.run, RunEnd::Killed, format!("killed by {}", switch.by), switch.set_us)
+                    .map(|()| format!("it was killed, as {} had asked", switch.by)),
+                _ => Err(error),
+            },
+        };
+        let now = self.log.run(&row.run).ok().flatten();
+        let state = now.map_or(row.state, |row| row.state).name().to_owned();
+        Some(Recovered { run: row.run.clone(), state, outcome })
+    }
+
+    fn settle(&self, run: &RunId) -> Result<Option<String>, Error> {
+        let mut journal = self.journal(run, Duration::ZERO)?;
+        if journal.ended.is_some() {
+            return Ok(None);
+        }
+        let done = if let Some(switch) = self.log.killed_by(run)? {
+            let times = KillTimes::new(switch.set_us, crate::ambient::now_us());
+            let by = switch.by;
+            journal.tell(Command::Kill { by: by.clone(), times, tape: None, usage: Usage::default() })?;
+            format!("it was killed, as {by} had asked")
+        } else if let Some((by, reason)) = self.log.pause_asked(run)? {
+            if journal.state.paused_by().is_some() {
+                return Ok(None);
+            }
+            journal.tell(Command::Pause { by: by.clone(), reason })?;
+            format!("it is paused, as {by} had asked")
+        } else if let Some(question) = journal.state.question() {
+            if question.expires_us.is_none_or(|expires| journal.now_us() < expires) {
+                return Ok(None);
+            }
+            let (binding, reason) = (question.binding, "nobody answered before its time was up".to_owned());
+            let answer = ApprovalAnswer::Expired { reason };
+            journal.tell(Command::Answered { binding, answer, signed: None })?;
+            "its approval expired, which means no".to_owned()
+        } else if journal.state.is_executing() {
+            let workspace = Workspace::open(&recall(&*self.log, run)?.workspace)?;
+            let open = journal.state.open_effects().into_iter().filter(|(_, open)| !open.effect.only_reads()).count();
+            match settle_open(&mut journal, &workspace)? {
+                Settled::InDoubt => "a step is in doubt, and waits for a person's word".to_owned(),
+                Settled::Known => match open {
+                    0 => "its process ended during a step; continue it".to_owned(),
+                    _ => "its process ended during an effect, whose traces were found; continue it".to_owned(),
+                },
+            }
+        } else {
+            "its process ended between steps; continue it".to_owned()
+        };
+        pollster::block_on(journal.let_go())?;
+        Ok(Some(done))
+    }
+}

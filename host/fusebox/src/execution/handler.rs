@@ -1,0 +1,364 @@
+//! Answering what executors ask of the world.
+//!
+//! During a preview, reads are answered and nothing else. During a step, each call is judged (an effect that was allowed
+//! or approved covers it, or guards allow it then and there), its intent is made durable, it is performed, and what came
+//! of it is recorded.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_core::event::{Event, Judgement};
+use fusebox_core::run::HostCallJudgement;
+use fusebox_core::{Action, Amounts, Command, Effect, Failure, Gate, Situation, StepId, WorkspacePath, json};
+use fusebox_effects::gateway::Quote;
+use fusebox_effects::{Output, ProcessSpec, run_process};
+use fusebox_sandbox::{
+    EffectHandler, HandlerFuture, HostAnswer, HostCall, Judged, Kill, ProcessEnd, RecordedTape, Reply, Stop,
+};
+use fusebox_store::Blob;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::error::Error;
+use crate::execution::undo::{self, Undo};
+use crate::gate::effects;
+use crate::gate::judge;
+use crate::gate::preview::Reads;
+use crate::journal::Journal;
+use crate::journal::updates::{OutputStream, RunUpdate};
+use crate::services::Services;
+use crate::signals::listener::Watchman;
+
+/// Bytes of each output stream that a process leaves to its executor.
+const KEEP_OUTPUT_BYTES: usize = 256 * 1024;
+/// Most wall time of a process whose step names none.
+const DEFAULT_PROCESS_TIME: Duration = Duration::from_secs(600);
+/// Most effects of one step that are recorded, refused ones included: the log must have a bound.
+const MAX_RECORDED: u32 = 1000;
+/// Most bytes that one step writes in all, refused ones included: they wait in memory and are kept in the log.
+const MAX_WRITTEN_BYTES: u64 = 1024 * 1024 * 1024;
+/// Longest word on progress that is passed on, in characters: it waits in memory until it is shown.
+const MAX_PROGRESS_CHARS: usize = 200;
+
+/// The error that made a handler stop, for whoever called the executor.
+pub type StopReason = Arc<StdMutex<Option<Error>>>;
+
+/// The handler of a step that is carried out.
+pub struct Live {
+    pub reads: Reads,
+    pub services: Arc<Services>,
+    pub journal: Arc<Mutex<Journal>>,
+    pub step: StepId,
+    pub action: Action,
+    pub situation: Arc<Situation>,
+    pub kill: Kill,
+    pub updates: mpsc::UnboundedSender<RunUpdate>,
+    pub stop_reason: StopReason,
+    /// Paths whose reading is recorded already: slices of one file are one effect.
+    pub read: BTreeSet<WorkspacePath>,
+    /// Effects that were recorded, refused ones included.
+    pub recorded: u32,
+    /// Bytes of all writes so far.
+    pub written: u64,
+    /// What the executor was answered so far.
+    pub tape: RecordedTape,
+    /// Where the part of the tape begins that is not kept yet.
+    pub part_from: usize,
+    /// Hears what other processes ask of the run.
+    pub watchman: Arc<Watchman>,
+}
+
+/// An effect that is about to happen.
+struct Intent {
+    effect: Effect,
+    judgement: HostCallJudgement,
+    note: Option<String>,
+    /// What it may cost at the most.
+    reserve: Amounts,
+}
+
+impl EffectHandler for Live {
+    fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
+        Box::pin(async move {
+            self.watchman.glance();
+            if self.kill.is_killed() {
+                return Err(Stop::Killed);
+            }
+            match self.answer(call).await {
+                Ok(reply) => Ok(reply),
+                Err(error) => {
+                    let message = error.to_string();
+                    *self.stop_reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    Err(Stop::HostFailed { message })
+                }
+            }
+        })
+    }
+
+    fn progress(&mut self, message: &str, fraction: Option<f64>) {
+        let (step, message) = (self.step.clone(), message.chars().take(MAX_PROGRESS_CHARS).collect());
+        // Nobody has to watch.
+        let _ = self.updates.send(RunUpdate::Progress { step, message, fraction });
+    }
+}
+
+impl Live {
+    /// Judges, journals and performs one call. An error means that the log cannot be written: the step must end.
+    async fn answer(&mut self, call: HostCall) -> Result<Reply, Error> {
+        if matches!(call, HostCall::Cancelled) {
+            return Ok(Ok(HostAnswer::Flag(self.kill.is_killed())));
+        }
+        let approved = self.journal.lock().await.state.effects().to_vec();
+        let needed = match self.needed(&call, &approved) {
+            Ok(needed) => needed,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if let Effect::Read { path } = &needed
+            && self.read.contains(path)
+        {
+            return Ok(self.reads.answer(&call));
+        }
+        if self.recorded == MAX_RECORDED {
+            return Ok(Err(Failure::Limit(format!("a step may have {MAX_RECORDED} effects"))));
+        }
+        self.recorded += 1;
+        if let Effect::Write { size, .. } = &needed {
+            self.written = self.written.saturating_add(*size);
+            if self.written > MAX_WRITTEN_BYTES {
+                return Ok(Err(Failure::Limit(format!("a step may write {MAX_WRITTEN_BYTES} bytes in all"))));
+            }
+        }
+        let covering = self.journal.lock().await.state.covering(&needed);
+        let judgement = match covering {
+            Some(_) => HostCallJudgement::NotNeeded,
+            None => self.judge(&needed, &call).await?,
+        };
+        let note = matches!(needed, Effect::Run { .. }).then(|| self.services.confinement.describe());
+        let quote = match self.quote(&call).await {
+            Ok(quote) => quote,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let reserve = quote.as_ref().map(Quote::amounts).unwrap_or_default();
+        let is_lasting = !needed.only_reads() || judgement != HostCallJudgement::NotNeeded;
+        if is_lasting {
+            // The board may not have been written to, if whoever wanted to ended in between.
+            self.watchman.look_in_log();
+            if self.kill.is_killed() {
+                return Ok(Err(Failure::Cancelled));
+            }
+        }
+        let undo = match undo::undo(&needed, &self.reads.workspace, &self.situation.contents) {
+            Ok(undo) => undo,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let intent = Intent { effect: needed.clone(), judgement, note, reserve };
+        let place = match self.intend(intent, &call, is_lasting, undo.as_ref()).await? {
+            Ok(place) => place,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("effect: intended");
+        let (reply, spent, model) = match quote {
+            Some(quote) => self.ask_model(&quote, &call).await,
+            None => (self.perform(call, &needed).await, Amounts::new(), None),
+        };
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("effect: performed");
+        let mut journal = self.journal.lock().await;
+        let failure = reply.as_ref().err().cloned();
+        let answer = is_lasting.then(|| journal.blob(Bytes::from(json::canonical(&reply))));
+        let inverse = undo.filter(|_| reply.is_ok()).map(|undo| Box::new(undo.inverse));
+        journal.tell(Command::HostCallDone { call: place, failure, spent, model, answer, inverse })?;
+        if let Effect::Read { path } = needed {
+            self.read.insert(path);
+        }
+        if is_lasting {
+            journal.flush().await?;
+        }
+        Ok(reply)
+    }
+
+    /// The effect that a call is, as the host finds the world now.
+    fn needed(&self, call: &HostCall, approved: &[Effect]) -> Result<Effect, Failure> {
+        let grants = self.reads.grants;
+        let granted = match call {
+            HostCall::Run { .. } => grants.process,
+            HostCall::Complete { .. } => grants.model,
+            _ => grants.workspace,
+        };
+        if !granted {
+            return Err(Failure::Denied(format!("this executor has no grant for {}", call.name())));
+        }
+        match call {
+            HostCall::Stat { path } | HostCall::Read { path, .. } | HostCall::List { path } => {
+                Ok(Effect::Read { path: effects::path_of(path)? })
+            }
+            HostCall::Write { path, sha256, size, .. } => {
+                let path = effects::path_of(path)?;
+                // Whether the file is still as it was when this was approved is checked at the moment of writing.
+                let same = |effect: &&Effect| matches!(effect, Effect::Write { path: to, after, .. } if *to == path && after == sha256);
+                if let Some(effect) = approved.iter().find(same) {
+                    return Ok(effect.clone());
+                }
+                let before = self.reads.workspace.state(&path)?.map(|state| state.digest);
+                Ok(Effect::Write { path, before, after: *sha256, size: *size })
+            }
+            HostCall::Remove { path } => {
+                let path = effects::path_of(path)?;
+                let same = |effect: &&Effect| matches!(effect, Effect::Remove { path: to, .. } if *to == path);
+                if let Some(effect) = approved.iter().find(same) {
+                    return Ok(effect.clone());
+                }
+                let before = self.reads.workspace.state(&path)?.map(|state| state.digest);
+                Ok(Effect::Remove { path, before })
+            }
+            HostCall::Run { argv, cwd, .. } => self.needed_run(argv, cwd, approved),
+            HostCall::Complete { model, sha256, size, max_output_tokens, .. } => Ok(Effect::Prompt {
+                model: model.clone(),
+                content: *sha256,
+                size: *size,
+                max_output_tokens: *max_output_tokens,
+            }),
+            HostCall::Cancelled => Err(Failure::Unsupported("it is no effect".to_owned())),
+        }
+    }
+
+    fn needed_run(&self, argv: &[String], cwd: &str, approved: &[Effect]) -> Result<Effect, Failure> {
+        let now = effects::run(argv.to_vec(), cwd, &self.reads.workspace, &self.services.surroundings)?;
+        let Effect::Run { cwd: folder, program, .. } = &now else { return Ok(now) };
+        let same =
+            |effect: &&Effect| matches!(effect, Effect::Run { argv: words, cwd, .. } if words == argv && cwd == folder);
+        match approved.iter().find(same) {
+            Some(Effect::Run { program: then, .. }) if then != program => {
+                Err(Failure::Conflict(format!("{} is now {program}; it was {then}", argv.join(" "))))
+            }
+            Some(effect) => Ok(effect.clone()),
+            None => Ok(now),
+        }
+    }
+
+    /// Lets guards judge an effect that nothing covers, alone.
+    async fn judge(&self, effect: &Effect, call: &HostCall) -> Result<HostCallJudgement, Error> {
+        let mut journal = self.journal.lock().await;
+        let mut situation = (*self.situation).clone();
+        if let HostCall::Write { content, .. } | HostCall::Complete { content, .. } = call {
+            // Guards see what would be written, and the log keeps it.
+            situation.contents.insert(content.clone());
+            journal.look_through(effect, Some(content));
+            journal.content(content.clone());
+        } else {
+            journal.look_through(effect, None);
+        }
+        let mut gate = Gate::new(Arc::clone(&self.services.registry.gate), journal.state.approval_reasons());
+        let fuel = journal.fuel_for_next()?;
+        drop(journal);
+        gate.previewed(vec![effect.clone()]);
+        let judged = Judged::new(&self.action, std::slice::from_ref(effect), Arc::new(situation));
+        let mut revise = judge::no_revision;
+        let (decision, usage) =
+            judge::through(&self.services.registry, &mut gate, judged, fuel, &self.kill, &mut revise);
+        let judgement = |decision| HostCallJudgement::Decided(Box::new(Judgement { decision, usage }));
+        Ok(decision.map_or(HostCallJudgement::NotNeeded, judgement))
+    }
+
+    /// Records that an effect is about to happen, or that it is refused. Durable at once, with what the executor was answered
+    /// before and how the effect can be taken back, unless it is a read that was allowed with its step: that permission is
+    /// in the log already, and reading again does no harm.
+    async fn intend(
+        &mut self,
+        intent: Intent,
+        call: &HostCall,
+        is_lasting: bool,
+        undo: Option<&Undo>,
+    ) -> Result<Result<u32, Failure>, Error> {
+        let Intent { effect, judgement, note, reserve } = intent;
+        let mut journal = self.journal.lock().await;
+        let mut over = None;
+        for (kind, amount) in &reserve {
+            match journal.cover(*kind, *amount) {
+                Err(error @ fusebox_store::Error::BudgetExceeded { .. }) => over = Some((*kind, error.to_string())),
+                other => other?,
+            }
+        }
+        let (part, recorded) = if is_lasting { self.tape.part(self.part_from, call) } else { Default::default() };
+        let part = is_lasting.then(|| journal.as_blob(Bytes::from(part)));
+        let asked = part.as_ref().map(Blob::digest);
+        let events = journal.tell(Command::HostCall { effect, judgement, note, reserve, over, asked })?;
+        match events.first() {
+            Some(Event::EffectIntended { call, .. }) => {
+                if let Some(part) = part {
+                    journal.keep(part);
+                    if let Some(bytes) = undo.and_then(|undo| undo.keep.clone()) {
+                        journal.content(bytes);
+                    }
+                    // The next part begins behind this call and its answer.
+                    self.part_from = recorded + 1;
+                    journal.flush().await?;
+                }
+                Ok(Ok(*call))
+            }
+            Some(Event::EffectRefused { reason, effect, budget, .. }) => {
+                let refused = format!("{} was refused: {reason}", effect.name());
+                journal.flush().await?;
+                Ok(Err(if budget.is_some() { Failure::Budget(refused) } else { Failure::Denied(refused) }))
+            }
+            _ => Ok(Err(Failure::Denied("the step is over".to_owned()))),
+        }
+    }
+
+    async fn perform(&self, call: HostCall, effect: &Effect) -> Reply {
+        let workspace = &self.reads.workspace;
+        match (call, effect) {
+            (HostCall::Write { content, .. }, Effect::Write { path, before, .. }) => {
+                workspace.write(path, before.as_ref(), &content)?;
+                Ok(HostAnswer::Done)
+            }
+            (HostCall::Remove { .. }, Effect::Remove { path, before }) => {
+                workspace.remove(path, before.as_ref())?;
+                Ok(HostAnswer::Done)
+            }
+            (HostCall::Run { time_limit_us, .. }, Effect::Run { argv, program, cwd, .. }) => {
+                let limit = time_limit_us.map_or(DEFAULT_PROCESS_TIME, Duration::from_micros);
+                let spec = ProcessSpec {
+                    program: PathBuf::from(program),
+                    argv: argv.clone(),
+                    cwd: cwd.clone(),
+                    workspace: workspace.open_folder(&WorkspacePath::default())?,
+                    workspace_path: workspace.root().to_path_buf(),
+                    environment: self.services.surroundings.environment.clone(),
+                    time_limit: Some(limit.min(DEFAULT_PROCESS_TIME)),
+                    keep_bytes: KEEP_OUTPUT_BYTES,
+                };
+                let exit =
+                    run_process(spec, &self.services.confinement, |stream, bytes| self.output(stream, bytes)).await?;
+                if let Some(why) = exit.stopped_by {
+                    return Err(Failure::Limit(format!("the command was stopped: {why}")));
+                }
+                Ok(HostAnswer::Process(ProcessEnd {
+                    code: exit.code,
+                    signal: exit.signal,
+                    timed_out: exit.timed_out,
+                    stdout: exit.stdout,
+                    stderr: exit.stderr,
+                    stdout_size: exit.stdout_size,
+                    stderr_size: exit.stderr_size,
+                }))
+            }
+            (call, Effect::Read { .. }) => self.reads.answer(&call),
+            (call, _) => Err(Failure::Unsupported(format!("{} cannot be done here", call.name()))),
+        }
+    }
+
+    fn output(&self, stream: Output, bytes: &[u8]) {
+        let stream = match stream {
+            Output::Stdout => OutputStream::Stdout,
+            Output::Stderr => OutputStream::Stderr,
+        };
+        if !bytes.is_empty() {
+            // Nobody has to watch.
+            let _ = self.updates.send(RunUpdate::Output { step: self.step.clone(), stream, bytes: bytes.to_vec() });
+        }
+    }
+}

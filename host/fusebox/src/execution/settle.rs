@@ -1,0 +1,99 @@
+//! Bringing runs whose process ended into a sound state.
+//!
+//! An effect that was intended and of which nothing more is known is looked for in the world: a file is as it was before, or
+//! as it was meant to become, because writes take place whole. What leaves no such traces (a command above all) is in doubt,
+//! and a person decides. A prompt changes nothing; it is asked again, and what it may have cost is counted.
+
+use bytes::Bytes;
+use fusebox_core::run::Open;
+use fusebox_core::{Amounts, Command, Effect, json};
+use fusebox_effects::Workspace;
+use fusebox_sandbox::{HostAnswer, Reply};
+
+use crate::error::Error;
+use crate::execution::undo::{back, is_so};
+use crate::journal::Journal;
+
+/// What came of settling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The step can be carried on.
+    Known,
+    /// A person has to decide.
+    InDoubt,
+}
+
+/// What the world says of an effect.
+enum Trace {
+    Happened { inverse: Option<Box<Effect>> },
+    DidNotHappen,
+    Unknown,
+}
+
+/// Settles the effects that the step under way had intended when its process ended.
+pub fn settle_open(journal: &mut Journal, workspace: &Workspace) -> Result<Settled, Error> {
+    for (call, open) in journal.state.open_effects() {
+        match &open.effect {
+            Effect::Read { .. } => {}
+            Effect::Prompt { .. } => {
+                journal.tell(Command::HostCallUndone { call, spent: open.reserved.clone() })?;
+            }
+            effect => match trace(journal, effect, workspace)? {
+                Trace::Happened { inverse } => happened(journal, call, inverse)?,
+                Trace::DidNotHappen => {
+                    journal.tell(Command::HostCallUndone { call, spent: Amounts::new() })?;
+                }
+                Trace::Unknown => {
+                    journal.tell(Command::Doubt { message: doubt(&open) })?;
+                    return Ok(Settled::InDoubt);
+                }
+            },
+        }
+    }
+    Ok(Settled::Known)
+}
+
+fn happened(journal: &mut Journal, call: u32, inverse: Option<Box<Effect>>) -> Result<(), Error> {
+    let reply: Reply = Ok(HostAnswer::Done);
+    let answer = Some(journal.blob(Bytes::from(json::canonical(&reply))));
+    let (failure, spent, model) = (None, Amounts::new(), None);
+    journal.tell(Command::HostCallDone { call, failure, spent, model, answer, inverse })?;
+    Ok(())
+}
+
+fn trace(journal: &Journal, effect: &Effect, workspace: &Workspace) -> Result<Trace, Error> {
+    let (path, before, after) = match effect {
+        Effect::Write { path, before, after, .. } => (path, before, Some(after)),
+        Effect::Remove { path, before } => (path, before, None),
+        _ => return Ok(Trace::Unknown),
+    };
+    let mut known = Vec::new();
+    for digest in [before.as_ref(), after].into_iter().flatten() {
+        known.extend(journal.kept(digest)?);
+    }
+    workspace.sweep(path, &known)?;
+    if is_so(workspace, path, after) {
+        let inverse = match (before, after) {
+            (Some(before), _) => {
+                let size = journal.kept(before)?.map_or(0, |bytes| bytes.len());
+                Some(back(path, after.copied(), *before, size))
+            }
+            (None, Some(after)) => Some(Effect::Remove { path: path.clone(), before: Some(*after) }),
+            (None, None) => None,
+        };
+        return Ok(Trace::Happened { inverse: inverse.map(Box::new) });
+    }
+    Ok(if is_so(workspace, path, before.as_ref()) { Trace::DidNotHappen } else { Trace::Unknown })
+}
+
+fn doubt(open: &Open) -> String {
+    let what = match &open.effect {
+        Effect::Run { argv, .. } => format!("running {}", argv.join(" ")),
+        Effect::Write { path, .. } => {
+            format!("writing {path}, which holds neither what it held before nor what was written,")
+        }
+        Effect::Remove { path, .. } => format!("removing {path}, which is neither gone nor what it was,"),
+        other => other.name().to_owned(),
+    };
+    format!("the process ended while {what} was under way, so nobody knows whether it happened")
+}

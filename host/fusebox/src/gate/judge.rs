@@ -1,0 +1,128 @@
+//! Letting guards and the impact model judge.
+
+use std::sync::Arc;
+
+use fusebox_core::event::Usage;
+use fusebox_core::gate::MayRewrite;
+use fusebox_core::gate::{GateAsk, GuardAnswer};
+use fusebox_core::{Action, Decision, Effect, Gate, Impact, Json, Plan, Ruling, Situation, Verdict};
+use fusebox_sandbox::{Invocation, Judged, Kill, Limits};
+
+use crate::plugins::registry::Registry;
+
+/// Lets the guard at a place of the gate judge, with at most this much fuel.
+pub fn guard(registry: &Registry, place: usize, judged: &Judged, fuel: u64, kill: &Kill) -> (GuardAnswer, Usage) {
+    let Some(guard) = registry.guards.get(place) else {
+        return (GuardAnswer::Failed("it is missing".to_owned()), Usage::default());
+    };
+    answered(guard.plugin.check(judged, &guard.options(Limits::guard(), fuel, kill)))
+}
+
+/// Lets the guard at a place of the gate judge a whole plan, with at most this much fuel.
+pub fn plan(
+    registry: &Registry,
+    place: usize,
+    plan: &Plan,
+    situation: Arc<Situation>,
+    fuel: u64,
+    kill: &Kill,
+) -> (GuardAnswer, Usage) {
+    let Some(guard) = registry.guards.get(place) else {
+        return (GuardAnswer::Failed("it is missing".to_owned()), Usage::default());
+    };
+    answered(guard.plugin.check_plan(plan, situation, &guard.options_for_plan(fuel, kill)))
+}
+
+fn answered(called: Invocation<Verdict>) -> (GuardAnswer, Usage) {
+    let answer = match called.result {
+        Ok(verdict) => GuardAnswer::Verdict(verdict),
+        Err(end) => GuardAnswer::Failed(format!("{} ({})", end, end.name())),
+    };
+    (answer, called.report.usage)
+}
+
+/// Lets the impact model estimate, with at most this much fuel for each of the two alternatives.
+pub fn impact(registry: &Registry, judged: &Judged, fuel: u64, kill: &Kill) -> (Result<Impact, String>, Usage) {
+    let Some(model) = &registry.impact else {
+        return (Err("the impact model is missing".to_owned()), Usage::default());
+    };
+    let called = model.plugin.impact(judged, &model.options(Limits::guard(), fuel, kill));
+    (called.result.map_err(|end| format!("{} ({})", end, end.name())), called.report.usage)
+}
+
+/// Makes the action with another input ready to be judged, or says why that cannot be.
+pub type Revise<'a> = &'a mut dyn FnMut(&Json) -> Result<Revised, String>;
+
+/// An action with another input.
+pub struct Revised {
+    pub effects: Vec<Effect>,
+    pub judged: Judged,
+}
+
+/// For what cannot be another action any more.
+pub fn no_revision(_: &Json) -> Result<Revised, String> {
+    Err("what is under way cannot be rewritten".to_owned())
+}
+
+/// Takes a gate whose effects are known through all who judge, with at most this much fuel for all together.
+pub fn through(
+    registry: &Registry,
+    gate: &mut Gate,
+    judged: Judged,
+    fuel: u64,
+    kill: &Kill,
+    revise: Revise<'_>,
+) -> (Option<Decision>, Usage) {
+    let mut used = Usage::default();
+    let mut judged = judged;
+    loop {
+        let left = fuel.saturating_sub(used.fuel());
+        let usage = match gate.ask() {
+            GateAsk::Preview => return (None, used),
+            GateAsk::Decided(decision) => return (Some(decision.clone()), used),
+            GateAsk::Judge { guard: place } => {
+                let (answer, usage) = guard(registry, place, &judged, left, kill);
+                let (answer, revised) = revised(answer, gate.may_rewrite(), revise);
+                if gate.judged(answer).is_some()
+                    && let Some(revised) = revised
+                {
+                    judged = revised.judged;
+                    gate.previewed(revised.effects);
+                }
+                usage
+            }
+            GateAsk::Estimate => {
+                let (estimated, usage) = impact(registry, &judged, left / 2, kill);
+                gate.estimated(estimated);
+                usage
+            }
+        };
+        used.add(&usage);
+    }
+}
+
+/// Validates and previews a rewrite. One that cannot be carried out is a failure of the guard.
+fn revised(answer: GuardAnswer, may_rewrite: MayRewrite, revise: Revise<'_>) -> (GuardAnswer, Option<Revised>) {
+    let rewrite = match &answer {
+        GuardAnswer::Verdict(Verdict { rewrite: Some(rewrite), .. }) if may_rewrite == MayRewrite::Yes => rewrite,
+        _ => return (answer, None),
+    };
+    match revise(rewrite) {
+        Ok(revised) => (answer, Some(revised)),
+        Err(why) => (unusable(&why), None),
+    }
+}
+
+/// What a guard's answer is whose rewrite cannot be used.
+pub fn unusable(why: &str) -> GuardAnswer {
+    GuardAnswer::Failed(format!("its rewrite cannot be used: {why}"))
+}
+
+/// Whether guards deny an action for what its preview has read.
+pub fn denies(registry: &Registry, action: &Action, read: Vec<Effect>, situation: Arc<Situation>, kill: &Kill) -> bool {
+    let mut gate = Gate::new(Arc::clone(&registry.gate), Vec::new());
+    let judged = Judged::new(action, &read, situation);
+    gate.previewed(read);
+    let (decision, _) = through(registry, &mut gate, judged, u64::MAX, kill, &mut no_revision);
+    decision.is_none_or(|decision| decision.ruling == Ruling::Deny)
+}

@@ -1,0 +1,78 @@
+//! Answering what executors ask during a preview: reads of the workspace, and nothing else.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use fusebox_core::policy::Grants;
+use fusebox_core::{Effect, Failure, WorkspacePath};
+use fusebox_effects::Workspace;
+use fusebox_sandbox::{
+    EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, PathMetadata, Reply,
+};
+
+use crate::gate::effects as facts;
+
+/// Answers reads from a workspace.
+#[derive(Clone)]
+pub struct Reads {
+    pub workspace: Arc<Workspace>,
+    pub grants: Grants,
+    /// Files whose content was read: what a preview has seen is judged with its effects.
+    pub seen: Arc<StdMutex<BTreeSet<WorkspacePath>>>,
+}
+
+impl Reads {
+    pub fn new(workspace: Arc<Workspace>, grants: Grants) -> Self {
+        Self { workspace, grants, seen: Arc::default() }
+    }
+
+    /// The files that were read so far, as effects.
+    pub fn effects(&self) -> Vec<Effect> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().map(|path| Effect::Read { path: path.clone() }).collect()
+    }
+
+    pub fn answer(&self, call: &HostCall) -> Reply {
+        if !self.grants.workspace {
+            return Err(Failure::Denied("this executor has no grant for the workspace".to_owned()));
+        }
+        match call {
+            HostCall::Stat { path } => {
+                let metadata = self.workspace.stat(&facts::path_of(path)?)?;
+                let turn = |found: fusebox_effects::Metadata| PathMetadata { kind: kind(found.kind), size: found.size };
+                Ok(HostAnswer::Metadata(metadata.map(turn)))
+            }
+            HostCall::Read { path, offset, len } => {
+                let path = facts::path_of(path)?;
+                let bytes = self.workspace.read(&path, *offset, *len)?;
+                self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+                Ok(HostAnswer::Bytes(bytes))
+            }
+            HostCall::List { path } => {
+                let entries = self.workspace.list(&facts::path_of(path)?)?;
+                let turn = |entry: fusebox_effects::Entry| FolderEntry { name: entry.name, kind: kind(entry.kind) };
+                Ok(HostAnswer::Entries(entries.into_iter().map(turn).collect()))
+            }
+            _ => Err(Failure::Denied("only reads are possible here".to_owned())),
+        }
+    }
+}
+
+fn kind(kind: fusebox_effects::EntryKind) -> EntryKind {
+    match kind {
+        fusebox_effects::EntryKind::File => EntryKind::File,
+        fusebox_effects::EntryKind::Folder => EntryKind::Folder,
+        fusebox_effects::EntryKind::Other => EntryKind::Other,
+    }
+}
+
+/// The handler of a preview.
+impl EffectHandler for Reads {
+    fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
+        let reply = match call {
+            HostCall::Cancelled => Ok(HostAnswer::Flag(false)),
+            call => self.answer(&call),
+        };
+        Box::pin(std::future::ready(Ok(reply)))
+    }
+}

@@ -1,0 +1,273 @@
+//! Setting a host up.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex as StdMutex};
+
+use fusebox_core::builtin::OwnPlaces;
+use fusebox_core::policy::SinkFrom;
+use fusebox_effects::gateway::Gateway;
+use fusebox_effects::{Confinement, ConfinementSetup, Environment};
+use fusebox_sandbox::{Compile, CompileHere, Sandbox, SandboxSetup};
+
+use crate::admission::kill_switch::SwitchCache;
+use crate::admission::throttle::{BreakerTurn, OnBreaker, Paces};
+use crate::audit::{self, Audit};
+use crate::control::Control;
+use crate::error::Error;
+use crate::gate::effects::Surroundings;
+use crate::home::Home;
+use crate::host::Host;
+use crate::plugins::compiler::{ChildCompiler, CompileLimits, CompilePlace, OnCompile};
+use crate::plugins::registry::Registry;
+use crate::policy::{LoadedPolicy, PROJECT_FILE, Trust, TrustState};
+use crate::prediction::Predictor;
+use crate::redaction::Redactor;
+use crate::services::{Explanations, Notice, RecordChecks, Services};
+use crate::sinks::{NewSink, Sink, Sinks};
+
+/// How to set up a [`Host`].
+#[derive(Debug, Default)]
+pub struct HostBuilder {
+    home: Option<PathBuf>,
+    policy_file: Option<PathBuf>,
+    policy: Option<LoadedPolicy>,
+    projects: Vec<PathBuf>,
+    cassette: Option<PathBuf>,
+    checks: RecordChecks,
+    launcher: Option<PathBuf>,
+    compiling: Compiling,
+    on_breaker: Option<OnBreaker>,
+    explanations: Explanations,
+    sinks: AddedSinks,
+}
+
+/// Sinks that the embedder adds.
+#[derive(Default)]
+struct AddedSinks(Vec<NewSink>);
+
+impl std::fmt::Debug for AddedSinks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|sink| &sink.name)).finish()
+    }
+}
+
+/// How components are compiled that did not come with the host.
+#[derive(Debug, Clone, Default)]
+struct Compiling {
+    place: CompilePlace,
+    limits: CompileLimits,
+    on_compile: Option<OnCompile>,
+}
+
+impl HostBuilder {
+    /// Keeps log and cache in this folder instead of `$FUSEBOX_HOME` or the platform's.
+    #[must_use]
+    pub fn home(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.home = Some(folder.into());
+        self
+    }
+
+    /// Uses this policy file.
+    #[must_use]
+    pub fn policy_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.policy_file = Some(file.into());
+        self
+    }
+
+    /// Uses this policy, whatever lies in files.
+    #[must_use]
+    pub fn policy(mut self, policy: fusebox_core::Policy) -> Self {
+        self.policy = Some(LoadedPolicy::given(policy));
+        self
+    }
+
+    /// Looks for a policy in a project's folder, such as that of a plan or a workspace. It counts once it was trusted, and
+    /// only tightens.
+    #[must_use]
+    pub fn project(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.projects.push(folder.into());
+        self
+    }
+
+    /// Answers all prompts from this recording, whatever the policy's gateway says. Nothing is sent anywhere.
+    #[must_use]
+    pub fn cassette(mut self, file: impl Into<PathBuf>) -> Self {
+        self.cassette = Some(file.into());
+        self
+    }
+
+    /// Starts processes through this program: `fusebox`, or one that calls [`serve_launcher`](crate::serve_launcher) first.
+    /// Without it, steps that start processes are refused, unless the policy accepts that nothing confines them, and so
+    /// are components that did not come with the host, unless [`compile_in`](Self::compile_in) says otherwise.
+    #[must_use]
+    pub fn launcher(mut self, program: impl Into<PathBuf>) -> Self {
+        self.launcher = Some(program.into());
+        self
+    }
+
+    /// Says where components are compiled that did not come with the host.
+    #[must_use]
+    pub fn compile_in(mut self, place: CompilePlace) -> Self {
+        self.compiling.place = place;
+        self
+    }
+
+    /// Bounds what compiling one component in a child may use.
+    #[must_use]
+    pub fn compile_limits(mut self, limits: CompileLimits) -> Self {
+        self.compiling.limits = limits;
+        self
+    }
+
+    /// Is told of each component that is about to be compiled in a child.
+    #[must_use]
+    pub fn on_compile(mut self, told: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.compiling.on_compile = Some(OnCompile(Arc::new(told)));
+        self
+    }
+
+    /// Is told of each change of a circuit breaker that this host makes.
+    #[must_use]
+    pub fn on_breaker(mut self, told: impl Fn(&BreakerTurn) + Send + Sync + 'static) -> Self {
+        self.on_breaker = Some(OnBreaker(Arc::new(told)));
+        self
+    }
+
+    /// Lets runs tell explanations as well, each as soon as it is due.
+    #[must_use]
+    pub fn explained(mut self) -> Self {
+        self.explanations = Explanations::Each;
+        self
+    }
+
+    /// Tells a sink of every event, or of those of one tenant, from where a process before told it, or from now on. It is told by
+    /// a thread of its own, in the order of the log, until it takes what it is told.
+    #[must_use]
+    pub fn sink(mut self, name: &str, tenant: Option<&str>, sink: impl Sink + 'static) -> Self {
+        let (name, tenant, sink) = (name.to_owned(), tenant.map(ToOwned::to_owned), Box::new(sink));
+        self.sinks.0.push(NewSink { name, tenant, from: SinkFrom::Now, sink });
+        self
+    }
+
+    /// Says whether [`Host::check`] writes its decisions into the log.
+    #[must_use]
+    pub fn record_checks(mut self, checks: RecordChecks) -> Self {
+        self.checks = checks;
+        self
+    }
+
+    /// Only the sandbox, for trying plugins without a policy.
+    ///
+    /// # Errors
+    /// When the home or its cache cannot be used.
+    pub fn sandbox(self) -> Result<Sandbox, Error> {
+        let home = Home::open(&self.home.map_or_else(Home::default_path, Ok)?)?;
+        let launcher = self.launcher.map(|path| path.canonicalize().unwrap_or(path));
+        sandbox(&home, self.compiling, launcher)
+    }
+
+    /// Loads policy and plugins and opens the log.
+    ///
+    /// # Errors
+    /// When the home, the policy, a plugin or the log cannot be used.
+    pub fn build(self) -> Result<Host, Error> {
+        let home = Home::open(&self.home.map_or_else(Home::default_path, Ok)?)?;
+        let mut policy = match self.policy {
+            Some(policy) => policy,
+            None => {
+                let variable = std::env::var_os("FUSEBOX_POLICY").filter(|value| !value.is_empty()).map(PathBuf::from);
+                LoadedPolicy::discover(self.policy_file.as_deref(), variable.as_deref(), home.path())?
+            }
+        };
+        let notices = apply_projects(&mut policy, &self.projects, &home)?;
+        let gateway = match &self.cassette {
+            Some(file) => Some(Gateway::replaying(file)?),
+            None if policy.policy.gateway.endpoints.is_empty() && policy.policy.gateway.models.is_empty() => None,
+            None => {
+                let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+                Some(Gateway::new(&policy.policy, policy.folder.as_deref(), &variable)?)
+            }
+        };
+        let launcher = self.launcher.map(|path| path.canonicalize().unwrap_or(path));
+        let sandbox = sandbox(&home, self.compiling, launcher.clone())?;
+        let text = |path: &Path| path.to_str().unwrap_or_default().to_owned();
+        let program = std::env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
+        let own = OwnPlaces { home: text(home.path()), program: text(&program) };
+        let registry = Registry::load(&sandbox, &policy, own)?;
+        let environment = Environment::allowed(std::env::vars_os());
+        let confinement = Arc::new(Confinement::new(ConfinementSetup {
+            launcher,
+            policy: policy.policy.process.clone(),
+            absent: [home.path().to_path_buf(), program].into_iter().filter(|path| path.is_absolute()).collect(),
+            environment: environment.clone(),
+        }));
+        let (store, keys) = audit::open_log(&home, &policy.policy.audit)?;
+        // Without a key nothing could be proved.
+        keys.ring(&*store, fusebox_core::situation::DEFAULT_TENANT)?;
+        let redactor = Redactor::of(registry.redacting.clone(), sandbox.kill_flag());
+        let shared = Arc::new(policy.policy.clone());
+        let audit = Audit { log: Arc::clone(&store), keys, redactor: redactor.clone(), policy: Arc::clone(&shared) };
+        // What processes before this one left is settled first; what goes wrong with a run is told when it is continued.
+        Control::of(home.clone(), Arc::clone(&store), audit.clone()).recover()?;
+        audit.erase_by_policy(&policy.policy)?;
+        let sinks = Sinks::start(&policy.policy, policy.folder.as_deref(), self.sinks.0, (&home, &store))?;
+        let services = Services {
+            predictor: Predictor::of(&policy)?,
+            policy_digest: policy.policy.digest(),
+            policy: shared,
+            gateway,
+            surroundings: Surroundings {
+                environment: environment.clone(),
+                confinement: Some(Arc::clone(&confinement)),
+            },
+            elsewhere: Surroundings { environment, confinement: None },
+            confinement,
+            registry,
+            checks: self.checks,
+            check_chains: StdMutex::default(),
+            redactor,
+            audit,
+            explanations: self.explanations,
+            never_killed: sandbox.kill_flag(),
+            sandbox,
+            paces: Paces { log: Arc::clone(&store), on_breaker: self.on_breaker },
+            switches: SwitchCache::open(&home)?,
+            store,
+            home,
+            projects: self.projects,
+        };
+        Ok(Host { sinks, services: Arc::new(services), loaded: policy, notices })
+    }
+}
+
+fn sandbox(home: &Home, compiling: Compiling, launcher: Option<PathBuf>) -> Result<Sandbox, Error> {
+    let Compiling { place, limits, on_compile } = compiling;
+    let compiler: Arc<dyn Compile> = match place {
+        CompilePlace::Here => Arc::new(CompileHere),
+        CompilePlace::Child => Arc::new(ChildCompiler { launcher, scratch: home.cache(), limits, on_compile }),
+    };
+    Ok(SandboxSetup { cache: Some(home.cache()), compiler, ..SandboxSetup::default() }.build()?)
+}
+
+/// Tightens a policy by the projects' policies that count, and tells of those that do not.
+fn apply_projects(policy: &mut LoadedPolicy, folders: &[PathBuf], home: &Home) -> Result<Vec<Notice>, Error> {
+    let trust = Trust::open(home)?;
+    let mut notices = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    // The policy in force does not tighten itself.
+    seen.extend(Path::new(&policy.source).canonicalize());
+    for folder in folders {
+        let file = folder.join(PROJECT_FILE);
+        let Ok(found) = folder.canonicalize() else { continue };
+        if !seen.insert(found.join(PROJECT_FILE)) {
+            continue;
+        }
+        match trust.state(folder)? {
+            TrustState::None => {}
+            TrustState::Trusted(text) => policy.tighten_by(&file, &text)?,
+            TrustState::Untrusted => notices.push(Notice::UntrustedPolicy { file }),
+            TrustState::Changed => return Err(Error::TrustBroken { file, folder: folder.clone() }),
+        }
+    }
+    Ok(notices)
+}

@@ -1,0 +1,158 @@
+//! Leases: one process at a time drives a run.
+//!
+//! A lease is a lock on a file, which the system lifts when the process ends, however it ends; no clock is involved. Each
+//! holder gets a higher token, and the log refuses what holders of older tokens write: whoever lost its file all the same, for
+//! instance because somebody deleted it, does no harm.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fusebox_core::RunId;
+use fusebox_store::{EventLog, Fence};
+
+use crate::error::Error;
+use crate::home::Home;
+
+/// How long a process that holds a run for a moment is waited for.
+pub const BRIEFLY: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// How long before it is tried again to take a run.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// The right to drive a run, until it is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    fence: Fence,
+    path: PathBuf,
+    /// Locked; the system unlocks it when it is closed.
+    file: File,
+}
+
+impl Lease {
+    /// The lease of a run that is about to be created.
+    pub fn of_new(home: &Home, run: &RunId) -> Result<Self, Error> {
+        let (path, file) = lock(home, run)?;
+        Ok(Self { fence: Fence::of_new(run.clone()), path, file })
+    }
+
+    /// Takes a run over.
+    pub fn take(home: &Home, log: &dyn EventLog, run: &RunId) -> Result<Self, Error> {
+        let (path, file) = lock(home, run)?;
+        let token = log.claim(run)?;
+        Ok(Self { fence: Fence { run: run.clone(), token }, path, file })
+    }
+
+    /// Takes a run over, waiting for whoever holds it for a moment.
+    pub fn take_within(home: &Home, log: &dyn EventLog, run: &RunId, patience: Duration) -> Result<Self, Error> {
+        let until = Instant::now() + patience;
+        loop {
+            match Self::take(home, log, run) {
+                Err(Error::RunBusy { .. }) if Instant::now() < until => std::thread::sleep(RETRY),
+                taken => return taken,
+            }
+        }
+    }
+
+    /// Whether some process drives a run.
+    pub fn is_held(home: &Home, run: &RunId) -> bool {
+        let path = home.leases().join(run.as_str());
+        let Ok(file) = File::open(path) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// What the log knows the holder by.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // While it is still locked: whoever waits for this very file finds that it is gone, and makes a new one. A file that
+        // took its place is somebody else's.
+        if is_still_there(&self.path, &self.file) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Locks the file of a run. Somebody may delete it between opening and locking; then it is tried again.
+fn lock(home: &Home, run: &RunId) -> Result<(PathBuf, File), Error> {
+    let folder = home.leases();
+    let failed = |error: std::io::Error| Error::Home {
+        path: folder.clone(),
+        message: format!("the leases of runs cannot be used: {error}"),
+    };
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    let path = folder.join(run.as_str());
+    loop {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::RunBusy { run: run.to_string(), holder: holder(&mut file) });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Ok(()) if !is_still_there(&path, &file) => {}
+            Ok(()) => {
+                // Only for messages; a lease without it is as good.
+                let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+                return Ok((path, file));
+            }
+        }
+    }
+}
+
+/// Who holds it, in words.
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut text));
+    match read.ok().and_then(|_| text.trim().parse::<u32>().ok()) {
+        Some(process) => format!("the process {process}"),
+        None => "another process".to_owned(),
+    }
+}
+
+fn is_still_there(path: &Path, file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let (ours, theirs) = (file.metadata().map(id), std::fs::metadata(path).map(id));
+        ours.is_ok_and(|ours| theirs.is_ok_and(|theirs| ours == theirs))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_the_next_has_a_higher_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::open(&folder.path().join("home")).unwrap();
+        let log = fusebox_store::SqliteStore::open(&home.log()).unwrap();
+        let run: RunId = "run".parse().unwrap();
+        assert!(!Lease::is_held(&home, &run));
+        let first = Lease::take(&home, &log, &run).unwrap();
+        assert!(Lease::is_held(&home, &run));
+        let refused = Lease::take(&home, &log, &run).unwrap_err();
+        assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
+        // Somebody deletes the file: there are two holders, and the log tells them apart.
+        std::fs::remove_file(home.leases().join("run")).unwrap();
+        let second = Lease::take(&home, &log, &run).unwrap();
+        assert!(second.fence().token > first.fence().token);
+        drop((first, second));
+        assert!(!Lease::is_held(&home, &run));
+    }
+}

@@ -1,0 +1,357 @@
+//! The journal of one run: whatever is decided is applied, sealed and made durable, in this order of places and never
+//! another.
+
+pub mod lease;
+pub mod outputs;
+pub mod replay;
+pub mod tenant_budget;
+pub mod updates;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fusebox_core::event::{Chain, Event, RunEnd};
+use fusebox_core::explain::Explainer;
+use fusebox_core::run::decide;
+use fusebox_core::{Amounts, BudgetKind, Command, Digest, Effect, Failure, Json, RunState, SealedEvent, StepId, json};
+use fusebox_store::{Batch, Blob, EventLog, Pending, Settlement};
+use tokio::sync::mpsc;
+
+use crate::admission::quota;
+use crate::ambient::now_us;
+use crate::error::Error;
+use crate::home::Home;
+use crate::journal::lease::Lease;
+use crate::journal::replay::{Recalled, recall};
+use crate::journal::tenant_budget::{Account, used};
+use crate::journal::updates::{RunEvent, RunUpdate};
+use crate::redaction::retention::Keeping;
+
+/// State, chain and log of a run. Events gather until [`flush`](Self::flush), which must come before every effect.
+pub struct Journal {
+    pub state: RunState,
+    chain: Chain,
+    store: Arc<dyn EventLog>,
+    home: Home,
+    /// The right to write; `None` while a person is waited for.
+    lease: Option<Lease>,
+    account: Account,
+    keeping: Keeping,
+    /// Steps whose inputs were not kept, where they are not at hand: they cannot be carried out from here.
+    lost: BTreeSet<StepId>,
+    batch: Batch,
+    /// Handed to the writer, not yet known to be durable. Kept here so that nothing is forgotten when whoever waited is
+    /// dropped.
+    in_flight: Vec<Pending>,
+    /// Sealed, not yet told to whoever watches.
+    untold: Vec<(SealedEvent, Event)>,
+    updates: mpsc::UnboundedSender<RunUpdate>,
+    explainer: Option<Explainer>,
+    pub ended: Option<(RunEnd, String, u64)>,
+}
+
+/// What a journal is opened with.
+pub struct JournalSetup {
+    pub state: RunState,
+    pub chain: Chain,
+    pub store: Arc<dyn EventLog>,
+    pub home: Home,
+    pub lease: Lease,
+    pub account: Account,
+    pub keeping: Keeping,
+    /// Steps whose inputs were not kept, where they are not at hand.
+    pub lost: BTreeSet<StepId>,
+    pub updates: mpsc::UnboundedSender<RunUpdate>,
+}
+
+impl Journal {
+    pub fn new(setup: JournalSetup) -> Self {
+        let JournalSetup { state, chain, store, home, lease, account, keeping, lost, updates } = setup;
+        let (batch, in_flight, untold) = (Batch::default(), Vec::new(), Vec::new());
+        let lease = Some(lease);
+        Self {
+            state,
+            chain,
+            store,
+            home,
+            lease,
+            account,
+            keeping,
+            lost,
+            batch,
+            in_flight,
+            untold,
+            updates,
+            explainer: None,
+            ended: None,
+        }
+    }
+
+    /// Tells explanations from now on.
+    pub fn explain(&mut self, explainer: Option<Explainer>) {
+        self.explainer = explainer;
+    }
+
+    /// The time of what happens now: never before what happened last, however the clock jumps.
+    pub fn now_us(&self) -> u64 {
+        now_us().max(self.state.last().1)
+    }
+
+    /// Tells the run something. The events that follow are applied at once and durable after the next flush.
+    pub fn tell(&mut self, command: Command) -> Result<Vec<Event>, Error> {
+        let now = self.now_us();
+        let events = decide(&self.state, command, now)?;
+        for event in &events {
+            self.record(event.clone(), now)?;
+        }
+        while self.ended.is_none()
+            && let Some((budget, used, limit)) = self.state.warning_due(now)
+        {
+            self.record(Event::BudgetWarning { budget, used, limit }, now)?;
+        }
+        Ok(events)
+    }
+
+    /// Records an event that needs no decision.
+    ///
+    /// # Errors
+    /// When it may hold what must not be kept, and the guard that could tell fails.
+    pub fn record(&mut self, event: Event, now: u64) -> Result<(), Error> {
+        self.state.apply(&event, now);
+        if let Event::RunEnded { end, message, .. } = &event {
+            self.ended = Some((*end, message.clone(), now));
+            self.settle();
+        }
+        let event = self.keeping.event(&event)?.unwrap_or(event);
+        let sealed = self.chain.seal(&event, now);
+        self.batch.events.push(sealed.clone());
+        self.untold.push((sealed, event));
+        Ok(())
+    }
+
+    /// Keeps some bytes with the next events. Gives the digest that events name them by.
+    pub fn blob(&mut self, bytes: Bytes) -> Digest {
+        let blob = self.as_blob(bytes);
+        let digest = blob.digest();
+        self.keep(blob);
+        digest
+    }
+
+    /// Bytes of the current step as they would be kept.
+    pub fn as_blob(&self, bytes: Bytes) -> Blob {
+        self.keeping.blob(self.current(), bytes)
+    }
+
+    /// Keeps a blob with the next events.
+    pub fn keep(&mut self, blob: Blob) {
+        self.batch.blobs.push(blob);
+    }
+
+    /// Keeps contents of effects with the next events, unless they must not be kept.
+    pub fn content(&mut self, bytes: Bytes) {
+        if let Some(blob) = self.keeping.content(self.current(), bytes) {
+            self.keep(blob);
+        }
+    }
+
+    /// Notes what a guard found in the current step. Nothing of the step is kept from here on, or was by now, that holds what the
+    /// guard says must not be.
+    pub fn found_by(&mut self, guard: &str) {
+        if self.keeping.is_found_by(guard) {
+            self.flag();
+        }
+    }
+
+    /// Looks for what must not be kept in what the current step asks for.
+    pub fn look_through(&mut self, effect: &Effect, content: Option<&Bytes>) {
+        let texts = [Some(json::canonical(effect).as_bytes()), content.map(|bytes| &bytes[..])]
+            .into_iter()
+            .flatten()
+            .any(|bytes| self.keeping.is_secret(bytes));
+        if texts {
+            self.flag();
+        }
+    }
+
+    /// Looks for what must not be kept in another input of the current step.
+    pub fn look_through_input(&mut self, input: &Json) {
+        if self.keeping.is_secret(input.as_str().as_bytes()) {
+            self.flag();
+        }
+    }
+
+    fn flag(&mut self) {
+        let Some(step) = self.current().cloned() else { return };
+        self.keeping.flag(&step);
+        let keeping = &self.keeping;
+        self.batch.blobs.retain(|blob| !keeping.is_secret(blob.bytes()));
+    }
+
+    fn current(&self) -> Option<&StepId> {
+        self.state.current().map(|step| &step.id)
+    }
+
+    /// Why the current step cannot be carried out from here, if its input was not kept.
+    pub fn is_lost(&self) -> Option<String> {
+        let step = self.current().filter(|step| self.lost.contains(step))?;
+        Some(format!(
+            "the input of {step} held a secret, which was not kept; it could only be carried out by the process that was given \
+             the plan. Start another run"
+        ))
+    }
+
+    /// Some bytes that were kept.
+    pub fn kept(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
+        let waiting = self.batch.blobs.iter().find(|blob| blob.digest() == *digest);
+        match waiting {
+            Some(blob) => Ok(Some(blob.bytes().clone())),
+            None => Ok(self.store.blob(self.chain.run(), digest)?.map(|blob| blob.bytes().clone())),
+        }
+    }
+
+    /// Makes all events so far durable, then tells whoever watches.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        if !self.batch.events.is_empty() || !self.batch.settlements.is_empty() {
+            let fence = self.lease.as_ref().map(|lease| lease.fence().clone());
+            let batch = Batch { fence, ..std::mem::take(&mut self.batch) };
+            self.in_flight.push(self.store.append(batch));
+        }
+        while let Some(pending) = self.in_flight.first_mut() {
+            let written = pending.await;
+            self.in_flight.remove(0);
+            written?;
+        }
+        for (sealed, event) in self.untold.drain(..) {
+            // Nobody has to watch.
+            let explained = self.explainer.as_mut().map(|explainer| explainer.note(&event, sealed.time_us));
+            let _ = self.updates.send(RunUpdate::Event(Box::new(RunEvent { sealed, event })));
+            for explanation in explained.into_iter().flatten() {
+                let _ = self.updates.send(RunUpdate::Explanation(Box::new(explanation)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of the run: all is durable, what its tenant set aside for it goes back, and others may take it up.
+    pub async fn let_go(&mut self) -> Result<(), Error> {
+        self.settle();
+        self.flush().await?;
+        self.lease = None;
+        Ok(())
+    }
+
+    /// Takes the run up again. Says whether it is as it was left: somebody else may have gone on with it.
+    pub fn take_up(&mut self) -> Result<Taken, Error> {
+        let run = self.state.setup().run.clone();
+        let lease = Lease::take(&self.home, &*self.store, &run)?;
+        let added = self.store.events(&run, self.chain.seq(), u32::MAX)?;
+        if added.iter().any(|event| event.kind == "run_continued") {
+            // Another process carried it on, under its own policy perhaps, and may have ended in the middle of a step.
+            return Ok(Taken::Elsewhere);
+        }
+        self.lease = Some(lease);
+        if added.is_empty() {
+            return Ok(Taken::AsItWas);
+        }
+        let Recalled { state, chain, ended, redacted, .. } = recall(&*self.store, &run)?;
+        (self.state, self.chain, self.ended) = (state, chain, ended);
+        // What is at hand now is what was kept.
+        self.lost = redacted;
+        Ok(Taken::Changed)
+    }
+
+    /// Whether the run is this process's to drive.
+    pub fn is_held(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// Whether events were added to the run while it was let go of.
+    pub fn has_moved_on(&self) -> bool {
+        let head = self.store.head(&self.state.setup().run);
+        head.is_ok_and(|head| head.is_some_and(|(seq, _)| seq != self.chain.seq()))
+    }
+
+    /// Sets aside what more of a budget the run is about to use, if its tenant has such a budget.
+    ///
+    /// # Errors
+    /// [`fusebox_store::Error::BudgetExceeded`] when it cannot cover that.
+    pub fn cover(&mut self, kind: BudgetKind, more: u64) -> Result<(), fusebox_store::Error> {
+        let used = used(&self.state, kind, self.now_us());
+        self.account.cover(kind, used, more)
+    }
+
+    /// Whether budgets cover all of this. What a tenant's budgets have to set aside for it is set aside.
+    pub fn covers(&mut self, amounts: &Amounts) -> Result<bool, Failure> {
+        if self.state.ledger().can_reserve(amounts).is_err() {
+            return Ok(false);
+        }
+        for (kind, amount) in amounts {
+            match self.cover(*kind, *amount) {
+                Ok(()) => {}
+                Err(fusebox_store::Error::BudgetExceeded { .. }) => return Ok(false),
+                Err(error) => return Err(Failure::Io(error.to_string())),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the run or its tenant has such a budget.
+    pub fn has_limit(&self, kind: BudgetKind) -> bool {
+        self.state.ledger().line(kind).limit.is_some() || self.account.kinds().contains(&kind)
+    }
+
+    /// Whether the tenant's fuel is used up.
+    pub fn is_dry(&mut self) -> Result<bool, Error> {
+        let used = used(&self.state, BudgetKind::Fuel, 0);
+        Ok(self.account.kinds().contains(&BudgetKind::Fuel) && self.account.left(BudgetKind::Fuel, used, 1)? == 0)
+    }
+
+    /// Why the run may not go on, if its tenant has no room left in the log.
+    pub fn over_quota(&self) -> Result<Option<String>, Error> {
+        let setup = self.state.setup();
+        Ok(quota::over_quota(&*self.store, &setup.policy, &setup.tenant)?.map(|error| error.to_string()))
+    }
+
+    /// Sets aside one more of each budget that the run's tenant limits: nothing begins without it.
+    pub fn cover_next_step(&mut self) -> Result<(), fusebox_store::Error> {
+        self.account.kinds().into_iter().try_for_each(|kind| self.cover(kind, 1))
+    }
+
+    /// Fuel that the next invocation may use.
+    pub fn fuel_for_next(&mut self) -> Result<u64, Error> {
+        let own = self.state.fuel_for_next(u64::MAX);
+        let used = used(&self.state, BudgetKind::Fuel, 0);
+        Ok(own.min(self.account.left(BudgetKind::Fuel, used, own)?))
+    }
+
+    /// Wall time that the next invocation may use, in microseconds; `None` without a limit.
+    pub fn time_left_us(&mut self) -> Result<Option<u64>, Error> {
+        let now = self.now_us();
+        let own = self.state.time_left_us(now);
+        let used = used(&self.state, BudgetKind::TimeUs, now);
+        let of_tenant = self.account.left(BudgetKind::TimeUs, used, own.unwrap_or(u64::MAX))?;
+        Ok(if of_tenant == u64::MAX { own } else { Some(own.unwrap_or(u64::MAX).min(of_tenant)) })
+    }
+
+    fn settle(&mut self) {
+        let settlements: Vec<Settlement> = self.account.settle(&self.state, self.now_us());
+        self.batch.settlements.extend(settlements);
+    }
+
+    /// Number of events so far.
+    pub fn events(&self) -> u64 {
+        self.chain.seq()
+    }
+}
+
+/// How a run is that was taken up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// As it was left.
+    AsItWas,
+    /// Somebody answered, paused or ended it.
+    Changed,
+    /// Another process carried it on: it is not this one's any more.
+    Elsewhere,
+}

@@ -1,0 +1,63 @@
+//! What whoever watches a run is told.
+
+use fusebox_core::event::Event;
+use fusebox_core::explain::Explanation;
+use fusebox_core::{SealedEvent, StepId};
+use serde_json::Value;
+
+use crate::ambient::rfc3339;
+
+/// An event that is durable in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEvent {
+    /// The event as it is stored.
+    pub sealed: SealedEvent,
+    /// The event.
+    pub event: Event,
+}
+
+impl RunEvent {
+    /// One JSON object: the event with its run, place, time and hash.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        self.sealed.to_json(&rfc3339(self.sealed.time_us))
+    }
+}
+
+/// Which stream some output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The answer of a model.
+    Model,
+}
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunUpdate {
+    /// An event, durable by now.
+    Event(Box<RunEvent>),
+    /// An explanation, where they were [asked for](crate::HostBuilder::explained). It follows from events that are durable by now.
+    Explanation(Box<Explanation>),
+    /// Output of a process or answer of a model, as it comes. Not recorded as such; escape it where it is shown.
+    Output {
+        /// The step.
+        step: StepId,
+        /// The stream.
+        stream: OutputStream,
+        /// Some bytes of it.
+        bytes: Vec<u8>,
+    },
+    /// What an executor says it is doing. Its word only, not recorded; escape it where it is shown.
+    Progress {
+        /// The step.
+        step: StepId,
+        /// What it says.
+        message: String,
+        /// How far it is, in [0, 1].
+        fraction: Option<f64>,
+    },
+}

@@ -1,0 +1,60 @@
+//! Chains of the log for events that belong to no run.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use fusebox_core::event::{Chain, HOST_TENANT};
+use fusebox_core::id::check_tenant;
+use fusebox_core::{Digest, Event, RunId};
+use fusebox_store::{Batch, Blob, Error as StoreError, EventLog};
+
+use crate::ambient::now_us;
+use crate::error::Error;
+
+/// The chains of this process that hold the decisions of checks: one for each tenant.
+pub type CheckChains = Mutex<BTreeMap<String, Chain>>;
+
+/// How often it is tried to add to a chain before others.
+const TRIES: u32 = 100;
+
+/// Adds an event to the chain of what concerns no single run of a tenant, or no tenant, and waits until it is durable.
+pub fn record_for_host(log: &dyn EventLog, tenant: &str, event: &Event) -> Result<(), Error> {
+    let chain = side_chain("host", tenant)?;
+    append(log, (&chain, tenant), event, &[])?;
+    Ok(())
+}
+
+/// A name that owns a log: a tenant's, or that of what concerns none.
+pub fn check_owner(tenant: &str) -> Result<(), Error> {
+    if tenant == HOST_TENANT { Ok(()) } else { Ok(check_tenant(tenant)?) }
+}
+
+/// The chain of a tenant's log for what belongs to no run: `host` for what concerns no tenant, else a name of its own.
+pub fn side_chain(kind: &str, tenant: &str) -> Result<RunId, Error> {
+    if tenant == HOST_TENANT {
+        return Ok(kind.parse()?);
+    }
+    let id: String = Digest::of(tenant.as_bytes()).to_string().chars().take(32).collect();
+    Ok(format!("{kind}-{id}").parse()?)
+}
+
+/// Adds an event to a chain that is no run, and waits until it is durable. Several processes may do so at once; each comes behind
+/// the other. Gives its place.
+pub fn append(
+    log: &dyn EventLog,
+    (chain, tenant): (&RunId, &str),
+    event: &Event,
+    blobs: &[Blob],
+) -> Result<u64, Error> {
+    let mut tries = 0;
+    loop {
+        let (seq, head) = log.head(chain)?.unwrap_or((0, Digest::ZERO));
+        let sealed = Chain::at(chain.clone(), seq, head).of_tenant(tenant).seal(event, now_us());
+        let batch = Batch { events: vec![sealed], blobs: blobs.to_vec(), ..Batch::default() };
+        match log.append(batch).wait() {
+            Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,
+            Err(error) => return Err(error.into()),
+            Ok(()) => return Ok(seq + 1),
+        }
+    }
+}

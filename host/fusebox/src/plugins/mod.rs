@@ -1,0 +1,4 @@
+//! The plugins under a policy.
+
+pub mod compiler;
+pub mod registry;

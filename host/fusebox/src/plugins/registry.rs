@@ -1,0 +1,340 @@
+//! The plugins of a policy, loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_core::builtin::{self, OwnPlaces};
+use fusebox_core::gate::{GateSetup, GuardSlot};
+use fusebox_core::policy::{Grants, PluginLimits};
+use fusebox_core::{Digest, Json, Kind, Policy, Severity, StepType, json};
+use fusebox_sandbox::{CallOptions, Kill, Limits, MAX_COMPONENT_BYTES, Plugin, Sandbox};
+use serde_json::Value;
+
+use crate::bundled;
+use crate::error::Error;
+use crate::error::suggestion;
+use crate::input::read_file;
+use crate::policy::LoadedPolicy;
+
+/// Largest settings of one plugin, in bytes.
+const MAX_SETTINGS_BYTES: usize = 256 * 1024;
+
+/// Source of a plugin that comes with the host.
+const BUNDLED: &str = "bundled";
+
+/// A plugin with its settings.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The plugin.
+    pub plugin: Plugin,
+    /// Its settings from the policy.
+    pub settings: Json,
+    /// Where it came from: `bundled` or its path.
+    pub source: String,
+    /// Limits from the policy.
+    limits: PluginLimits,
+}
+
+impl Loaded {
+    /// What a call is given: these limits, unless policy sets others for this plugin, and at most this much fuel.
+    pub(crate) fn options(&self, limits: Limits, fuel: u64, kill: &Kill) -> CallOptions {
+        let PluginLimits { fuel: own_fuel, memory_mib, time_ms } = self.limits;
+        let limits = Limits {
+            call_fuel: own_fuel.unwrap_or(limits.call_fuel).min(fuel),
+            memory_bytes: memory_mib.map_or(limits.memory_bytes, |mib| mib as usize * 1024 * 1024),
+            wall_time: time_ms.map_or(limits.wall_time, |ms| Duration::from_millis(ms.into())),
+            ..limits
+        };
+        CallOptions { settings: self.settings.clone(), limits, kill: kill.clone() }
+    }
+
+    /// What a call about a whole plan is given: such calls are large, so policy can give them more, but not less.
+    pub(crate) fn options_for_plan(&self, fuel: u64, kill: &Kill) -> CallOptions {
+        let usual = Limits::plan();
+        let mut options = self.options(usual, u64::MAX, kill);
+        let limits = &mut options.limits;
+        limits.call_fuel = limits.call_fuel.max(usual.call_fuel).min(fuel);
+        limits.memory_bytes = limits.memory_bytes.max(usual.memory_bytes);
+        limits.wall_time = limits.wall_time.max(usual.wall_time);
+        options
+    }
+}
+
+/// A step type that an executor serves.
+pub struct Served {
+    /// Name of the executor in the policy.
+    pub executor: String,
+    /// What the executor says of it.
+    pub step_type: StepType,
+    /// What it may ask of the host.
+    pub grants: Grants,
+    schema: fusebox_effects::CheckedSchema,
+}
+
+/// All plugins of a policy.
+pub struct Registry {
+    /// Guards in the order in which they judge.
+    pub guards: Vec<Loaded>,
+    /// The impact model.
+    pub impact: Option<Loaded>,
+    executors: BTreeMap<String, Loaded>,
+    step_types: BTreeMap<String, Served>,
+    /// Who judges.
+    pub gate: Arc<GateSetup>,
+    /// Guards that redact what is stored, by name, with their settings for it.
+    pub redacting: Vec<(String, Loaded)>,
+    /// Digests of all plugins, by name.
+    pub digests: BTreeMap<String, Digest>,
+}
+
+impl Registry {
+    pub fn load(sandbox: &Sandbox, loaded: &LoadedPolicy, own: OwnPlaces) -> Result<Self, Error> {
+        let policy = &loaded.policy;
+        let folder = loaded.folder.as_deref();
+        let kill = sandbox.kill_flag();
+        let load = |asked: Asked<'_>| load_plugin(sandbox, &kill, folder, asked);
+        refuse_shared_names(policy)?;
+        let mut digests = BTreeMap::new();
+        let mut guards = Vec::new();
+        let mut slots = Vec::new();
+        let mut redacting = Vec::new();
+        for (name, guard) in &policy.guards {
+            let plugin = load(Asked {
+                name,
+                plugin: guard.plugin.as_deref().unwrap_or(name),
+                path: guard.path.as_ref(),
+                kind: Kind::Guard,
+                settings: &guard.settings,
+                limits: guard.limits,
+            })?;
+            let declares = plugin.plugin.description().rewrites;
+            if guard.grants.rewrite && !declares {
+                let message = "it is granted to rewrite, but does not say that it rewrites".to_owned();
+                return Err(Error::PluginMisplaced { name: name.clone(), message });
+            }
+            digests.insert(name.clone(), plugin.plugin.digest());
+            slots.push(GuardSlot {
+                rewrites: declares && guard.grants.rewrite,
+                only_tightens: guard.only_tightens,
+                ..GuardSlot::new(name, guard.on_error, guard.mode)
+            });
+            if let Some(redaction) = &guard.redaction {
+                if !declares {
+                    let message = "it is to redact, but does not say that it rewrites".to_owned();
+                    return Err(Error::PluginMisplaced { name: name.clone(), message });
+                }
+                redacting.push((name.clone(), redacting_by(&plugin, name, redaction, &kill)?));
+            }
+            guards.push(plugin);
+        }
+        let impact = match &policy.impact {
+            None => None,
+            Some(model) => {
+                let plugin = load(Asked {
+                    name: &model.name,
+                    plugin: &model.name,
+                    path: model.path.as_ref(),
+                    kind: Kind::Impact,
+                    settings: &model.settings,
+                    limits: model.limits,
+                })?;
+                digests.insert(model.name.clone(), plugin.plugin.digest());
+                Some(plugin)
+            }
+        };
+        let mut executors = BTreeMap::new();
+        let mut step_types: BTreeMap<String, Served> = BTreeMap::new();
+        for (name, executor) in &policy.executors {
+            let plugin = load(Asked {
+                name,
+                plugin: name,
+                path: executor.path.as_ref(),
+                kind: Kind::Executor,
+                settings: &executor.settings,
+                limits: executor.limits,
+            })?;
+            digests.insert(name.clone(), plugin.plugin.digest());
+            for step_type in &plugin.plugin.description().step_types {
+                let served = Served::new(name, &plugin, step_type, executor.grants)?;
+                if let Some(other) = step_types.insert(step_type.name.clone(), served) {
+                    let (step_type, one) = (step_type.name.clone(), other.executor);
+                    return Err(Error::DuplicateStepType { step_type, one, other: name.clone() });
+                }
+            }
+            executors.insert(name.clone(), plugin);
+        }
+        let gate = GateSetup {
+            guards: slots,
+            impact: policy.impact.as_ref().map(|model| model.name.clone()),
+            when_all_abstain: policy.decision.when_all_abstain.ruling(),
+            own,
+            approval: policy.approval.clone(),
+        };
+        Ok(Self { guards, impact, executors, step_types, gate: Arc::new(gate), redacting, digests })
+    }
+
+    /// The executor of a step type, with what it says of the type.
+    pub fn executor(&self, step_type: &str) -> Option<(&Loaded, &Served)> {
+        let served = self.step_types.get(step_type)?;
+        Some((self.executors.get(&served.executor)?, served))
+    }
+
+    /// Checks that a step type is served and an input fits it. `step` names the step in errors.
+    pub fn check_input(&self, step: &str, step_type: &str, input: &Json) -> Result<(), Error> {
+        let Some(served) = self.step_types.get(step_type) else {
+            let known: Vec<&str> = self.step_types.keys().map(String::as_str).collect();
+            return Err(Error::UnknownStepType {
+                step: step.to_owned(),
+                step_type: step_type.chars().take(80).collect(),
+                suggestion: suggestion(step_type, known.iter().copied()),
+                known: known.join(", "),
+            });
+        };
+        served.check(step, input)
+    }
+
+    /// What executors claim about approvals, by step type.
+    pub fn claimed_approval(&self) -> BTreeMap<String, bool> {
+        self.step_types.iter().map(|(name, served)| (name.clone(), served.step_type.needs_approval)).collect()
+    }
+
+    /// All plugins by name, each once.
+    pub fn all(&self) -> Vec<(&str, &Loaded)> {
+        let guards = self.gate.guards.iter().map(|slot| slot.name.as_str()).zip(&self.guards);
+        let impact = self.gate.impact.as_deref().zip(self.impact.as_ref());
+        let executors = self.executors.iter().map(|(name, loaded)| (name.as_str(), loaded));
+        executors.chain(guards).chain(impact).collect()
+    }
+}
+
+impl Served {
+    fn new(executor: &str, loaded: &Loaded, step_type: &StepType, grants: Grants) -> Result<Self, Error> {
+        let checked = |what: &str, schema| {
+            fusebox_effects::CheckedSchema::new(schema).map_err(|wrong| Error::PluginMisplaced {
+                name: executor.to_owned(),
+                message: format!("the {what} schema of {} {wrong}", step_type.name),
+            })
+        };
+        let schema = checked("input", &step_type.input_schema)?;
+        // That those of bundled plugins are schemas is tested, not found out at each start.
+        if loaded.source != BUNDLED {
+            checked("output", &step_type.output_schema)?;
+        }
+        Ok(Self { executor: executor.to_owned(), step_type: step_type.clone(), grants, schema })
+    }
+
+    fn check(&self, step: &str, input: &Json) -> Result<(), Error> {
+        let bad = |at: String, message: String| Error::BadInput {
+            step: step.to_owned(),
+            step_type: self.step_type.name.clone(),
+            at: if at.is_empty() { "its top".to_owned() } else { at },
+            message: fusebox_core::show::safe_line(&message, 300),
+        };
+        match self.schema.fault(input.value()) {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) => Err(bad(error.instance_path().to_string(), explain(&error))),
+            Err(why) => Err(bad(String::new(), why)),
+        }
+    }
+}
+
+/// The error's own words or, where alternatives were tried, why the closest one did not fit.
+fn explain(error: &jsonschema::ValidationError<'_>) -> String {
+    match error.kind() {
+        jsonschema::error::ValidationErrorKind::AnyOf { context }
+        | jsonschema::error::ValidationErrorKind::OneOfNotValid { context } => {
+            let reasons: Vec<String> =
+                context.iter().filter_map(|errors| errors.first()).map(ToString::to_string).collect();
+            format!("it has none of the forms that are allowed: {}", reasons.join("; or "))
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Who judges is told by name, and approvals are bound to digests by name: each name stands for one plugin.
+fn refuse_shared_names(policy: &Policy) -> Result<(), Error> {
+    let mut taken: BTreeSet<&str> = [builtin::NAME, "policy", "limits", "workspace", "nobody"].into();
+    let names =
+        policy.guards.keys().chain(policy.impact.as_ref().map(|model| &model.name)).chain(policy.executors.keys());
+    for name in names {
+        if !taken.insert(name) {
+            let message = "its name is reserved, or stands for another plugin of the policy as well".to_owned();
+            return Err(Error::PluginMisplaced { name: name.clone(), message });
+        }
+    }
+    Ok(())
+}
+
+/// A guard as it redacts: its settings, and over them those for redacting.
+fn redacting_by(guard: &Loaded, name: &str, redaction: &Value, kill: &Kill) -> Result<Loaded, Error> {
+    let mut settings = guard.settings.value().clone();
+    if let (Some(under), Some(over)) = (settings.as_object_mut(), redaction.as_object()) {
+        under.extend(over.clone());
+    }
+    let settings = checked_settings(&guard.plugin, name, &settings, kill)?;
+    Ok(Loaded { settings, ..guard.clone() })
+}
+
+/// Settings that a plugin finds nothing wrong with.
+fn checked_settings(plugin: &Plugin, name: &str, settings: &Value, kill: &Kill) -> Result<Json, Error> {
+    // TOML has numbers that JSON has not; whatever a guest gets was parsed strictly.
+    let settings = json::canonical(settings);
+    let refused = |message: String| Error::SettingsRefused { name: name.to_owned(), message };
+    let settings = Json::parse("the settings", settings.as_bytes(), MAX_SETTINGS_BYTES)
+        .map_err(|error| refused(error.to_string()))?;
+    let findings = plugin.check_settings(&settings, kill).result.map_err(|end| refused(end.to_string()))?;
+    match findings.into_iter().find(|finding| finding.severity == Severity::Error) {
+        Some(finding) => Err(refused(finding.message)),
+        None => Ok(settings),
+    }
+}
+
+/// A plugin that a policy asks for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// Its name in the policy.
+    name: &'a str,
+    /// What it calls itself.
+    plugin: &'a str,
+    path: Option<&'a String>,
+    kind: Kind,
+    settings: &'a Value,
+    limits: PluginLimits,
+}
+
+fn load_plugin(sandbox: &Sandbox, kill: &Kill, folder: Option<&Path>, asked: Asked<'_>) -> Result<Loaded, Error> {
+    let Asked { name, plugin: plugin_name, path, kind, settings, limits } = asked;
+    let misplaced = |message: String| Error::PluginMisplaced { name: name.to_owned(), message };
+    let (loaded, source) = match path {
+        Some(_) if bundled::component(name).or(bundled::component(plugin_name)).is_some() => {
+            return Err(misplaced("its name is that of a bundled plugin; give it another one".to_owned()));
+        }
+        Some(path) => {
+            let path = folder.map_or_else(|| path.into(), |folder| folder.join(path));
+            let bytes = read_file("the plugin", &path, MAX_COMPONENT_BYTES)?;
+            (sandbox.load(&bytes), path.display().to_string())
+        }
+        None => {
+            let unknown = || Error::UnknownPlugin {
+                name: plugin_name.to_owned(),
+                bundled: bundled::names().collect::<Vec<_>>().join(", "),
+                suggestion: suggestion(plugin_name, bundled::names()),
+            };
+            (sandbox.load_bundled(bundled::component(plugin_name).ok_or_else(unknown)?), BUNDLED.to_owned())
+        }
+    };
+    let plugin = loaded.map_err(|source| Error::PluginRefused { name: name.to_owned(), source })?;
+    if plugin.kind() != kind {
+        return Err(misplaced(format!("it is a {}, but the policy names it as {}", plugin.kind().name(), kind.name())));
+    }
+    let own_name = &plugin.description().name;
+    if own_name != plugin_name {
+        let message =
+            format!("it calls itself {own_name:?}; use that name in the policy, or say plugin = {own_name:?}");
+        return Err(misplaced(message));
+    }
+    let settings = checked_settings(&plugin, name, settings, kill)?;
+    Ok(Loaded { plugin, settings, source, limits })
+}

@@ -1,0 +1,250 @@
+//! Explanations of an embedder's own calls, and of runs from their log.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::time::Instant;
+
+use fusebox_core::event::EventRef;
+use fusebox_core::explain::{After, Before, Explained, Explanation, OnError, Spent, Trouble};
+use fusebox_core::{Decision, Json, json};
+
+use crate::ambient::now_us;
+use crate::audit::{Audit, Record};
+use crate::error::Error;
+
+/// Explains a call of your own: what and why before it, what came of it after it, and what went wrong if it fails.
+///
+/// ```
+/// use fusebox::explain;
+///
+/// let mut told = Vec::new();
+/// let sent = explain("send_mail")
+///     .agent("mail-bot")
+///     .reasoning("Ann asked for it")
+///     .told(|explanation| told.push(explanation.paragraph()))
+///     .call(|| Err::<(), _>("no route to host"));
+/// assert!(sent.is_err());
+/// assert!(told[0].contains("Ann asked for it") && told[1].contains("no route to host"));
+/// ```
+pub fn explain<'a>(action: &str) -> ExplainedCall<'a> {
+    ExplainedCall {
+        action: action.to_owned(),
+        agent: "unknown".to_owned(),
+        before: Before::default(),
+        what_to_do: "look at the error; nothing is known of whether trying again helps".to_owned(),
+        told: None,
+        recorded: None,
+    }
+}
+
+/// Who is told explanations.
+type Told<'a> = Box<dyn FnMut(&Explanation) + Send + 'a>;
+
+/// A call that is about to be explained.
+#[must_use]
+pub struct ExplainedCall<'a> {
+    action: String,
+    agent: String,
+    before: Before,
+    what_to_do: String,
+    told: Option<Told<'a>>,
+    recorded: Option<(&'a Audit, String)>,
+}
+
+impl std::fmt::Debug for ExplainedCall<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExplainedCall")
+            .field("action", &self.action)
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> ExplainedCall<'a> {
+    /// Who acts.
+    pub fn agent(mut self, agent: &str) -> Self {
+        agent.clone_into(&mut self.agent);
+        self
+    }
+
+    /// What it is for.
+    pub fn goal(mut self, goal: &str) -> Self {
+        goal.clone_into(&mut self.before.goal);
+        self
+    }
+
+    /// What is done, in the agent's words.
+    pub fn description(mut self, description: &str) -> Self {
+        description.clone_into(&mut self.before.description);
+        self
+    }
+
+    /// Why.
+    pub fn reasoning(mut self, reasoning: &str) -> Self {
+        self.before.reasoning = Some(reasoning.to_owned());
+        self
+    }
+
+    /// How sure the agent is, in [0, 1].
+    pub fn confidence(mut self, confidence: f64) -> Self {
+        self.before.confidence = Some(confidence.clamp(0.0, 1.0)).filter(|confidence| !confidence.is_nan());
+        self
+    }
+
+    /// What else was considered.
+    pub fn alternatives(mut self, alternatives: &[&str]) -> Self {
+        self.before.alternatives = alternatives.iter().map(|other| (*other).to_owned()).collect();
+        self
+    }
+
+    /// What the gate decided on it, as from [`Host::check`](crate::Host::check). It is explained, not enforced.
+    pub fn decision(mut self, decision: &Decision) -> Self {
+        self.before.ruling = Some(decision.ruling);
+        self.before.reasons.clone_from(&decision.reasons);
+        self
+    }
+
+    /// What to do when it fails.
+    pub fn what_to_do(mut self, advice: &str) -> Self {
+        advice.clone_into(&mut self.what_to_do);
+        self
+    }
+
+    /// Is told each explanation as soon as it is due.
+    pub fn told(mut self, told: impl FnMut(&Explanation) + Send + 'a) -> Self {
+        self.told = Some(Box::new(told));
+        self
+    }
+
+    /// Records what is proposed and what came of it in a tenant's audit log, with the explanations as details.
+    pub fn recorded(mut self, audit: &'a Audit, tenant: &str) -> Self {
+        self.recorded = Some((audit, tenant.to_owned()));
+        self
+    }
+
+    /// Makes the call, and explains it.
+    ///
+    /// # Errors
+    /// What the call fails with. What cannot be recorded is no error of the call: use [`try_call`](Self::try_call) where nothing
+    /// may happen that is not recorded.
+    pub fn call<T, E: Display>(mut self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let started = Instant::now();
+        // Without the proposal, what came of it is recorded alone.
+        let proposed = self.propose().ok().flatten();
+        let done = call();
+        let _ = self.conclude(done.as_ref().err().map(ToString::to_string), started, proposed);
+        done
+    }
+
+    /// As [`call`](Self::call), for a call that is awaited.
+    ///
+    /// # Errors
+    /// What the call fails with.
+    pub async fn call_async<T, E: Display>(mut self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let started = Instant::now();
+        let proposed = self.propose().ok().flatten();
+        let done = call.await;
+        let _ = self.conclude(done.as_ref().err().map(ToString::to_string), started, proposed);
+        done
+    }
+
+    /// As [`call`](Self::call), but nothing happens that cannot be recorded first.
+    ///
+    /// # Errors
+    /// When the proposal cannot be recorded: then nothing was called. The inner result is the call's own.
+    pub fn try_call<T, E: Display>(mut self, call: impl FnOnce() -> Result<T, E>) -> Result<Result<T, E>, Error> {
+        let started = Instant::now();
+        let proposed = self.propose()?;
+        let done = call();
+        self.conclude(done.as_ref().err().map(ToString::to_string), started, proposed)?;
+        Ok(done)
+    }
+
+    /// Says that the call is not made, by whom it was stopped and why, and records that.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn block(mut self, by: &str, message: &str) -> Result<(), Error> {
+        let proposed = self.propose()?;
+        let on_error = OnError {
+            trouble: Trouble::Denied,
+            end: None,
+            message: message.to_owned(),
+            by: vec![by.to_owned()],
+            retry_can_help: false,
+            what_to_do: "propose something else, or see to what stopped it".to_owned(),
+            files: Vec::new(),
+            spent: Spent::default(),
+        };
+        let explanation = self.tell(Explained::OnError(Box::new(on_error)));
+        let mut record = Record::blocked(&self.agent, &self.action, &short(&format!("stopped by {by}: {message}")));
+        if let Some(proposed) = proposed {
+            record = record.because(proposed);
+        }
+        self.record(record, &explanation).map(|_| ())
+    }
+
+    fn propose(&mut self) -> Result<Option<EventRef>, Error> {
+        let explained = Explained::Before(Box::new(self.before.clone()));
+        let explanation = self.tell(explained);
+        self.record(Record::proposed(&self.agent, &self.action, &short(&self.before.description)), &explanation)
+    }
+
+    fn conclude(&mut self, failed: Option<String>, started: Instant, proposed: Option<EventRef>) -> Result<(), Error> {
+        let duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let spent = Spent { duration_us, ..Spent::default() };
+        let (explained, message) = match &failed {
+            None => {
+                let summary = "it returned without an error".to_owned();
+                (Explained::After(Box::new(After { summary, spent, ..After::default() })), String::new())
+            }
+            Some(message) => {
+                let on_error = OnError {
+                    trouble: Trouble::Failed,
+                    end: None,
+                    message: message.clone(),
+                    by: Vec::new(),
+                    retry_can_help: false,
+                    what_to_do: self.what_to_do.clone(),
+                    files: Vec::new(),
+                    spent,
+                };
+                (Explained::OnError(Box::new(on_error)), format!("it failed: {message}"))
+            }
+        };
+        let explanation = self.tell(explained);
+        let mut record = Record::executed(&self.agent, &self.action, &short(&message));
+        if let Some(proposed) = proposed {
+            record = record.because(proposed);
+        }
+        self.record(record, &explanation).map(|_| ())
+    }
+
+    fn tell(&mut self, explained: Explained) -> Explanation {
+        let explanation = Explanation {
+            run_id: None,
+            step: None,
+            position: None,
+            action: self.action.clone(),
+            agent: self.agent.clone(),
+            attempt: 1,
+            time_us: now_us(),
+            explained,
+        };
+        if let Some(told) = &mut self.told {
+            told(&explanation);
+        }
+        explanation
+    }
+
+    fn record(&self, record: Record, explanation: &Explanation) -> Result<Option<EventRef>, Error> {
+        let Some((audit, tenant)) = &self.recorded else { return Ok(None) };
+        let details = Json::parse("the explanation", json::canonical(explanation).as_bytes(), usize::MAX)?;
+        audit.record(tenant, record.details(details)).map(Some)
+    }
+}
+
+/// A message is one sentence; all of it is in the details.
+fn short(message: &str) -> String {
+    message.chars().take(500).collect()
+}

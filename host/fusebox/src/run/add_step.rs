@@ -1,0 +1,125 @@
+//! Adding a step to a run: guards judge the whole plan with it.
+
+use std::sync::Arc;
+
+use fusebox_core::event::Usage;
+use fusebox_core::gate::GateAsk;
+use fusebox_core::run::Phase;
+use fusebox_core::situation::Risk;
+use fusebox_core::{Command, Contents, Decision, Gate, Origin, Plan, Ruling, RunId, Situation, Step, json};
+
+use crate::approval::approver::{Answer, ApprovalRequest, Approver, Subject};
+use crate::error::Error;
+use crate::gate::judge;
+use crate::journal::lease::{BRIEFLY, Lease};
+use crate::journal::outputs::Outputs;
+use crate::journal::replay::{Recalled, recall};
+use crate::journal::tenant_budget::Account;
+use crate::journal::{Journal, JournalSetup, Taken};
+use crate::redaction::retention::Keeping;
+use crate::services::Services;
+
+/// Adds a step behind the last one of a run that nobody drives just now; `step` is JSON, as in a plan file. Guards judge the
+/// whole plan with it; where they leave it to a person, the approver is asked. It is durable when this returns.
+///
+/// # Errors
+/// When there is no such run, it has ended or is in the middle of a step, the step is none, or it is refused.
+pub async fn add_step(
+    services: &Services,
+    run: &RunId,
+    step: &[u8],
+    by: &str,
+    approver: &dyn Approver,
+) -> Result<Step, Error> {
+    services.store.run(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })?;
+    let lease = Lease::take_within(&services.home, &*services.store, run, BRIEFLY)?;
+    let Recalled { state, chain, redacted, .. } = recall(&*services.store, run)?;
+    if let Phase::Ended(_) = state.phase() {
+        return Err(Error::RunOver { run: run.to_string(), state: state.phase().to_string() });
+    }
+    let step = state.setup().plan.parse_addition(step)?;
+    let mut plan = (*state.setup().plan).clone();
+    plan.steps.push(step.clone());
+    services.check_plan(&plan)?;
+    let (updates, _) = tokio::sync::mpsc::unbounded_channel();
+    let (store, home) = (Arc::clone(&services.store), services.home.clone());
+    let account = Account::of(Arc::clone(&services.store), &state)?;
+    let keeping = Keeping::new(services.redactor.clone(), Vec::new())?;
+    if keeping.is_secret(json::canonical(&step).as_bytes()) {
+        let why = "it holds a secret, which is not kept; begin a run with it instead".to_owned();
+        return Err(Error::StepRefused { step: step.id.to_string(), why });
+    }
+    let setup = JournalSetup { state, chain, store, home, lease, account, keeping, lost: redacted, updates };
+    let mut journal = Journal::new(setup);
+    let plan = Arc::new(plan);
+    let (decision, usage) = judge_plan(services, &mut journal, &plan)?;
+    let refused = |why: String| Error::StepRefused { step: step.id.to_string(), why };
+    match decision.ruling {
+        Ruling::Allow => {}
+        Ruling::Deny | Ruling::Abstain => return Err(refused(decision.why())),
+        Ruling::Review => {
+            let request = ApprovalRequest {
+                run: run.clone(),
+                id: None,
+                expires_us: None,
+                subject: Subject::Plan(Arc::clone(&plan)),
+                effects: Vec::new(),
+                contents: Contents::default(),
+                decision: decision.clone(),
+                binding: journal.state.binding_with(&plan),
+                confinement: String::new(),
+                problem: None,
+            };
+            // Nobody holds the run while a person thinks.
+            journal.let_go().await?;
+            let answer = approver.ask(request).await;
+            if journal.take_up()? != Taken::AsItWas {
+                return Err(refused("the run went on meanwhile; try it again".to_owned()));
+            }
+            match answer {
+                Answer::Approve { .. } => {}
+                Answer::Reject { by, reason, .. } => return Err(refused(format!("rejected by {by}: {reason}"))),
+                _ => return Err(refused(format!("nobody approved it, and {}", decision.why()))),
+            }
+        }
+    }
+    let added = Box::new(step.clone());
+    journal.tell(Command::AddStep { step: added, by: by.to_owned(), decision, usage })?;
+    journal.let_go().await?;
+    Ok(step)
+}
+
+fn judge_plan(services: &Services, journal: &mut Journal, plan: &Arc<Plan>) -> Result<(Decision, Usage), Error> {
+    let mut gate = Gate::for_plan(Arc::clone(&services.registry.gate), Vec::new());
+    let state = &journal.state;
+    let situation = Arc::new(Situation {
+        run: Some(state.setup().run.clone()),
+        agent: plan.agent.clone(),
+        tenant: state.setup().tenant.clone(),
+        plan: Some(Arc::clone(plan)),
+        origin: Origin::Plan,
+        proposed_at: journal.now_us(),
+        position: None,
+        risk: state.risk().map(Risk::of),
+        budgets: state.budgets(),
+        history: state.history().clone(),
+        outputs: Arc::new(Outputs::of(Arc::clone(&services.store), state)),
+        contents: Contents::default(),
+    });
+    let mut used = Usage::default();
+    loop {
+        match gate.ask() {
+            GateAsk::Decided(decision) => return Ok((decision.clone(), used)),
+            GateAsk::Judge { guard } => {
+                let fuel = journal.fuel_for_next()?.saturating_sub(used.fuel());
+                let (answer, usage) =
+                    judge::plan(&services.registry, guard, plan, Arc::clone(&situation), fuel, &services.never_killed);
+                used.add(&usage);
+                gate.judged(answer);
+            }
+            GateAsk::Preview | GateAsk::Estimate => {
+                return Err(Error::StepRefused { step: String::new(), why: "the gate did not decide".to_owned() });
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Asking a person, and taking the answer.
+
+use fusebox_core::run::Question;
+use fusebox_core::{ApprovalAnswer, Ask, Binding, Command, Decision, Effect, Json};
+
+use super::{Driver, let_others_go_first, sleep_for};
+use crate::approval::approver::{Answer, ApprovalRequest, Extent, Subject};
+use crate::error::Error;
+use crate::journal::Journal;
+use crate::run::summary::Waiting;
+
+/// How often it is looked whether somebody decided elsewhere.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+
+impl Driver {
+    pub(super) fn request(
+        &self,
+        journal: &Journal,
+        subject: Subject,
+        question: &Question,
+        decision: Decision,
+        effects: &[Effect],
+    ) -> ApprovalRequest {
+        ApprovalRequest {
+            run: journal.state.setup().run.clone(),
+            id: question.id.clone(),
+            expires_us: question.expires_us,
+            subject,
+            effects: effects.to_vec(),
+            contents: self.contents.clone(),
+            decision,
+            binding: question.binding,
+            confinement: if effects.iter().any(|effect| matches!(effect, Effect::Run { .. })) {
+                self.services.confinement.describe()
+            } else {
+                String::new()
+            },
+            problem: self.problem.clone(),
+        }
+    }
+
+    /// Asks, having let go of the run: whoever decides elsewhere, or kills it, need not wait for this process. Says what is
+    /// waited for when nobody answers now.
+    pub(super) async fn ask_a_person(&mut self, request: ApprovalRequest) -> Result<Option<Waiting>, Error> {
+        // What is asked is durable before anybody is asked.
+        self.journal.lock().await.let_go().await?;
+        let_others_go_first().await;
+        let (binding, id, expires_us) = (request.binding, request.id.clone(), request.expires_us);
+        let waiting = Waiting::for_person(&request);
+        let due = expires_us.map(|expires| expires.saturating_sub(crate::ambient::now_us()));
+        let answer = tokio::select! {
+            biased;
+            () = self.killer.stopped() => None,
+            () = self.killer.pause_asked() => None,
+            () = self.moved_on() => None,
+            answer = self.approver.ask(request) => Some(answer),
+            () = sleep_for(due) => {
+                Some(Answer::Nobody { reason: "nobody answered before its time was up".to_owned() })
+            }
+        };
+        if let Some(Answer::Quit { by }) = &answer {
+            self.killer.kill(by);
+            return Ok(None);
+        }
+        if answer == Some(Answer::Later) {
+            return Ok(Some(waiting));
+        }
+        if !self.holds_the_run().await? {
+            return Ok(Some(Waiting::Elsewhere));
+        }
+        self.problem = None;
+        let Some(answer) = answer else { return Ok(None) };
+        if self.is_answered(binding).await {
+            let by = id.map(|id| format!("{id} ")).unwrap_or_default();
+            self.problem = Some(format!("the question {by}was decided elsewhere meanwhile"));
+            return Ok(None);
+        }
+        match self.taken(answer).await {
+            Ok(answer) => {
+                let is_approved = matches!(answer, ApprovalAnswer::Approved { .. });
+                let mut journal = self.journal.lock().await;
+                if let ApprovalAnswer::Edited { input, .. } = &answer {
+                    journal.look_through_input(input);
+                }
+                journal.tell(Command::Answered { binding, answer, signed: None })?;
+                if let (true, true, Some(continuation)) = (is_approved, self.is_stale, &self.continuation) {
+                    journal.tell(Command::Continue(Box::new(continuation.clone())))?;
+                }
+            }
+            // The same is asked again.
+            Err(problem) => self.problem = Some(problem),
+        }
+        Ok(None)
+    }
+
+    async fn moved_on(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if self.journal.lock().await.has_moved_on() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the question with this binding is not open any more.
+    async fn is_answered(&self, binding: Binding) -> bool {
+        let journal = self.journal.lock().await;
+        journal.state.question().is_none_or(|question| question.binding != binding)
+    }
+
+    /// The answer as the log keeps it, or why it cannot be taken.
+    async fn taken(&self, answer: Answer) -> Result<ApprovalAnswer, String> {
+        Ok(match answer {
+            Answer::Approve { by, channel, note, extent } => {
+                let (same_kind, until_us) = match extent {
+                    Extent::Once => (false, None),
+                    Extent::SameKind => (true, None),
+                    Extent::SameKindUntil(until_us) => (true, Some(until_us)),
+                };
+                ApprovalAnswer::Approved { by, channel, note, same_kind, until_us }
+            }
+            Answer::Edit { by, channel, note, input } => match self.refuses_edit(&input).await {
+                None => ApprovalAnswer::Edited { by, channel, note, input },
+                Some(problem) => return Err(problem),
+            },
+            Answer::Happened { by, channel, note } => {
+                if !matches!(self.journal.lock().await.state.ask(), Ask::PersonOnDoubt { .. }) {
+                    return Err("only a step in doubt can have happened already".to_owned());
+                }
+                ApprovalAnswer::Happened { by, channel, note }
+            }
+            Answer::Reject { by, channel, reason } => ApprovalAnswer::Rejected { by, channel, reason },
+            Answer::Nobody { reason } => ApprovalAnswer::Expired { reason },
+            Answer::Quit { by } => ApprovalAnswer::Rejected { by, channel: String::new(), reason: String::new() },
+            Answer::Later => return Err("nobody answered".to_owned()),
+        })
+    }
+
+    /// Why a person's edit cannot be taken, if it cannot.
+    pub(super) async fn refuses_edit(&self, input: &Json) -> Option<String> {
+        let journal = self.journal.lock().await;
+        match journal.state.ask() {
+            Ask::PersonOnPlan { .. } => {
+                return Some("a plan cannot be edited here; deny it and run another one".to_owned());
+            }
+            Ask::PersonOnDoubt { .. } => return Some("what may have happened cannot be edited any more".to_owned()),
+            _ => {}
+        }
+        let step = journal.state.current()?;
+        let checked = self.services.registry.check_input(step.id.as_str(), &step.step_type, input);
+        checked.err().map(|error| error.to_string())
+    }
+}

@@ -1,0 +1,454 @@
+//! Carrying out a run: whatever its state asks for is done, and the answer told.
+
+mod admit;
+mod ask;
+mod judge;
+mod resume;
+mod retry;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_core::event::{Event, KillTimes, Usage};
+use fusebox_core::run::Continuation;
+use fusebox_core::run::StepDone;
+use fusebox_core::situation::{Risk, StepOutputs};
+use fusebox_core::{Ask, Command, Contents, Digest, Effect, Failure, Situation};
+use fusebox_effects::Workspace;
+use fusebox_sandbox::{End, Judged, Kill, Limits, RecordedTape, Recording, Report, Resuming, TapeEntry};
+use fusebox_store::Blob;
+use tokio::sync::{Mutex, MutexGuard, mpsc};
+
+use crate::admission::throttle::LetOn;
+use crate::ambient::now_us;
+use crate::approval::approver::{ApprovalRequest, Approver, Subject};
+use crate::approval::request;
+use crate::error::Error;
+use crate::execution::handler::{Live, StopReason};
+use crate::execution::model_call;
+use crate::gate::effects;
+use crate::gate::judge::denies;
+use crate::gate::preview::Reads;
+use crate::journal::Journal;
+use crate::journal::outputs::Outputs;
+use crate::journal::updates::RunUpdate;
+use crate::plugins::registry::{Loaded, Served};
+use crate::run::options::Until;
+use crate::run::summary::{Summary, Waiting};
+use crate::services::Services;
+use crate::signals::listener::Watchman;
+use crate::signals::stop::{Asked, Killer};
+
+/// Everything that carrying out one run needs.
+pub struct Driver {
+    pub services: Arc<Services>,
+    pub workspace: Arc<Workspace>,
+    pub approver: Arc<dyn Approver>,
+    pub kill: Kill,
+    pub killer: Killer,
+    /// Hears what other processes ask of the run.
+    pub watchman: Arc<Watchman>,
+    /// How far to go.
+    pub until: Until,
+    /// The step that breaker and rate limits let on, until it is known what came of it.
+    pub let_on: Option<LetOn>,
+    /// What this process took the run up with, if it did not begin it.
+    pub continuation: Option<Continuation>,
+    /// The question that is open was asked by another process: what is approved is previewed and judged anew before it
+    /// begins.
+    pub is_stale: bool,
+    /// What the step under way was answered before its process ended.
+    pub answered: Vec<TapeEntry>,
+    /// When what was under way had stopped, after a kill.
+    pub stopped_us: Option<u64>,
+    pub journal: Arc<Mutex<Journal>>,
+    pub updates: mpsc::UnboundedSender<RunUpdate>,
+    pub outputs: Arc<Outputs>,
+    /// The step that is judged, made ready once for all who judge it.
+    pub judged: Option<Arc<Judged>>,
+    pub contents: Contents,
+    /// What a step that was killed had used, and its tape.
+    pub cut_off: (Option<Digest>, Usage),
+    /// Why a person's last answer could not be taken.
+    pub problem: Option<String>,
+}
+
+/// How carrying a run out begins.
+pub enum Beginning {
+    /// It is created.
+    Create { created: Box<Event>, blobs: Vec<Blob> },
+    /// It is taken up again.
+    Continue { continuation: Box<Continuation>, blobs: Vec<Blob> },
+}
+
+/// What is asked, without borrowing the state.
+enum Next {
+    Advance,
+    Risk,
+    Preview,
+    JudgePlan(usize),
+    Judge(usize),
+    Estimate,
+    Restore(Vec<Effect>),
+    Wait(u64),
+    Resume(String),
+    Person(Box<ApprovalRequest>),
+    Execute,
+    Nothing,
+}
+
+impl Driver {
+    /// Carries the run on: to its end, until it waits for a person, or as far as it was asked to go.
+    pub async fn run(mut self, beginning: Beginning) -> Result<Summary, Error> {
+        let went = self.go_on(beginning).await;
+        // Whatever came of it, a step that did not end makes room for others.
+        let given_up = self.give_up_probe();
+        let summary = went?;
+        given_up.map(|()| summary)
+    }
+
+    async fn go_on(&mut self, beginning: Beginning) -> Result<Summary, Error> {
+        self.begin(beginning).await?;
+        let steps_before = self.journal.lock().await.state.history().len();
+        let waiting = loop {
+            if self.killer.is_killed() && self.stop().await? {
+                break None;
+            }
+            if let Some(by) = self.killer.pause_asked_by() {
+                break self.pause(by).await?;
+            }
+            if self.until == Until::NextStep && self.has_ended_one_since(steps_before).await {
+                self.journal.lock().await.tell(Command::Leave)?;
+                break Some(Waiting::NextStep);
+            }
+            match self.next().await {
+                Next::Advance => self.advance().await?,
+                Next::Risk => self.assess().await?,
+                Next::Preview => self.preview().await?,
+                Next::JudgePlan(place) => self.judge_plan(place).await?,
+                Next::Judge(place) => self.judge(place).await?,
+                Next::Restore(restores) => self.restore(&restores).await?,
+                Next::Wait(until_us) => self.wait(until_us).await?,
+                Next::Estimate => self.estimate().await?,
+                Next::Person(request) => {
+                    if let Some(waiting) = self.ask_a_person(*request).await? {
+                        break Some(waiting);
+                    }
+                }
+                Next::Resume(by) => break Some(Waiting::Paused { by }),
+                Next::Execute => self.execute().await?,
+                Next::Nothing => break None,
+            }
+            self.note_outcome().await?;
+        };
+        let mut journal = self.journal.lock().await;
+        journal.let_go().await?;
+        let root = self.workspace.root().to_path_buf();
+        // Whoever could not take it up again left it to somebody else.
+        let waiting = waiting.or(Some(Waiting::Elsewhere));
+        Ok(Summary::of(&journal.state, journal.ended.clone(), waiting, root, journal.events()))
+    }
+
+    async fn next(&self) -> Next {
+        let journal = self.journal.lock().await;
+        match journal.state.ask() {
+            Ask::Advance => Next::Advance,
+            Ask::Risk => Next::Risk,
+            Ask::Preview => Next::Preview,
+            Ask::JudgePlan { guard } => Next::JudgePlan(guard),
+            Ask::Judge { guard } => Next::Judge(guard),
+            Ask::Estimate => Next::Estimate,
+            Ask::Restore { restores } => Next::Restore(restores.to_vec()),
+            Ask::Wait { until_us } => Next::Wait(until_us),
+            Ask::PersonOnPlan { question, decision } => {
+                let subject = Subject::Plan(Arc::clone(&journal.state.setup().plan));
+                Next::Person(Box::new(self.request(&journal, subject, question, decision.clone(), &[])))
+            }
+            Ask::Person { question, decision, effects } => match request::subject(&journal.state) {
+                Some(subject) => {
+                    Next::Person(Box::new(self.request(&journal, subject, question, decision.clone(), effects)))
+                }
+                None => Next::Nothing,
+            },
+            Ask::PersonOnDoubt { question, message } => match request::doubt(&journal.state, message) {
+                Some((subject, decision)) => {
+                    Next::Person(Box::new(self.request(&journal, subject, question, decision, &[])))
+                }
+                None => Next::Nothing,
+            },
+            Ask::Resume { by } => Next::Resume(by.to_owned()),
+            Ask::Execute { .. } => Next::Execute,
+            Ask::Nothing => Next::Nothing,
+        }
+    }
+
+    /// Ends a run that was killed. Says whether there was anything to end.
+    async fn stop(&mut self) -> Result<bool, Error> {
+        let stopped_us = self.stopped_us.unwrap_or_else(now_us);
+        let Asked { by, at_us } =
+            self.kill_asked().unwrap_or(Asked { by: "the operator".to_owned(), at_us: stopped_us });
+        let times = KillTimes::new(at_us, stopped_us);
+        if !self.holds_the_run().await? {
+            return Ok(true);
+        }
+        let mut journal = self.journal.lock().await;
+        if journal.ended.is_some() {
+            return Ok(false);
+        }
+        let (tape, usage) = std::mem::take(&mut self.cut_off);
+        journal.tell(Command::Kill { by, times, tape, usage })?;
+        journal.flush().await?;
+        Ok(true)
+    }
+
+    async fn advance(&mut self) -> Result<(), Error> {
+        if !self.may_begin_a_step().await? {
+            return Ok(());
+        }
+        let mut journal = self.journal.lock().await;
+        let events = journal.tell(Command::Advance)?;
+        if events.iter().any(|event| matches!(event, Event::StepProposed { .. })) {
+            self.judged = None;
+            self.is_stale = false;
+            self.contents = Contents::default();
+        }
+        // What was denied is not kept: it may hold what nobody may see.
+        let goes_on = |event: &Event| matches!(event, Event::ApprovalRequested { .. } | Event::StepStarted { .. });
+        if events.iter().any(goes_on) {
+            for (_, bytes) in self.contents.iter() {
+                journal.content(bytes.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// The situation of the current step.
+    fn situation(&self, journal: &MutexGuard<'_, Journal>) -> Arc<Situation> {
+        let state = &journal.state;
+        let setup = state.setup();
+        Arc::new(Situation {
+            run: Some(setup.run.clone()),
+            agent: setup.plan.agent.clone(),
+            tenant: setup.tenant.clone(),
+            plan: Some(Arc::clone(&setup.plan)),
+            origin: state.action().map_or(fusebox_core::Origin::Plan, |action| action.origin),
+            proposed_at: state.proposed_us(),
+            position: state.position(),
+            risk: state.risk().map(Risk::of),
+            budgets: state.budgets(),
+            history: state.history().clone(),
+            outputs: Arc::clone(&self.outputs) as Arc<dyn StepOutputs>,
+            contents: self.contents.clone(),
+        })
+    }
+
+    /// The executor of the current step. Plans are checked before they run, so there is one.
+    fn executor<'a>(&'a self, journal: &Journal) -> Result<(&'a Loaded, &'a Served), Error> {
+        let step = journal.state.current();
+        let (id, step_type) = step.map(|step| (step.id.to_string(), step.step_type.clone())).unwrap_or_default();
+        self.services.registry.executor(&step_type).ok_or_else(|| Error::UnknownStepType {
+            step: id,
+            step_type,
+            known: String::new(),
+            suggestion: String::new(),
+        })
+    }
+
+    async fn preview(&mut self) -> Result<(), Error> {
+        let mut journal = self.journal.lock().await;
+        if let Some(message) = journal.is_lost() {
+            journal.tell(Command::Refused { message, tape: None, usage: Usage::default() })?;
+            return Ok(());
+        }
+        let fuel = journal.fuel_for_next()?;
+        let (loaded, served) = self.executor(&journal)?;
+        let Some(action) = journal.state.action() else { return Ok(()) };
+        let situation = self.situation(&journal);
+        let options = loaded.options(Limits::preview(), fuel, &self.kill);
+        drop(journal);
+        let reads = Reads::new(Arc::clone(&self.workspace), served.grants);
+        let (recording, tape) = Recording::new(reads.clone());
+        let previewed = loaded.plugin.preview(&action, Arc::clone(&situation), Box::new(recording), &options).await;
+        let usage = previewed.report.usage;
+        let tape = Some(self.journal.lock().await.blob(Bytes::from(tape.take().to_json())));
+        let derived = match previewed.result {
+            Ok(Ok(proposed)) => effects::derive(proposed, &self.workspace, &self.services.surroundings)
+                .and_then(|derived| self.can_ask_models(&derived.effects).map(|()| derived)),
+            Ok(Err(failure)) => Err(failure),
+            Err(end) => return self.failed(&end, usage, tape).await,
+        };
+        match derived {
+            Ok(mut derived) => {
+                let covered = |read: &Effect, effects: &[Effect]| effects.iter().any(|effect| effect.covers(read));
+                for read in reads.effects() {
+                    if !covered(&read, &derived.effects) {
+                        derived.effects.push(read);
+                    }
+                }
+                self.contents = derived.contents;
+                self.judged = None;
+                self.journal.lock().await.tell(Command::Previewed { effects: derived.effects, tape, usage })?;
+            }
+            // What a preview says of files that guards deny must not be told: the step is denied for reading them.
+            Err(_) if denies(&self.services.registry, &action, reads.effects(), situation, &self.kill) => {
+                self.journal.lock().await.tell(Command::Previewed { effects: reads.effects(), tape, usage })?;
+            }
+            Err(Failure::Denied(message)) => {
+                self.journal.lock().await.tell(Command::Refused { message, tape, usage })?;
+            }
+            Err(failure) => {
+                self.journal.lock().await.tell(failure_command(&failure, usage, tape))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all models that effects name can be asked.
+    fn can_ask_models(&self, effects: &[Effect]) -> Result<(), Failure> {
+        effects.iter().try_for_each(|effect| match effect {
+            Effect::Prompt { model, .. } => model_call::can_ask(self.services.gateway.as_ref(), model),
+            _ => Ok(()),
+        })
+    }
+
+    async fn execute(&mut self) -> Result<(), Error> {
+        let answered = std::mem::take(&mut self.answered);
+        let mut journal = self.journal.lock().await;
+        // The decision, and that the step starts, are durable before anything happens.
+        journal.flush().await?;
+        if let Some(message) = journal.is_lost() {
+            let failure = Failure::Other(message);
+            journal.tell(failure_command(&failure, Usage::default(), None))?;
+            return Ok(());
+        }
+        let (loaded, served) = self.executor(&journal)?;
+        let (Some(action), Some(step)) = (journal.state.action(), journal.state.current().cloned()) else {
+            return Ok(());
+        };
+        let situation = self.situation(&journal);
+        let options = self.options(&mut journal, loaded, step.time_limit_s)?;
+        drop(journal);
+        let_others_go_first().await;
+        let tape = RecordedTape::default();
+
+        let stop_reason = StopReason::default();
+        let live = Live {
+            reads: Reads::new(Arc::clone(&self.workspace), served.grants),
+            services: Arc::clone(&self.services),
+            journal: Arc::clone(&self.journal),
+            step: step.id.clone(),
+            action: action.clone(),
+            situation: Arc::clone(&situation),
+            kill: self.kill.clone(),
+            updates: self.updates.clone(),
+            stop_reason: Arc::clone(&stop_reason),
+            read: BTreeSet::new(),
+            recorded: 0,
+            written: 0,
+            tape: tape.clone(),
+            part_from: answered.len(),
+            watchman: Arc::clone(&self.watchman),
+        };
+        let recording = Recording::onto(tape.clone(), Resuming::new(answered, live));
+        #[cfg(feature = "failpoints")]
+        fusebox_failpoint::reached("step: started");
+        let executed = loaded.plugin.execute(&action, situation, Box::new(recording), &options).await;
+        if self.kill.is_killed() {
+            self.stopped_us = Some(now_us());
+        }
+        if let Some(error) = stop_reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        let Report { usage, .. } = executed.report;
+        let mut journal = self.journal.lock().await;
+        let tape = journal.blob(Bytes::from(tape.take().to_json()));
+        if self.kill.is_killed() {
+            drop(journal);
+            self.cut_off = (Some(tape), usage);
+            return Ok(());
+        }
+        match executed.result {
+            Ok(Ok(outcome)) => {
+                let output = journal.blob(Bytes::from(outcome.output.as_str().to_owned()));
+                let delta = outcome.delta.map(|delta| journal.blob(Bytes::from(delta.as_str().to_owned())));
+                let done = StepDone { output, summary: outcome.summary, delta, tape, usage };
+                journal.tell(Command::Completed(done))?;
+                self.outputs.remember(&step.id, output, &outcome.output);
+            }
+            Ok(Err(failure)) => {
+                journal.tell(failure_command(&failure, usage, Some(tape)))?;
+            }
+            Err(end) => {
+                drop(journal);
+                return self.failed(&end, usage, Some(tape)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Limits of the current step: the executor's own, what is left of the budgets, and what the step says of itself.
+    fn options(
+        &self,
+        journal: &mut Journal,
+        loaded: &Loaded,
+        time_limit_s: Option<u64>,
+    ) -> Result<fusebox_sandbox::CallOptions, Error> {
+        let mut options = loaded.options(Limits::executor(), journal.fuel_for_next()?, &self.kill);
+        let wall_time = &mut options.limits.wall_time;
+        if let Some(seconds) = time_limit_s {
+            *wall_time = (*wall_time).min(Duration::from_secs(seconds));
+        }
+        if let Some(left) = journal.time_left_us()? {
+            *wall_time = (*wall_time).min(Duration::from_micros(left));
+        }
+        Ok(options)
+    }
+
+    async fn failed(&self, end: &End, usage: Usage, tape: Option<Digest>) -> Result<(), Error> {
+        if self.kill.is_killed() {
+            return Ok(());
+        }
+        self.journal.lock().await.tell(Command::Failed {
+            end: end.name().to_owned(),
+            message: end.to_string(),
+            retry_can_help: end.retry_can_help(),
+            tape,
+            usage,
+        })?;
+        Ok(())
+    }
+}
+
+/// Gives whoever watches a turn: what was flushed is told before what comes next is begun.
+async fn let_others_go_first() {
+    let mut had_a_turn = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut had_a_turn, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Waits for some microseconds, or for ever.
+async fn sleep_for(micros: Option<u64>) {
+    match micros {
+        Some(micros) => tokio::time::sleep(Duration::from_micros(micros)).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>) -> Command {
+    Command::Failed {
+        end: "failure".to_owned(),
+        message: failure.to_string(),
+        retry_can_help: failure.retry_can_help(),
+        tape,
+        usage,
+    }
+}

@@ -1,0 +1,151 @@
+//! Beginning, leaving and taking up again.
+
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use fusebox_core::Command;
+use fusebox_core::run::Continuation;
+use fusebox_sandbox::{Reply, TapeEntry, TapePart};
+
+use super::{Beginning, Driver};
+use crate::admission::throttle::{Paces, Who};
+use crate::error::Error;
+use crate::execution::settle::{Settled, settle_open};
+use crate::journal::replay;
+use crate::journal::{Journal, Taken};
+use crate::run::summary::Waiting;
+use crate::signals::stop::Asked;
+
+/// How often it is tried to take a run up again that somebody else holds for a moment.
+const TRIES: u32 = 100;
+/// How long before it is tried again.
+const RETRY: std::time::Duration = std::time::Duration::from_millis(20);
+/// Largest answer of the host that is read back, in bytes.
+const MAX_REPLY_BYTES: usize = 128 * 1024 * 1024;
+
+impl Driver {
+    /// Creates the run, or takes it up again.
+    pub(super) async fn begin(&mut self, beginning: Beginning) -> Result<(), Error> {
+        let mut journal = self.journal.lock().await;
+        match beginning {
+            Beginning::Create { created, blobs } => {
+                blobs.into_iter().for_each(|blob| journal.keep(blob));
+                let now = journal.now_us();
+                journal.record(*created, now)?;
+                journal.flush().await
+            }
+            Beginning::Continue { continuation, blobs } => {
+                blobs.into_iter().for_each(|blob| journal.keep(blob));
+                let setup = std::sync::Arc::clone(journal.state.setup());
+                if let Some(switch) = self.services.store.killed_by(&setup.run)? {
+                    self.killer.kill_since(&switch.by, switch.set_us);
+                }
+                self.answered = carry_on(&mut journal, (*continuation).clone(), &self.workspace)?;
+                self.is_stale = journal.state.question().is_some();
+                self.continuation = Some(*continuation);
+                if let (true, Some(step)) = (journal.state.is_executing(), journal.state.current()) {
+                    let steps_before = journal.state.history().len();
+                    let (tenant, agent) = (&setup.tenant, &setup.plan.agent.id);
+                    let who = Who { tenant, agent, step_type: &step.step_type };
+                    self.let_on = Paces::carried_on(&setup.policy, who, steps_before);
+                }
+                journal.flush().await
+            }
+        }
+    }
+
+    /// Whether a step ended since there were this many that had, and no other one has begun.
+    pub(super) async fn has_ended_one_since(&self, before: usize) -> bool {
+        let journal = self.journal.lock().await;
+        journal.state.history().len() > before && journal.state.is_between_steps()
+    }
+
+    /// Leaves the run for somebody who wants it to stop until it is resumed.
+    pub(super) async fn pause(&mut self, by: String) -> Result<Option<Waiting>, Error> {
+        if !self.holds_the_run().await? {
+            return Ok(Some(Waiting::Elsewhere));
+        }
+        let mut journal = self.journal.lock().await;
+        if journal.ended.is_some() {
+            return Ok(None);
+        }
+        // What was cut off is looked after now, while it is known; it need not be resumed to be decided.
+        if journal.state.is_executing() && settle_open(&mut journal, &self.workspace)? == Settled::InDoubt {
+            let state = &journal.state;
+            let (id, step) = (state.question().and_then(|question| question.id.clone()), state.step_before());
+            return Ok(step.map(|step| Waiting::Doubt { id, step: step.id.clone() }));
+        }
+        if journal.state.paused_by().is_none() {
+            journal.tell(Command::Pause { by: by.clone(), reason: String::new() })?;
+        }
+        Ok(Some(Waiting::Paused { by }))
+    }
+
+    /// Takes the run up again if it was let go of. Says whether that was possible: somebody else may carry it on by now.
+    pub(super) async fn holds_the_run(&mut self) -> Result<bool, Error> {
+        for _ in 0..TRIES {
+            let mut journal = self.journal.lock().await;
+            if journal.is_held() {
+                return Ok(true);
+            }
+            match journal.take_up() {
+                Ok(Taken::AsItWas) => return Ok(true),
+                Ok(Taken::Changed) => {
+                    self.judged = None;
+                    return Ok(true);
+                }
+                Ok(Taken::Elsewhere) => return Ok(false),
+                Err(Error::RunBusy { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            drop(journal);
+            tokio::time::sleep(RETRY).await;
+        }
+        Ok(false)
+    }
+
+    /// Who asked for an end, if somebody did.
+    pub(super) fn kill_asked(&self) -> Option<Asked> {
+        self.killer.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Tells a run that a process takes it up, and settles what the process before left open. Gives what the step under way was
+/// answered before.
+pub fn carry_on(
+    journal: &mut Journal,
+    continuation: Continuation,
+    workspace: &fusebox_effects::Workspace,
+) -> Result<Vec<TapeEntry>, Error> {
+    journal.tell(Command::Continue(Box::new(continuation)))?;
+    if !journal.state.is_executing() || journal.state.paused_by().is_some() {
+        return Ok(Vec::new());
+    }
+    if settle_open(journal, workspace)? == Settled::InDoubt {
+        return Ok(Vec::new());
+    }
+    let answered = answered_before(journal)?;
+    journal.tell(Command::ResumeStep)?;
+    Ok(answered)
+}
+
+/// What the step under way was answered before, from the log.
+fn answered_before(journal: &Journal) -> Result<Vec<TapeEntry>, Error> {
+    let run = journal.state.setup().run.clone();
+    let kept = |digest| -> Result<Bytes, Error> {
+        match journal.kept(digest)? {
+            Some(bytes) => Ok(bytes),
+            None => replay::missing(&run, digest),
+        }
+    };
+    let mut entries = Vec::new();
+    for answered in journal.state.answered() {
+        let part = TapePart::from_json(&kept(&answered.asked)?)?;
+        entries.extend(part.entries);
+        if let Some(answer) = &answered.answer {
+            let reply: Reply = fusebox_core::json::parse_as("the answer", &kept(answer)?, MAX_REPLY_BYTES)?;
+            entries.push(TapeEntry { call: part.asked, reply });
+        }
+    }
+    Ok(entries)
+}

@@ -1,0 +1,141 @@
+//! What came of a run.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use fusebox_core::event::RunEnd;
+use fusebox_core::run::StepState;
+use fusebox_core::{ApprovalId, BudgetKind, RunId, RunState, StepId};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::approval::approver::{ApprovalRequest, Subject};
+
+/// What came of one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct StepSummary {
+    /// The step.
+    pub step: StepId,
+    /// Its type.
+    pub step_type: String,
+    /// Where it stands.
+    pub state: StepState,
+    /// What happened, in one line; empty for a step that was not reached.
+    pub summary: String,
+    /// Who or what stopped it: guards, the policy, the built-in rules, the workspace, a person, or the typed end of its
+    /// failure. Nobody for a step that was carried out.
+    pub stopped_by: Vec<String>,
+}
+
+/// What a run that has not ended waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "for", rename_all = "snake_case")]
+pub enum Waiting {
+    /// A person's approval.
+    Approval {
+        /// Of this question.
+        id: Option<ApprovalId>,
+        /// About this step; the whole plan without it.
+        step: Option<StepId>,
+        /// From then on the answer is no, in microseconds since 1970.
+        expires_us: Option<u64>,
+    },
+    /// A person's word on a step that may or may not have happened.
+    Doubt {
+        /// The question.
+        id: Option<ApprovalId>,
+        /// The step.
+        step: StepId,
+    },
+    /// Somebody to resume it.
+    Paused {
+        /// Who paused it.
+        by: String,
+    },
+    /// Somebody to carry on with the next step.
+    NextStep,
+    /// Another process, which carries it on.
+    Elsewhere,
+}
+
+impl Waiting {
+    pub(crate) fn for_person(request: &ApprovalRequest) -> Self {
+        let (id, expires_us) = (request.id.clone(), request.expires_us);
+        match &request.subject {
+            Subject::Plan(_) => Self::Approval { id, step: None, expires_us },
+            Subject::Step { step, .. } => Self::Approval { id, step: Some(step.id.clone()), expires_us },
+            Subject::Doubt { step, .. } => Self::Doubt { id, step: step.id.clone() },
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Summary {
+    /// The run.
+    pub run_id: RunId,
+    /// How it ended, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<RunEnd>,
+    /// What it waits for, if it did not end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// The state that this is, such as `COMPLETED`.
+    pub state: String,
+    /// Why it ended; empty when it did not.
+    pub reason: String,
+    /// All steps, in order.
+    pub steps: Vec<StepSummary>,
+    /// Model tokens.
+    pub tokens: u64,
+    /// Money, in micro-USD, as far as prices are known.
+    pub micro_usd: u64,
+    /// Model calls whose cost is not known.
+    pub unpriced_calls: u32,
+    /// Fuel of all plugins, setting up included.
+    pub fuel: u64,
+    /// Wall time that it was worked on, in microseconds: not while it waited for a person.
+    pub duration_us: u64,
+    /// Where the run worked.
+    pub workspace: PathBuf,
+    /// Events in the log.
+    pub events: u64,
+}
+
+impl Summary {
+    pub(crate) fn of(
+        state: &RunState,
+        ended: Option<(RunEnd, String, u64)>,
+        waiting: Option<Waiting>,
+        workspace: PathBuf,
+        events: u64,
+    ) -> Self {
+        let now = ended.as_ref().map_or(state.last().1, |(_, _, at_us)| *at_us);
+        let (end, reason) = ended.map(|(end, reason, _)| (end, reason)).unzip();
+        let spent = |kind| state.ledger().line(kind).spent;
+        let said = state.history().after(0, usize::MAX, |entry| (entry.step.clone(), entry.summary.clone()));
+        let said: HashMap<StepId, String> = said.into_iter().collect();
+        let steps = state.setup().plan.steps.iter().zip(state.steps()).map(|(step, progress)| StepSummary {
+            step: step.id.clone(),
+            step_type: step.step_type.clone(),
+            state: progress.state,
+            summary: said.get(&step.id).cloned().unwrap_or_default(),
+            stopped_by: progress.stopped_by.clone(),
+        });
+        Self {
+            run_id: state.setup().run.clone(),
+            end,
+            waiting: waiting.filter(|_| end.is_none()),
+            state: state.phase().to_string(),
+            reason: reason.unwrap_or_default(),
+            steps: steps.collect(),
+            tokens: spent(BudgetKind::Tokens),
+            micro_usd: spent(BudgetKind::MicroUsd),
+            unpriced_calls: state.unpriced(),
+            fuel: spent(BudgetKind::Fuel),
+            duration_us: state.elapsed_us(now),
+            workspace,
+            events,
+        }
+    }
+}

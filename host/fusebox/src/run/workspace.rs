@@ -1,0 +1,71 @@
+//! Where a run works.
+
+use std::path::Path;
+
+use fusebox_core::plan::WorkspaceMode;
+use fusebox_core::policy::HardLinks;
+use fusebox_core::{Plan, WorkspacePath};
+use fusebox_effects::{Workspace, copy_folder};
+
+use crate::error::Error;
+use crate::run::options::RunOptions;
+use crate::services::Services;
+
+/// Opens the workspace that operator and plan come to. A plan may only name a folder beside or below itself, and a
+/// copy is made as soon as one of them asks for it.
+pub fn open_workspace(services: &Services, plan: &Plan, options: &RunOptions) -> Result<Opened, Error> {
+    let none = |reason: &str| Error::NoWorkspace { reason: reason.to_owned() };
+    let folder = match (&options.workspace, &plan.workspace) {
+        (Some(folder), _) => folder.clone(),
+        (None, None) => return Err(none("neither the operator nor the plan names one")),
+        (None, Some(named)) => {
+            let path = WorkspacePath::parse(&named.path)?;
+            let base = options.plan_folder.as_ref();
+            base.ok_or_else(|| none("the plan names one, but it is not known where the plan lies"))?.join(path.as_str())
+        }
+    };
+    let named_by_plan = options.workspace.is_none();
+    let asks_for_copy = plan.workspace.as_ref().is_some_and(|named| named.mode == WorkspaceMode::Copy);
+    let hard_links = services.policy.workspace.hard_links;
+    let original = Workspace::open(&folder)?.with_hard_links(hard_links);
+    if named_by_plan && !is_below(original.root(), options.plan_folder.as_deref()) {
+        return Err(none("the plan names one that lies, by a link, outside of the plan's own folder"));
+    }
+    services.home.keep_apart(original.root())?;
+    if options.mode == WorkspaceMode::InPlace && !asks_for_copy {
+        return Ok(Opened { workspace: original, mode: WorkspaceMode::InPlace, left_out: 0 });
+    }
+    let (copy, left_out) = copy_of(original.root(), hard_links)?;
+    services.home.keep_apart(copy.root())?;
+    Ok(Opened { workspace: copy, mode: WorkspaceMode::Copy, left_out })
+}
+
+/// The workspace of a run.
+pub struct Opened {
+    pub workspace: Workspace,
+    pub mode: WorkspaceMode,
+    /// What a copy does not have.
+    pub left_out: u64,
+}
+
+/// Whether a folder is another one or lies below it, links resolved.
+fn is_below(folder: &Path, base: Option<&Path>) -> bool {
+    base.and_then(|base| base.canonicalize().ok()).is_some_and(|base| folder.starts_with(base))
+}
+
+/// A copy of a folder, in the system's folder for temporary files. It stays after the run: it holds what came of it.
+fn copy_of(folder: &Path, hard_links: HardLinks) -> Result<(Workspace, u64), Error> {
+    let failed =
+        |source| Error::Effects(fusebox_effects::Error::Io { what: "making a folder for the copy".to_owned(), source });
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("fusebox-");
+    // The folder for temporary files is everybody's; the copy is not.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let parent = builder.tempdir().map_err(failed)?;
+    let target = parent.path().join(folder.file_name().unwrap_or("workspace".as_ref()));
+    let left_out = copy_folder(folder, &target, hard_links)?;
+    let copy = Workspace::open(&target)?;
+    let _ = parent.keep();
+    Ok((copy, left_out))
+}

@@ -1,0 +1,112 @@
+//! What every stage of a step shares, made once by the builder.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fusebox_core::{Digest, Plan, Policy};
+use fusebox_effects::Confinement;
+use fusebox_effects::gateway::Gateway;
+use fusebox_sandbox::{Kill, Sandbox};
+use fusebox_store::EventLog;
+
+use crate::admission::kill_switch::SwitchCache;
+use crate::admission::throttle::Paces;
+use crate::audit::Audit;
+use crate::error::Error;
+use crate::gate::effects::Surroundings;
+use crate::home::Home;
+use crate::log::side_chain::CheckChains;
+use crate::plugins::registry::Registry;
+use crate::prediction::Predictor;
+use crate::redaction::Redactor;
+
+/// What every stage of a step shares. It never changes once the host is built.
+pub struct Services {
+    pub sandbox: Sandbox,
+    /// The flag of calls that are never killed: checks, and judging a step that is added. Their limits are tight.
+    pub never_killed: Kill,
+    pub registry: Registry,
+    /// The risk predictor; `None` unless the policy enables one.
+    pub predictor: Option<Predictor>,
+    pub policy: Arc<Policy>,
+    pub policy_digest: Digest,
+    /// The model gateway; `None` unless the policy or a cassette names models.
+    pub gateway: Option<Gateway>,
+    pub store: Arc<dyn EventLog>,
+    /// What processes of this host find around them.
+    pub surroundings: Surroundings,
+    /// The same for actions that others carry out.
+    pub elsewhere: Surroundings,
+    pub confinement: Arc<Confinement>,
+    pub home: Home,
+    /// Folders whose own policies tighten the operator's.
+    pub projects: Vec<PathBuf>,
+    /// Guards that keep secrets out of the log.
+    pub redactor: Option<Arc<Redactor>>,
+    pub audit: Audit,
+    pub explanations: Explanations,
+    /// Breakers and rate limits.
+    pub paces: Paces,
+    /// Kill switches that are set.
+    pub switches: SwitchCache,
+    pub checks: RecordChecks,
+    /// The chains of the log that hold the decisions of checks.
+    pub check_chains: CheckChains,
+}
+
+impl Services {
+    /// Checks a plan against policy and plugins.
+    ///
+    /// # Errors
+    /// When a step has an unknown type, an input that does not fit it, or needs a model and there is none.
+    pub fn check_plan(&self, plan: &Plan) -> Result<(), Error> {
+        plan.steps.iter().try_for_each(|step| {
+            self.registry.check_input(step.id.as_str(), &step.step_type, &step.input)?;
+            match self.registry.executor(&step.step_type) {
+                Some((_, served)) if served.grants.model && self.gateway.is_none() => {
+                    Err(Error::NoModel { step: step.id.to_string(), step_type: step.step_type.clone() })
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// Whether runs tell explanations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Explanations {
+    /// They do not.
+    #[default]
+    Off,
+    /// Each as soon as it is due.
+    Each,
+}
+
+/// Something that whoever set a host up should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A project's policy does not count, because nobody trusted it.
+    UntrustedPolicy {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self::UntrustedPolicy { file } = self;
+        let folder = file.parent().unwrap_or(file).display();
+        let file = file.display();
+        write!(f, "the policy {file} does not count: nobody trusted it. Read it, then run `fusebox trust {folder}`")
+    }
+}
+
+/// Whether [`Host::check`] writes its decisions into the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RecordChecks {
+    /// Each decision is durable before it is given.
+    #[default]
+    Durable,
+    /// The caller keeps them.
+    Off,
+}

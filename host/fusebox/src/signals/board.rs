@@ -1,0 +1,217 @@
+//! The board: what processes on one home ask of each other's runs, at once. A counter that every run looks at, and what was
+//! asked at each count. It carries word; what must outlast a process stands in the log.
+//!
+//! The file holds a generation (8 bytes, little-endian) and then [`SLOTS`] slots; the request that made generation *n*
+//! stands in slot *n* mod `SLOTS`. Whoever is more than `SLOTS` behind cannot know from here what was asked.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use fusebox_core::{KillTarget, RunId};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::home::Home;
+
+/// Requests that are kept.
+const SLOTS: u64 = 64;
+/// Bytes of a request.
+const SLOT_BYTES: usize = 512;
+/// Most characters of who asks.
+const MAX_BY_CHARS: usize = 80;
+
+/// What is asked of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// That it ends.
+    Kill,
+    /// That it stops until it is resumed.
+    Pause,
+}
+
+/// Somebody asks something of runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardRequest {
+    /// What.
+    pub wish: Wish,
+    /// Of which.
+    pub target: KillTarget,
+    /// Who.
+    pub by: String,
+    /// When, in microseconds since 1970.
+    pub requested_us: u64,
+}
+
+/// Requests of one home.
+#[derive(Debug)]
+pub struct Board {
+    file: Mutex<File>,
+    path: PathBuf,
+}
+
+impl Board {
+    /// Opens the board of a home, making it when there is none.
+    pub fn open(home: &Home) -> Result<Self, Error> {
+        let path = home.path().join("board");
+        let file = open(&path).map_err(|error| failed(&path, &error))?;
+        Ok(Self { file: Mutex::new(file), path })
+    }
+
+    /// Whether the open file is the one that others find.
+    fn is_still_there(&self, file: &File) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+            let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+            let (ours, theirs) = (file.metadata().map(id), std::fs::metadata(&self.path).map(id));
+            ours.is_ok_and(|ours| theirs.is_ok_and(|theirs| ours == theirs))
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = file;
+            self.path.exists()
+        }
+    }
+
+    /// How many requests there were.
+    pub fn generation(&self) -> u64 {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        generation(&mut file)
+    }
+
+    /// Puts a request up.
+    pub fn request(&self, request: &BoardRequest) -> Result<(), Error> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut post = || -> std::io::Result<()> {
+            file.lock()?;
+            let next = generation(&mut file).checked_add(1).ok_or_else(|| std::io::Error::other("it is full"))?;
+            let by = request.by.chars().filter(|c| !c.is_control()).take(MAX_BY_CHARS).collect();
+            let mut slot = serde_json::to_vec(&BoardRequest { by, ..request.clone() })?;
+            if slot.len() > SLOT_BYTES {
+                return Err(std::io::Error::other("the request is too long"));
+            }
+            slot.resize(SLOT_BYTES, b' ');
+            file.seek(SeekFrom::Start(place(next)))?;
+            file.write_all(&slot)?;
+            // The count last: whoever sees it finds the request.
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(&next.to_le_bytes())?;
+            file.unlock()
+        };
+        post().map_err(|error| failed(&self.path, &error))
+    }
+
+    /// The requests after this generation that are for this run; `None` when they can no longer be told, so that the log has
+    /// to be asked. Moves the generation on.
+    pub fn asked_since(&self, seen: &mut u64, run: &RunId, tenant: &str) -> Option<Vec<BoardRequest>> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = self.is_still_there(&file);
+        if !is_same && let Ok(fresh) = open(&self.path) {
+            *file = fresh;
+        }
+        let now = generation(&mut file);
+        let from = std::mem::replace(seen, now);
+        if is_same && now == from {
+            return Some(Vec::new());
+        }
+        // A count that went back, or a file that took the place of ours, hides what was asked meanwhile.
+        if !is_same || now < from || now - from > SLOTS {
+            return None;
+        }
+        let requests: Option<Vec<BoardRequest>> = (from + 1..=now).map(|number| read(&mut file, number)).collect();
+        Some(requests?.into_iter().filter(|request| request.target.ends(run, tenant)).collect())
+    }
+}
+
+fn open(path: &std::path::Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn failed(path: &std::path::Path, error: &std::io::Error) -> Error {
+    Error::Home { path: path.to_owned(), message: format!("the board cannot be used: {error}") }
+}
+
+fn place(generation: u64) -> u64 {
+    8 + generation % SLOTS * SLOT_BYTES as u64
+}
+
+/// A file that cannot be read has no requests: it is this user's own, in a folder that is this user's alone.
+fn generation(file: &mut File) -> u64 {
+    let mut bytes = [0; 8];
+    #[cfg(unix)]
+    let read = std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, 0);
+    #[cfg(not(unix))]
+    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_exact(&mut bytes));
+    read.map_or(0, |()| u64::from_le_bytes(bytes))
+}
+
+fn read(file: &mut File, generation: u64) -> Option<BoardRequest> {
+    let mut slot = [0; SLOT_BYTES];
+    file.seek(SeekFrom::Start(place(generation))).ok()?;
+    file.read_exact(&mut slot).ok()?;
+    serde_json::from_slice(&slot).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board() -> (tempfile::TempDir, Board) {
+        let folder = tempfile::tempdir().unwrap();
+        let board = Board::open(&Home::open(&folder.path().join("home")).unwrap()).unwrap();
+        (folder, board)
+    }
+
+    fn request(target: KillTarget) -> BoardRequest {
+        BoardRequest { wish: Wish::Kill, target, by: "me".into(), requested_us: 1 }
+    }
+
+    fn asked(board: &Board, seen: &mut u64, run: &RunId) -> Option<Vec<BoardRequest>> {
+        board.asked_since(seen, run, "tenant")
+    }
+
+    #[test]
+    fn a_run_hears_what_is_meant_for_it() {
+        let (_folder, board) = board();
+        let (one, other): (RunId, RunId) = ("one".parse().unwrap(), "other".parse().unwrap());
+        let mut seen = board.generation();
+        assert_eq!(asked(&board, &mut seen, &one), Some(vec![]));
+        board.request(&request(KillTarget::Run(other.clone()))).unwrap();
+        assert_eq!(asked(&board, &mut seen.clone(), &other).unwrap()[0].by, "me");
+        assert_eq!(asked(&board, &mut seen, &one), Some(vec![]));
+        board.request(&request(KillTarget::All)).unwrap();
+        board.request(&request(KillTarget::Tenant("tenant".into()))).unwrap();
+        board.request(&request(KillTarget::Tenant("another".into()))).unwrap();
+        let both = [request(KillTarget::All), request(KillTarget::Tenant("tenant".into()))];
+        assert_eq!(asked(&board, &mut seen, &one), Some(both.into()));
+        assert_eq!(asked(&board, &mut seen, &one), Some(vec![]), "each is heard once");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_made_up() {
+        let (folder, board) = board();
+        let run: RunId = "run".parse().unwrap();
+        let mut seen = board.generation();
+        for _ in 0..=SLOTS {
+            board.request(&request(KillTarget::Run("other".parse().unwrap()))).unwrap();
+        }
+        assert!(asked(&board, &mut seen, &run).is_none(), "too far behind");
+        std::fs::write(folder.path().join("home/board"), (seen + 1).to_le_bytes()).unwrap();
+        assert!(asked(&board, &mut seen, &run).is_none(), "no request at the count");
+        std::fs::write(folder.path().join("home/board"), b"x").unwrap();
+        assert!(asked(&board, &mut seen, &run).is_none(), "the count went back");
+        assert_eq!(asked(&board, &mut seen, &run), Some(vec![]));
+        std::fs::remove_file(folder.path().join("home/board")).unwrap();
+        assert!(asked(&board, &mut seen, &run).is_none(), "the file went away");
+        assert_eq!(asked(&board, &mut seen, &run), Some(vec![]), "there is a new one");
+        std::fs::write(folder.path().join("home/board"), u64::MAX.to_le_bytes()).unwrap();
+        assert!(board.request(&request(KillTarget::All)).is_err(), "it is full");
+    }
+}

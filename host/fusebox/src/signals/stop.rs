@@ -1,0 +1,82 @@
+//! Stopping a run from any thread.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fusebox_sandbox::Kill;
+use tokio::sync::watch;
+
+use crate::ambient::now_us;
+
+/// Stops a run, for good or until it is resumed. Cheap to clone; works from any thread.
+#[derive(Debug, Clone)]
+pub struct Killer {
+    pub(crate) kill: Kill,
+    pub(crate) asked: Arc<Mutex<Option<Asked>>>,
+    pub(crate) pause: Arc<watch::Sender<Option<String>>>,
+}
+
+/// Who asked for an end first, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub by: String,
+    pub at_us: u64,
+}
+
+impl Killer {
+    pub(crate) fn new(kill: Kill) -> Self {
+        Self { kill, asked: Arc::default(), pause: Arc::new(watch::Sender::new(None)) }
+    }
+
+    /// Kills the run: what is under way stops, and nothing more happens.
+    pub fn kill(&self, by: &str) {
+        self.kill_since(by, now_us());
+    }
+
+    /// Pauses the run once the step under way has ended.
+    pub fn pause(&self, by: &str) {
+        self.pause.send_if_modified(|asked| asked.is_none() && asked.insert(by.to_owned()) == by);
+    }
+
+    /// Pauses the run at once: the step under way is stopped in the middle. When the run goes on, what that step had done is
+    /// not done again.
+    pub fn interrupt(&self, by: &str) {
+        self.pause(by);
+        self.kill.kill();
+    }
+
+    /// Whether somebody killed the run.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether somebody killed the run, or stopped the step under way.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.kill.is_killed()
+    }
+
+    /// Waits until somebody kills the run, or stops the step under way.
+    pub async fn stopped(&self) {
+        self.kill.killed().await;
+    }
+
+    /// Who asked for a pause, if anybody did.
+    pub(crate) fn pause_asked_by(&self) -> Option<String> {
+        self.pause.borrow().clone()
+    }
+
+    /// Waits until somebody asks for a pause.
+    pub(crate) async fn pause_asked(&self) {
+        let mut asked = self.pause.subscribe();
+        // The sender lives as long as `self`, so this ends by a request only.
+        let _ = asked.wait_for(Option::is_some).await;
+    }
+
+    /// Kills it for somebody who asked at this time.
+    pub(crate) fn kill_since(&self, by: &str, at_us: u64) {
+        let asked = Asked { by: by.to_owned(), at_us };
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(asked);
+        self.kill.kill();
+    }
+}
