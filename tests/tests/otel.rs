@@ -60,7 +60,7 @@ fn events() -> Vec<Event> {
             tape: None,
             usage: Usage::default(),
         },
-        Event::RunEnded { end: RunEnd::StepFailed, message: "it ran dry".into(), kill: None },
+        Event::RunEnded { end: RunEnd::StepFailed, budget: None, message: "it ran dry".into(), kill: None },
     ]
 }
 

@@ -45,7 +45,7 @@ fn a_small_plan_is_low_and_its_run_has_the_limits_of_that() {
     assert_eq!(assessment["estimator"], "bytes/4");
     assert!(assessment["prediction"]["score"].as_f64().unwrap() < 0.1);
     assert_eq!(predicted[0]["limits"]["tokens"], 10_000);
-    assert_eq!(predicted[0]["limits_by"]["tokens"], "the risk profile LOW");
+    assert_eq!(predicted[0]["limits_by"]["tokens"], json!({ "risk_profile": "low" }));
     assert_eq!(lines[1]["event"], "risk_predicted", "before anything else");
 }
 
@@ -77,7 +77,7 @@ fn an_operators_budget_takes_the_place_of_the_profiles() {
         (&predicted["limits"]["tokens"], &predicted["limits"]["time_us"]),
         (&json!(70_000), &json!(540_000_000))
     );
-    assert_eq!(predicted["limits_by"]["tokens"], "the operator");
+    assert_eq!(predicted["limits_by"]["tokens"], "operator");
 }
 
 #[test]

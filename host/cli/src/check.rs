@@ -45,7 +45,7 @@ fn print(decision: &Decision) {
     }
     for reason in &decision.reasons {
         for finding in &reason.findings {
-            let (by, code) = (safe_line(&reason.by, 80), safe_line(&finding.code, 80));
+            let (by, code) = (safe_line(reason.by.word(), 80), safe_line(&finding.code, 80));
             let message = safe_line(&finding.message, 1000);
             print::out(&format!("  {by}: {message} {dim}[{code}]{dim:#}"));
         }

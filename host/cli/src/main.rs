@@ -6,6 +6,7 @@ mod args;
 mod ask;
 mod audit;
 mod check;
+mod describe;
 mod doctor;
 mod effects_view;
 mod exit;

@@ -6,15 +6,16 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use std::collections::BTreeMap;
 
-use fusebox::core::event::SkipReason;
+use fusebox::core::event::{SkipReason, StepEnd, StoppedBy};
 use fusebox::core::policy::GuardMode;
-use fusebox::core::risk::{Assessment, PROFILE, RiskLevel};
+use fusebox::core::risk::{Assessment, RiskLevel};
 use fusebox::core::run::StepState;
 use fusebox::core::show::{duration, quoted_text, safe_line, usd};
-use fusebox::core::{ApprovalAnswer, ApprovalId};
+use fusebox::core::{ApprovalAnswer, ApprovalId, LimitKind, LimitSource};
 use fusebox::{Decision, Effect, Event, OutputStream, Ruling, RunEnd, RunLimits, RunUpdate, Summary, Waiting};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::describe::describe_stop;
 use crate::effects_view::{headline, hidden};
 use crate::print;
 
@@ -64,11 +65,11 @@ impl View {
         }
     }
 
-    fn risk(&mut self, assessment: &Assessment, limits: &RunLimits, limits_by: &BTreeMap<String, String>) {
+    fn risk(&mut self, assessment: &Assessment, limits: &RunLimits, limits_by: &BTreeMap<LimitKind, LimitSource>) {
         let level = assessment.level;
         let look = if level == RiskLevel::Low { DIM } else { WARN };
         let why = assessment.rules.first().map(|hit| format!(", {} is {}", hit.threshold.name(), hit.value));
-        let of_profile = |limit: &str| limits_by.get(limit).is_some_and(|by| by.starts_with(PROFILE));
+        let of_profile = |limit: &LimitKind| matches!(limits_by.get(limit), Some(LimitSource::RiskProfile(_)));
         let set = limits.in_words().into_iter().filter(|(limit, _)| of_profile(limit));
         let set: Vec<String> = set.map(|(limit, value)| format!("{limit} {value}")).collect();
         let set = if set.is_empty() { String::new() } else { format!(": {}", safe_line(&set.join(", "), MAX_LINE)) };
@@ -138,7 +139,8 @@ impl View {
                 Ruling::Allow => {
                     for reason in &decision.reasons {
                         for finding in &reason.findings {
-                            let (by, message) = (safe_line(&reason.by, 80), safe_line(&finding.message, MAX_LINE));
+                            let (by, message) =
+                                (safe_line(reason.by.word(), 80), safe_line(&finding.message, MAX_LINE));
                             self.line(&format!("{WARN}{by}{WARN:#}: {message}"));
                         }
                     }
@@ -185,7 +187,7 @@ impl View {
             Event::StepFailed { end, message, .. } => {
                 self.stop_spinner();
                 let (first, rest) = message.split_once('\n').unwrap_or((message, ""));
-                let end = if end == "failure" { String::new() } else { format!(" ({end})") };
+                let end = if *end == StepEnd::Failure { String::new() } else { format!(" ({end})") };
                 self.line(&format!("    {BAD}✗ failed{end}{BAD:#}: {}", safe_line(first, MAX_LINE)));
                 if !rest.is_empty() {
                     self.line(&quoted_text(rest, 4000, "    │ "));
@@ -313,12 +315,16 @@ impl View {
         for (name, value) in rows {
             self.line(&format!("  {DIM}{name:<10}{DIM:#} {value}"));
         }
-        for step in summary.steps.iter().filter(|step| !step.stopped_by.is_empty()) {
-            let by: Vec<String> = step.stopped_by.iter().map(|name| stopper(name)).collect();
-            let (id, by) = (safe_line(step.step.as_str(), 80), safe_line(&by.join(", "), 200));
+        for step in &summary.steps {
+            let Some(stopped) = &step.stopped_by else { continue };
+            let (id, by) = (safe_line(step.step.as_str(), 80), describe_stop(stopped).join(", "));
             let why = step.summary.lines().next().unwrap_or_default();
             // Reasons begin with who gives them, which stands here already.
-            let why = step.stopped_by.iter().find_map(|name| why.strip_prefix(&format!("{name}: "))).unwrap_or(why);
+            let given_by = match stopped {
+                StoppedBy::Deciders(deciders) => deciders.as_slice(),
+                StoppedBy::End(_) => &[],
+            };
+            let why = given_by.iter().find_map(|by| why.strip_prefix(&format!("{by}: "))).unwrap_or(why);
             let why = safe_line(why, 200);
             self.line(&format!("  {DIM}stopped{DIM:#}    {id} by {BAD}{by}{BAD:#}: {why}"));
         }
@@ -379,23 +385,6 @@ fn waits_for(waiting: &Waiting, run: &str) -> String {
         }
         Waiting::NextStep => format!("the step has ended: `fusebox next {run}` or `fusebox continue {run}`"),
         Waiting::Elsewhere => format!("another process carries it on: `fusebox tail {run}`"),
-    }
-}
-
-/// Who or what stopped a step, in words.
-fn stopper(name: &str) -> String {
-    match name {
-        "workspace" => "the workspace's borders".to_owned(),
-        "limits" => "the limits of the run".to_owned(),
-        "policy" => "the policy".to_owned(),
-        "built-in" => "the built-in rules".to_owned(),
-        "failure" => "its own failure".to_owned(),
-        "deadline" => "its time limit".to_owned(),
-        "out_of_fuel" => "its fuel limit".to_owned(),
-        "memory_limit" => "its memory limit".to_owned(),
-        "output_too_large" | "host_call_limit" => "the limits of its calls to the host".to_owned(),
-        "killed" => "a kill".to_owned(),
-        other => other.to_owned(),
     }
 }
 

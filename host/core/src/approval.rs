@@ -86,7 +86,7 @@ impl ApprovalKind {
             _ => (by.to_owned(), format!("{}: {}", finding.code, finding.message)),
         };
         let codes = |reason: &crate::gate::Reason| -> Vec<(String, String)> {
-            reason.findings.iter().map(|finding| told(&reason.by, finding)).collect()
+            reason.findings.iter().map(|finding| told(reason.by.word(), finding)).collect()
         };
         Self {
             step_type: action.step_type.clone(),
@@ -265,7 +265,11 @@ mod tests {
         };
         let decision = |message: &str| Decision {
             ruling: Ruling::Review,
-            reasons: vec![Reason::new("policy", Ruling::Review, Finding::info("needs-approval", message))],
+            reasons: vec![Reason::new(
+                crate::Decider::Policy,
+                Ruling::Review,
+                Finding::info("needs-approval", message),
+            )],
             impact: None,
             limits: RunLimits::default(),
             input: None,

@@ -12,7 +12,7 @@ const PERSON: &str = "person:";
 /// A part in a decision. In JSON and in the log it is one text: the word of a host's part, the name of a guard or of the impact
 /// model, or `person:NAME`. No plugin can have one of the words as its name ([`Decider::is_reserved`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
-#[schemars(transparent)]
+#[schemars(with = "String")]
 pub enum Decider {
     /// The rules that no policy lifts: `built-in`.
     BuiltIn,

@@ -28,6 +28,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::builtin::{self, OwnPlaces};
+use crate::decider::Decider;
 use crate::policy::{ApprovalPolicy, GuardMode, OnError};
 use crate::verdict::MAX_FINDINGS;
 use crate::{Effect, Finding, Impact, ImpactClass, Json, Ruling, RunLimits, Verdict};
@@ -86,8 +87,8 @@ impl GuardSlot {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
     /// A guard, the impact model, the policy or the built-in rules.
-    pub by: String,
-    /// What they ask for.
+    pub by: Decider,
+    /// What it asks for.
     pub ruling: Ruling,
     /// Why.
     pub findings: Vec<Finding>,
@@ -95,8 +96,8 @@ pub struct Reason {
 
 impl Reason {
     /// A reason with one finding.
-    pub fn new(by: &str, ruling: Ruling, finding: Finding) -> Self {
-        Self { by: by.to_owned(), ruling, findings: vec![finding] }
+    pub fn new(by: Decider, ruling: Ruling, finding: Finding) -> Self {
+        Self { by, ruling, findings: vec![finding] }
     }
 }
 
@@ -125,8 +126,8 @@ fn is_default(limits: &RunLimits) -> bool {
 impl Decision {
     /// Who asks for what was decided, each once.
     #[must_use]
-    pub fn deciders(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
+    pub fn deciders(&self) -> Vec<Decider> {
+        let mut names: Vec<Decider> = Vec::new();
         for reason in self.reasons.iter().filter(|reason| reason.ruling == self.ruling) {
             if !names.contains(&reason.by) {
                 names.push(reason.by.clone());
@@ -142,7 +143,7 @@ impl Decision {
         let lines: Vec<String> = decisive
             .map(|reason| match reason.findings.first() {
                 Some(finding) => format!("{}: {}", reason.by, finding.message),
-                None => reason.by.clone(),
+                None => reason.by.to_string(),
             })
             .collect();
         lines.join("; ")
@@ -316,7 +317,7 @@ impl Gate {
             .enumerate()
             .find_map(|(index, effect)| Some((index, builtin::judge(effect, &self.setup.own)?)));
         if let Some((index, finding)) = forbidden {
-            self.count(Reason::new(builtin::NAME, Ruling::Deny, finding.on(index)));
+            self.count(Reason::new(Decider::BuiltIn, Ruling::Deny, finding.on(index)));
             self.decide();
         } else {
             self.rewrite_from(self.next_rewrite);
@@ -359,7 +360,7 @@ impl Gate {
                 GuardAnswer::Failed(why) => {
                     let message = format!("the guard failed: {why}");
                     self.count(Reason::new(
-                        &slot.name,
+                        Decider::Plugin(slot.name.clone()),
                         slot.on_error.ruling(),
                         Finding::error("guard-failed", message),
                     ));
@@ -390,7 +391,7 @@ impl Gate {
             ruling => ruling,
         };
         if ruling != Ruling::Abstain || !verdict.findings.is_empty() {
-            self.count(Reason { by: slot.name.clone(), ruling, findings: verdict.findings });
+            self.count(Reason { by: Decider::Plugin(slot.name.clone()), ruling, findings: verdict.findings });
         }
     }
 
@@ -399,7 +400,7 @@ impl Gate {
         if self.stage != Stage::Estimate {
             return;
         }
-        let by = self.setup.impact.clone().unwrap_or_default();
+        let by = Decider::Plugin(self.setup.impact.clone().unwrap_or_default());
         let fault = |impact: &Impact| impact.act.fault().or_else(|| impact.refrain.fault());
         match impact.and_then(|impact| fault(&impact).map_or(Ok(impact), Err)) {
             Ok(impact) => {
@@ -409,12 +410,12 @@ impl Gate {
                     let notes: Vec<&str> =
                         impact.act.factors.iter().take(3).map(|factor| factor.note.as_str()).collect();
                     let message = format!("the impact is {class} ({:.2}): {}", impact.net(), notes.join(", "));
-                    self.count(Reason::new(&by, class.ruling(), Finding::warning("impact", message)));
+                    self.count(Reason::new(by, class.ruling(), Finding::warning("impact", message)));
                 }
             }
             Err(why) => {
                 let message = format!("the impact is unknown: {why}");
-                self.count(Reason::new(&by, Ruling::Review, Finding::error("impact-unknown", message)));
+                self.count(Reason::new(by, Ruling::Review, Finding::error("impact-unknown", message)));
             }
         }
         self.decide();
@@ -461,7 +462,7 @@ impl Gate {
     fn decide(&mut self) {
         if let Some(effect) = self.setup.approval.asks_for(&self.effects) {
             let message = format!("effects of the kind {} need an approval", effect.name());
-            self.approval.push(Reason::new("policy", Ruling::Review, Finding::info("needs-approval", message)));
+            self.approval.push(Reason::new(Decider::Policy, Ruling::Review, Finding::info("needs-approval", message)));
         }
         if self.ruling == Ruling::Abstain {
             let when_all_abstain = match self.subject {
@@ -471,7 +472,7 @@ impl Gate {
             let ruling = when_all_abstain.max(Ruling::Allow);
             if ruling > Ruling::Allow {
                 let finding = Finding::info("all-abstained", "no guard spoke for the action, and policy asks for more");
-                self.count(Reason::new("policy", ruling, finding));
+                self.count(Reason::new(Decider::Policy, ruling, finding));
             }
             self.ruling = ruling;
         }
@@ -519,7 +520,7 @@ mod tests {
     fn decide(cases: &[Case], needs_approval: bool) -> Decision {
         let slot = |(index, case): (usize, &Case)| GuardSlot::new(&index.to_string(), case.on_error, case.mode);
         let setup = GateSetup { guards: cases.iter().enumerate().map(slot).collect(), ..GateSetup::default() };
-        let reason = Reason::new("policy", Ruling::Review, Finding::info("needs-approval", "always"));
+        let reason = Reason::new(Decider::Policy, Ruling::Review, Finding::info("needs-approval", "always"));
         let mut gate = Gate::new(Arc::new(setup), needs_approval.then_some(reason).into_iter().collect());
         gate.previewed(Vec::new());
         for case in cases {

@@ -1,16 +1,30 @@
 //! The ledger: the one place where budgets are reserved and settled.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, RunLimits};
+use crate::{Error, LimitKind, RunLimits};
 
 /// What is budgeted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::Display,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum BudgetKind {
     /// Model tokens.
     Tokens,
@@ -31,12 +45,18 @@ impl BudgetKind {
     /// Its name in messages and files.
     #[must_use]
     pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// The limit that sets it.
+    #[must_use]
+    pub fn limit_kind(self) -> LimitKind {
         match self {
-            Self::Tokens => "tokens",
-            Self::MicroUsd => "micro_usd",
-            Self::Fuel => "fuel",
-            Self::TimeUs => "time_us",
-            Self::Steps => "steps",
+            Self::Tokens => LimitKind::Tokens,
+            Self::MicroUsd => LimitKind::MicroUsd,
+            Self::Fuel => LimitKind::Fuel,
+            Self::TimeUs => LimitKind::TimeUs,
+            Self::Steps => LimitKind::Steps,
         }
     }
 
@@ -48,12 +68,6 @@ impl BudgetKind {
             Self::TimeUs => limits.time_us,
             Self::Steps => limits.steps,
         }
-    }
-}
-
-impl fmt::Display for BudgetKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -139,7 +153,7 @@ impl Ledger {
             let line = self.line(*kind);
             if let Some(limit) = line.limit.filter(|_| *asked > line.remaining()) {
                 let spent = line.spent.saturating_add(line.reserved);
-                return Err(Error::BudgetExceeded { budget: kind.name(), spent, limit, asked: *asked });
+                return Err(Error::BudgetExceeded { budget: *kind, spent, limit, asked: *asked });
             }
         }
         Ok(())
@@ -192,7 +206,7 @@ mod tests {
         let mut ledger = Ledger::new(&RunLimits { fuel: Some(10), steps: Some(1), ..RunLimits::default() });
         let both: Amounts = [(BudgetKind::Fuel, 5), (BudgetKind::Steps, 2)].into();
         let error = ledger.reserve(&both).unwrap_err();
-        assert_eq!(error, Error::BudgetExceeded { budget: "steps", spent: 0, limit: 1, asked: 2 });
+        assert_eq!(error, Error::BudgetExceeded { budget: BudgetKind::Steps, spent: 0, limit: 1, asked: 2 });
         assert_eq!(ledger.line(BudgetKind::Fuel).reserved, 0);
     }
 

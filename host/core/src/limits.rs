@@ -7,7 +7,74 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::json::MAX_INTEGER;
+use crate::risk::RiskLevel;
 use crate::show::usd;
+
+/// One limit of a run.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::Display,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum LimitKind {
+    /// Model tokens.
+    Tokens,
+    /// Money.
+    #[strum(serialize = "usd")]
+    MicroUsd,
+    /// Instructions of plugins.
+    Fuel,
+    /// Wall time.
+    #[strum(serialize = "time")]
+    TimeUs,
+    /// Steps carried out.
+    Steps,
+    /// Retries of one step.
+    Retries,
+    /// The step types that may run.
+    StepTypes,
+    /// An approval of every step.
+    RequireApproval,
+}
+
+/// Who set a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitSource {
+    /// The operator, for this run.
+    Operator,
+    /// The policy.
+    Policy,
+    /// The plan, of itself.
+    Plan,
+    /// The profile of this predicted risk.
+    RiskProfile(RiskLevel),
+    /// What came to the run earlier, such as a guard's verdict.
+    Run,
+}
+
+impl std::fmt::Display for LimitSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Operator => f.write_str("the operator"),
+            Self::Policy => f.write_str("the policy"),
+            Self::Plan => f.write_str("the plan"),
+            Self::RiskProfile(level) => write!(f, "the risk profile {level}"),
+            Self::Run => f.write_str("the run so far"),
+        }
+    }
+}
 
 /// Limits of a run. They come from the operator, the policy, the plan and guards, and combine field by field to the
 /// tighter.
@@ -78,38 +145,38 @@ impl RunLimits {
 
     /// Every limit that is set, by its name, in words.
     #[must_use]
-    pub fn in_words(&self) -> Vec<(&'static str, String)> {
+    pub fn in_words(&self) -> Vec<(LimitKind, String)> {
         let number = |value: Option<u64>| value.map(|value| value.to_string());
         let time = |value: Option<u64>| value.map(|micros| format!("{} s", micros as f64 / 1e6));
         let money = |value: Option<u64>| value.map(usd);
         let types = self.step_types.as_ref().map(|types| types.iter().cloned().collect::<Vec<_>>().join(", "));
         [
-            ("tokens", number(self.tokens)),
-            ("usd", money(self.micro_usd)),
-            ("fuel", number(self.fuel)),
-            ("time", time(self.time_us)),
-            ("steps", number(self.steps)),
-            ("retries", number(self.retries.map(u64::from))),
-            ("step_types", types),
-            ("require_approval", self.require_approval.then(|| "yes".to_owned())),
+            (LimitKind::Tokens, number(self.tokens)),
+            (LimitKind::MicroUsd, money(self.micro_usd)),
+            (LimitKind::Fuel, number(self.fuel)),
+            (LimitKind::TimeUs, time(self.time_us)),
+            (LimitKind::Steps, number(self.steps)),
+            (LimitKind::Retries, number(self.retries.map(u64::from))),
+            (LimitKind::StepTypes, types),
+            (LimitKind::RequireApproval, self.require_approval.then(|| "yes".to_owned())),
         ]
         .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
+        .filter_map(|(kind, value)| Some((kind, value?)))
         .collect()
     }
 
-    /// Who set each of these limits, which several come to: the first whose own is just that.
+    /// Who set each of these limits, which are what several sources come to: the first source that sets just this value.
     #[must_use]
-    pub fn set_by(&self, sources: &[(&str, &Self)]) -> BTreeMap<String, String> {
-        let of = |limits: &Self, name: &str| limits.in_words().into_iter().find(|(other, _)| *other == name);
-        let who = |(name, value): (&'static str, String)| {
-            let same = |(_, limits): &&(&str, &Self)| of(limits, name).is_some_and(|(_, other)| other == value);
+    pub fn set_by(&self, sources: &[(LimitSource, &Self)]) -> BTreeMap<LimitKind, LimitSource> {
+        let of = |limits: &Self, kind| limits.in_words().into_iter().find(|(other, _)| *other == kind);
+        let source = |(kind, value): (LimitKind, String)| {
+            let same = |(_, limits): &&(LimitSource, &Self)| of(limits, kind).is_some_and(|(_, other)| other == value);
             // Lists of step types can be the tighter one of several without being any of them.
-            let (by, _) =
-                sources.iter().find(same).or(sources.iter().find(|(_, limits)| of(limits, name).is_some()))?;
-            Some((name.to_owned(), (*by).to_owned()))
+            let (source, _) =
+                sources.iter().find(same).or(sources.iter().find(|(_, limits)| of(limits, kind).is_some()))?;
+            Some((kind, *source))
         };
-        self.in_words().into_iter().filter_map(who).collect()
+        self.in_words().into_iter().filter_map(source).collect()
     }
 
     /// Whether a step type may run.
@@ -180,8 +247,12 @@ mod tests {
         let limits = |tokens, steps| RunLimits { tokens, steps, ..RunLimits::default() };
         let (operator, policy, plan) = (limits(Some(10), None), limits(Some(5), Some(9)), limits(None, Some(3)));
         let all = operator.tighten(&policy).tighten(&plan);
-        let by = all.set_by(&[("operator", &operator), ("policy", &policy), ("plan", &plan)]);
-        let expected = [("tokens", "policy"), ("steps", "plan")].map(|(limit, by)| (limit.to_owned(), by.to_owned()));
+        let by = all.set_by(&[
+            (LimitSource::Operator, &operator),
+            (LimitSource::Policy, &policy),
+            (LimitSource::Plan, &plan),
+        ]);
+        let expected = [(LimitKind::Tokens, LimitSource::Policy), (LimitKind::Steps, LimitSource::Plan)];
         assert_eq!(by, expected.into());
     }
 

@@ -232,5 +232,10 @@ fn created(number: usize) -> Event {
 }
 
 fn ended() -> Event {
-    Event::RunEnded { end: fusebox::RunEnd::Completed, message: "all steps were carried out".into(), kill: None }
+    Event::RunEnded {
+        end: fusebox::RunEnd::Completed,
+        budget: None,
+        message: "all steps were carried out".into(),
+        kill: None,
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fusebox_core::event::Usage;
+use fusebox_core::event::{StepEnd, Usage};
 
 /// An invocation that did not complete. Each end says whether trying again can help.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,22 +63,22 @@ pub enum End {
 }
 
 impl End {
-    /// The end's name in events.
+    /// The end as events hold it.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn kind(&self) -> StepEnd {
         match self {
-            Self::OutOfFuel => "out_of_fuel",
-            Self::Deadline => "deadline",
-            Self::MemoryLimit => "memory_limit",
-            Self::OutputTooLarge => "output_too_large",
-            Self::HostCallLimit => "host_call_limit",
-            Self::Denied { .. } => "denied",
-            Self::Trapped { .. } => "trapped",
-            Self::BadAnswer { .. } => "bad_answer",
-            Self::Incompatible { .. } => "incompatible",
-            Self::Diverged { .. } => "diverged",
-            Self::Killed => "killed",
-            Self::HostFailed { .. } => "host_failed",
+            Self::OutOfFuel => StepEnd::OutOfFuel,
+            Self::Deadline => StepEnd::Deadline,
+            Self::MemoryLimit => StepEnd::MemoryLimit,
+            Self::OutputTooLarge => StepEnd::OutputTooLarge,
+            Self::HostCallLimit => StepEnd::HostCallLimit,
+            Self::Denied { .. } => StepEnd::Denied,
+            Self::Trapped { .. } => StepEnd::Trapped,
+            Self::BadAnswer { .. } => StepEnd::BadAnswer,
+            Self::Incompatible { .. } => StepEnd::Incompatible,
+            Self::Diverged { .. } => StepEnd::Diverged,
+            Self::Killed => StepEnd::Killed,
+            Self::HostFailed { .. } => StepEnd::HostFailed,
         }
     }
 

@@ -65,7 +65,7 @@ pub enum Error {
         /// The tenant.
         tenant: String,
         /// Which budget.
-        budget: &'static str,
+        budget: fusebox_core::BudgetKind,
         /// Used or set aside so far.
         spent: u64,
         /// The hard limit.

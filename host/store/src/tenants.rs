@@ -44,7 +44,7 @@ pub fn allot(transaction: &Transaction<'_>, share: &Share) -> Result<u64, Error>
     if room < *least || room == 0 {
         return Err(Error::BudgetExceeded {
             tenant: tenant.clone(),
-            budget: budget.name(),
+            budget: *budget,
             spent: taken,
             limit: *limit,
             asked: *least,

@@ -297,7 +297,7 @@ fn a_chain_that_was_written_anew_is_not_what_was_signed() {
     for at in 0..200 {
         let event = match at {
             0 => created("acme"),
-            150 => Event::RunEnded { end: RunEnd::Completed, message: "all is well".into(), kill: None },
+            150 => Event::RunEnded { end: RunEnd::Completed, budget: None, message: "all is well".into(), kill: None },
             _ => Event::RunStarted,
         };
         let sealed = forged.seal(&event, at);
@@ -322,8 +322,10 @@ fn what_is_erased_is_gone_and_nothing_else() {
         let mut chain = Chain::new(name.parse().unwrap());
         let mut events = vec![chain.seal(&created(tenant), 10)];
         if ends {
-            events
-                .push(chain.seal(&Event::RunEnded { end: RunEnd::Completed, message: String::new(), kill: None }, 20));
+            events.push(chain.seal(
+                &Event::RunEnded { end: RunEnd::Completed, budget: None, message: String::new(), kill: None },
+                20,
+            ));
         }
         let blobs = vec![Blob::salted([3; 16], secret.clone())];
         let digest = blobs[0].digest();

@@ -273,7 +273,8 @@ fn lists_follow_the_events_and_can_be_rebuilt() {
     }
     let answer = ApprovalAnswer::Rejected { by: "p".into(), channel: "c".into(), reason: String::new() };
     let decided = Event::ApprovalDecided { step, id: Some(id), binding, answer, signed: None };
-    let ended = Event::RunEnded { end: fusebox_core::event::RunEnd::Denied, message: String::new(), kill: None };
+    let ended =
+        Event::RunEnded { end: fusebox_core::event::RunEnd::Denied, budget: None, message: String::new(), kill: None };
     store.append(batch(&[decided, ended].map(|event| chain.seal(&event, 8)))).wait().unwrap();
     let lifted = Event::KillLifted { target: KillTarget::Tenant("t".into()), by: "p".into() };
     store.append(batch(&[host.seal(&lifted, 9)])).wait().unwrap();

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use parts::{AllowedBy, Judgement, KillTimes, ModelUse, RunEnd, Signed, SkipReason, Usage};
+pub use parts::{AllowedBy, Judgement, KillTimes, ModelUse, RunEnd, Signed, SkipReason, StepEnd, StoppedBy, Usage};
 pub use recorded::{EventRef, RecordedAction};
 pub use sealed::{Chain, SealedEvent, event_hash, tenant_of_first};
 
@@ -23,6 +23,7 @@ use crate::{
     Agent, Amounts, ApprovalAnswer, ApprovalId, Binding, BudgetKind, Decision, Digest, Effect, Failure, Impact, RunId,
     RunLimits, Step, StepId, Verdict,
 };
+use crate::{Decider, LimitKind, LimitSource};
 
 /// Version of the event format, in every event since version 3; before, in those that began a chain.
 pub const SCHEMA_VERSION: u32 = 4;
@@ -49,7 +50,7 @@ pub enum Event {
         limits: RunLimits,
         /// Who set each limit: the operator, the policy or the plan, whoever is the tightest.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-        limits_by: BTreeMap<String, String>,
+        limits_by: BTreeMap<LimitKind, LimitSource>,
         steps: u32,
         workspace: WorkspaceMode,
         /// Version of the host and of its engine: fuel is comparable within these only.
@@ -97,7 +98,7 @@ pub enum Event {
         limits: RunLimits,
         /// Who set each limit: the operator, the policy, the plan or the risk profile, whoever is the tightest, else the run so far.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-        limits_by: BTreeMap<String, String>,
+        limits_by: BTreeMap<LimitKind, LimitSource>,
     },
     /// The first step may be proposed.
     RunStarted,
@@ -277,7 +278,7 @@ pub enum Event {
     StepFailed {
         step: StepId,
         /// The typed end, such as `out_of_fuel`, or `failure` when the executor said so itself.
-        end: String,
+        end: StepEnd,
         message: String,
         retry_can_help: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -287,7 +288,7 @@ pub enum Event {
     /// An effect of the step may or may not have happened.
     StepInDoubt {
         step: StepId,
-        end: String,
+        end: StepEnd,
         message: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tape: Option<Digest>,
@@ -325,12 +326,15 @@ pub enum Event {
         step: StepId,
         reason: SkipReason,
         message: String,
-        /// Who stopped it: guards, the policy, the built-in rules, the workspace, a person.
-        by: Vec<String>,
+        /// Who stopped it.
+        by: Vec<Decider>,
     },
     /// The run has ended, for good.
     RunEnded {
         end: RunEnd,
+        /// The budget that is used up, where the end is `budget` and it was not the room in the log.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        budget: Option<BudgetKind>,
         message: String,
         /// How fast it stopped, when somebody killed it.
         #[serde(default, skip_serializing_if = "Option::is_none")]

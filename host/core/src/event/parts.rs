@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Decider;
 use crate::Decision;
 
 /// What one plugin invocation used.
@@ -81,6 +82,55 @@ pub enum SkipReason {
     Rejected,
     /// It needed an approval, and nobody answered.
     Expired,
+}
+
+/// How a try of a step ended that did not complete.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::IntoStaticStr, strum::Display,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum StepEnd {
+    /// The plugin reported a failure.
+    Failure,
+    /// The plugin used up its fuel.
+    OutOfFuel,
+    /// The plugin used up its wall time.
+    Deadline,
+    /// The plugin wanted more memory or table elements than it may have.
+    MemoryLimit,
+    /// The plugin passed more bytes to the host than it may.
+    OutputTooLarge,
+    /// The plugin called the host more often than it may.
+    HostCallLimit,
+    /// An effect was refused.
+    Denied,
+    /// The plugin trapped.
+    Trapped,
+    /// The plugin's answer makes no sense.
+    BadAnswer,
+    /// The plugin does not fit this host.
+    Incompatible,
+    /// The plugin asked for something else than its tape says.
+    Diverged,
+    /// The host could not go on.
+    HostFailed,
+    /// The tenant's budget is used up.
+    Budget,
+    /// The process of the run ended in the middle of the step.
+    ProcessEnded,
+    /// The run was killed.
+    Killed,
+}
+
+/// What stopped a step that did not complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoppedBy {
+    /// These denied or rejected it.
+    Deciders(Vec<Decider>),
+    /// It ended so.
+    End(StepEnd),
 }
 
 /// How a run ended, and why.

@@ -190,7 +190,8 @@ mod tests {
     fn every_change_of_a_sealed_event_shows() {
         let mut chain = Chain::new("run".parse().unwrap());
         let first = chain.seal(&Event::RunStarted, 1);
-        let second = chain.seal(&Event::RunEnded { end: RunEnd::Killed, message: String::new(), kill: None }, 2);
+        let second =
+            chain.seal(&Event::RunEnded { end: RunEnd::Killed, budget: None, message: String::new(), kill: None }, 2);
         assert_eq!(second.previous, first.hash);
         assert_eq!(second.computed_hash(), second.hash);
         let changes: [fn(&mut SealedEvent); 6] = [
@@ -220,7 +221,12 @@ mod tests {
 
     #[test]
     fn what_is_stored_reads_back() {
-        let event = Event::RunEnded { end: RunEnd::Budget, message: "fuel".into(), kill: None };
+        let event = Event::RunEnded {
+            end: RunEnd::Budget,
+            budget: Some(crate::BudgetKind::Fuel),
+            message: "fuel".into(),
+            kill: None,
+        };
         let sealed = Chain::new("run".parse().unwrap()).seal(&event, 1);
         assert_eq!(sealed.event(), Ok(event));
         let shown = sealed.to_json("t");

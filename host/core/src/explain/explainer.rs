@@ -6,8 +6,10 @@ use super::parts::{
     After, Before, Change, Explained, Explanation, FileChange, GuardWord, ImpactWord, LimitWord, OnError, Spent,
     Trouble,
 };
+use crate::event::StepEnd;
 use crate::event::{RunEnd, SkipReason, Usage};
 use crate::{ApprovalAnswer, Decision, Effect, Event, ImpactClass, Plan, RunId, RunLimits, Step, StepId};
+use crate::{Decider, LimitKind};
 
 /// Explains the steps of one run while its events come.
 #[derive(Debug, Clone)]
@@ -18,7 +20,7 @@ pub struct Explainer {
     /// What the agent says of each step.
     steps: HashMap<StepId, Step>,
     total: u32,
-    limits: BTreeMap<String, LimitWord>,
+    limits: BTreeMap<LimitKind, LimitWord>,
     current: Option<Current>,
 }
 
@@ -60,7 +62,7 @@ impl Explainer {
         match event {
             Event::RunCreated { goal, agent, limits, limits_by, steps, .. } => {
                 (self.goal, self.agent, self.total) = (goal.clone(), agent.id.clone(), *steps);
-                self.set_limits(limits, |limit| limits_by.get(limit).cloned());
+                self.set_limits(limits, |limit| limits_by.get(&limit).map(ToString::to_string));
                 Vec::new()
             }
             Event::StepAdded { added, .. } => {
@@ -69,7 +71,7 @@ impl Explainer {
                 Vec::new()
             }
             Event::RiskPredicted { limits, limits_by, .. } => {
-                self.set_limits(limits, |limit| limits_by.get(limit).cloned());
+                self.set_limits(limits, |limit| limits_by.get(&limit).map(ToString::to_string));
                 Vec::new()
             }
             Event::PlanDecided { decision } => {
@@ -88,14 +90,14 @@ impl Explainer {
             Event::StepCompleted { summary, usage, .. } => self.completed(summary, *usage, time_us),
             Event::StepFailed { end, message, retry_can_help, usage, .. } => {
                 self.spend(*usage);
-                let what = after_failure(end, *retry_can_help);
-                self.trouble(Trouble::Failed, Some(end), message, (&[], *retry_can_help, what), time_us)
+                let what = after_failure(*end, *retry_can_help);
+                self.trouble(Trouble::Failed, Some(*end), message, (&[], *retry_can_help, what), time_us)
             }
             Event::StepInDoubt { end, message, usage, .. } => {
                 self.spend(*usage);
                 let what = "look whether it happened: `fusebox approve` carries it out again, with `--as-done` counts it as done, \
                             `fusebox reject` ends the run";
-                self.trouble(Trouble::InDoubt, Some(end), message, (&[], false, what), time_us)
+                self.trouble(Trouble::InDoubt, Some(*end), message, (&[], false, what), time_us)
             }
             Event::RunEnded { end, message, .. } => self.ended(*end, message, time_us),
             other => {
@@ -142,7 +144,7 @@ impl Explainer {
         self.explain(Explained::Before(Box::new(before)), now)
     }
 
-    fn skipped(&mut self, reason: SkipReason, message: &str, by: &[String], now: u64) -> Vec<Explanation> {
+    fn skipped(&mut self, reason: SkipReason, message: &str, by: &[Decider], now: u64) -> Vec<Explanation> {
         let mut explained = Vec::new();
         // What did not come as far as a decision is still something that was asked for.
         if let Some(before) = self.current.as_ref().filter(|current| current.before.ruling.is_none()) {
@@ -196,15 +198,15 @@ impl Explainer {
     fn trouble(
         &mut self,
         trouble: Trouble,
-        end: Option<&String>,
+        end: Option<StepEnd>,
         message: &str,
-        (by, retry_can_help, what): (&[String], bool, &str),
+        (by, retry_can_help, what): (&[Decider], bool, &str),
         now: u64,
     ) -> Vec<Explanation> {
         let Some(current) = &mut self.current else { return Vec::new() };
         let on_error = OnError {
             trouble,
-            end: end.cloned(),
+            end,
             message: message.to_owned(),
             by: by.to_vec(),
             retry_can_help,
@@ -241,15 +243,15 @@ impl Explainer {
     }
 
     fn tighten(&mut self, decision: &Decision) {
-        let by: Vec<&str> = decision.reasons.iter().map(|reason| reason.by.as_str()).collect();
+        let by: Vec<&str> = decision.reasons.iter().map(|reason| reason.by.word()).collect();
         let guards = if by.is_empty() { "a guard".to_owned() } else { by.join(", ") };
         self.set_limits(&decision.limits, |_| Some(guards.clone()));
     }
 
-    fn set_limits(&mut self, limits: &RunLimits, set_by: impl Fn(&str) -> Option<String>) {
+    fn set_limits(&mut self, limits: &RunLimits, set_by: impl Fn(LimitKind) -> Option<String>) {
         for (limit, value) in limits.in_words() {
-            let limit = limit.to_owned();
-            self.limits.insert(limit.clone(), LimitWord { set_by: set_by(&limit), limit, value });
+            let set_by = set_by(limit);
+            self.limits.insert(limit, LimitWord { set_by, limit: limit.to_string(), value });
         }
     }
 }
@@ -331,27 +333,27 @@ impl Current {
 }
 
 /// What to do about a failure, by the name of its end.
-fn after_failure(end: &str, retry_can_help: bool) -> &'static str {
+fn after_failure(end: StepEnd, retry_can_help: bool) -> &'static str {
     match end {
-        "out_of_fuel" => {
+        StepEnd::OutOfFuel => {
             "the same would fail again: give the run a larger fuel budget or the plugin a higher limit, or make the step smaller"
         }
-        "memory_limit" | "output_too_large" | "host_call_limit" => {
+        StepEnd::MemoryLimit | StepEnd::OutputTooLarge | StepEnd::HostCallLimit => {
             "the same would fail again: raise that limit in the policy, or make the step smaller"
         }
-        "deadline" => "try it again, or give it more time",
+        StepEnd::Deadline => "try it again, or give it more time",
         _ if retry_can_help => "mend what it complains of, and try it again",
         _ => "change the step: the same would fail again",
     }
 }
 
 /// What to do about a denial, by who denied.
-fn denied_by(by: &[String]) -> &'static str {
-    match by.first().map(String::as_str) {
-        Some("limits") => "the run's limits do not permit this; propose something else, or ask the operator",
-        Some("breaker") => "wait until the breaker lets steps of this type on again",
-        Some("workspace") => "keep to the workspace: paths are relative to it and may not lead out of it",
-        Some(crate::builtin::NAME) => "no policy lifts this; propose something else",
+fn denied_by(by: &[Decider]) -> &'static str {
+    match by.first() {
+        Some(Decider::Limits) => "the run's limits do not permit this; propose something else, or ask the operator",
+        Some(Decider::Breaker) => "wait until the breaker lets steps of this type on again",
+        Some(Decider::Workspace) => "keep to the workspace: paths are relative to it and may not lead out of it",
+        Some(Decider::BuiltIn) => "no policy lifts this; propose something else",
         _ => "propose something else; whoever answers for the policy can change what the guard denies",
     }
 }

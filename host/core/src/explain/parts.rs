@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Decider;
+use crate::event::StepEnd;
 use crate::gate::Reason;
 use crate::policy::GuardMode;
 use crate::{Effect, Finding, ImpactClass, Ruling, RunId, StepId};
@@ -227,12 +229,12 @@ pub struct OnError {
     pub trouble: Trouble,
     /// The typed end of a failure, such as `out_of_fuel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<String>,
+    pub end: Option<StepEnd>,
     /// What happened, in words.
     pub message: String,
     /// Who stopped it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub by: Vec<String>,
+    pub by: Vec<Decider>,
     /// Whether the same may succeed another time.
     pub retry_can_help: bool,
     /// What to do.

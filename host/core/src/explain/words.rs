@@ -92,7 +92,7 @@ fn before_words(text: &mut String, before: &Before, agent: &str, is_own_call: bo
         .reasons
         .iter()
         .flat_map(|reason| {
-            let by = safe_line(&reason.by, 80);
+            let by = safe_line(reason.by.word(), 80);
             reason.findings.iter().map(move |finding| format!("{by} said {}", quoted(&finding.message)))
         })
         .collect();
@@ -175,10 +175,10 @@ fn error_words(text: &mut String, error: &OnError) {
         Trouble::OverBudget => " was stopped by a budget",
     });
     if let Some(end) = &error.end {
-        let _ = write!(text, " ({})", safe_line(end, 80));
+        let _ = write!(text, " ({})", end);
     }
     if !error.by.is_empty() && error.trouble != Trouble::Expired {
-        let by: Vec<String> = error.by.iter().map(|by| safe_line(by, 80)).collect();
+        let by: Vec<String> = error.by.iter().map(|by| safe_line(by.word(), 80)).collect();
         let _ = write!(text, " by {}", named(&by));
     }
     let message = error.message.trim_end_matches('.');

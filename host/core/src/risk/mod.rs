@@ -1,9 +1,6 @@
 //! Predicted risk: what a plan looks like to a predictor, what is said of it, and the rules that nothing may go below.
 //! Features are computed and models are run in `fusebox-risk`; here are the types that policy and events hold.
 
-/// How whoever set a limit is called, when it was the profile of a level: followed by the level.
-pub const PROFILE: &str = "the risk profile";
-
 mod features;
 mod level;
 mod prediction;

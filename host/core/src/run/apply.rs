@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::stage::{Answered, Execution, Open, Question, Stage};
 use super::state::{KindGrant, RunState, StepProgress, StepState};
+use crate::event::StoppedBy;
 use crate::event::{AllowedBy, Event, Judgement, Usage};
 use crate::gate::GuardAnswer;
 use crate::history::HistoryEntry;
@@ -192,12 +193,12 @@ impl RunState {
             }
             Event::StepFailed { message, usage, end, .. } => {
                 self.settle(*usage, true);
-                self.stopped_by(std::slice::from_ref(end));
+                self.stopped_by(Some(StoppedBy::End(*end)));
                 self.end_step(StepState::Failed, message);
             }
             Event::StepInDoubt { message, usage, end, id, binding, .. } => {
                 self.settle(*usage, true);
-                self.stopped_by(std::slice::from_ref(end));
+                self.stopped_by(Some(StoppedBy::End(*end)));
                 let restores = match &self.stage {
                     Stage::Executing(execution) => execution.restores(),
                     _ => Vec::new(),
@@ -212,7 +213,7 @@ impl RunState {
                 // The failed try was the step before the cursor; it comes again, with the input it had.
                 self.cursor = self.cursor.saturating_sub(1);
                 self.set_step(StepState::Pending);
-                self.stopped_by(&[]);
+                self.stopped_by(None);
                 self.attempt = *attempt;
                 self.replaced = self.replaced_before.take();
                 self.edited = match &self.replaced {
@@ -227,7 +228,7 @@ impl RunState {
                 }
             }
             Event::StepSkipped { message, by, .. } => {
-                self.stopped_by(by);
+                self.stopped_by(Some(StoppedBy::Deciders(by.clone())));
                 self.end_step(StepState::Skipped, message);
             }
             Event::RunEnded { end, .. } => {
@@ -335,7 +336,7 @@ impl RunState {
         Arc::make_mut(&mut setup.plan).steps.push(added.clone());
         self.is_plan_unjudged = true;
         self.is_unpredicted = true;
-        self.steps.push(StepProgress { state: StepState::Pending, output: None, stopped_by: Vec::new() });
+        self.steps.push(StepProgress { state: StepState::Pending, output: None, stopped_by: None });
     }
 
     /// What was decided to be reservable is; a log that says otherwise shows in the ledger as overspent.
@@ -363,9 +364,9 @@ impl RunState {
         self.set_step(StepState::Running);
     }
 
-    fn stopped_by(&mut self, by: &[String]) {
+    fn stopped_by(&mut self, by: Option<StoppedBy>) {
         if let Some(step) = self.steps.get_mut(self.cursor) {
-            step.stopped_by = by.to_vec();
+            step.stopped_by = by;
         }
     }
 

@@ -9,6 +9,8 @@ use super::risk::assessed;
 use super::stage::{Question, Stage};
 use super::state::RunState;
 use super::told::{Command, Continuation};
+use crate::Decider;
+use crate::event::StepEnd;
 use crate::event::{Event, RunEnd, Signed, SkipReason, Usage};
 use crate::{ApprovalAnswer, ApprovalId, Binding, Effect, Error};
 
@@ -62,7 +64,7 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
             Command::AddStep { step, by, decision, usage },
             Stage::Idle | Stage::Delayed { .. } | Stage::Person { .. } | Stage::Doubt { .. },
         ) => Ok(vec![Event::StepAdded { added: step, by, decision, usage }]),
-        (Command::Exhausted { message }, _) => Ok(exhausted(state, message)),
+        (Command::Exhausted { budget, message }, _) => Ok(exhausted(state, budget, message)),
         (Command::Delay { until_us, reason }, _) if state.is_about_to_propose(now_us) => {
             Ok(with_step(state, |step| vec![Event::StepDelayed { step, until_us, reason }]))
         }
@@ -158,7 +160,7 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
             Ok(with_step(state, |step| vec![Event::StepResumed { step, calls }]))
         }
         (Command::Doubt { message }, Stage::Executing(_)) => {
-            Ok(in_doubt(state, "process_ended", message, None, Usage::default()))
+            Ok(in_doubt(state, StepEnd::ProcessEnded, message, None, Usage::default()))
         }
         (Command::Completed(done), Stage::Executing(_)) => Ok(completed(state, done)),
         (Command::Failed { end, message, retry_can_help, tape, usage }, Stage::Executing(_) | Stage::Gate(_)) => {
@@ -169,7 +171,7 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
             let previewed = with_step(state, |step| vec![Event::EffectsPreviewed { step, effects, tape, usage }]);
             Ok(previewed
                 .into_iter()
-                .chain(skip(state, SkipReason::Denied, message, vec!["workspace".to_owned()]))
+                .chain(skip(state, SkipReason::Denied, message, vec![Decider::Workspace]))
                 .collect())
         }
         (command, _) => Err(not_now(state, &command)),

@@ -4,6 +4,8 @@ use super::phase::Phase;
 use super::stage::Stage;
 use super::state::RunState;
 use super::told::{Command, HostCallJudgement, StepDone};
+use crate::Decider;
+use crate::event::StepEnd;
 use crate::event::{AllowedBy, Event, KillTimes, RunEnd, SkipReason, Usage};
 use crate::gate::GuardAnswer;
 use crate::policy::OnDenied;
@@ -18,7 +20,12 @@ pub(super) fn with_step(state: &RunState, events: impl FnOnce(StepId) -> Vec<Eve
 }
 
 pub(super) fn end(end: RunEnd, message: impl Into<String>) -> Event {
-    Event::RunEnded { end, message: message.into(), kill: None }
+    Event::RunEnded { end, budget: None, message: message.into(), kill: None }
+}
+
+/// The end of a run that used up a budget.
+fn over_budget(budget: BudgetKind, message: impl Into<String>) -> Event {
+    Event::RunEnded { end: RunEnd::Budget, budget: Some(budget), message: message.into(), kill: None }
 }
 
 pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<Event> {
@@ -29,12 +36,12 @@ pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<Event> {
         return vec![match state.ledger.overspent() {
             None => end(RunEnd::Completed, "all steps were carried out"),
             Some(kind) => {
-                end(RunEnd::Budget, format!("all steps were carried out, and took more than the budget {kind}"))
+                over_budget(kind, format!("all steps were carried out, and took more than the budget {kind}"))
             }
         }];
     };
     if let Some(kind) = out_of_budget(state, now_us) {
-        return vec![end(RunEnd::Budget, format!("the budget {kind} is used up"))];
+        return vec![over_budget(kind, format!("the budget {kind} is used up"))];
     }
     let proposed = Event::StepProposed {
         step: step.id.clone(),
@@ -50,7 +57,7 @@ pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<Event> {
     let mut message = format!("the limits of this run do not permit steps of type {}", step.step_type);
     message.push_str(&state.why_not_permitted(&step.step_type));
     let mut events = vec![proposed];
-    events.extend(skip(state, SkipReason::Denied, message, vec!["limits".to_owned()]));
+    events.extend(skip(state, SkipReason::Denied, message, vec![Decider::Limits]));
     events
 }
 
@@ -93,7 +100,7 @@ pub(super) fn follow_plan(state: &RunState, decision: &Decision, now_us: u64) ->
         }
         Ruling::Deny | Ruling::Abstain => match state.ledger.exhausted() {
             Some(kind @ BudgetKind::Fuel) => {
-                vec![end(RunEnd::Budget, format!("the budget {kind} is used up: {}", decision.why()))]
+                vec![over_budget(kind, format!("the budget {kind} is used up: {}", decision.why()))]
             }
             _ => vec![end(RunEnd::Denied, format!("the plan was denied: {}", decision.why()))],
         },
@@ -161,8 +168,8 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
 /// What follows from an answer that is a refusal; nothing from another one.
 pub(super) fn refused(state: &RunState, answer: &ApprovalAnswer) -> Vec<Event> {
     let by = match answer {
-        ApprovalAnswer::Rejected { by, .. } => by.clone(),
-        _ => "nobody".to_owned(),
+        ApprovalAnswer::Rejected { by, .. } => Decider::Person(by.clone()),
+        _ => Decider::Expiry,
     };
     refusal(answer).map(|(reason, message)| skip(state, reason, message, vec![by])).unwrap_or_default()
 }
@@ -181,11 +188,11 @@ pub(super) fn refusal(answer: &ApprovalAnswer) -> Option<(SkipReason, String)> {
     }
 }
 
-pub(super) fn skip(state: &RunState, reason: SkipReason, message: String, by: Vec<String>) -> Vec<Event> {
+pub(super) fn skip(state: &RunState, reason: SkipReason, message: String, by: Vec<Decider>) -> Vec<Event> {
     let mut events = with_step(state, |step| vec![Event::StepSkipped { step, reason, message: message.clone(), by }]);
     // A guard that had too little fuel left to judge fails, and so denies; the reason is the budget.
     if let Some(kind @ BudgetKind::Fuel) = state.ledger.exhausted() {
-        events.push(end(RunEnd::Budget, format!("the budget {kind} is used up: {message}")));
+        events.push(over_budget(kind, format!("the budget {kind} is used up: {message}")));
         return events;
     }
     if state.setup.policy.run.on_denied == OnDenied::Stop {
@@ -197,11 +204,11 @@ pub(super) fn skip(state: &RunState, reason: SkipReason, message: String, by: Ve
 pub(super) fn start(state: &RunState, effects: &[Effect], now_us: u64) -> Vec<Event> {
     // Judging and asking take time, too.
     if let Some(kind) = out_of_budget(state, now_us) {
-        return vec![end(RunEnd::Budget, format!("the budget {kind} is used up"))];
+        return vec![over_budget(kind, format!("the budget {kind} is used up"))];
     }
     let reserved: Amounts = [(BudgetKind::Steps, 1)].into();
     if let Err(error) = state.ledger.can_reserve(&reserved) {
-        return vec![end(RunEnd::Budget, error.to_string())];
+        return vec![over_budget(BudgetKind::Steps, error.to_string())];
     }
     let Some(binding) = state.binding(effects) else { return Vec::new() };
     with_step(state, |step| vec![Event::StepStarted { step, binding, reserved }])
@@ -255,9 +262,9 @@ pub(super) fn out_of_budget_after(state: &RunState, usage: Usage, message: &str,
         _ if state.time_left_us(now_us) == Some(0) => BudgetKind::TimeUs,
         Some(kind @ BudgetKind::Fuel) => kind,
         // The message says it.
-        _ => return over.map(|_| end(RunEnd::Budget, message)),
+        _ => return over.map(|kind| over_budget(kind, message)),
     };
-    Some(end(RunEnd::Budget, format!("the budget {kind} is used up: {message}")))
+    Some(over_budget(kind, format!("the budget {kind} is used up: {message}")))
 }
 
 /// Whether an effect that changes the world was intended and is not known to have happened.
@@ -269,7 +276,7 @@ pub(super) fn is_in_doubt(state: &RunState) -> bool {
 /// A preview or a step that failed.
 pub(super) struct StepFailure {
     /// The typed end.
-    pub end: String,
+    pub end: StepEnd,
     /// What happened, for people.
     pub message: String,
     pub retry_can_help: bool,
@@ -281,9 +288,9 @@ pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -
     let StepFailure { end: name, message, retry_can_help, tape, usage } = failure;
     let over = out_of_budget_after(state, usage, &message, now_us);
     // What was asked for before its process ended and is now not asked for again happened all the same.
-    let is_lost = name == "diverged" && !state.answered().is_empty();
+    let is_lost = name == StepEnd::Diverged && !state.answered().is_empty();
     if is_in_doubt(state) || is_lost {
-        let mut events = in_doubt(state, &name, message, tape, usage);
+        let mut events = in_doubt(state, name, message, tape, usage);
         if let (Some(over), [Event::StepInDoubt { id, binding, .. }]) = (over, &mut events[..]) {
             (*id, *binding) = (None, None);
             events.push(over);
@@ -306,24 +313,30 @@ pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -
 }
 
 /// An effect of the step may or may not have happened: a person is asked what to make of it.
-pub(super) fn in_doubt(state: &RunState, end: &str, message: String, tape: Option<Digest>, usage: Usage) -> Vec<Event> {
+pub(super) fn in_doubt(
+    state: &RunState,
+    end: StepEnd,
+    message: String,
+    tape: Option<Digest>,
+    usage: Usage,
+) -> Vec<Event> {
     let binding = state.binding(state.effects());
     let id = binding.as_ref().map(|binding| ApprovalId::of(binding, state.seq + 1));
-    with_step(state, |step| vec![Event::StepInDoubt { step, end: end.to_owned(), message, tape, usage, id, binding }])
+    with_step(state, |step| vec![Event::StepInDoubt { step, end, message, tape, usage, id, binding }])
 }
 
 /// The end of a run whose tenant has nothing left.
-pub(super) fn exhausted(state: &RunState, message: String) -> Vec<Event> {
+pub(super) fn exhausted(state: &RunState, budget: Option<BudgetKind>, message: String) -> Vec<Event> {
     let mut events = match &state.stage {
         Stage::Executing(_) => step_failed_for_budget(state, &message),
         _ => Vec::new(),
     };
-    events.push(end(RunEnd::Budget, message));
+    events.push(Event::RunEnded { end: RunEnd::Budget, budget, message, kill: None });
     events
 }
 
 fn step_failed_for_budget(state: &RunState, message: &str) -> Vec<Event> {
-    let (end, message, tape, usage) = ("budget".to_owned(), message.to_owned(), None, Usage::default());
+    let (end, message, tape, usage) = (StepEnd::Budget, message.to_owned(), None, Usage::default());
     with_step(state, |step| {
         vec![if is_in_doubt(state) {
             Event::StepInDoubt { step, end, message, tape, usage, id: None, binding: None }
@@ -334,7 +347,7 @@ fn step_failed_for_budget(state: &RunState, message: &str) -> Vec<Event> {
 }
 
 pub(super) fn kill(state: &RunState, by: &str, times: KillTimes, tape: Option<Digest>, usage: Usage) -> Vec<Event> {
-    let (killed, message) = ("killed".to_owned(), format!("killed by {by}"));
+    let (killed, message) = (StepEnd::Killed, format!("killed by {by}"));
     let mut events = match &state.stage {
         Stage::Executing(_) => with_step(state, |step| {
             let (end, message) = (killed, message.clone());
@@ -346,6 +359,6 @@ pub(super) fn kill(state: &RunState, by: &str, times: KillTimes, tape: Option<Di
         }),
         _ => Vec::new(),
     };
-    events.push(Event::RunEnded { end: RunEnd::Killed, message, kill: Some(times) });
+    events.push(Event::RunEnded { end: RunEnd::Killed, budget: None, message, kill: Some(times) });
     events
 }

@@ -6,7 +6,8 @@ use super::state::{RunState, StepState};
 use crate::event::Event;
 use crate::gate::Reason;
 use crate::ledger::BudgetKind;
-use crate::risk::{Assessment, PROFILE, PlanShape, ShapeStep};
+use crate::risk::{Assessment, PlanShape, ShapeStep};
+use crate::{Decider, LimitSource};
 use crate::{Finding, Ruling};
 
 /// What follows from the risk of the plan: its profile only tightens.
@@ -14,13 +15,12 @@ pub(super) fn assessed(state: &RunState, assessment: Box<Assessment>) -> Vec<Eve
     let RunSetup { policy, plan, operator, .. } = &*state.setup;
     let profile = policy.risk_limits(assessment.level, operator);
     let limits = state.limits.tighten(&profile).capped();
-    let by = format!("{PROFILE} {}", assessment.level);
     let limits_by = limits.set_by(&[
-        ("the operator", operator),
-        ("the policy", &policy.limits),
-        ("the plan", &plan.limits),
-        (&by, &profile),
-        ("the run so far", &state.limits),
+        (LimitSource::Operator, operator),
+        (LimitSource::Policy, &policy.limits),
+        (LimitSource::Plan, &plan.limits),
+        (LimitSource::RiskProfile(assessment.level), &profile),
+        (LimitSource::Run, &state.limits),
     ]);
     vec![Event::RiskPredicted { assessment, limits, limits_by }]
 }
@@ -53,7 +53,7 @@ impl RunState {
     pub(super) fn plan_reasons(&self) -> Vec<Reason> {
         let counts = self.setup.policy.enforces_risk().is_some();
         let review = self.risk.as_ref().and_then(|risk| risk.review.clone()).filter(|_| counts);
-        let reason = |why| Reason::new("predicted risk", Ruling::Review, Finding::info("uncertain-risk", why));
+        let reason = |why| Reason::new(Decider::Risk, Ruling::Review, Finding::info("uncertain-risk", why));
         review.map(reason).into_iter().collect()
     }
 

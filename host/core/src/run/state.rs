@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::phase::Phase;
 use super::setup::RunSetup;
 use super::stage::{Answered, Open, Stage};
+use crate::Decider;
 use crate::approval::Bound;
 use crate::event::RunEnd;
+use crate::event::StoppedBy;
 use crate::gate::{MayRewrite, Reason};
 use crate::history::History;
 use crate::ledger::Line;
@@ -51,7 +53,7 @@ pub struct StepProgress {
     /// Digest of its output, once completed.
     pub output: Option<Digest>,
     /// Who or what stopped it, if something did: names of those who refused, or the typed end of its failure.
-    pub stopped_by: Vec<String>,
+    pub stopped_by: Option<StoppedBy>,
 }
 
 /// A person's approval of everything of a kind.
@@ -125,7 +127,7 @@ impl RunState {
     /// A run without events.
     #[must_use]
     pub fn new(setup: Arc<RunSetup>) -> Self {
-        let pending = StepProgress { state: StepState::Pending, output: None, stopped_by: Vec::new() };
+        let pending = StepProgress { state: StepState::Pending, output: None, stopped_by: None };
         Self {
             ended: None,
             paused_by: None,
@@ -462,7 +464,8 @@ impl RunState {
     pub fn approval_reasons(&self) -> Vec<Reason> {
         let Some(step) = self.current() else { return Vec::new() };
         let claimed = self.setup.claimed_approval.get(&step.step_type).copied();
-        let reason = |message: String| Reason::new("policy", Ruling::Review, Finding::info("needs-approval", message));
+        let reason =
+            |message: String| Reason::new(Decider::Policy, Ruling::Review, Finding::info("needs-approval", message));
         let mut reasons = Vec::new();
         if self.setup.policy.needs_approval(&step.step_type, claimed) {
             reasons.push(reason(format!("steps of type {} need an approval", step.step_type)));

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::stage::Question;
+use crate::Decider;
+use crate::event::StepEnd;
 use crate::event::{Judgement, KillTimes, ModelUse, Signed, Usage};
 use crate::gate::GuardAnswer;
 use crate::risk::Assessment;
@@ -203,7 +205,7 @@ pub enum Command {
     /// The preview or the step failed.
     Failed {
         /// The typed end.
-        end: String,
+        end: StepEnd,
         /// What happened, for people.
         message: String,
         /// Whether trying again can help.
@@ -250,10 +252,12 @@ pub enum Command {
         /// Why.
         message: String,
         /// By what.
-        by: String,
+        by: Decider,
     },
     /// A budget of the tenant is used up.
     Exhausted {
+        /// The budget; `None` when it is the room in the log.
+        budget: Option<BudgetKind>,
         /// Which, and how.
         message: String,
     },

@@ -1,7 +1,7 @@
 //! What a person is asked.
 
 use fusebox_core::gate::Reason;
-use fusebox_core::{Decision, Finding, Ruling, RunLimits, RunState};
+use fusebox_core::{Decider, Decision, Finding, Ruling, RunLimits, RunState};
 
 use crate::approval::approver::Subject;
 
@@ -23,7 +23,7 @@ pub fn doubt(state: &RunState, message: &str) -> Option<(Subject, Decision)> {
     let finding = Finding::info("in-doubt", message.to_owned());
     let decision = Decision {
         ruling: Ruling::Review,
-        reasons: vec![Reason::new("the host", Ruling::Review, finding)],
+        reasons: vec![Reason::new(Decider::Host, Ruling::Review, finding)],
         impact: None,
         limits: RunLimits::default(),
         input: None,

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use fusebox_core::event::{Chain, Event};
 use fusebox_core::gate::Reason;
 use fusebox_core::situation::DEFAULT_TENANT;
-use fusebox_core::{Decision, Effect, Finding, Gate, Json, ProposedEffect, Ruling, RunId, RunLimits, Situation};
+use fusebox_core::{
+    Decider, Decision, Effect, Finding, Gate, Json, ProposedEffect, Ruling, RunId, RunLimits, Situation,
+};
 use fusebox_effects::Workspace;
 use fusebox_sandbox::{Judged, Limits};
 use fusebox_store::{Batch, Blob, Switch};
@@ -70,7 +72,7 @@ fn refused(
     now: u64,
 ) -> Result<Decision, Error> {
     let message = format!("the kill switch for {} is set, by {}", switch.target, switch.by);
-    let reason = Reason::new("kill-switch", Ruling::Deny, Finding::error("killed", message));
+    let reason = Reason::new(Decider::KillSwitch, Ruling::Deny, Finding::error("killed", message));
     let (impact, limits, input) = (None, RunLimits::default(), None);
     let decision = Decision { ruling: Ruling::Deny, reasons: vec![reason], impact, limits, input };
     if services.checks == RecordChecks::Durable {
@@ -100,7 +102,7 @@ fn approval(services: &Services, step_type: &str) -> Vec<Reason> {
         return Vec::new();
     }
     let message = format!("actions of type {step_type} need an approval");
-    vec![Reason::new("policy", Ruling::Review, Finding::info("needs-approval", message))]
+    vec![Reason::new(Decider::Policy, Ruling::Review, Finding::info("needs-approval", message))]
 }
 
 fn effects_of(services: &Services, proposal: &Proposal, situation: &Situation) -> Result<Derived, Error> {

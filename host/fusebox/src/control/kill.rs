@@ -146,7 +146,7 @@ impl Control {
         let (seq, head) = self.log.head(run)?.unwrap_or((0, Digest::ZERO));
         let now = now_us();
         let kill = (end == RunEnd::Killed).then(|| KillTimes::new(requested_us, now));
-        let sealed = Chain::at(run.clone(), seq, head).seal(&Event::RunEnded { end, message, kill }, now);
+        let sealed = Chain::at(run.clone(), seq, head).seal(&Event::RunEnded { end, budget: None, message, kill }, now);
         Ok(self.log.append(Batch { events: vec![sealed], ..Batch::default() }).wait()?)
     }
 

@@ -1,11 +1,11 @@
 //! What became of runs whose risk was predicted, and people's own word on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fusebox_core::event::RunEnd;
 use fusebox_core::id::check_tenant;
-use fusebox_core::risk::{Assessment, PROFILE, RiskLevel};
-use fusebox_core::{Event, RunId};
+use fusebox_core::risk::{Assessment, RiskLevel};
+use fusebox_core::{Decider, Event, LimitKind, LimitSource, RunId};
 use fusebox_risk::{Outcome, OutcomeKind};
 use fusebox_store::{EventLog, ListedState, RunFilter, RunRow};
 
@@ -125,23 +125,37 @@ fn agent_of(log: &dyn EventLog, run: &RunId) -> Result<Option<fusebox_core::Agen
     })
 }
 
-/// Whether limits of the risk profile stopped a run: a step type that it does not permit, or a budget that it set.
+/// Whether limits of the risk profile stopped a run.
 fn stopped_by_profile(log: &dyn EventLog, run: &RunId) -> Result<bool, Error> {
-    let (mut of_profile, mut is_stopped) = (Vec::new(), false);
-    each(log, run, |event| match event {
-        Event::RiskPredicted { limits_by, .. } => {
-            let by_profile = limits_by.into_iter().filter(|(_, by)| by.starts_with(PROFILE));
-            of_profile = by_profile.map(|(limit, _)| limit).collect();
+    let mut limits = ProfileLimits::default();
+    each(log, run, |event| limits.note(&event))?;
+    Ok(limits.stopped_the_run)
+}
+
+/// What the risk profile limits, and whether such a limit stopped the run: a step type that the profile does not permit, or a
+/// budget that it set.
+#[derive(Default)]
+struct ProfileLimits {
+    set: BTreeSet<LimitKind>,
+    stopped_the_run: bool,
+}
+
+impl ProfileLimits {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::RiskPredicted { limits_by, .. } => {
+                let by_profile = limits_by.iter().filter(|(_, by)| matches!(by, LimitSource::RiskProfile(_)));
+                self.set = by_profile.map(|(limit, _)| *limit).collect();
+            }
+            Event::StepSkipped { by, .. } if by[..] == [Decider::Limits] => {
+                self.stopped_the_run |= self.set.contains(&LimitKind::StepTypes);
+            }
+            Event::RunEnded { end: RunEnd::Budget, budget: Some(budget), .. } => {
+                self.stopped_the_run |= self.set.contains(&budget.limit_kind());
+            }
+            _ => {}
         }
-        Event::StepSkipped { by, .. } if by == ["limits"] => {
-            is_stopped |= of_profile.iter().any(|limit| limit == "step_types");
-        }
-        Event::RunEnded { end: RunEnd::Budget, message, .. } => {
-            is_stopped |= of_profile.iter().any(|limit| message.contains(&format!("the budget {limit}")));
-        }
-        _ => {}
-    })?;
-    Ok(is_stopped)
+    }
 }
 
 /// The last word on a run's plan, if its risk was predicted.
@@ -182,6 +196,55 @@ fn each(log: &dyn EventLog, chain: &RunId, mut told: impl FnMut(Event)) -> Resul
         }
         if page.len() < PAGE as usize {
             return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fusebox_core::risk::{Features, Thresholds};
+    use fusebox_core::{BudgetKind, RunLimits};
+
+    use super::*;
+
+    fn predicted(set_by_profile: LimitKind) -> Event {
+        let features = Features {
+            num_steps: 1,
+            num_tools: 1,
+            tool_diversity: 1,
+            has_high_risk_tool: false,
+            est_tokens: 1,
+            max_retries: 0,
+            sequential_tool_calls: 1,
+            plan_depth: 1,
+            time_limit_sec: 1,
+        };
+        let rules = Thresholds::default().hits(&features);
+        let assessment = Box::new(Assessment {
+            features,
+            estimator: String::new(),
+            level: RiskLevel::Low,
+            rule_level: RiskLevel::Low,
+            rules,
+            review: None,
+            challenger: None,
+            prediction: None,
+            failure: None,
+        });
+        let by = [(set_by_profile, LimitSource::RiskProfile(RiskLevel::Low))].into();
+        Event::RiskPredicted { assessment, limits: RunLimits::default(), limits_by: by }
+    }
+
+    #[test]
+    fn a_budget_that_the_profile_set_counts_whatever_its_name_is_in_messages() {
+        for budget in BudgetKind::ALL {
+            for other in BudgetKind::ALL {
+                let mut limits = ProfileLimits::default();
+                limits.note(&predicted(other.limit_kind()));
+                let message = "all is spent".to_owned();
+                limits.note(&Event::RunEnded { end: RunEnd::Budget, budget: Some(budget), message, kill: None });
+                assert_eq!(limits.stopped_the_run, budget == other, "{budget} under a profile of {other}");
+            }
         }
     }
 }

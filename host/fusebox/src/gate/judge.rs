@@ -36,7 +36,7 @@ pub fn plan(
 fn answered(called: Invocation<Verdict>) -> (GuardAnswer, Usage) {
     let answer = match called.result {
         Ok(verdict) => GuardAnswer::Verdict(verdict),
-        Err(end) => GuardAnswer::Failed(format!("{} ({})", end, end.name())),
+        Err(end) => GuardAnswer::Failed(format!("{} ({})", end, end.kind())),
     };
     (answer, called.report.usage)
 }
@@ -47,7 +47,7 @@ pub fn impact(registry: &Registry, judged: &Judged, fuel: u64, kill: &Kill) -> (
         return (Err("the impact model is missing".to_owned()), Usage::default());
     };
     let called = model.plugin.impact(judged, &model.options(Limits::guard(), fuel, kill));
-    (called.result.map_err(|end| format!("{} ({})", end, end.name())), called.report.usage)
+    (called.result.map_err(|end| format!("{} ({})", end, end.kind())), called.report.usage)
 }
 
 /// Makes the action with another input ready to be judged, or says why that cannot be.

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_core::builtin::{self, OwnPlaces};
+use fusebox_core::Decider;
+use fusebox_core::builtin::OwnPlaces;
 use fusebox_core::gate::{GateSetup, GuardSlot};
 use fusebox_core::policy::{Grants, PluginLimits};
 use fusebox_core::{Digest, Json, Kind, Policy, Severity, StepType, json};
@@ -255,11 +256,11 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> String {
 
 /// Who judges is told by name, and approvals are bound to digests by name: each name stands for one plugin.
 fn refuse_shared_names(policy: &Policy) -> Result<(), Error> {
-    let mut taken: BTreeSet<&str> = [builtin::NAME, "policy", "limits", "workspace", "nobody"].into();
+    let mut taken: BTreeSet<&str> = BTreeSet::new();
     let names =
         policy.guards.keys().chain(policy.impact.as_ref().map(|model| &model.name)).chain(policy.executors.keys());
     for name in names {
-        if !taken.insert(name) {
+        if Decider::is_reserved(name) || !taken.insert(name) {
             let message = "its name is reserved, or stands for another plugin of the policy as well".to_owned();
             return Err(Error::PluginMisplaced { name: name.clone(), message });
         }

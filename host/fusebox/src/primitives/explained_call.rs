@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use fusebox_core::event::EventRef;
 use fusebox_core::explain::{After, Before, Explained, Explanation, OnError, Spent, Trouble};
-use fusebox_core::{Decision, Json, json};
+use fusebox_core::{Decider, Decision, Json, json};
 
 use crate::ambient::now_us;
 use crate::audit::{Audit, Record};
@@ -170,7 +170,7 @@ impl<'a> ExplainedCall<'a> {
             trouble: Trouble::Denied,
             end: None,
             message: message.to_owned(),
-            by: vec![by.to_owned()],
+            by: vec![Decider::Plugin(by.to_owned())],
             retry_can_help: false,
             what_to_do: "propose something else, or see to what stopped it".to_owned(),
             files: Vec::new(),

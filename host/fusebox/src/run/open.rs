@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fusebox_core::LimitSource;
 use fusebox_core::event::{Chain, Event, Usage};
 use fusebox_core::explain::Explainer;
 use fusebox_core::run::{Continuation, Phase, RunSetup, StoredSetup};
@@ -108,8 +109,11 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
     // Without a key nothing of it could be proved.
     services.audit.keys.ring(&*services.store, &options.tenant)?;
     let limits = options.limits.tighten(&services.policy.limits).tighten(&plan.limits).capped();
-    let sources =
-        [("the operator", &options.limits), ("the policy", &services.policy.limits), ("the plan", &plan.limits)];
+    let sources = [
+        (LimitSource::Operator, &options.limits),
+        (LimitSource::Policy, &services.policy.limits),
+        (LimitSource::Plan, &plan.limits),
+    ];
     let limits_by = limits.set_by(&sources);
     let Opened { workspace, mode, left_out } = open_workspace(services, &plan, options)?;
     let plan = Arc::new(plan);

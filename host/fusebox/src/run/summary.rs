@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use fusebox_core::event::RunEnd;
+use fusebox_core::event::StoppedBy;
 use fusebox_core::run::StepState;
 use fusebox_core::{ApprovalId, BudgetKind, RunId, RunState, StepId};
 use schemars::JsonSchema;
@@ -22,9 +23,8 @@ pub struct StepSummary {
     pub state: StepState,
     /// What happened, in one line; empty for a step that was not reached.
     pub summary: String,
-    /// Who or what stopped it: guards, the policy, the built-in rules, the workspace, a person, or the typed end of its
-    /// failure. Nobody for a step that was carried out.
-    pub stopped_by: Vec<String>,
+    /// What stopped it; `None` for a step that was carried out or not reached.
+    pub stopped_by: Option<StoppedBy>,
 }
 
 /// What a run that has not ended waits for.

@@ -42,7 +42,10 @@ impl Graph {
         let meets = |one: &str, other: &str| reached.get(one).is_some_and(|places| places.contains(other));
         let mut circles: Vec<Vec<String>> = Vec::new();
         for place in self.from.keys().filter(|place| meets(place, place)) {
-            match circles.iter_mut().find(|circle| circle.iter().any(|other| meets(place, other) && meets(other, place))) {
+            match circles
+                .iter_mut()
+                .find(|circle| circle.iter().any(|other| meets(place, other) && meets(other, place)))
+            {
                 Some(circle) => circle.push(place.clone()),
                 None => circles.push(vec![place.clone()]),
             }

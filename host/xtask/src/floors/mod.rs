@@ -63,7 +63,10 @@ pub fn check(root: &Path) -> anyhow::Result<()> {
         }
     }
     if !wrong.is_empty() {
-        bail!("{}\nMove what both need to the lower floor; floors are listed in host/xtask/src/floors/mod.rs", wrong.join("\n"));
+        bail!(
+            "{}\nMove what both need to the lower floor; floors are listed in host/xtask/src/floors/mod.rs",
+            wrong.join("\n")
+        );
     }
     println!("no import runs up: {files} files, {arrows} imports between them, no circle");
     Ok(())
@@ -78,7 +81,8 @@ fn crates(root: &Path, wrong: &mut Vec<String>) -> anyhow::Result<()> {
         let mut is_dependencies = false;
         for line in text.lines() {
             if line.starts_with('[') {
-                is_dependencies = line.trim_end_matches(']').ends_with("dependencies") && !line.contains("dev-dependencies");
+                is_dependencies =
+                    line.trim_end_matches(']').ends_with("dependencies") && !line.contains("dev-dependencies");
                 continue;
             }
             let dependency = line.split(['.', ' ', '=']).next().unwrap_or_default();
@@ -100,8 +104,12 @@ fn stages(files: &Graph, folders: &Graph, wrong: &mut Vec<String>) {
         match (floor.get(from.as_str()), floor.get(to.as_str())) {
             _ if from == "lib" => {}
             (Some(below), Some(above)) if above > below => {
-                let inside = |file: &str, folder: &str| file == format!("{folder}.rs") || file.starts_with(&format!("{folder}/"));
-                for (file, imported) in files.all().filter(|(file, imported)| inside(file, from) && inside(imported, to)) {
+                let inside = |file: &str, folder: &str| {
+                    file == format!("{folder}.rs") || file.starts_with(&format!("{folder}/"))
+                };
+                for (file, imported) in
+                    files.all().filter(|(file, imported)| inside(file, from) && inside(imported, to))
+                {
                     wrong.push(format!("fusebox: {file} imports {imported}, which is on a floor above"));
                 }
             }

@@ -33,7 +33,9 @@ pub fn paths(text: &str) -> Vec<Named> {
             at = end;
         } else if matches!(token.as_str(), "crate" | "super") && code.get(at + 1).is_some_and(|next| next == "::") {
             let start = at;
-            while code.get(at + 1).is_some_and(|next| next == "::") && code.get(at + 2).is_some_and(|next| is_word(next)) {
+            while code.get(at + 1).is_some_and(|next| next == "::")
+                && code.get(at + 2).is_some_and(|next| is_word(next))
+            {
                 at += 2;
             }
             let path: Vec<String> =

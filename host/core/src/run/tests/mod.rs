@@ -11,6 +11,8 @@ use proptest::prelude::*;
 
 use super::told::Continuation;
 use super::{Ask, Command, HostCallJudgement, Phase, RunSetup, RunState, StepDone, StepState, decide};
+use crate::Decider;
+use crate::event::StepEnd;
 use crate::event::{Event, Judgement, KillTimes, RunEnd, Usage};
 use crate::gate::{GateSetup, GuardAnswer, GuardSlot};
 use crate::policy::{GuardMode, OnDenied, OnError, OnStepFailure, StepTypePolicy};
@@ -71,7 +73,7 @@ fn failed() -> Command {
 }
 
 fn failed_with(retry_can_help: bool) -> Command {
-    let (end, message) = ("failure".to_owned(), "did not work".to_owned());
+    let (end, message) = (StepEnd::Failure, "did not work".to_owned());
     Command::Failed { end, message, retry_can_help, tape: None, usage: usage(1) }
 }
 
@@ -187,7 +189,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => Just(Command::Pause { by: "p".into(), reason: String::new() }),
         2 => Just(Command::Resume { by: "p".into() }),
         1 => Just(Command::Delay { until_us: 40, reason: "slowly".into() }),
-        1 => Just(Command::Block { message: "open".into(), by: "breaker".into() }),
+        1 => Just(Command::Block { message: "open".into(), by: Decider::Breaker }),
         1 => any::<bool>().prop_map(|works| Command::Restored {
             failure: (!works).then(|| Failure::Io("disk".into())),
         }),

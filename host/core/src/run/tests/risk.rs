@@ -2,8 +2,10 @@
 
 use super::examples::tell;
 use super::*;
+use crate::event::StepEnd;
 use crate::policy::{RiskMode, RiskPolicy, RiskTools};
 use crate::risk::{Assessment, Features, RiskLevel};
+use crate::{Decider, LimitKind, LimitSource};
 use crate::{Plan, Step};
 
 fn predicting(risk: RiskPolicy, operator: RunLimits, limits: RunLimits) -> RunState {
@@ -68,7 +70,7 @@ fn risk_comes_before_everything_else_and_sets_limits() {
     let events = tell(&mut state, assessment(RiskLevel::Medium, None));
     let [Event::RiskPredicted { limits, limits_by, .. }] = &events[..] else { panic!("{events:?}") };
     assert_eq!((limits.tokens, limits.retries), (Some(5000), Some(3)));
-    assert_eq!(limits_by["tokens"], "the risk profile MEDIUM");
+    assert_eq!(limits_by[&LimitKind::Tokens], LimitSource::RiskProfile(RiskLevel::Medium));
     assert_eq!(state.limits().time_us, Some(180_000_000));
     assert_eq!(state.ledger().line(BudgetKind::Tokens).limit, Some(5000));
     assert_eq!(state.ask(), Ask::Advance);
@@ -89,8 +91,8 @@ fn an_operators_budget_counts_instead_and_a_plans_only_tightens() {
     let [Event::RiskPredicted { limits, limits_by, .. }] = &events[..] else { panic!("{events:?}") };
     assert_eq!((limits.tokens, limits.time_us, limits.retries), (Some(90_000), Some(7_000_000), Some(1)));
     assert_eq!(
-        (limits_by["tokens"].as_str(), limits_by["retries"].as_str()),
-        ("the operator", "the risk profile HIGH")
+        (limits_by[&LimitKind::Tokens], limits_by[&LimitKind::Retries]),
+        (LimitSource::Operator, LimitSource::RiskProfile(RiskLevel::High))
     );
     assert!(limits.require_approval);
 }
@@ -102,7 +104,7 @@ fn what_is_not_sure_is_for_a_person() {
     tell(&mut state, Command::Advance);
     assert!(matches!(judge_plan(&mut state)[..], [Event::PlanApprovalRequested { .. }]));
     let Ask::PersonOnPlan { decision, .. } = state.ask() else { panic!("{:?}", state.ask()) };
-    assert_eq!(decision.reasons[0].by, "predicted risk");
+    assert_eq!(decision.reasons[0].by, Decider::Risk);
 }
 
 #[test]
@@ -202,7 +204,7 @@ fn another_policy_predicts_anew_and_the_plan_is_judged_anew() {
 fn a_step_that_is_tried_again_under_another_policy_waits_for_its_prediction() {
     let mut state = super::examples::executing(RunLimits::default());
     let failed = Command::Failed {
-        end: "timed_out".into(),
+        end: StepEnd::Deadline,
         message: "late".into(),
         retry_can_help: true,
         tape: None,

@@ -3,6 +3,9 @@
 use super::examples::{carry_on, executing, proposed, tell, tell_at};
 use super::*;
 
+use crate::Decider;
+use crate::event::StepEnd;
+
 /// A run whose first step waits for a person, with the effect `a`.
 fn waiting(limits: RunLimits) -> RunState {
     let mut state = proposed(2, true, limits);
@@ -187,7 +190,7 @@ fn a_resumed_step_that_goes_another_way_is_in_doubt() {
     let mut state = executing(RunLimits::default());
     tell(&mut state, host_call(effect("a"), HostCallJudgement::NotNeeded));
     tell(&mut state, host_call_done(0));
-    let (end, message) = ("diverged".to_owned(), String::new());
+    let (end, message) = (StepEnd::Diverged, String::new());
     tell(&mut state, Command::Failed { end, message, retry_can_help: false, tape: None, usage: usage(0) });
     assert_eq!(state.steps()[0].state, StepState::InDoubt);
     assert!(state.question().is_some());
@@ -256,7 +259,7 @@ fn a_step_that_is_not_let_on_waits_or_is_skipped() {
     tell(&mut state, Command::Delay { until_us: 5, reason: "slowly".into() });
     assert_eq!(state.ask(), Ask::Wait { until_us: 5 });
     assert!(decide(&state, Command::Advance, 4).is_err());
-    let events = tell_at(&mut state, Command::Block { message: "open".into(), by: "breaker".into() }, 5);
+    let events = tell_at(&mut state, Command::Block { message: "open".into(), by: Decider::Breaker }, 5);
     assert!(matches!(
         events[..],
         [

@@ -1,9 +1,9 @@
 //! What must hold before a step comes before the gate: no kill switch is set, breaker and rate limits let it on, and the
 //! tenant has something left.
 
-use fusebox_core::Command;
 use fusebox_core::breaker::CallOutcome;
 use fusebox_core::run::StepState;
+use fusebox_core::{BudgetKind, Command, Decider};
 use fusebox_store::Error as StoreError;
 
 use super::Driver;
@@ -15,7 +15,10 @@ impl Driver {
     pub(super) async fn may_begin_a_step(&mut self) -> Result<bool, Error> {
         let mut journal = self.journal.lock().await;
         if journal.is_dry()? {
-            journal.tell(Command::Exhausted { message: "the tenant's budget fuel is used up".to_owned() })?;
+            journal.tell(Command::Exhausted {
+                budget: Some(BudgetKind::Fuel),
+                message: "the tenant's budget fuel is used up".to_owned(),
+            })?;
             return Ok(false);
         }
         let now = journal.now_us();
@@ -31,14 +34,14 @@ impl Driver {
             return Ok(false);
         }
         match journal.cover_next_step() {
-            Err(error @ StoreError::BudgetExceeded { .. }) => {
-                journal.tell(Command::Exhausted { message: error.to_string() })?;
+            Err(error @ StoreError::BudgetExceeded { budget, .. }) => {
+                journal.tell(Command::Exhausted { budget: Some(budget), message: error.to_string() })?;
                 return Ok(false);
             }
             other => other?,
         }
         if let Some(message) = journal.over_quota()? {
-            journal.tell(Command::Exhausted { message })?;
+            journal.tell(Command::Exhausted { budget: None, message })?;
             return Ok(false);
         }
         let Some(step) = journal.state.current() else { return Ok(true) };
@@ -57,7 +60,7 @@ impl Driver {
                 Ok(false)
             }
             Pace::Not { message } => {
-                journal.tell(Command::Block { message, by: "breaker".to_owned() })?;
+                journal.tell(Command::Block { message, by: Decider::Breaker })?;
                 Ok(false)
             }
         }

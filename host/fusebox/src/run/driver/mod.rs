@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_core::event::{Event, KillTimes, Usage};
+use fusebox_core::event::{Event, KillTimes, StepEnd, Usage};
 use fusebox_core::run::Continuation;
 use fusebox_core::run::StepDone;
 use fusebox_core::situation::{Risk, StepOutputs};
@@ -412,7 +412,7 @@ impl Driver {
             return Ok(());
         }
         self.journal.lock().await.tell(Command::Failed {
-            end: end.name().to_owned(),
+            end: end.kind(),
             message: end.to_string(),
             retry_can_help: end.retry_can_help(),
             tape,
@@ -445,7 +445,7 @@ async fn sleep_for(micros: Option<u64>) {
 
 fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>) -> Command {
     Command::Failed {
-        end: "failure".to_owned(),
+        end: StepEnd::Failure,
         message: failure.to_string(),
         retry_can_help: failure.retry_can_help(),
         tape,
