@@ -11,11 +11,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::context::{Agent, BudgetLine, HistoryEntry, Position, Risk};
-use crate::log::Level;
-use crate::model::{Completion, Request};
-use crate::process::{Command, Exit};
-use crate::workspace::{Entry, Kind, Metadata};
+use crate::bindings::executor_world::fusebox::plugin::model::{Completion, Request};
+use crate::bindings::executor_world::fusebox::plugin::process::{Command, Exit};
+use crate::bindings::executor_world::fusebox::plugin::workspace::{Entry, Kind, Metadata};
+use crate::bindings::guard_world::fusebox::plugin::log::Level;
+use crate::bindings::guard_world::fusebox::plugin::types::{Agent, BudgetLine, HistoryEntry, Position, Risk};
 use crate::{Failure, Origin, Payload, Plan};
 
 /// The situation a plugin finds itself in, and what it did. All fields are free to set and to look at afterwards.

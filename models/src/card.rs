@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::metrics::Metrics;
 use crate::report::{Report, levels};
-use crate::whole::Trained;
+use crate::trained::Trained;
 
 /// What a training came to, in a few lines.
 #[must_use]

@@ -13,6 +13,7 @@ mod onnx;
 mod plots;
 mod report;
 mod synthetic;
+mod trained;
 mod whole;
 mod xes;
 

@@ -10,7 +10,7 @@ use plotters::prelude::*;
 use crate::data::{Sample, Source};
 use crate::metrics::reliability;
 use crate::report::{levels, mixed, of_source};
-use crate::whole::Trained;
+use crate::trained::Trained;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 

@@ -14,6 +14,7 @@ use crate::background::background;
 use crate::data::{self, Data, Sample, Source};
 use crate::network::{Network, Stopping, train};
 use crate::report::{LogReport, Report, mixed, of_source, report, trained_features, wrong};
+use crate::trained::Trained;
 use crate::{bpi, card, onnx, plots, synthetic};
 
 /// When training ends.
@@ -38,20 +39,6 @@ pub struct Options {
     pub count: usize,
     /// Words in the names of risky activities.
     pub high_risk: Vec<String>,
-}
-
-/// What was trained.
-pub struct Trained {
-    /// The network.
-    pub network: Network,
-    /// The ONNX file.
-    pub onnx: Vec<u8>,
-    /// The metadata beside it.
-    pub metadata: Vec<u8>,
-    /// What is reported of it.
-    pub report: Report,
-    /// What it was trained and tested on.
-    pub data: Data,
 }
 
 /// Does the whole and writes it.

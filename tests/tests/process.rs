@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fusebox_core::policy::{ProcessPolicy, Protection};
 use fusebox_effects::{
-    Confinement, ConfinementSetup, Environment, Error, Held, Output, ProcessExit, ProcessSpec, Way, Workspace,
-    resolve_program, run_process,
+    Confinement, ConfinementSetup, Environment, Error, NamespaceMode, Output, ProcessExit, ProcessSpec, StartMode,
+    Workspace, resolve_program, run_process,
 };
 
 fn environment() -> Environment {
@@ -26,8 +26,13 @@ fn both() -> [Confinement; 2] {
     let policy = ProcessPolicy { accept_missing: Protection::ALL.to_vec(), ..ProcessPolicy::default() };
     let bare = Confinement::new(ConfinementSetup { policy, environment: environment(), ..ConfinementSetup::default() });
     let confined = confined(ProcessPolicy::default());
-    assert_eq!(confined.way().unwrap(), Way::Launched(Held::Namespaces), "{:?}", confined.protections());
-    assert_eq!(bare.way().unwrap(), Way::Bare);
+    assert_eq!(
+        confined.start_mode().unwrap(),
+        StartMode::Launched(NamespaceMode::Namespaces),
+        "{:?}",
+        confined.protections()
+    );
+    assert_eq!(bare.start_mode().unwrap(), StartMode::Unconfined);
     [confined, bare]
 }
 
@@ -213,5 +218,5 @@ async fn without_a_launcher_nothing_starts_unless_policy_accepts_it() {
     let error = run_process(spec(folder.path(), "true"), &none, |_, _| {}).await.unwrap_err();
     assert!(matches!(&error, Error::Unconfined { missing } if missing.contains("launcher")), "{error}");
     let broken = ConfinementSetup { launcher: Some("/bin/false".into()), ..ConfinementSetup::default() };
-    assert!(matches!(Confinement::new(broken).way(), Err(Error::Confinement { .. })));
+    assert!(matches!(Confinement::new(broken).start_mode(), Err(Error::Confinement { .. })));
 }

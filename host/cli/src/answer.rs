@@ -11,9 +11,10 @@ use crate::args::{ApproveArgs, PersonArgs, RejectArgs, RevokeArgs};
 use crate::ask::asked;
 use crate::exit::Exit;
 use crate::list::control;
+use crate::operator::{self, user};
 use crate::print;
 use crate::run::{host, read_input};
-use crate::terminal_approver::{self, user};
+use crate::terminal_approver;
 
 /// Largest input that can be put in the place of another one, in bytes.
 const MAX_EDIT_BYTES: usize = 4 * 1024 * 1024;
@@ -124,7 +125,7 @@ fn key(person: &PersonArgs) -> Result<Option<ApproverKey>, Error> {
 fn answering(key: Option<&ApproverKey>) -> Result<Answering<'_>, Error> {
     match key {
         Some(key) => Ok(Answering::Key(key)),
-        None if terminal_approver::is_possible() => Ok(Answering::Terminal { by: user() }),
+        None if operator::is_possible() => Ok(Answering::Terminal { by: user() }),
         None => Err(Error::NotAPerson),
     }
 }

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::args::{ApproversArgs, ApproversTask};
 use crate::exit::Exit;
-use crate::{print, terminal_approver};
+use crate::operator;
+use crate::print;
 
 pub fn approvers(args: &ApproversArgs) -> Result<Exit, Error> {
     let mut known = KnownKeys::open(&Home::open(&Home::default_path()?)?)?;
@@ -26,7 +27,7 @@ pub fn approvers(args: &ApproversArgs) -> Result<Exit, Error> {
         }
         Some(ApproversTask::Add { name, out }) => {
             // Whoever has a key may approve, so making one takes a person as well.
-            if !terminal_approver::is_possible() {
+            if !operator::is_possible() {
                 return Err(Error::NotAPerson);
             }
             known.add(name, out)?;

@@ -15,9 +15,9 @@ use serde_json::json;
 
 use crate::args::{AuditArgs, AuditTask};
 use crate::exit::Exit;
+use crate::operator::user;
 use crate::print;
 use crate::run::{host, read_input};
-use crate::terminal_approver::user;
 
 /// Largest checkpoint, key or proof, in bytes.
 const MAX_BYTES: usize = 128 * 1024 * 1024;

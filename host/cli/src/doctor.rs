@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
-use fusebox::{Error, Holds, Home, Host};
+use fusebox::{Enforcement, Error, Home, Host};
 use serde_json::json;
 
 use crate::args::DoctorArgs;
@@ -106,11 +106,11 @@ fn cache_size(folder: &Path) -> Option<(usize, u64)> {
 fn confinement(host: &Host) -> Vec<Finding> {
     let confinement = host.confinement();
     let found = confinement.protections().iter().map(|protected| {
-        let status = if protected.holds == Holds::Wholly { Status::Ok } else { Status::Warning };
+        let status = if protected.holds == Enforcement::Wholly { Status::Ok } else { Status::Warning };
         let words = match protected.holds {
-            Holds::Wholly => protected.words.clone(),
-            Holds::Partly => format!("only partly: {}", protected.words),
-            Holds::Not => format!("missing: {}", protected.words),
+            Enforcement::Wholly => protected.words.clone(),
+            Enforcement::Partly => format!("only partly: {}", protected.words),
+            Enforcement::Not => format!("missing: {}", protected.words),
         };
         Finding { check: protected.name.clone(), status, message: words }
     });

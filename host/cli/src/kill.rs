@@ -9,8 +9,8 @@ use serde_json::json;
 use crate::args::{KillArgs, UnkillArgs};
 use crate::exit::Exit;
 use crate::list::control;
+use crate::operator::user;
 use crate::print;
-use crate::terminal_approver::user;
 
 /// How long a run may take to answer. One that works answers within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -11,11 +11,13 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::args::{Approve, Budgets, CreateArgs, RunArgs};
+use crate::backlog::Backlog;
 use crate::exit::Exit;
+use crate::operator;
 use crate::print;
-use crate::terminal_approver::{self, TerminalApprover};
+use crate::terminal_approver::TerminalApprover;
 use crate::view::View;
-use crate::watch::{self, Backlog, Told};
+use crate::watch::{self, Told};
 
 /// Most bytes of a plan, an action or a component: each has a tighter bound of its own.
 const MAX_INPUT_BYTES: usize = 64 * 1024 * 1024;
@@ -205,8 +207,8 @@ fn limits_of(budgets: &Budgets) -> RunLimits {
 /// Who is asked.
 pub fn approver(approve: Approve, backlog: &Backlog) -> Arc<dyn Approver> {
     match approve {
-        Approve::All => Arc::new(ApproveAll { by: terminal_approver::user() }),
-        Approve::Ask if terminal_approver::is_possible() => Arc::new(TerminalApprover::new(backlog.clone())),
+        Approve::All => Arc::new(ApproveAll { by: operator::user() }),
+        Approve::Ask if operator::is_possible() => Arc::new(TerminalApprover::new(backlog.clone())),
         Approve::Ask | Approve::Later => Arc::new(ApproveLater),
         Approve::None => Arc::new(ApproveNothing { reason: "--approve none was given".to_owned() }),
     }

@@ -5,12 +5,12 @@ use fusebox::{Error, Host, PauseOutcome, RunId, Until};
 use serde_json::json;
 
 use crate::args::{AddStepArgs, ContinueArgs, JsonArgs, OneRunArgs, PauseArgs, StartArgs};
+use crate::backlog::Backlog;
 use crate::exit::Exit;
 use crate::list::control;
+use crate::operator::user;
 use crate::print;
 use crate::run::{Explanations, approver, builder, carry_out, prepare, read_input, runtime, tell_notices};
-use crate::terminal_approver::user;
-use crate::watch::Backlog;
 
 pub fn start(args: StartArgs) -> Result<Exit, Error> {
     let (host, plan, options) = prepare(args.create, Explanations::Untold, args.json)?;

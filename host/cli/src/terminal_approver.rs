@@ -1,6 +1,6 @@
 //! Asking on the terminal.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, Write as _};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -11,7 +11,8 @@ use fusebox::core::{Action, Json};
 use fusebox::{Answer, AnswerFuture, ApprovalRequest, Approver, Extent, Subject, read_file, rfc3339};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::watch::Backlog;
+use crate::backlog::Backlog;
+use crate::operator::user;
 use crate::{effects_view, print};
 
 const ASK: Style = AnsiColor::Yellow.on_default().bold();
@@ -32,11 +33,6 @@ impl TerminalApprover {
     pub fn new(backlog: Backlog) -> Self {
         Self { backlog }
     }
-}
-
-/// Whether somebody can be asked here.
-pub fn is_possible() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 impl Approver for TerminalApprover {
@@ -216,9 +212,4 @@ async fn prompt(text: &str) -> Option<String> {
         });
     }
     lines.lines.recv().await.flatten()
-}
-
-/// Who sits here, as far as the system says.
-pub fn user() -> String {
-    std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "the operator".to_owned())
 }

@@ -3,14 +3,14 @@
 //! The run has a task of its own. What it tells waits for whoever prints, but a kill waits for nobody: when standard
 //! output is a pipe that nobody reads, the run still stops, and so does the process.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox::{Error, Killer, Run, RunEnd, RunUpdate, Summary};
-use tokio::sync::{mpsc, watch as flag};
+use tokio::sync::mpsc;
 
+use crate::backlog::Backlog;
 use crate::exit::Exit;
-use crate::terminal_approver::user;
+use crate::operator::user;
 
 /// Updates that wait to be printed; more of them hold the run up.
 const MAX_WAITING: usize = 256;
@@ -23,30 +23,6 @@ pub enum Told<'a> {
     Killed,
     Pausing,
     Ended(&'a Summary),
-}
-
-/// What was told and not yet printed. Whoever asks a person waits for it first: what leads to a question stands above it.
-#[derive(Debug, Clone)]
-pub struct Backlog(Arc<flag::Sender<usize>>);
-
-impl Backlog {
-    pub fn new() -> Self {
-        Self(Arc::new(flag::Sender::new(0)))
-    }
-
-    fn add(&self) {
-        self.0.send_modify(|waiting| *waiting += 1);
-    }
-
-    fn remove(&self) {
-        self.0.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
-    }
-
-    /// Waits until everything is printed, but not for ever. Says whether it is.
-    pub async fn is_printed(&self) -> bool {
-        let mut waiting = self.0.subscribe();
-        tokio::time::timeout(Duration::from_secs(1), waiting.wait_for(|waiting| *waiting == 0)).await.is_ok()
-    }
 }
 
 /// Carries a run on. An interrupt stops the step under way and pauses the run, a second one kills it, and a third one ends the

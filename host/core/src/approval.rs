@@ -204,6 +204,16 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+impl ApprovalId {
+    /// The id of the question about this binding that stands at this place of its run's log.
+    #[must_use]
+    pub fn of(binding: &Binding, seq: u64) -> Self {
+        let digest =
+            DigestBuilder::new("fusebox approval id 1").part(binding.0.as_bytes()).part(&seq.to_be_bytes()).finish();
+        Self::beginning(&digest)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

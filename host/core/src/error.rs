@@ -121,7 +121,7 @@ pub enum Error {
     #[error("the budget {budget} cannot cover this: {spent} of {limit} spent, {asked} more asked")]
     BudgetExceeded {
         /// Which budget.
-        budget: crate::BudgetKind,
+        budget: crate::budget::BudgetKind,
         /// Spent and reserved so far.
         spent: u64,
         /// The hard limit.

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
 
 use crate::StepId;
-use crate::run::StepState;
+use crate::step_state::StepState;
 
 /// A step that ended earlier in a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

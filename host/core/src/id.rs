@@ -5,10 +5,17 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Binding, DigestBuilder, Error};
+use crate::digest::Digest;
+use crate::error::Error;
 
 /// Longest id, in characters.
 const MAX_CHARS: usize = 64;
+
+/// The tenant of whoever names none.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// Whose log holds what concerns no tenant. No tenant can have this name.
+pub const HOST_TENANT: &str = "@host";
 
 /// Checks the name of a tenant, which stands in messages, files and command lines: 1 to 64 of ASCII letters, digits, `.`, `-`
 /// and `_`.
@@ -84,15 +91,9 @@ id! {
 }
 
 impl ApprovalId {
-    /// The id of the question about this binding that stands at this place of its run's log.
-    #[must_use]
-    pub fn of(binding: &Binding, seq: u64) -> Self {
-        let digest = DigestBuilder::new("fusebox approval id 1")
-            .part(binding.0.as_bytes())
-            .part(&seq.to_be_bytes())
-            .finish()
-            .to_string();
-        Self(digest.chars().take(16).collect())
+    /// The id that begins a digest.
+    pub(crate) fn beginning(digest: &Digest) -> Self {
+        Self(digest.to_string().chars().take(16).collect())
     }
 }
 

@@ -5,71 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, LimitKind, RunLimits};
-
-/// What is budgeted.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    strum::Display,
-    strum::IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum BudgetKind {
-    /// Model tokens.
-    Tokens,
-    /// Money, in micro-USD.
-    MicroUsd,
-    /// Instructions of plugins.
-    Fuel,
-    /// Wall time, in microseconds.
-    TimeUs,
-    /// Steps carried out.
-    Steps,
-}
-
-impl BudgetKind {
-    /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Tokens, Self::MicroUsd, Self::Fuel, Self::TimeUs, Self::Steps];
-
-    /// Its name in messages and files.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-
-    /// The limit that sets it.
-    #[must_use]
-    pub fn limit_kind(self) -> LimitKind {
-        match self {
-            Self::Tokens => LimitKind::Tokens,
-            Self::MicroUsd => LimitKind::MicroUsd,
-            Self::Fuel => LimitKind::Fuel,
-            Self::TimeUs => LimitKind::TimeUs,
-            Self::Steps => LimitKind::Steps,
-        }
-    }
-
-    fn limit(self, limits: &RunLimits) -> Option<u64> {
-        match self {
-            Self::Tokens => limits.tokens,
-            Self::MicroUsd => limits.micro_usd,
-            Self::Fuel => limits.fuel,
-            Self::TimeUs => limits.time_us,
-            Self::Steps => limits.steps,
-        }
-    }
-}
+use crate::budget::BudgetKind;
+use crate::{Error, RunLimits};
 
 /// Amounts by budget; what is not named is zero.
 pub type Amounts = BTreeMap<BudgetKind, u64>;
@@ -105,7 +42,7 @@ impl Ledger {
     /// A ledger under these limits, nothing spent.
     #[must_use]
     pub fn new(limits: &RunLimits) -> Self {
-        let line = |kind: BudgetKind| Line { limit: kind.limit(limits), ..Line::default() };
+        let line = |kind: BudgetKind| Line { limit: limit(kind, limits), ..Line::default() };
         Self { lines: BudgetKind::ALL.into_iter().map(|kind| (kind, line(kind))).collect() }
     }
 
@@ -123,7 +60,7 @@ impl Ledger {
     /// Makes limits tighter; never looser.
     pub fn tighten(&mut self, limits: &RunLimits) {
         for (kind, line) in &mut self.lines {
-            line.limit = match (line.limit, kind.limit(limits)) {
+            line.limit = match (line.limit, limit(*kind, limits)) {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),
             };
@@ -189,6 +126,17 @@ impl Ledger {
 
 fn amount(amounts: &Amounts, kind: BudgetKind) -> u64 {
     amounts.get(&kind).copied().unwrap_or(0)
+}
+
+/// The limit of a budget.
+fn limit(kind: BudgetKind, limits: &RunLimits) -> Option<u64> {
+    match kind {
+        BudgetKind::Tokens => limits.tokens,
+        BudgetKind::MicroUsd => limits.micro_usd,
+        BudgetKind::Fuel => limits.fuel,
+        BudgetKind::TimeUs => limits.time_us,
+        BudgetKind::Steps => limits.steps,
+    }
 }
 
 #[cfg(test)]

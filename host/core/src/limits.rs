@@ -5,48 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::budget::LimitKind;
+use crate::error::Error;
 use crate::json::MAX_INTEGER;
-use crate::risk::RiskLevel;
+use crate::risk_level::RiskLevel;
 use crate::show::usd;
-
-/// One limit of a run.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    strum::Display,
-    strum::IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum LimitKind {
-    /// Model tokens.
-    Tokens,
-    /// Money.
-    #[strum(serialize = "usd")]
-    MicroUsd,
-    /// Instructions of plugins.
-    Fuel,
-    /// Wall time.
-    #[strum(serialize = "time")]
-    TimeUs,
-    /// Steps carried out.
-    Steps,
-    /// Retries of one step.
-    Retries,
-    /// The step types that may run.
-    StepTypes,
-    /// An approval of every step.
-    RequireApproval,
-}
 
 /// Who set a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::history::History;
+use crate::id::DEFAULT_TENANT;
 use crate::ledger::Line;
 use crate::risk::{Assessment, RiskLevel};
 use crate::{Agent, BudgetKind, Contents, Digest, Json, Origin, Plan, RunId, StepId};
@@ -109,9 +110,6 @@ impl Situation {
         }
     }
 }
-
-/// The tenant of whoever names none.
-pub const DEFAULT_TENANT: &str = "default";
 
 impl fmt::Debug for Situation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

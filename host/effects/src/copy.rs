@@ -8,7 +8,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use fusebox_core::policy::HardLinks;
 
-use crate::Error;
+use crate::error::Error;
 use crate::workspace::walk::{self, Found};
 
 /// Most files and folders of a copy.

@@ -19,6 +19,7 @@
 mod copy;
 mod error;
 pub mod gateway;
+mod isolation;
 #[cfg(target_os = "linux")]
 pub mod launcher;
 mod process;
@@ -29,9 +30,8 @@ mod workspace;
 
 pub use copy::copy_folder;
 pub use error::Error;
-pub use process::{
-    Confinement, ConfinementSetup, Held, Holds, Output, ProcessExit, ProcessSpec, Protected, Way, run_process,
-};
+pub use isolation::{Enforcement, NamespaceMode, ProtectionStatus};
+pub use process::{Confinement, ConfinementSetup, Output, ProcessExit, ProcessSpec, StartMode, run_process};
 pub use program::{Environment, resolve_program};
 pub use schema::CheckedSchema;
 pub use webhook::Webhook;

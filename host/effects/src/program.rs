@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::Error;
+use crate::error::Error;
 
 /// Variables that a process may see: what programs need to find one another and to speak the right language. No keys,
 /// no tokens, nothing of Fusebox.

@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode, Url};
 use sha2::Sha256;
 
-use crate::Error;
+use crate::error::Error;
 use crate::gateway::http::{is_local, plain, tls};
 use crate::gateway::key::Key;
 

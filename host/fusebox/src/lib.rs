@@ -77,7 +77,7 @@ pub use fusebox_core::explain::{Explained, Explanation, Phase};
 pub use fusebox_core::{
     self as core, ApprovalAnswer, Decision, Effect, KillTarget, Plan, Policy, Ruling, RunId, RunLimits,
 };
-pub use fusebox_effects::{Confinement, Holds, Protected, Workspace};
+pub use fusebox_effects::{Confinement, Enforcement, ProtectionStatus, Workspace};
 pub use fusebox_risk::{self as risk, Explained as ExplainedScore, Outcome, OutcomeKind};
 pub use fusebox_sandbox as sandbox;
 pub use fusebox_store::Error as StoreError;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use crate::engines::TICK;
-use crate::state::{Invoked, MAX_PANIC_BYTES, State, cut};
+use crate::state::{InvocationContext, MAX_PANIC_BYTES, State, cut};
 use crate::{End, Invocation, Report};
 
 /// How many times its wall time a guard may take on a machine that lets it run only now and then.
@@ -33,7 +33,7 @@ pub struct Metered {
 
 impl Metered {
     /// A fresh store, its clock running.
-    pub fn begin(engine: &Engine, invoked: Invoked, slice: Slice) -> Self {
+    pub fn begin(engine: &Engine, invoked: InvocationContext, slice: Slice) -> Self {
         let started = Instant::now();
         let limits = invoked.limits;
         let deadline = started + limits.wall_time;

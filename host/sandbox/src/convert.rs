@@ -3,8 +3,8 @@
 use fusebox_core::history::HistoryEntry;
 use fusebox_core::json::MAX_INTEGER;
 use fusebox_core::ledger::Line;
-use fusebox_core::run::StepState;
 use fusebox_core::situation::{Position, Risk};
+use fusebox_core::step_state::StepState;
 use fusebox_core::verdict::MAX_FINDING_BYTES;
 use fusebox_core::{
     Action, Agent, BudgetKind, Digest, Effect, Failure, Finding, Json, Origin, Plan, ProposedEffect, Ruling, RunLimits,

@@ -8,12 +8,11 @@ use std::time::Duration;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::Error;
 use crate::bindings::{executor_world, guard_world, impact_world};
 use crate::config::{self, Allocation, POOL_SLOTS};
+use crate::error::Error;
 use crate::kill::Engines;
 use crate::state::State;
-use crate::wasi;
 
 /// How often guests look at their kill flag and deadline.
 pub const TICK: Duration = Duration::from_millis(1);
@@ -59,7 +58,7 @@ impl Executors {
         let mut linker = Linker::new(&engine);
         executor_world::ExecutorPlugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)
             .map_err(failed)?;
-        wasi::link(&mut linker).map_err(failed)?;
+        crate::wasi_link::link(&mut linker).map_err(failed)?;
         Ok(Self { engine, linker })
     }
 }

@@ -32,12 +32,14 @@ mod judged;
 mod kill;
 mod limiter;
 mod limits;
+mod linked;
 mod plugin;
-mod ready;
+mod runtime;
 mod sandbox;
 mod state;
 mod tape;
 mod wasi;
+mod wasi_link;
 
 pub use compile::{Compile, CompileHere, compile};
 pub use config::{Allocation, WASMTIME_VERSION};

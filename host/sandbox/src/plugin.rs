@@ -8,9 +8,9 @@ use crate::cache::{Compiled, Known};
 use crate::convert;
 use crate::effect_handler::EffectHandler;
 use crate::kill::Kill;
-use crate::ready::{ReadyPlugin, Waiting};
-use crate::sandbox::Sandbox;
-use crate::state::{Invoked, Reach};
+use crate::linked::{LinkedPlugin, MayWait};
+use crate::runtime::Runtime;
+use crate::state::{Capability, InvocationContext};
 use crate::{End, Error, Invocation, Judged, Limits};
 use fusebox_core::{
     Action, Agent, Description, Digest, Estimate, Failure, Finding, Impact, Json, Kind, Origin, Plan, ProposedEffect,
@@ -20,11 +20,11 @@ use fusebox_core::{
 /// A plugin that is ready to be called. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Plugin {
-    inner: Arc<Inner>,
+    inner: Arc<PluginState>,
 }
 
-struct Inner {
-    ready: ReadyPlugin,
+struct PluginState {
+    ready: LinkedPlugin,
     digest: Digest,
     size: usize,
     description: Description,
@@ -57,7 +57,7 @@ pub struct Outcome {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { ready, digest, description, .. } = &*self.inner;
+        let PluginState { ready, digest, description, .. } = &*self.inner;
         let kind = &ready.kind;
         f.debug_struct("Plugin").field("name", &description.name).field("kind", kind).field("digest", digest).finish()
     }
@@ -66,29 +66,29 @@ impl fmt::Debug for Plugin {
 impl Plugin {
     /// A plugin that is asked what it is. Gives its answer as well.
     pub(crate) fn asked(
-        sandbox: &Sandbox,
+        runtime: &Arc<Runtime>,
         bytes: (Digest, usize),
         compiled: Compiled,
         kind: Kind,
     ) -> Result<(Self, String), Error> {
-        let ready = ReadyPlugin::new(sandbox, kind, compiled);
+        let ready = LinkedPlugin::new(runtime, kind, compiled);
         let text = describe(&ready)?;
         Ok((Self::described(ready, bytes, &text, Vec::new())?, text))
     }
 
     /// A plugin that was asked before.
     pub(crate) fn known(
-        sandbox: &Sandbox,
+        runtime: &Arc<Runtime>,
         bytes: (Digest, usize),
         compiled: Compiled,
         known: Known,
     ) -> Result<Self, Error> {
         let Known { kind, description, settings } = known;
-        Self::described(ReadyPlugin::new(sandbox, kind, compiled), bytes, &description, settings)
+        Self::described(LinkedPlugin::new(runtime, kind, compiled), bytes, &description, settings)
     }
 
     fn described(
-        ready: ReadyPlugin,
+        ready: LinkedPlugin,
         (digest, size): (Digest, usize),
         text: &str,
         settings: Vec<Digest>,
@@ -97,7 +97,7 @@ impl Plugin {
             Description::parse(text).map_err(|error| Error::BadDescription { message: error.to_string() })?;
         match wrong(&description, ready.kind) {
             Some(message) => Err(Error::BadDescription { message }),
-            None => Ok(Self { inner: Arc::new(Inner { ready, digest, size, description, warnings, settings }) }),
+            None => Ok(Self { inner: Arc::new(PluginState { ready, digest, size, description, warnings, settings }) }),
         }
     }
 
@@ -145,13 +145,13 @@ impl Plugin {
         let found = match ready.kind {
             Kind::Guard => ready.guard(call, |guard, store| guard.call_check_settings(store, text)),
             Kind::Impact => ready.impact(call, |model, store| model.call_check_settings(store, text)),
-            Kind::Executor => pollster::block_on(ready.executor(call, Waiting::Never, async |executor, store| {
+            Kind::Executor => pollster::block_on(ready.executor(call, MayWait::Never, async |executor, store| {
                 executor.call_check_settings(store, text).await
             })),
         };
         let found = found.and_then(|found| Ok(convert::findings(found)));
         if found.result.as_ref().is_ok_and(Vec::is_empty)
-            && let Some(cache) = &ready.sandbox.inner.cache
+            && let Some(cache) = &ready.runtime.cache
         {
             // What cannot be remembered is asked again.
             let _ = cache.remember_settings(self.inner.digest, digest);
@@ -215,10 +215,10 @@ impl Plugin {
         options: &CallOptions,
     ) -> Invocation<Result<Vec<ProposedEffect>, Failure>> {
         let action = convert::action(action);
-        let call = Inner::acting(situation, handler, options, Reach::Reading);
+        let call = PluginState::acting(situation, handler, options, Capability::Reading);
         self.inner
             .ready
-            .executor(call, Waiting::Never, async |executor, mut store| {
+            .executor(call, MayWait::Never, async |executor, mut store| {
                 let previewed = executor.call_preview(&mut store, &action).await?;
                 Ok(match previewed {
                     Ok(effects) => convert::proposed(effects, store.data()).map(Ok),
@@ -238,10 +238,10 @@ impl Plugin {
         options: &CallOptions,
     ) -> Invocation<Result<Outcome, Failure>> {
         let action = convert::action(action);
-        let call = Inner::acting(situation, handler, options, Reach::Everything);
+        let call = PluginState::acting(situation, handler, options, Capability::Everything);
         self.inner
             .ready
-            .executor(call, Waiting::Allowed, async |executor, mut store| {
+            .executor(call, MayWait::Allowed, async |executor, mut store| {
                 let executed = executor.call_execute(&mut store, &action).await?;
                 Ok(match executed {
                     Ok(outcome) => outcome_from(&outcome.output, outcome.summary, outcome.delta.as_deref()).map(Ok),
@@ -264,30 +264,30 @@ impl Plugin {
         options: &CallOptions,
     ) -> Invocation<Result<(), Failure>> {
         let delta = delta.as_str().to_owned();
-        let call = Inner::acting(situation, handler, options, Reach::Everything);
+        let call = PluginState::acting(situation, handler, options, Capability::Everything);
         self.inner
             .ready
-            .executor(call, Waiting::Allowed, async |executor, store| {
+            .executor(call, MayWait::Allowed, async |executor, store| {
                 Ok(executor.call_undo(store, &delta).await?.map_err(convert::core_failure))
             })
             .await
     }
 }
 
-impl Inner {
-    fn judging(&self, judged: &Judged, options: &CallOptions) -> Invoked {
+impl PluginState {
+    fn judging(&self, judged: &Judged, options: &CallOptions) -> InvocationContext {
         self.about(Arc::clone(&judged.situation), Arc::clone(&judged.payloads), options)
     }
 
-    fn about(&self, situation: Arc<Situation>, payloads: Arc<[Digest]>, options: &CallOptions) -> Invoked {
-        Invoked {
+    fn about(&self, situation: Arc<Situation>, payloads: Arc<[Digest]>, options: &CallOptions) -> InvocationContext {
+        InvocationContext {
             situation,
             payloads,
             settings: options.settings.clone(),
             kill: options.kill.clone(),
             limits: options.limits,
             handler: None,
-            reach: Reach::Nothing,
+            reach: Capability::Nothing,
         }
     }
 
@@ -295,9 +295,9 @@ impl Inner {
         situation: Arc<Situation>,
         handler: Box<dyn EffectHandler>,
         options: &CallOptions,
-        reach: Reach,
-    ) -> Invoked {
-        Invoked {
+        reach: Capability,
+    ) -> InvocationContext {
+        InvocationContext {
             situation,
             payloads: Arc::new([]),
             settings: options.settings.clone(),
@@ -310,28 +310,28 @@ impl Inner {
 }
 
 /// A call that is about the plugin alone.
-fn alone(limits: Limits, kill: Kill) -> Invoked {
+fn alone(limits: Limits, kill: Kill) -> InvocationContext {
     let nobody = Agent { id: String::new(), kind: None, tier: None };
-    Invoked {
+    InvocationContext {
         situation: Arc::new(Situation::outside_of_a_run(nobody, Origin::Embedder, 0)),
         payloads: Arc::new([]),
         settings: Json::empty_object(),
         kill,
         limits,
         handler: None,
-        reach: Reach::Nothing,
+        reach: Capability::Nothing,
     }
 }
 
 /// Asks a plugin what it is, in a throw-away instance under a budget of its own.
-fn describe(ready: &ReadyPlugin) -> Result<String, Error> {
-    let call = alone(Limits::describe(), ready.sandbox.kill_flag());
+fn describe(ready: &LinkedPlugin) -> Result<String, Error> {
+    let call = alone(Limits::describe(), ready.runtime.kill_flag());
     ready.check_fit()?;
     let described = match ready.kind {
         Kind::Guard => ready.guard(call, |guard, store| guard.call_describe(store)),
         Kind::Impact => ready.impact(call, |model, store| model.call_describe(store)),
         Kind::Executor => pollster::block_on(
-            ready.executor(call, Waiting::Never, async |executor, store| executor.call_describe(store).await),
+            ready.executor(call, MayWait::Never, async |executor, store| executor.call_describe(store).await),
         ),
     };
     described.result.map_err(|end| Error::Describe { end })

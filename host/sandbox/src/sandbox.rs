@@ -1,21 +1,20 @@
 //! The sandbox: engines, linkers and the cache of compiled code.
 
-use std::cell::Cell;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use fusebox_core::{Digest, Kind};
 
-use crate::Error;
 use crate::cache::{Cache, Compiled, Known};
 use crate::compile::{self, Compile, CompileHere};
 use crate::config::{self, Allocation};
-use crate::engines::{Executors, Shard, Ticker};
+use crate::engines::{Executors, Ticker};
+use crate::error::Error;
 use crate::inspect;
 use crate::kill::{Engines, Kill};
 use crate::plugin::Plugin;
+use crate::runtime::Runtime;
 
 /// Most bytes of a cache: some twenty Python guests.
 const MAX_CACHE_BYTES: u64 = 1024 * 1024 * 1024;
@@ -23,19 +22,7 @@ const MAX_CACHE_BYTES: u64 = 1024 * 1024 * 1024;
 /// Where plugins run. Cheap to clone; all clones are one. It has one thread of its own, for deadlines.
 #[derive(Clone)]
 pub struct Sandbox {
-    pub(crate) inner: Arc<Inner>,
-}
-
-pub(crate) struct Inner {
-    /// One per core, made when a thread first needs it.
-    shards: Vec<OnceLock<Shard>>,
-    making: Mutex<()>,
-    pub(crate) executors: Executors,
-    pub(crate) ticker: Ticker,
-    engines: Engines,
-    pub(crate) cache: Option<Cache>,
-    compiler: Arc<dyn Compile>,
-    compatibility: String,
+    pub(crate) inner: Arc<Runtime>,
 }
 
 impl fmt::Debug for Sandbox {
@@ -62,7 +49,7 @@ impl Sandbox {
             Some(folder) => Some(Cache::open(&folder, &compatibility, setup.cache_bytes)?),
             None => None,
         };
-        let inner = Inner {
+        let inner = Runtime {
             shards: (0..shards).map(|_| OnceLock::new()).collect(),
             making: Mutex::new(()),
             ticker: Ticker::start(engines.clone())?,
@@ -106,14 +93,14 @@ impl Sandbox {
         let digest = Digest::of(bytes);
         let known = || {
             let (compiled, known) = self.inner.cache.as_ref()?.find(digest, always_there)?;
-            Plugin::known(self, (digest, bytes.len()), compiled, known).ok()
+            Plugin::known(&self.inner, (digest, bytes.len()), compiled, known).ok()
         };
         if let Some(plugin) = known() {
             return Ok(plugin);
         }
         let (kind, code) = compile(digest)?;
         let compiled = Compiled::new(code);
-        let (plugin, description) = Plugin::asked(self, (digest, bytes.len()), compiled.clone(), kind)?;
+        let (plugin, description) = Plugin::asked(&self.inner, (digest, bytes.len()), compiled.clone(), kind)?;
         if let (Some(cache), Some(code)) = (&self.inner.cache, compiled.code()) {
             // A cache that cannot be written costs time, not correctness.
             let _ = cache.keep(digest, code, Known { kind, description, settings: Vec::new() });
@@ -125,7 +112,7 @@ impl Sandbox {
     /// A new kill flag for invocations in this sandbox.
     #[must_use]
     pub fn kill_flag(&self) -> Kill {
-        Kill::new(self.inner.engines.clone())
+        self.inner.kill_flag()
     }
 
     /// Calls this every millisecond while an invocation is under way, and every 20 milliseconds otherwise, as long as the
@@ -138,28 +125,6 @@ impl Sandbox {
     #[must_use]
     pub fn engine(&self) -> String {
         format!("wasmtime {} {}", config::WASMTIME_VERSION, self.inner.compatibility)
-    }
-
-    /// Number of shards.
-    pub(crate) fn shards(&self) -> usize {
-        self.inner.shards.len()
-    }
-
-    /// The shard of this thread, with its place.
-    pub(crate) fn shard(&self) -> Result<(usize, &Shard), Error> {
-        let place = thread_number() % self.inner.shards.len().max(1);
-        let Some(shard) = self.inner.shards.get(place) else {
-            return Err(Error::Engine { message: "there is no shard".to_owned() });
-        };
-        if let Some(shard) = shard.get() {
-            return Ok((place, shard));
-        }
-        let _making = self.inner.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if shard.get().is_none() {
-            // Only the holder of the lock sets it, so it cannot have been set meanwhile.
-            let _ = shard.set(Shard::new(&self.inner.engines)?);
-        }
-        shard.get().map(|shard| (place, shard)).ok_or_else(|| Error::Engine { message: "no shard was made".to_owned() })
     }
 }
 
@@ -196,19 +161,4 @@ impl SandboxSetup {
     pub fn build(self) -> Result<Sandbox, Error> {
         Sandbox::set_up(self)
     }
-}
-
-/// Threads numbered in the order in which they first ask.
-fn thread_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static MINE: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    MINE.with(|mine| {
-        mine.get().unwrap_or_else(|| {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            mine.set(Some(number));
-            number
-        })
-    })
 }

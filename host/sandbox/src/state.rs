@@ -27,7 +27,7 @@ pub const MAX_PANIC_BYTES: usize = 4096;
 
 /// What a guest may do to the world in this call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum Capability {
     /// Nothing: it judges or describes itself.
     Nothing,
     /// Look at the workspace.
@@ -57,7 +57,7 @@ pub struct State {
     staged: Vec<Staged>,
     staged_bytes: usize,
     handler: Option<Box<dyn EffectHandler>>,
-    reach: Reach,
+    reach: Capability,
     pub limits: Limits,
     /// The virtual system of a compat executor, once it was used.
     pub wasi: Option<Box<VirtualSystem>>,
@@ -75,14 +75,14 @@ enum Staged {
 }
 
 /// What a new state is made of.
-pub struct Invoked {
+pub struct InvocationContext {
     pub situation: Arc<Situation>,
     pub payloads: Arc<[Digest]>,
     pub settings: Json,
     pub kill: Kill,
     pub limits: Limits,
     pub handler: Option<Box<dyn EffectHandler>>,
-    pub reach: Reach,
+    pub reach: Capability,
 }
 
 impl fmt::Debug for State {
@@ -92,8 +92,8 @@ impl fmt::Debug for State {
 }
 
 impl State {
-    pub fn new(invoked: Invoked, deadline: Instant) -> Self {
-        let Invoked { situation, payloads, settings, kill, limits, handler, reach } = invoked;
+    pub fn new(invoked: InvocationContext, deadline: Instant) -> Self {
+        let InvocationContext { situation, payloads, settings, kill, limits, handler, reach } = invoked;
         Self {
             limiter: Limiter::new(limits.memory_bytes, limits.table_elements),
             situation,
@@ -138,9 +138,9 @@ impl State {
         self.count(call.name())?;
         let refused = |why: &str| Ok(Err(fusebox_core::Failure::Denied(why.to_owned())));
         match self.reach {
-            Reach::Nothing => return refused("this call may not reach the world"),
-            Reach::Reading if !call.only_reads() => return refused("a preview may only read"),
-            Reach::Reading | Reach::Everything => {}
+            Capability::Nothing => return refused("this call may not reach the world"),
+            Capability::Reading if !call.only_reads() => return refused("a preview may only read"),
+            Capability::Reading | Capability::Everything => {}
         }
         let Some(handler) = &mut self.handler else { return refused("nobody answers") };
         let name = call.name();
@@ -179,7 +179,7 @@ impl State {
     }
 
     pub fn progress(&mut self, message: &str, fraction: Option<f64>) {
-        if self.reach == Reach::Everything
+        if self.reach == Capability::Everything
             && let Some(handler) = &mut self.handler
         {
             handler.progress(message, fraction.filter(|fraction| (0.0..=1.0).contains(fraction)));

@@ -8,17 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use fusebox_core::{Digest, Situation};
 use tokio::io::AsyncWrite;
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView as _};
-use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
-use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+use wasmtime::component::{Resource, ResourceTable};
+use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::bindings::{clocks, random};
 use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamResult, subscribe};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_io::bindings::wasi::io;
 
-use crate::End;
-use crate::state::State;
-use crate::{LogLevel, LogLine};
+use crate::end::{LogLevel, LogLine};
 
 /// Most handles of one invocation.
 const MAX_HANDLES: usize = 1000;
@@ -55,8 +51,8 @@ pub const INTERFACES: [&str; 20] = [
 
 /// The virtual system of one invocation.
 pub struct VirtualSystem {
-    ctx: WasiCtx,
-    table: ResourceTable,
+    pub ctx: WasiCtx,
+    pub table: ResourceTable,
     printed: Printed,
     seed: Digest,
     /// Random numbers drawn so far, in blocks.
@@ -127,66 +123,6 @@ fn seed(situation: &Situation) -> Digest {
     let run = situation.run.as_ref().map(ToString::to_string).unwrap_or_default();
     let step = situation.position.as_ref().map(|position| position.step.to_string()).unwrap_or_default();
     fusebox_core::DigestBuilder::new("fusebox compat random").part(run.as_bytes()).part(step.as_bytes()).finish()
-}
-
-/// Gives a linker what compat executors may use.
-pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    let l = linker;
-    io::error::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
-    io::poll::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
-    io::streams::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
-    cli::environment::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::exit::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_input::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_output::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_stdin::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_stdout::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    cli::terminal_stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
-    filesystem::preopens::add_to_linker::<State, WasiFilesystem>(l, State::filesystem)?;
-    filesystem::types::add_to_linker::<State, WasiFilesystem>(l, State::filesystem)?;
-    clocks::wall_clock::add_to_linker::<State, System>(l, State::system)?;
-    clocks::monotonic_clock::add_to_linker::<State, System>(l, State::system)?;
-    random::random::add_to_linker::<State, System>(l, State::system)?;
-    random::insecure::add_to_linker::<State, System>(l, State::system)?;
-    random::insecure_seed::add_to_linker::<State, System>(l, State::system)
-}
-
-struct Table;
-
-impl HasData for Table {
-    type Data<'a> = &'a mut ResourceTable;
-}
-
-struct System;
-
-impl HasData for System {
-    type Data<'a> = &'a mut VirtualSystem;
-}
-
-impl State {
-    /// Counts a call, and gives what answers it. Calls of this kind cannot fail by themselves, so whoever calls too often goes
-    /// on for a moment; what it does then is for nothing.
-    fn system(&mut self) -> &mut VirtualSystem {
-        // What the guest asked of the contract matters more for whoever looks for a fault.
-        let last = self.last_host_call;
-        let counted = self.count("wasi");
-        self.last_host_call = last;
-        if counted.is_err() {
-            self.overrun = Some(End::HostCallLimit);
-            self.deadline = std::time::Instant::now();
-        }
-        self.wasi.get_or_insert_with(|| Box::new(VirtualSystem::new(&self.situation, self.limits.log_bytes)))
-    }
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        let VirtualSystem { ctx, table, .. } = self.system();
-        WasiCtxView { ctx, table }
-    }
 }
 
 impl clocks::wall_clock::Host for VirtualSystem {

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::predict::switched_off;
 use crate::args::Which;
 use crate::exit::Exit;
+use crate::operator::user;
 use crate::print;
 use crate::run::read_input;
-use crate::terminal_approver::user;
 
 /// Largest line of an export, in bytes.
 const MAX_LINE: usize = 1024 * 1024;

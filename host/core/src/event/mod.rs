@@ -28,9 +28,6 @@ use crate::{Decider, LimitKind, LimitSource};
 /// Version of the event format, in every event since version 3; before, in those that began a chain.
 pub const SCHEMA_VERSION: u32 = 4;
 
-/// Whose log holds what concerns no tenant. No tenant can have this name.
-pub const HOST_TENANT: &str = "@host";
-
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::cause::Causes;
-use super::{Event, HOST_TENANT, SCHEMA_VERSION};
-use crate::situation::DEFAULT_TENANT;
+use super::{Event, SCHEMA_VERSION};
+use crate::id::DEFAULT_TENANT;
+use crate::id::HOST_TENANT;
 use crate::{Digest, DigestBuilder, Error, RunId, json};
 
 /// What an event's fields but its payload take with their lengths, for the names that runs and kinds of events have.

@@ -33,7 +33,7 @@ pub use tenant::{Budgets, TenantPolicy};
 pub use workspace::{HardLinks, WorkspacePolicy};
 
 use crate::breaker::BreakerSettings;
-use crate::risk::RiskLevel;
+use crate::risk_level::RiskLevel;
 use crate::{Digest, Price, Ruling, RunLimits, json};
 
 /// A policy. The default is the strict built-in one without plugins.

@@ -2,13 +2,13 @@
 //! Features are computed and models are run in `fusebox-risk`; here are the types that policy and events hold.
 
 mod features;
-mod level;
+
 mod prediction;
 mod rules;
 mod shape;
 
+pub use crate::risk_level::RiskLevel;
 pub use features::{FEATURES, Features};
-pub use level::RiskLevel;
 pub use prediction::{Assessment, Prediction, Probabilities};
 pub use rules::{HighThresholds, MediumThresholds, RuleHit, RuleName, Thresholds};
 pub use shape::{PlanShape, ShapeStep, Tool};

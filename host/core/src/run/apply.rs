@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::stage::{Answered, Execution, Open, Question, Stage};
-use super::state::{KindGrant, RunState, StepProgress, StepState};
+use super::state::{KindGrant, RunState, StepProgress};
 use crate::event::StoppedBy;
 use crate::event::{AllowedBy, Event, Judgement, Usage};
 use crate::gate::GuardAnswer;
 use crate::history::HistoryEntry;
+use crate::step_state::StepState;
 use crate::{Amounts, ApprovalAnswer, ApprovalId, ApprovalKind, Binding, BudgetKind, Gate, Origin, Step, Verdict};
 
 impl RunState {

@@ -18,9 +18,10 @@ mod told;
 #[cfg(test)]
 mod tests;
 
+pub use crate::step_state::StepState;
 pub use decide::decide;
 pub use phase::Phase;
 pub use setup::{RunSetup, StoredSetup};
 pub use stage::{Answered, Open, Question};
-pub use state::{KindGrant, RunState, StepProgress, StepState};
+pub use state::{KindGrant, RunState, StepProgress};
 pub use told::{Ask, Command, Continuation, HostCallJudgement, StepDone};

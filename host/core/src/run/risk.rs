@@ -2,11 +2,12 @@
 
 use super::setup::RunSetup;
 use super::stage::Stage;
-use super::state::{RunState, StepState};
+use super::state::RunState;
+use crate::budget::BudgetKind;
 use crate::event::Event;
 use crate::gate::Reason;
-use crate::ledger::BudgetKind;
 use crate::risk::{Assessment, PlanShape, ShapeStep};
+use crate::step_state::StepState;
 use crate::{Decider, LimitSource};
 use crate::{Finding, Ruling};
 

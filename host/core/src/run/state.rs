@@ -3,9 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::phase::Phase;
 use super::setup::RunSetup;
 use super::stage::{Answered, Open, Stage};
@@ -18,32 +15,11 @@ use crate::history::History;
 use crate::ledger::Line;
 use crate::risk::{Assessment, RiskLevel};
 use crate::situation::Position;
+use crate::step_state::StepState;
 use crate::{
     Action, ApprovalId, ApprovalKind, Binding, BudgetKind, Digest, Effect, Finding, Json, Ledger, Origin, Plan, Ruling,
     RunLimits, Step,
 };
-
-/// Where a step stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StepState {
-    /// Not begun, or before the gate.
-    Pending,
-    /// Being carried out.
-    Running,
-    /// Waiting for a person.
-    AwaitingApproval,
-    /// Not carried out.
-    Skipped,
-    /// Carried out.
-    Completed,
-    /// Did not work.
-    Failed,
-    /// May or may not have had an effect.
-    InDoubt,
-    /// Carried out and taken back.
-    RolledBack,
-}
 
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::backend::{Answer, Ask, Backend, Exchange, Fault, OnText};
-use crate::Error;
+use crate::error::Error;
 
 /// Largest recording, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;

@@ -7,7 +7,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::backend::{Charge, Fault, Remedy};
 use super::key::{Key, scrub};
-use crate::Error;
+use crate::error::Error;
 
 /// Most bytes of an error's body that are read.
 const MAX_ERROR_BYTES: usize = 4 * 1024;

@@ -21,7 +21,7 @@ mod structured;
 pub use complete::{Completed, Completion, ModelRequest};
 pub use quote::{Form, Money, Quote};
 pub use response::{ResponseForm, read_response};
-pub use setup::Lacking;
+pub use setup::MissingKey;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct Gateway {
     models: Models,
     limits: Limits,
     unpriced: Unpriced,
-    lacking: Vec<Lacking>,
+    lacking: Vec<MissingKey>,
 }
 
 /// Which models there are.
@@ -85,7 +85,7 @@ impl Gateway {
 
     /// Endpoints that cannot be asked for want of a key.
     #[must_use]
-    pub fn lacking(&self) -> &[Lacking] {
+    pub fn lacking(&self) -> &[MissingKey] {
         &self.lacking
     }
 

@@ -15,7 +15,7 @@ use super::key::Key;
 use super::openai::OpenAi;
 use super::router::Router;
 use super::{Gateway, Limits, Models, Route};
-use crate::Error;
+use crate::error::Error;
 
 /// Largest file with a key, in bytes.
 const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
@@ -103,19 +103,19 @@ struct Setup<'a> {
     folder: Option<&'a Path>,
     variables: Variables<'a>,
     made: BTreeMap<String, Arc<dyn Backend>>,
-    lacking: Vec<Lacking>,
+    lacking: Vec<MissingKey>,
 }
 
 /// An endpoint without its key: whoever asks it is told. Runs that need no model go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lacking {
+pub struct MissingKey {
     /// The endpoint.
     pub endpoint: String,
     /// What it lacks. Never a key.
     pub message: String,
 }
 
-impl Backend for Lacking {
+impl Backend for MissingKey {
     fn exchange<'a>(&'a self, _: Ask<'a>, _: OnText<'a>) -> Exchange<'a> {
         Box::pin(std::future::ready(Err(Fault::fatal(self.message.clone()))))
     }
@@ -133,7 +133,7 @@ impl Setup<'_> {
         let backend: Arc<dyn Backend> = match endpoint.protocol {
             protocol @ (Protocol::OpenAi | Protocol::Router) => match (self.key(&endpoint), protocol) {
                 (Err(message), _) => {
-                    let lacking = Lacking { endpoint: name.to_owned(), message };
+                    let lacking = MissingKey { endpoint: name.to_owned(), message };
                     self.lacking.push(lacking.clone());
                     Arc::new(lacking)
                 }

@@ -2,24 +2,25 @@
 //!
 //! The host starts the launcher (`fusebox __launch`) and sends it an order. The launcher makes namespaces for users,
 //! mounts, processes, IPC and the network, and starts itself once more as the first process in them. That one builds a
-//! root of its own (`root`), limits what follows (`bounds`), gives up all privileges, restricts itself by Landlock
-//! (`access`) and seccomp (`syscalls`), and starts the program. When it ends, the kernel ends everything else in there.
+//! root of its own (`root`), limits what follows (`rlimits`), gives up all privileges, restricts itself by Landlock
+//! (`landlock`) and seccomp (`seccomp`), and starts the program. When it ends, the kernel ends everything else in there.
 //!
 //! The channel to the host is the lifeline: when it closes, for whatever reason, everything ends. All of it is safe code:
 //! stages are processes of their own, never forks of a program with threads.
 
-mod access;
-mod bounds;
 mod cgroup;
 mod channel;
-mod first;
-mod kin;
+mod init;
+mod landlock;
 mod network;
 mod order;
-mod outer;
+mod rlimits;
 mod root;
-mod syscalls;
-mod watch;
+mod seccomp;
+mod spawn;
+mod subreaper;
+mod supervisor;
+mod usage;
 
 use std::ffi::OsString;
 use std::io;
@@ -32,13 +33,9 @@ pub(crate) use cgroup::{delegated, remove};
 pub(crate) use channel::encode;
 pub(crate) use order::{Bounds, Order, Program, Report, Task};
 pub(crate) use root::SYSTEM;
+pub(crate) use spawn::SUBCOMMAND;
 
-use crate::process::Protected;
-
-/// First argument of the launcher.
-pub(crate) const SUBCOMMAND: &str = "__launch";
-/// Second argument of its second stage.
-const FIRST: &str = "first";
+use crate::isolation::ProtectionStatus;
 
 /// Whether a program was started as the launcher, by its arguments. If so, it has carried out its order when this
 /// returns, and must end.
@@ -54,8 +51,8 @@ pub fn serve(arguments: impl IntoIterator<Item = OsString>) -> bool {
     let Ok(control) = std::io::stdin().as_fd().try_clone_to_owned() else { return true };
     let control = UnixStream::from(control);
     match stage {
-        None => outer::run(control),
-        Some(_) => first::run(control),
+        None => supervisor::run(control),
+        Some(_) => init::run(control),
     }
     true
 }
@@ -63,7 +60,7 @@ pub fn serve(arguments: impl IntoIterator<Item = OsString>) -> bool {
 /// What trying an order came to.
 pub(crate) enum Probed {
     /// This is enforced.
-    Enforced(Vec<Protected>),
+    Enforced(Vec<ProtectionStatus>),
     /// The kernel has no namespaces for this user.
     Unavailable(String),
 }

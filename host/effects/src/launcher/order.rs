@@ -5,15 +5,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use fusebox_core::policy::{PathAccess, Protection};
+use rustix::process::WaitStatus;
 use serde::{Deserialize, Serialize};
 
-use crate::process::{Held, Protected};
+use crate::isolation::{NamespaceMode, ProtectionStatus};
 
 /// One order to the launcher.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Order {
     pub task: Task,
-    pub level: Held,
+    pub level: NamespaceMode,
     /// The workspace, where it is. The launcher is started in it and takes that folder, not this name.
     pub workspace: PathBuf,
     /// The home folder that the environment names.
@@ -76,11 +77,16 @@ pub struct Bounds {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// What is enforced; nothing was started.
-    Enforced(Vec<Protected>),
+    Enforced(Vec<ProtectionStatus>),
     /// The program ended, or was ended.
     Ended { code: Option<i32>, signal: Option<i32>, stopped_by: Option<String> },
     /// Nothing was started: this sandbox could not be built.
     Refused { what: String },
     /// Nothing was started: the kernel has no namespaces for this user.
     Unavailable { what: String },
+}
+
+/// How a program ended.
+pub fn ended(status: WaitStatus) -> Report {
+    Report::Ended { code: status.exit_status(), signal: status.terminating_signal(), stopped_by: None }
 }

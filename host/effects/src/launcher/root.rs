@@ -91,15 +91,15 @@ struct Part {
 }
 
 /// Makes the new root and enters it. `configure` is given its `/proc` while that can be written.
-pub fn enter(order: &Order, configure: impl FnOnce(&Path)) -> Result<(), Unbuilt> {
+pub fn enter(order: &Order, configure: impl FnOnce(&Path)) -> Result<(), SandboxSetupError> {
     // Some systems let everybody make namespaces, and nobody use them.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(|error| Unbuilt::Unavailable(failed("keeping mounts apart")(error.into())))?;
-    build(order, configure).map_err(Unbuilt::Failed)
+        .map_err(|error| SandboxSetupError::Unavailable(failed("keeping mounts apart")(error.into())))?;
+    build(order, configure).map_err(SandboxSetupError::Failed)
 }
 
 /// Why there is no new root.
-pub enum Unbuilt {
+pub enum SandboxSetupError {
     /// The kernel does not let this user build one.
     Unavailable(String),
     /// This one could not be built.

@@ -12,9 +12,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
-use super::planted::Planted;
-use super::{Confinement, ProcessExit, ProcessSpec, Started};
-use crate::Error;
+use super::confinement::Confinement;
+use super::spec::{ProcessExit, ProcessSpec, Started};
+use super::tripwire::Tripwire;
+use crate::error::Error;
 use crate::launcher::{self, Order, Report};
 
 /// How long the launcher may take to end everything before it is killed itself: then the kernel ends the rest.
@@ -32,7 +33,7 @@ pub struct Launched {
     control: UnixStream,
     cgroup: Option<PathBuf>,
     program: String,
-    planted: Planted,
+    planted: Tripwire,
 }
 
 impl Launched {
@@ -54,7 +55,7 @@ impl Launched {
         let id = child.id().unwrap_or_default();
         let process = Pid::from_raw(id.cast_signed()).and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
         let bytes = launcher::encode(&order).map_err(failed)?;
-        let planted = Planted::before(&spec.workspace, &order.read_only).map_err(failed)?;
+        let planted = Tripwire::before(&spec.workspace, &order.read_only).map_err(failed)?;
         let program = spec.program.display().to_string();
         // From here on, dropping it ends what was started.
         let launched = Self { child, process, id, control: ours, cgroup: order.cgroup, program, planted };
@@ -77,7 +78,7 @@ impl Started for Launched {
     }
 
     fn exit(&mut self, status: ExitStatus) -> Result<ProcessExit, Error> {
-        let taken_away = self.planted.take_away();
+        let taken_away = self.planted.quarantine();
         let failed = |source| Error::Io { what: "asking the launcher how a process ended".to_owned(), source };
         let mut said = Vec::new();
         match (&self.control).take(MAX_REPORT).read_to_end(&mut said) {
@@ -114,7 +115,7 @@ impl Drop for Launched {
                 }
             }
         }
-        let _ = self.planted.take_away();
+        let _ = self.planted.quarantine();
         // Buries it, so that it is no zombie.
         let _ = self.child.try_wait();
         if let Some(parent) = &self.cgroup {

@@ -1,82 +1,30 @@
 //! Processes.
 
-mod bare;
 mod confinement;
 #[cfg(target_os = "linux")]
 mod launched;
 mod output;
+mod spec;
 #[cfg(target_os = "linux")]
-mod planted;
+mod tripwire;
+mod unconfined;
 
-use std::path::PathBuf;
-use std::process::ExitStatus;
 use std::time::Duration;
 
-use cap_std::fs::Dir;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Child;
 
-use self::bare::Group;
-pub use self::confinement::{Confinement, ConfinementSetup, Held, Holds, Protected, Way};
+pub use self::confinement::{Confinement, ConfinementSetup, StartMode};
 #[cfg(target_os = "linux")]
 use self::launched::Launched;
 use self::output::Kept;
-use crate::{Environment, Error};
+use self::spec::Started;
+pub use self::spec::{Output, ProcessExit, ProcessSpec};
+use self::unconfined::Group;
+use crate::error::Error;
 
 /// How long output is still read after the process has ended and its group was killed: whoever left the group may hold
 /// the pipe open for ever.
 const DRAIN: Duration = Duration::from_millis(200);
-
-/// What to start.
-#[derive(Debug)]
-pub struct ProcessSpec {
-    /// The resolved executable.
-    pub program: PathBuf,
-    /// Program name and arguments, as the process sees them.
-    pub argv: Vec<String>,
-    /// The folder to start in, below the workspace.
-    pub cwd: fusebox_core::WorkspacePath,
-    /// The workspace.
-    pub workspace: Dir,
-    /// The workspace by name.
-    pub workspace_path: PathBuf,
-    /// Its whole environment.
-    pub environment: Environment,
-    /// Wall time after which everything is killed.
-    pub time_limit: Option<Duration>,
-    /// Bytes of each output stream that are kept: half of them from the start, half from the end.
-    pub keep_bytes: usize,
-}
-
-/// Which stream some output came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ProcessExit {
-    /// Exit code; `None` when a signal ended it.
-    pub code: Option<i32>,
-    /// The signal that ended it.
-    pub signal: Option<i32>,
-    /// The time limit ended it.
-    pub timed_out: bool,
-    /// The limit that ended it, if one did, in words that end a sentence.
-    pub stopped_by: Option<String>,
-    /// Start and end of its standard output.
-    pub stdout: Vec<u8>,
-    /// Start and end of its standard error.
-    pub stderr: Vec<u8>,
-    /// Bytes that it wrote to standard output.
-    pub stdout_size: u64,
-    /// Bytes that it wrote to standard error.
-    pub stderr_size: u64,
-}
 
 /// Starts a process, confined, and waits until it and everything that it started have ended. Dropping the future ends
 /// all of it before the drop returns. `on_output` sees all output as it comes.
@@ -91,26 +39,16 @@ pub async fn run_process(
     #[cfg(feature = "failpoints")]
     fusebox_failpoint::reached("process: starting");
     let (limit, keep) = (spec.time_limit.unwrap_or(Duration::MAX / 4), spec.keep_bytes);
-    match confinement.way()? {
-        Way::Bare => attend(Group::start(&spec)?, limit, keep, on_output).await,
+    match confinement.start_mode()? {
+        StartMode::Unconfined => attend(Group::start(&spec)?, limit, keep, on_output).await,
         #[cfg(target_os = "linux")]
-        Way::Launched(level) => {
+        StartMode::Launched(level) => {
             let order = confinement.order(&spec, level)?;
             attend(Launched::start(&spec, confinement, order).await?, limit, keep, on_output).await
         }
         #[cfg(not(target_os = "linux"))]
-        Way::Launched(_) => Err(Error::Unconfined { missing: "there is no launcher for this system".to_owned() }),
+        StartMode::Launched(_) => Err(Error::Unconfined { missing: "there is no launcher for this system".to_owned() }),
     }
-}
-
-/// Something that was started, with all that it starts. Dropping it ends all of it.
-trait Started {
-    /// The process whose output and end are waited for.
-    fn child(&mut self) -> &mut Child;
-    /// Ends everything.
-    fn end(&mut self);
-    /// How the program ended, now that the child has.
-    fn exit(&mut self, status: ExitStatus) -> Result<ProcessExit, Error>;
 }
 
 /// Reads output until everything has ended.

@@ -13,7 +13,7 @@ use fusebox_core::policy::HardLinks;
 use fusebox_core::{Digest, WorkspacePath};
 
 use self::replace::{Swap, Temporary};
-use crate::Error;
+use crate::error::Error;
 
 /// Largest slice of one read, in bytes.
 pub const MAX_SLICE_BYTES: u32 = 1024 * 1024;

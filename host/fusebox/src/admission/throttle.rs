@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use fusebox_core::breaker::{Breaker, BreakerChange, BreakerSettings, CallOutcome};
+use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::policy::RateLimitPolicy;
 use fusebox_core::rate::Rate;
-use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{Event, Policy, json};
 use fusebox_store::EventLog;
 use serde::Serialize;

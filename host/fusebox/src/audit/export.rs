@@ -8,7 +8,7 @@ use fusebox_core::audit::{
     BLOCK_LEAVES, Blob, Checkpoint, End, ExportedEvent, FORMAT, Hash, Header, HeaderRun, Line, ProvedEvent, Rotation,
     Scope,
 };
-use fusebox_core::situation::DEFAULT_TENANT;
+use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::{Digest, RunId, SealedEvent};
 use fusebox_store::Scanned;
 

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_core::audit::VerifierKey;
+use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::policy::AuditPolicy;
-use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{Policy, RunId};
 use fusebox_store::{CheckpointRow, Error as StoreError, EventLog, Signing, SqliteStore};
 

@@ -1,6 +1,6 @@
 //! Erasing what events name by digest. The events stay, so what was proved stays proved.
 
-use fusebox_core::event::HOST_TENANT;
+use fusebox_core::id::HOST_TENANT;
 use fusebox_core::{Event, Policy, RunId};
 use fusebox_store::{Erased, Erasure, ListedState};
 

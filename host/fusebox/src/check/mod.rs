@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use fusebox_core::event::{Chain, Event};
 use fusebox_core::gate::Reason;
-use fusebox_core::situation::DEFAULT_TENANT;
+use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::{
     Decider, Decision, Effect, Finding, Gate, Json, ProposedEffect, Ruling, RunId, RunLimits, Situation,
 };

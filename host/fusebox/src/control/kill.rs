@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use fusebox_core::event::{Chain, HOST_TENANT, KillTimes, RunEnd, Usage};
-use fusebox_core::id::check_tenant;
+use fusebox_core::event::{Chain, KillTimes, RunEnd, Usage};
+use fusebox_core::id::{HOST_TENANT, check_tenant};
 use fusebox_core::{Command, Digest, Event, KillTarget, RunId};
 use fusebox_store::{Batch, RunFilter};
 

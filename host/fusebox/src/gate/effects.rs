@@ -99,7 +99,7 @@ pub fn run(
     }
     let folder = workspace.root().join(cwd.as_str());
     if let Some(confinement) = confinement {
-        confinement.way()?;
+        confinement.start_mode()?;
     }
     let is_shown =
         |file: &Path| confinement.as_ref().is_none_or(|confinement| confinement.shows(file, workspace.root()));

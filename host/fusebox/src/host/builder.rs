@@ -59,6 +59,14 @@ struct Compiling {
     on_compile: Option<OnCompile>,
 }
 
+impl Host {
+    /// Starts setting up a host.
+    #[must_use]
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+}
+
 impl HostBuilder {
     /// Keeps log and cache in this folder instead of `$FUSEBOX_HOME` or the platform's.
     #[must_use]
@@ -203,7 +211,7 @@ impl HostBuilder {
         }));
         let (store, keys) = audit::open_log(&home, &policy.policy.audit)?;
         // Without a key nothing could be proved.
-        keys.ring(&*store, fusebox_core::situation::DEFAULT_TENANT)?;
+        keys.ring(&*store, fusebox_core::id::DEFAULT_TENANT)?;
         let redactor = Redactor::of(registry.redacting.clone(), sandbox.kill_flag());
         let shared = Arc::new(policy.policy.clone());
         let audit = Audit { log: Arc::clone(&store), keys, redactor: redactor.clone(), policy: Arc::clone(&shared) };

@@ -4,8 +4,8 @@ pub mod builder;
 
 use std::sync::Arc;
 
+use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::risk::{Assessment, RiskLevel};
-use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_core::{Decision, Json, Plan, RunId, RunLimits, Step};
 use fusebox_effects::Confinement;
 use fusebox_effects::gateway::Gateway;
@@ -19,7 +19,6 @@ use crate::control::Control;
 use crate::control::outcomes::Overruled;
 use crate::error::Error;
 use crate::home::Home;
-use crate::host::builder::HostBuilder;
 use crate::plugins::registry::Loaded;
 use crate::policy::LoadedPolicy;
 use crate::prediction::Predictor;
@@ -48,12 +47,6 @@ impl std::fmt::Debug for Host {
 }
 
 impl Host {
-    /// Starts setting up a host.
-    #[must_use]
-    pub fn builder() -> HostBuilder {
-        HostBuilder::default()
-    }
-
     /// All plugins by name.
     #[must_use]
     pub fn plugins(&self) -> Vec<(&str, &Loaded)> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use fusebox_core::event::{Chain, HOST_TENANT};
-use fusebox_core::id::check_tenant;
+use fusebox_core::event::Chain;
+use fusebox_core::id::{HOST_TENANT, check_tenant};
 use fusebox_core::{Digest, Event, RunId};
 use fusebox_store::{Batch, Blob, Error as StoreError, EventLog};
 

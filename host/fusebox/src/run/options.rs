@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fusebox_core::RunLimits;
+use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::plan::WorkspaceMode;
-use fusebox_core::situation::DEFAULT_TENANT;
 use fusebox_store::SALT_BYTES;
 
 use crate::approval::approver::{ApproveNothing, Approver};

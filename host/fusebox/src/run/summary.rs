@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use fusebox_core::event::RunEnd;
 use fusebox_core::event::StoppedBy;
-use fusebox_core::run::StepState;
+use fusebox_core::step_state::StepState;
 use fusebox_core::{ApprovalId, BudgetKind, RunId, RunState, StepId};
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::LoggedEvent;
+use super::sink::LoggedEvent;
 use crate::ambient::rfc3339;
 
 /// Content type of a batch in JSON.

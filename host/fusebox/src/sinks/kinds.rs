@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::cloud_events::{BATCH, cloud_event};
-use super::{LoggedEvent, Sink};
+use super::sink::{LoggedEvent, Sink};
 use crate::ambient::now_us;
 use crate::error::Error;
 

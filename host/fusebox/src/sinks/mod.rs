@@ -5,25 +5,26 @@ mod cloud_events;
 mod kinds;
 #[cfg(feature = "otel")]
 mod otel;
+mod sink;
 mod subscription;
 mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use fusebox_core::Policy;
 use fusebox_core::policy::{SinkKind, SinkPolicy};
-use fusebox_core::{Policy, SealedEvent};
 use fusebox_store::EventLog;
-use serde_json::Value;
 
 use kinds::LackingSink;
 pub use kinds::{JsonlSink, MemorySink, StdoutSink, WebhookSink};
 #[cfg(feature = "otel")]
 pub use otel::{Arguments, OtelSink};
+pub(crate) use sink::NewSink;
+pub use sink::{LoggedEvent, Sink};
 pub use subscription::Subscription;
 pub use worker::SinkStatus;
 
-use crate::ambient::rfc3339;
 use crate::error::Error;
 use crate::home::Home;
 use crate::input::read_file;
@@ -32,54 +33,9 @@ use worker::Worker;
 /// Largest file with a secret, in bytes.
 const MAX_SECRET_BYTES: usize = 16 * 1024;
 
-/// An event as sinks are told of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoggedEvent {
-    /// Whose log it is part of.
-    pub tenant: String,
-    /// The event, as it is stored.
-    pub sealed: SealedEvent,
-}
-
-impl LoggedEvent {
-    /// One JSON object: the event with its run, place, time, hash and tenant.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let mut value = self.sealed.to_json(&rfc3339(self.sealed.time_us));
-        if let Some(map) = value.as_object_mut() {
-            map.insert("tenant".to_owned(), self.tenant.as_str().into());
-        }
-        value
-    }
-
-    /// Its name for whoever has to tell whether it came before.
-    #[must_use]
-    pub fn id(&self) -> String {
-        format!("{}/{}", self.sealed.run, self.sealed.seq)
-    }
-}
-
-/// Whoever is told of events.
-pub trait Sink: Send {
-    /// Takes some events, in the order of the log. If it fails, the same come again, until it takes them; after a crash, some that
-    /// it took may come again as well.
-    ///
-    /// # Errors
-    /// Why it does not take them, in words.
-    fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String>;
-}
-
 /// Sinks that a host tells, each by a thread of its own.
 pub(crate) struct Sinks {
     workers: Vec<Worker>,
-}
-
-/// What a sink is started with.
-pub(crate) struct NewSink {
-    pub name: String,
-    pub tenant: Option<String>,
-    pub from: fusebox_core::policy::SinkFrom,
-    pub sink: Box<dyn Sink>,
 }
 
 impl Sinks {

@@ -9,7 +9,7 @@ use fusebox_core::{BudgetKind, Decision, Effect, Event, RunId, json};
 use opentelemetry::trace::{Span, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer};
 use opentelemetry::{Context, KeyValue};
 
-use super::{LoggedEvent, Sink};
+use super::sink::{LoggedEvent, Sink};
 
 /// Most runs whose spans are open; beyond that the spans of all are ended early.
 const MAX_RUNS: usize = 10_000;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fusebox_store::{EventLog, Scanned};
 use tokio::sync::watch;
 
-use super::LoggedEvent;
+use super::sink::LoggedEvent;
 use super::worker::next_of;
 use crate::error::Error;
 

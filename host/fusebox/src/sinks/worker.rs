@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fusebox_core::policy::SinkFrom;
 use fusebox_store::{EventLog, Scanned};
 
-use super::{LoggedEvent, NewSink, Sink};
+use super::sink::{LoggedEvent, NewSink, Sink};
 use crate::error::Error;
 use crate::home::Home;
 

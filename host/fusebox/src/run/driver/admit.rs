@@ -2,7 +2,7 @@
 //! tenant has something left.
 
 use fusebox_core::breaker::CallOutcome;
-use fusebox_core::run::StepState;
+use fusebox_core::step_state::StepState;
 use fusebox_core::{BudgetKind, Command, Decider};
 use fusebox_store::Error as StoreError;
 

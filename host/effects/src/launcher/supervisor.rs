@@ -3,30 +3,30 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use nix::sched::CloneFlags;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::order::{Order, Report};
-use super::root::Unbuilt;
-use super::{FIRST, SUBCOMMAND, cgroup, channel, kin};
-use crate::process::Held;
+use super::root::SandboxSetupError;
+use super::{cgroup, channel, spawn, subreaper};
+use crate::isolation::NamespaceMode;
 
 /// Carries out the order that the host sends.
 pub fn run(host: UnixStream) {
     let closed =
         close_inherited(host.as_fd().as_raw_fd()).map_err(|error| format!("closing what was left open: {error}"));
     let received = closed.and_then(|()| channel::receive(&host).map_err(|error| error.to_string()));
-    let done = received.map_err(Unbuilt::Failed).and_then(|order| carry_out(order, &host));
+    let done = received.map_err(SandboxSetupError::Failed).and_then(|order| carry_out(order, &host));
     let report = match done {
         Ok(()) => return,
-        Err(Unbuilt::Failed(what)) => Report::Refused { what },
-        Err(Unbuilt::Unavailable(what)) => Report::Unavailable { what },
+        Err(SandboxSetupError::Failed(what)) => Report::Refused { what },
+        Err(SandboxSetupError::Unavailable(what)) => Report::Unavailable { what },
     };
     // The host has gone when this fails.
     let _ = channel::send(&host, &report);
@@ -43,19 +43,19 @@ fn close_inherited(but: i32) -> io::Result<()> {
     Ok(())
 }
 
-fn carry_out(mut order: Order, host: &UnixStream) -> Result<(), Unbuilt> {
+fn carry_out(mut order: Order, host: &UnixStream) -> Result<(), SandboxSetupError> {
     if let Some(parent) = &order.cgroup
         && cgroup::enter(parent, &order.bounds).is_err()
     {
         order.cgroup = None;
     }
     match order.level {
-        Held::Namespaces => {
-            make_namespaces(&order).map_err(Unbuilt::Unavailable)?;
-            let (control, child) = start_first(&order).map_err(Unbuilt::Failed)?;
-            relay(host, control, child).map_err(Unbuilt::Failed)
+        NamespaceMode::Namespaces => {
+            make_namespaces(&order).map_err(SandboxSetupError::Unavailable)?;
+            let (control, child) = spawn::start_init(&order).map_err(SandboxSetupError::Failed)?;
+            relay(host, control, child).map_err(SandboxSetupError::Failed)
         }
-        Held::Shared => kin::run(order, host).map_err(Unbuilt::Failed),
+        NamespaceMode::Shared => subreaper::run(order, host).map_err(SandboxSetupError::Failed),
     }
 }
 
@@ -97,24 +97,10 @@ fn keep_capabilities() -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Starts the next stage, with a channel to it.
-pub fn start_first(order: &Order) -> Result<(UnixStream, Child), String> {
-    let failed = |error: io::Error| format!("starting the first process of the sandbox: {error}");
-    let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let child = Command::new("/proc/self/exe")
-        .args([SUBCOMMAND, FIRST])
-        .env_clear()
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .spawn()
-        .map_err(failed)?;
-    channel::send(&ours, order).map_err(failed)?;
-    Ok((ours, child))
-}
-
 /// Passes on what the first process tells, until it has ended or the host wants an end.
 fn relay(host: &UnixStream, control: UnixStream, mut child: Child) -> Result<(), String> {
     let failed = |error: io::Error| error.to_string();
-    let process = pidfd(&child)?;
+    let process = spawn::pidfd(&child)?;
     loop {
         let mut fds = [
             PollFd::from_borrowed_fd(host.as_fd(), PollFlags::IN),
@@ -138,10 +124,4 @@ fn relay(host: &UnixStream, control: UnixStream, mut child: Child) -> Result<(),
     let _ = pidfd_send_signal(&process, Signal::KILL);
     child.wait().map_err(failed)?;
     Ok(())
-}
-
-/// A handle of a child.
-pub fn pidfd(child: &Child) -> Result<OwnedFd, String> {
-    let id = Pid::from_raw(child.id().cast_signed()).ok_or_else(|| "a process has no id".to_owned())?;
-    pidfd_open(id, PidfdFlags::empty()).map_err(|error| format!("watching a process: {error}"))
 }

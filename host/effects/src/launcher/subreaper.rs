@@ -9,8 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, wait};
 
 use super::order::{Order, Report, Task};
-use super::watch::{self, Watch};
-use super::{channel, first, outer};
+use super::usage::{self, Watch};
+use super::{channel, order, spawn};
 
 /// How often all descendants are killed before giving up: a fork bomb is faster than one look.
 const ROUNDS: u32 = 1000;
@@ -27,8 +27,8 @@ pub fn run(mut order: Order, host: &UnixStream) -> Result<(), String> {
             program.environment.insert(name.to_owned(), scratch.path().into());
         }
     }
-    let (control, child) = outer::start_first(&order)?;
-    let process = outer::pidfd(&child)?;
+    let (control, child) = spawn::start_init(&order)?;
+    let process = spawn::pidfd(&child)?;
     let child = Pid::from_raw(child.id().cast_signed()).ok_or_else(|| "the program has no id".to_owned())?;
     // It ends without a word when the program takes its place.
     let told = channel::receive::<Report>(&control).ok();
@@ -50,7 +50,7 @@ fn watch_over(order: &Order, host: &UnixStream, child: Pid, process: &OwnedFd) -
     loop {
         while let Ok(Some((id, status))) = wait(WaitOptions::NOHANG) {
             if id == child {
-                return Some(first::ended(status));
+                return Some(order::ended(status));
             }
         }
         let kin = || descendants(own);
@@ -65,7 +65,7 @@ fn watch_over(order: &Order, host: &UnixStream, child: Pid, process: &OwnedFd) -
             PollFd::from_borrowed_fd(host.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN),
         ];
-        let nanoseconds = i64::try_from(watch::INTERVAL.as_nanos()).unwrap_or(i64::MAX);
+        let nanoseconds = i64::try_from(usage::INTERVAL.as_nanos()).unwrap_or(i64::MAX);
         let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: nanoseconds }));
         let [from_host, _] = fds.map(|fd| fd.revents());
         if !from_host.is_empty() {
@@ -96,7 +96,7 @@ fn end_all() {
 /// All processes that descend from one.
 fn descendants(from: Pid) -> Vec<u32> {
     let parents: BTreeMap<u32, u32> =
-        watch::all_processes().into_iter().filter_map(|id| Some((id, parent_of(id)?))).collect();
+        usage::all_processes().into_iter().filter_map(|id| Some((id, parent_of(id)?))).collect();
     let root = from.as_raw_nonzero().get().cast_unsigned();
     let descends = |mut id: u32| {
         // A chain of parents is no longer than there are processes.

@@ -4,8 +4,8 @@ use std::process::{ExitStatus, Stdio};
 
 use tokio::process::{Child, Command};
 
-use super::{ProcessExit, ProcessSpec, Started};
-use crate::Error;
+use super::spec::{ProcessExit, ProcessSpec, Started};
+use crate::error::Error;
 
 /// A process group; killed when it goes out of scope.
 pub struct Group {

@@ -1,17 +1,17 @@
-//! Protected paths that were not there, and so could not be covered: what a command makes of them is renamed.
+//! ProtectionStatus paths that were not there, and so could not be covered: what a command makes of them is renamed.
 
 use std::io::{ErrorKind, Result};
 
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 
-/// Protected names in open folders, none of which is there.
+/// ProtectionStatus names in open folders, none of which is there.
 #[derive(Debug)]
-pub struct Planted {
+pub struct Tripwire {
     missing: Vec<(Dir, String, String)>,
 }
 
-impl Planted {
+impl Tripwire {
     /// Those of these paths that are not there, in folders that are. A folder that a command makes is its own, with all in it.
     pub fn before(workspace: &Dir, protected: &[String]) -> Result<Self> {
         let mut missing = Vec::new();
@@ -34,7 +34,7 @@ impl Planted {
 
     /// Gives what is there by now another name; says so, if anything was. Nothing is removed: it may be somebody else's, and
     /// removing what a command piled up has no bound.
-    pub fn take_away(&mut self) -> Option<String> {
+    pub fn quarantine(&mut self) -> Option<String> {
         let mut taken = Vec::new();
         for (folder, name, path) in self.missing.drain(..) {
             if folder.symlink_metadata(&name).is_err() {

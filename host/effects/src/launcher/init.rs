@@ -12,47 +12,47 @@ use std::sync::{Mutex, PoisonError};
 use fusebox_core::policy::{PathAccess, Protection};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
-use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus};
+use rustix::process::{DumpableBehavior, Pid, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::access::{Allowed, Ports};
+use super::landlock::{Allowed, Ports};
 use super::order::{Order, Program, Report, Task};
-use super::root::Unbuilt;
-use super::syscalls::Sockets;
-use super::watch::{self, Watch};
-use super::{access, bounds, channel, network, root, syscalls};
-use crate::process::{Held, Holds, Protected};
+use super::root::SandboxSetupError;
+use super::seccomp::Sockets;
+use super::usage::{self, Watch};
+use super::{channel, landlock, network, order, rlimits, root, seccomp};
+use crate::isolation::{Enforcement, NamespaceMode, ProtectionStatus};
 
 /// Builds the sandbox and carries the order out.
 pub fn run(control: UnixStream) {
-    let received = channel::receive(&control).map_err(|error| Unbuilt::Failed(error.to_string()));
+    let received = channel::receive(&control).map_err(|error| SandboxSetupError::Failed(error.to_string()));
     let report = match received.and_then(|order| carry_out(order, &control)) {
         Ok(()) => return,
-        Err(Unbuilt::Failed(what)) => Report::Refused { what },
-        Err(Unbuilt::Unavailable(what)) => Report::Unavailable { what },
+        Err(SandboxSetupError::Failed(what)) => Report::Refused { what },
+        Err(SandboxSetupError::Unavailable(what)) => Report::Unavailable { what },
     };
     // Nobody is left to tell when this fails.
     let _ = channel::send(&control, &report);
 }
 
-fn carry_out(order: Order, control: &UnixStream) -> Result<(), Unbuilt> {
+fn carry_out(order: Order, control: &UnixStream) -> Result<(), SandboxSetupError> {
     let enforced = isolate(&order)?;
-    confine(order, control, enforced).map_err(Unbuilt::Failed)
+    confine(order, control, enforced).map_err(SandboxSetupError::Failed)
 }
 
-fn isolate(order: &Order) -> Result<Vec<Protected>, Unbuilt> {
+fn isolate(order: &Order) -> Result<Vec<ProtectionStatus>, SandboxSetupError> {
     // Nobody in the sandbox may look into this process or stop it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|error| Unbuilt::Failed(error.to_string()))?;
+        .map_err(|error| SandboxSetupError::Failed(error.to_string()))?;
     let mut enforced = Vec::new();
-    if order.level == Held::Namespaces {
+    if order.level == NamespaceMode::Namespaces {
         namespaces(order, &mut enforced)?;
     }
     Ok(enforced)
 }
 
-fn confine(order: Order, control: &UnixStream, mut enforced: Vec<Protected>) -> Result<(), String> {
-    bounds::set(&order.bounds)?;
+fn confine(order: Order, control: &UnixStream, mut enforced: Vec<ProtectionStatus>) -> Result<(), String> {
+    rlimits::set(&order.bounds)?;
     match &order.task {
         Task::Probe => {
             restrict(&order, &mut enforced)?;
@@ -67,48 +67,50 @@ fn confine(order: Order, control: &UnixStream, mut enforced: Vec<Protected>) -> 
     }
 }
 
-fn holds(name: &str, how: impl Into<String>) -> Protected {
-    Protected::found(name, Holds::Wholly, how)
+fn holds(name: &str, how: impl Into<String>) -> ProtectionStatus {
+    ProtectionStatus::found(name, Enforcement::Wholly, how)
 }
 
 /// Own files, processes and network.
-fn namespaces(order: &Order, enforced: &mut Vec<Protected>) -> Result<(), Unbuilt> {
+fn namespaces(order: &Order, enforced: &mut Vec<ProtectionStatus>) -> Result<(), SandboxSetupError> {
     let mut processes = Ok(());
-    root::enter(order, |proc| processes = bounds::bound_namespace(proc, order.bounds.processes))?;
+    root::enter(order, |proc| processes = rlimits::bound_namespace(proc, order.bounds.processes))?;
     enforced.push(holds(Protection::Namespaces.name(), "own files, processes, users and temporary folders"));
     if order.network {
         enforced.push(holds("network", "the policy grants it"));
     } else {
-        network::loopback_up().map_err(|error| Unbuilt::Failed(format!("the loopback interface: {error}")))?;
+        network::loopback_up()
+            .map_err(|error| SandboxSetupError::Failed(format!("the loopback interface: {error}")))?;
         enforced.push(holds("network", "none but a loopback interface of its own"));
     }
     let most = order.bounds.processes;
     let (counted, how) = match (&order.cgroup, processes) {
-        (Some(_), _) => (Holds::Wholly, format!("{most} at once, by cgroup")),
-        (None, Ok(())) => {
-            (Holds::Wholly, format!("{} at once, by a limit of the namespace", most.max(bounds::FEWEST_PROCESSES)))
-        }
+        (Some(_), _) => (Enforcement::Wholly, format!("{most} at once, by cgroup")),
+        (None, Ok(())) => (
+            Enforcement::Wholly,
+            format!("{} at once, by a limit of the namespace", most.max(rlimits::FEWEST_PROCESSES)),
+        ),
         (None, Err(_)) if rustix::process::getuid().is_root() => {
-            (Holds::Not, "root's processes cannot be counted without cgroup v2 or Linux 6.14".to_owned())
+            (Enforcement::Not, "root's processes cannot be counted without cgroup v2 or Linux 6.14".to_owned())
         }
-        (None, Err(_)) => (Holds::Wholly, format!("{most} at once, by rlimit")),
+        (None, Err(_)) => (Enforcement::Wholly, format!("{most} at once, by rlimit")),
     };
-    enforced.push(Protected::found("processes", counted, how));
+    enforced.push(ProtectionStatus::found("processes", counted, how));
     enforced.push(memory(order));
     Ok(())
 }
 
 /// How memory is bounded.
-pub fn memory(order: &Order) -> Protected {
+pub fn memory(order: &Order) -> ProtectionStatus {
     let mib = order.bounds.memory / (1024 * 1024);
     match order.cgroup {
         Some(_) => holds("memory", format!("{mib} MiB, by cgroup")),
-        None => Protected::found(
+        None => ProtectionStatus::found(
             "memory",
-            Holds::Partly,
+            Enforcement::Partly,
             format!(
                 "{mib} MiB each by rlimit, their sum looked at every {} ms, because no cgroup v2 is delegated",
-                watch::INTERVAL.as_millis()
+                usage::INTERVAL.as_millis()
             ),
         ),
     }
@@ -118,9 +120,9 @@ fn open_cwd(order: &Order, cwd: &str) -> Result<std::os::fd::OwnedFd, String> {
     let failed = |error: rustix::io::Errno| format!("opening the folder {cwd:?} of the workspace: {error}");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let workspace = match order.level {
-        Held::Namespaces => rustix::fs::open(&order.workspace, flags, Mode::empty()).map_err(failed)?,
+        NamespaceMode::Namespaces => rustix::fs::open(&order.workspace, flags, Mode::empty()).map_err(failed)?,
         // It was started there.
-        Held::Shared => rustix::fs::open(".", flags, Mode::empty()).map_err(failed)?,
+        NamespaceMode::Shared => rustix::fs::open(".", flags, Mode::empty()).map_err(failed)?,
     };
     let inside = if cwd.is_empty() { "." } else { cwd };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -128,26 +130,26 @@ fn open_cwd(order: &Order, cwd: &str) -> Result<std::os::fd::OwnedFd, String> {
 }
 
 /// Gives up everything that building the sandbox needed.
-fn restrict(order: &Order, enforced: &mut Vec<Protected>) -> Result<(), String> {
+fn restrict(order: &Order, enforced: &mut Vec<ProtectionStatus>) -> Result<(), String> {
     let failed = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
     rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
     drop_capabilities().map_err(failed("giving up capabilities"))?;
     let (ports, sockets) = match (order.network, order.level) {
-        (true, _) | (false, Held::Namespaces) => (Ports::Open, Sockets::Network),
-        (false, Held::Shared) => (Ports::Closed, Sockets::Local),
+        (true, _) | (false, NamespaceMode::Namespaces) => (Ports::Open, Sockets::Network),
+        (false, NamespaceMode::Shared) => (Ports::Closed, Sockets::Local),
     };
     let paths = paths(order);
-    if order.level == Held::Shared {
+    if order.level == NamespaceMode::Shared {
         keeps_absent(order, &paths)?;
     }
-    let landlock = access::restrict(&paths, ports).map(|version| format!("version {version} of its rules"));
+    let landlock = landlock::restrict(&paths, ports).map(|version| format!("version {version} of its rules"));
     add(enforced, order, Protection::Landlock, landlock)?;
-    let seccomp = syscalls::restrict(sockets).map(|()| "system calls that no command needs are refused".to_owned());
+    let seccomp = seccomp::restrict(sockets).map(|()| "system calls that no command needs are refused".to_owned());
     add(enforced, order, Protection::Seccomp, seccomp)
 }
 
 fn add(
-    enforced: &mut Vec<Protected>,
+    enforced: &mut Vec<ProtectionStatus>,
     order: &Order,
     protection: Protection,
     done: Result<String, String>,
@@ -155,7 +157,7 @@ fn add(
     let found = match done {
         Ok(how) => holds(protection.name(), how),
         Err(why) if matches!(order.task, Task::Probe) || order.accept_missing.contains(&protection) => {
-            Protected::found(protection.name(), Holds::Not, why)
+            ProtectionStatus::found(protection.name(), Enforcement::Not, why)
         }
         Err(why) => return Err(format!("{}: {why}", protection.name())),
     };
@@ -179,13 +181,13 @@ fn paths(order: &Order) -> Vec<(PathBuf, Allowed)> {
     let mut paths: Vec<(PathBuf, Allowed)> = root::SYSTEM.iter().map(|path| (path.into(), Allowed::Read)).collect();
     paths.extend(root::DEVICES.iter().map(|name| (Path::new("/dev").join(name), Allowed::Use)));
     match order.level {
-        Held::Namespaces => {
+        NamespaceMode::Namespaces => {
             // All that is there was put there for it.
             paths.push(("/".into(), Allowed::List));
             paths.extend(["/etc", "/proc", "/dev"].map(|path| (path.into(), Allowed::Read)));
             paths.extend(["/tmp", "/var/tmp", "/run", "/dev/shm"].map(|path| (path.into(), Allowed::Change)));
         }
-        Held::Shared => {
+        NamespaceMode::Shared => {
             paths.extend(root::SETTINGS.iter().map(|name| (Path::new("/etc").join(name), Allowed::Read)));
         }
     }
@@ -224,7 +226,7 @@ fn start(program: &Program, order: &Order, control: &UnixStream) -> Result<(), S
         ),
         _ => format!("starting {}: {error}", program.path.display()),
     };
-    if order.level == Held::Shared {
+    if order.level == NamespaceMode::Shared {
         return Err(failed(command.exec()));
     }
     // Neither a terminal nor signals of a group come from outside.
@@ -248,14 +250,14 @@ fn start(program: &Program, order: &Order, control: &UnixStream) -> Result<(), S
                 if is_abandoned(control) {
                     end(None);
                 }
-                if let Some(why) = watch.over(&watch::all_processes) {
+                if let Some(why) = watch.over(&usage::all_processes) {
                     end(Some(Report::Ended { code: None, signal: Some(9), stopped_by: Some(why) }));
                 }
             }
         });
         loop {
             match rustix::process::wait(WaitOptions::empty()) {
-                Ok(Some((id, status))) if id == child => end(Some(ended(status))),
+                Ok(Some((id, status))) if id == child => end(Some(order::ended(status))),
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(_) => end(None),
             }
@@ -263,15 +265,10 @@ fn start(program: &Program, order: &Order, control: &UnixStream) -> Result<(), S
     })
 }
 
-/// How a program ended.
-pub fn ended(status: WaitStatus) -> Report {
-    Report::Ended { code: status.exit_status(), signal: status.terminating_signal(), stopped_by: None }
-}
-
 /// Waits a while; says whether whoever ordered has gone.
 fn is_abandoned(control: &UnixStream) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(control.as_fd(), PollFlags::IN)];
-    let nanoseconds = i64::try_from(watch::INTERVAL.as_nanos()).unwrap_or(i64::MAX);
+    let nanoseconds = i64::try_from(usage::INTERVAL.as_nanos()).unwrap_or(i64::MAX);
     let interval = Timespec { tv_sec: 0, tv_nsec: nanoseconds };
     poll(&mut fds, Some(&interval)).is_ok_and(|ready| ready > 0)
 }

@@ -1,6 +1,6 @@
 //! A plugin that is ready to be instantiated, and fresh instances of it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fusebox_core::Kind;
@@ -17,29 +17,29 @@ use crate::bindings::wit;
 use crate::cache::Compiled;
 use crate::call::{Metered, Slice};
 use crate::engines::Shard;
-use crate::sandbox::Sandbox;
-use crate::state::{Invoked, State};
+use crate::runtime::Runtime;
+use crate::state::{InvocationContext, State};
 use crate::{End, Error, Invocation};
 
 /// The store of one invocation.
 pub type StoreMut<'a> = wasmtime::StoreContextMut<'a, State>;
 
 /// A compiled plugin with the engines that it may run in.
-pub struct ReadyPlugin {
-    pub sandbox: Sandbox,
+pub struct LinkedPlugin {
+    pub runtime: Arc<Runtime>,
     pub kind: Kind,
-    ready: Ready,
+    ready: Links,
 }
 
 /// The plugin, its imports linked, per engine.
-enum Ready {
-    Guard(Linked<ReadyGuard>),
-    Impact(Linked<ImpactPluginPre<State>>),
-    Executor(Linked<ExecutorPluginPre<State>>),
+enum Links {
+    Guard(PerPlace<LinkedGuard>),
+    Impact(PerPlace<ImpactPluginPre<State>>),
+    Executor(PerPlace<ExecutorPluginPre<State>>),
 }
 
 /// A guard, with the function that is called for every action found beforehand.
-struct ReadyGuard {
+struct LinkedGuard {
     pre: GuardPluginPre<State>,
     check: ComponentExportIndex,
 }
@@ -48,14 +48,14 @@ struct ReadyGuard {
 type Check<'a> = TypedFunc<(&'a wit::Action, &'a [wit::Effect]), (wit::Verdict,)>;
 
 /// The plugin, loaded and linked once in each place, when it is first called there.
-struct Linked<T> {
+struct PerPlace<T> {
     compiled: Compiled,
     places: Vec<OnceLock<T>>,
 }
 
 /// Whether a call may wait for something that is not its own handler, and so needs timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waiting {
+pub enum MayWait {
     Never,
     Allowed,
 }
@@ -63,40 +63,40 @@ pub enum Waiting {
 /// How much later than the guest's own deadline a waiting call is given up: the guest's end says more.
 const GRACE: Duration = Duration::from_millis(20);
 
-impl ReadyPlugin {
+impl LinkedPlugin {
     /// Loads nothing yet: what is never called costs next to nothing.
-    pub fn new(sandbox: &Sandbox, kind: Kind, compiled: Compiled) -> Self {
+    pub fn new(runtime: &Arc<Runtime>, kind: Kind, compiled: Compiled) -> Self {
         let ready = match kind {
-            Kind::Guard => Ready::Guard(Linked::new(compiled, sandbox.shards())),
-            Kind::Impact => Ready::Impact(Linked::new(compiled, sandbox.shards())),
-            Kind::Executor => Ready::Executor(Linked::new(compiled, 1)),
+            Kind::Guard => Links::Guard(PerPlace::new(compiled, runtime.shards())),
+            Kind::Impact => Links::Impact(PerPlace::new(compiled, runtime.shards())),
+            Kind::Executor => Links::Executor(PerPlace::new(compiled, 1)),
         };
-        Self { sandbox: sandbox.clone(), kind, ready }
+        Self { runtime: Arc::clone(runtime), kind, ready }
     }
 
     /// Links it where this thread would call it, so that what does not fit is told as such.
     pub fn check_fit(&self) -> Result<(), Error> {
         match &self.ready {
-            Ready::Guard(ready) => self.linked(ready, ready_guard).map(|_| ()),
-            Ready::Impact(ready) => self.linked(ready, impact_pre).map(|_| ()),
-            Ready::Executor(ready) => self.linked_executor(ready).map(|_| ()),
+            Links::Guard(ready) => self.linked(ready, ready_guard).map(|_| ()),
+            Links::Impact(ready) => self.linked(ready, impact_pre).map(|_| ()),
+            Links::Executor(ready) => self.linked_executor(ready).map(|_| ()),
         }
     }
 
     fn linked<'a, T>(
         &'a self,
-        ready: &'a Linked<T>,
+        ready: &'a PerPlace<T>,
         make: impl FnOnce(&Shard, &Component) -> wasmtime::Result<T>,
     ) -> Result<(&'a Shard, &'a T), Error> {
-        let (place, shard) = self.sandbox.shard()?;
+        let (place, shard) = self.runtime.shard()?;
         Ok((shard, ready.get(place, &shard.engine, self.kind, |component| make(shard, component))?))
     }
 
     fn linked_executor<'a>(
         &'a self,
-        ready: &'a Linked<ExecutorPluginPre<State>>,
+        ready: &'a PerPlace<ExecutorPluginPre<State>>,
     ) -> Result<&'a ExecutorPluginPre<State>, Error> {
-        let executors = &self.sandbox.inner.executors;
+        let executors = &self.runtime.executors;
         ready.get(0, &executors.engine, self.kind, |component| {
             executors.linker.instantiate_pre(component).and_then(ExecutorPluginPre::new)
         })
@@ -105,10 +105,10 @@ impl ReadyPlugin {
     /// Calls a guard in a fresh instance, on this thread.
     pub fn guard<T>(
         &self,
-        invoked: Invoked,
+        invoked: InvocationContext,
         call: impl FnOnce(&GuardGuest, StoreMut<'_>) -> wasmtime::Result<T>,
     ) -> Invocation<T> {
-        let Ready::Guard(ready) = &self.ready else { return not_that_kind() };
+        let Links::Guard(ready) = &self.ready else { return not_that_kind() };
         self.pooled(ready, ready_guard, invoked, |guard, metered| {
             let instance = guard.pre.instantiate(&mut metered.store)?;
             metered.instantiated();
@@ -118,8 +118,13 @@ impl ReadyPlugin {
 
     /// Lets a guard judge in a fresh instance, on this thread. Of its functions only this one is looked up: it is called
     /// for every action.
-    pub fn check(&self, invoked: Invoked, action: &wit::Action, effects: &[wit::Effect]) -> Invocation<wit::Verdict> {
-        let Ready::Guard(ready) = &self.ready else { return not_that_kind() };
+    pub fn check(
+        &self,
+        invoked: InvocationContext,
+        action: &wit::Action,
+        effects: &[wit::Effect],
+    ) -> Invocation<wit::Verdict> {
+        let Links::Guard(ready) = &self.ready else { return not_that_kind() };
         self.pooled(ready, ready_guard, invoked, |guard, metered| {
             let instance = guard.pre.instance_pre().instantiate(&mut metered.store)?;
             let check: Check<'_> = instance.get_typed_func(&mut metered.store, guard.check)?;
@@ -132,10 +137,10 @@ impl ReadyPlugin {
     /// Calls an impact model in a fresh instance, on this thread.
     pub fn impact<T>(
         &self,
-        invoked: Invoked,
+        invoked: InvocationContext,
         call: impl FnOnce(&ImpactGuest, StoreMut<'_>) -> wasmtime::Result<T>,
     ) -> Invocation<T> {
-        let Ready::Impact(ready) = &self.ready else { return not_that_kind() };
+        let Links::Impact(ready) = &self.ready else { return not_that_kind() };
         self.pooled(ready, impact_pre, invoked, |pre, metered| {
             let instance = pre.instantiate(&mut metered.store)?;
             metered.instantiated();
@@ -146,9 +151,9 @@ impl ReadyPlugin {
     /// Takes a place in the pool of this thread's shard and calls there.
     fn pooled<P, T>(
         &self,
-        ready: &Linked<P>,
+        ready: &PerPlace<P>,
         link: fn(&Shard, &Component) -> wasmtime::Result<P>,
-        invoked: Invoked,
+        invoked: InvocationContext,
         call: impl FnOnce(&P, &mut Metered) -> wasmtime::Result<T>,
     ) -> Invocation<T> {
         let (shard, pre) = match self.linked(ready, link) {
@@ -156,7 +161,7 @@ impl ReadyPlugin {
             Err(error) => return failed(&error),
         };
         let _slot = shard.slots.take();
-        let _active = self.sandbox.inner.ticker.watch();
+        let _active = self.runtime.ticker.watch();
         let mut metered = Metered::begin(&shard.engine, invoked, Slice::Continue);
         let result = call(pre, &mut metered);
         metered.end(result)
@@ -165,27 +170,27 @@ impl ReadyPlugin {
     /// Calls an executor in a fresh instance.
     pub async fn executor<T>(
         &self,
-        invoked: Invoked,
-        waiting: Waiting,
+        invoked: InvocationContext,
+        may_wait: MayWait,
         call: impl AsyncFnOnce(&ExecutorGuest, StoreMut<'_>) -> wasmtime::Result<T>,
     ) -> Invocation<T> {
-        let Ready::Executor(ready) = &self.ready else { return not_that_kind() };
+        let Links::Executor(ready) = &self.ready else { return not_that_kind() };
         let pre = match self.linked_executor(ready) {
             Ok(pre) => pre,
             Err(error) => return failed(&error),
         };
-        let _active = self.sandbox.inner.ticker.watch();
+        let _active = self.runtime.ticker.watch();
         let (kill, wall_time) = (invoked.kill.clone(), invoked.limits.wall_time);
-        let mut metered = Metered::begin(&self.sandbox.inner.executors.engine, invoked, Slice::Yield);
+        let mut metered = Metered::begin(&self.runtime.executors.engine, invoked, Slice::Yield);
         let work = async {
             let instance = pre.instantiate_async(&mut metered.store).await?;
             metered.instantiated();
             call(instance.fusebox_plugin_executor(), metered.store.as_context_mut()).await
         };
-        let ended = match waiting {
-            Waiting::Never => Ok(work.await),
+        let ended = match may_wait {
+            MayWait::Never => Ok(work.await),
             // A guest that runs is ended by its epoch; one that waits in the host only by no longer being waited for.
-            Waiting::Allowed => tokio::select! {
+            MayWait::Allowed => tokio::select! {
                 biased;
                 () = kill.killed() => Err(End::Killed),
                 result = work => Ok(result),
@@ -199,7 +204,7 @@ impl ReadyPlugin {
     }
 }
 
-impl<T> Linked<T> {
+impl<T> PerPlace<T> {
     fn new(compiled: Compiled, places: usize) -> Self {
         Self { compiled, places: (0..places).map(|_| OnceLock::new()).collect() }
     }
@@ -232,12 +237,12 @@ fn incompatible(kind: Kind, error: &wasmtime::Error) -> Error {
     }
 }
 
-fn ready_guard(shard: &Shard, component: &Component) -> wasmtime::Result<ReadyGuard> {
+fn ready_guard(shard: &Shard, component: &Component) -> wasmtime::Result<LinkedGuard> {
     let pre = GuardPluginPre::new(shard.guards.instantiate_pre(component)?)?;
     let guard = component.get_export_index(None, "fusebox:plugin/guard@0.1.0");
     let check = guard.and_then(|guard| component.get_export_index(Some(&guard), "check"));
     let check = check.ok_or_else(|| wasmtime::format_err!("no exported function `check`"))?;
-    Ok(ReadyGuard { pre, check })
+    Ok(LinkedGuard { pre, check })
 }
 
 fn impact_pre(shard: &Shard, component: &Component) -> wasmtime::Result<ImpactPluginPre<State>> {

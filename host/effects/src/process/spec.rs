@@ -1,0 +1,72 @@
+//! What to start, and what came of it.
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use cap_std::fs::Dir;
+use tokio::process::Child;
+
+use crate::error::Error;
+use crate::program::Environment;
+
+/// What to start.
+#[derive(Debug)]
+pub struct ProcessSpec {
+    /// The resolved executable.
+    pub program: PathBuf,
+    /// Program name and arguments, as the process sees them.
+    pub argv: Vec<String>,
+    /// The folder to start in, below the workspace.
+    pub cwd: fusebox_core::WorkspacePath,
+    /// The workspace.
+    pub workspace: Dir,
+    /// The workspace by name.
+    pub workspace_path: PathBuf,
+    /// Its whole environment.
+    pub environment: Environment,
+    /// Wall time after which everything is killed.
+    pub time_limit: Option<Duration>,
+    /// Bytes of each output stream that are kept: half of them from the start, half from the end.
+    pub keep_bytes: usize,
+}
+
+/// Which stream some output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProcessExit {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The time limit ended it.
+    pub timed_out: bool,
+    /// The limit that ended it, if one did, in words that end a sentence.
+    pub stopped_by: Option<String>,
+    /// Start and end of its standard output.
+    pub stdout: Vec<u8>,
+    /// Start and end of its standard error.
+    pub stderr: Vec<u8>,
+    /// Bytes that it wrote to standard output.
+    pub stdout_size: u64,
+    /// Bytes that it wrote to standard error.
+    pub stderr_size: u64,
+}
+
+/// Something that was started, with all that it starts. Dropping it ends all of it.
+pub trait Started {
+    /// The process whose output and end are waited for.
+    fn child(&mut self) -> &mut Child;
+    /// Ends everything.
+    fn end(&mut self);
+    /// How the program ended, now that the child has.
+    fn exit(&mut self, status: ExitStatus) -> Result<ProcessExit, Error>;
+}

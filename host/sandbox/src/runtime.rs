@@ -1,0 +1,68 @@
+//! What all plugins of a sandbox run in.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::cache::Cache;
+use crate::compile::Compile;
+use crate::engines::{Executors, Shard, Ticker};
+use crate::error::Error;
+use crate::kill::{Engines, Kill};
+
+/// Engines, deadlines and the cache of one sandbox, shared by its plugins.
+pub struct Runtime {
+    /// One per core, made when a thread first needs it.
+    pub shards: Vec<OnceLock<Shard>>,
+    pub making: Mutex<()>,
+    pub executors: Executors,
+    pub ticker: Ticker,
+    pub engines: Engines,
+    pub cache: Option<Cache>,
+    pub compiler: Arc<dyn Compile>,
+    pub compatibility: String,
+}
+
+impl Runtime {
+    /// A new kill flag for invocations.
+    pub fn kill_flag(&self) -> Kill {
+        Kill::new(self.engines.clone())
+    }
+
+    /// Number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The shard of this thread, with its place.
+    pub fn shard(&self) -> Result<(usize, &Shard), Error> {
+        let place = thread_number() % self.shards.len().max(1);
+        let Some(shard) = self.shards.get(place) else {
+            return Err(Error::Engine { message: "there is no shard".to_owned() });
+        };
+        if let Some(shard) = shard.get() {
+            return Ok((place, shard));
+        }
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if shard.get().is_none() {
+            // Only the holder of the lock sets it, so it cannot have been set meanwhile.
+            let _ = shard.set(Shard::new(&self.engines)?);
+        }
+        shard.get().map(|shard| (place, shard)).ok_or_else(|| Error::Engine { message: "no shard was made".to_owned() })
+    }
+}
+
+/// Threads numbered in the order in which they first ask.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    MINE.with(|mine| {
+        mine.get().unwrap_or_else(|| {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            mine.set(Some(number));
+            number
+        })
+    })
+}
