@@ -201,10 +201,10 @@ fn check(place: &mut Place, shown: &[Value], what: &str) {
     assert_eq!(std::fs::read_dir(place.path("home/leases")).map_or(0, Iterator::count), 0, "{what}");
     let begun = events.iter().filter(|event| event["event"] == "step_started").count();
     let log = rusqlite::Connection::open(place.path("home/log.sqlite")).unwrap();
-    let allotted: i64 = log
-        .query_row("SELECT amount FROM allotted WHERE tenant = 'acme' AND budget = 'steps'", [], |row| row.get(0))
+    let reserved: i64 = log
+        .query_row("SELECT amount FROM reserved WHERE tenant = 'acme' AND budget = 'steps'", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(allotted, begun as i64, "{what}");
+    assert_eq!(reserved, begun as i64, "{what}");
     let sound: String = log.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(sound, "ok", "{what}");
 }

@@ -602,7 +602,7 @@ fn a_switch_that_is_lifted_at_once_has_killed_what_was_there() {
     ] {
         let events = vec![chain.seal(&event, 1)];
         let batch = fusebox_store::Batch { events, ..fusebox_store::Batch::default() };
-        fusebox_store::EventLog::append(&log, batch).wait().unwrap();
+        fusebox_store::Events::append(&log, batch).wait().unwrap();
     }
     drop(log);
     for run in &runs {
@@ -638,7 +638,7 @@ fn time_in_which_nobody_worked_on_a_run_is_charged_to_nobody() {
     assert_eq!(json_of(&place, &["kill", &run]).0, 0);
     let log = rusqlite::Connection::open(place.path("home/log.sqlite")).unwrap();
     let charged: u64 =
-        log.query_row("SELECT amount FROM allotted WHERE budget = 'time_us'", [], |row| row.get(0)).unwrap();
+        log.query_row("SELECT amount FROM reserved WHERE budget = 'time_us'", [], |row| row.get(0)).unwrap();
     assert!(charged < 2_500_000, "{charged}");
 }
 

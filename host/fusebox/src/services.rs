@@ -7,7 +7,7 @@ use fusebox_core::{Digest, Plan, Policy};
 use fusebox_effects::Confinement;
 use fusebox_effects::gateway::Gateway;
 use fusebox_sandbox::{Kill, Sandbox};
-use fusebox_store::EventLog;
+use fusebox_store::Store;
 
 use crate::admission::kill_switch::SwitchCache;
 use crate::admission::throttle::Paces;
@@ -32,7 +32,7 @@ pub struct Services {
     pub policy_digest: Digest,
     /// The model gateway; `None` unless the policy or a cassette names models.
     pub gateway: Option<Gateway>,
-    pub store: Arc<dyn EventLog>,
+    pub store: Arc<dyn Store>,
     /// What processes of this host find around them.
     pub surroundings: Surroundings,
     /// The same for actions that others carry out.

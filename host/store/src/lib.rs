@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use fusebox_core::event::{Chain, Event};
-//! use fusebox_store::{Batch, EventLog, SqliteStore};
+//! use fusebox_store::{Batch, Events as _, SqliteStore};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! let store = SqliteStore::open(&folder.path().join("log.sqlite"))?;
@@ -15,27 +15,24 @@
 //!
 //! Why it is built so: all writes go through one thread that commits whatever has gathered as one transaction
 //! (`synchronous=FULL`), so that many runs share the price of a disk flush. Events cannot be updated or deleted, not
-//! even by this program: triggers refuse it. Another engine can take SQLite's place behind [`EventLog`].
+//! even by this program: triggers refuse it. Another engine can take SQLite's place behind [`Store`].
 
 mod audit;
-mod blobs;
-mod chains;
-mod erase;
+mod blob;
+mod coordination;
 mod error;
-mod log;
-mod project;
-mod read;
+mod events;
+mod read_models;
 mod rows;
-mod schema;
 mod sqlite;
-mod tenants;
-mod writer;
+mod store;
 
 pub use audit::{AuditLog, CheckpointRow, Leaf, LogReport, Scanned, SignCheckpoints, Signing, TenantReport, Verifying};
-pub use blobs::{Blob, SALT_BYTES};
-pub use erase::{Erased, Erasure};
+pub use blob::{Blob, SALT_BYTES};
+pub use coordination::{Coordination, Reservation, Settlement};
 pub use error::Error;
-pub use log::{Batch, EventLog, Fence, Pending};
+pub use events::{Batch, Erased, Erasure, Events, Fence, Pending};
+pub use read_models::ReadModels;
 pub use rows::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch};
 pub use sqlite::SqliteStore;
-pub use tenants::{Settlement, Share};
+pub use store::Store;

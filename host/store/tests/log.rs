@@ -7,9 +7,7 @@ use bytes::Bytes;
 use fusebox_core::event::{Chain, Event};
 use fusebox_core::{ApprovalAnswer, ApprovalId, Binding, BudgetKind, KillTarget};
 use fusebox_core::{Digest, RunId, SealedEvent};
-use fusebox_store::{
-    AuditLog as _, Batch, Blob, Error, EventLog, Fence, ListedState, RunFilter, Settlement, Share, SqliteStore,
-};
+use fusebox_store::{Batch, Blob, Error, Fence, ListedState, Reservation, RunFilter, Settlement, SqliteStore, Store};
 
 use examples::created;
 
@@ -166,9 +164,9 @@ fn whoever_lost_the_lease_writes_nothing_more() {
         let fence = Some(Fence { run: run.clone(), token });
         Batch { events: events.to_vec(), fence, ..Batch::default() }
     };
-    let first = store.claim(&run).unwrap();
+    let first = store.next_fencing_token(&run).unwrap();
     store.append(fenced(&events[..1], first)).wait().unwrap();
-    let second = other.claim(&run).unwrap();
+    let second = other.next_fencing_token(&run).unwrap();
     assert!(second > first);
     // The stale holder's event continues the chain, and is refused all the same.
     assert!(matches!(store.append(fenced(&events[1..2], first)).wait(), Err(Error::Fenced { .. })));
@@ -182,7 +180,7 @@ fn runs_of_one_tenant_never_take_more_than_there_is() {
     const LIMIT: u64 = 1000;
     let (folder, store) = store();
     let other = SqliteStore::open(&folder.path().join("log.sqlite")).unwrap();
-    let share = |run: &RunId, least, most| Share {
+    let share = |run: &RunId, least, most| Reservation {
         tenant: "t".into(),
         run: run.clone(),
         budget: BudgetKind::Tokens,
@@ -193,12 +191,12 @@ fn runs_of_one_tenant_never_take_more_than_there_is() {
     let used: u64 = std::thread::scope(|scope| {
         let spenders: Vec<_> = (0..8_u64)
             .map(|number| {
-                let (store, share) = (if number % 2 == 0 { &store } else { &other }, &share);
+                let (store, reservation) = (if number % 2 == 0 { &store } else { &other }, &reservation);
                 scope.spawn(move || {
                     let mut all = 0;
                     for round in 0.. {
                         let run = run(&format!("run-{number}-{round}"));
-                        let Ok(has) = store.allot(share(&run, 1 + number, 7 + number)) else { break };
+                        let Ok(has) = store.reserve(share(&run, 1 + number, 7 + number)) else { break };
                         let used = has - has / 3;
                         all += used;
                         let mut chain = Chain::new(run.clone());
@@ -206,7 +204,7 @@ fn runs_of_one_tenant_never_take_more_than_there_is() {
                             vec![Settlement { tenant: "t".into(), run: run.clone(), budget: BudgetKind::Tokens, used }];
                         let events = vec![chain.seal(&created("t"), 0)];
                         store.append(Batch { events, settlements, ..Batch::default() }).wait().unwrap();
-                        assert!(store.allotted("t", BudgetKind::Tokens).unwrap() <= LIMIT);
+                        assert!(store.reserved("t", BudgetKind::Tokens).unwrap() <= LIMIT);
                     }
                     all
                 })
@@ -214,23 +212,23 @@ fn runs_of_one_tenant_never_take_more_than_there_is() {
             .collect();
         spenders.into_iter().map(|spender| spender.join().unwrap()).sum()
     });
-    assert_eq!(used, store.allotted("t", BudgetKind::Tokens).unwrap(), "what was given back is there again");
+    assert_eq!(used, store.reserved("t", BudgetKind::Tokens).unwrap(), "what was given back is there again");
     assert!(used > LIMIT - 20, "{used}");
-    let refused = store.allot(share(&run("late"), 20, 20));
+    let refused = store.reserve(share(&run("late"), 20, 20));
     assert!(matches!(refused, Err(Error::BudgetExceeded { limit: LIMIT, asked: 20, .. })));
-    assert_eq!(store.allotted("other", BudgetKind::Tokens).unwrap(), 0);
+    assert_eq!(store.reserved("other", BudgetKind::Tokens).unwrap(), 0);
 }
 
 #[test]
 fn a_gauge_is_replaced_only_by_who_has_seen_it() {
     let (_folder, store) = store();
-    assert_eq!(store.gauge("g").unwrap(), (0, String::new()));
-    assert!(store.set_gauge("g", 0, "one".into()).unwrap());
-    assert!(!store.set_gauge("g", 0, "two".into()).unwrap());
-    assert_eq!(store.gauge("g").unwrap(), (1, "one".into()));
-    assert!(store.set_gauge("g", 1, "two".into()).unwrap());
-    assert!(!store.set_gauge("g", 1, "three".into()).unwrap());
-    assert_eq!(store.gauge("g").unwrap(), (2, "two".into()));
+    assert_eq!(store.shared_cell("g").unwrap(), (0, String::new()));
+    assert!(store.set_shared_cell("g", 0, "one".into()).unwrap());
+    assert!(!store.set_shared_cell("g", 0, "two".into()).unwrap());
+    assert_eq!(store.shared_cell("g").unwrap(), (1, "one".into()));
+    assert!(store.set_shared_cell("g", 1, "two".into()).unwrap());
+    assert!(!store.set_shared_cell("g", 1, "three".into()).unwrap());
+    assert_eq!(store.shared_cell("g").unwrap(), (2, "two".into()));
 }
 
 #[test]

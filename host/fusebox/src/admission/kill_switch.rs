@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use fusebox_core::KillTarget;
-use fusebox_store::{EventLog, Switch};
+use fusebox_store::{Store, Switch};
 
 use crate::error::Error;
 use crate::home::Home;
@@ -21,7 +21,7 @@ impl SwitchCache {
     }
 
     /// The switch that ends whatever a tenant does, if one is set.
-    pub fn ending_all(&self, log: &dyn EventLog, tenant: &str) -> Result<Option<Switch>, Error> {
+    pub fn ending_all(&self, log: &dyn Store, tenant: &str) -> Result<Option<Switch>, Error> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // Switches are set before the board is written to, so what is read now is at least as new as this count.
         let generation = self.board.generation();
@@ -34,7 +34,7 @@ impl SwitchCache {
 }
 
 /// The switch that ends whatever a tenant begins now, if one is set.
-pub fn ending_new(log: &dyn EventLog, tenant: &str) -> Result<Option<Switch>, Error> {
+pub fn ending_new(log: &dyn Store, tenant: &str) -> Result<Option<Switch>, Error> {
     Ok(log.switches()?.into_iter().find(|switch| ends_all(&switch.target, tenant)))
 }
 

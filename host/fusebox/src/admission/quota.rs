@@ -1,11 +1,11 @@
 //! Room that a tenant has in the log.
 
 use fusebox_core::Policy;
-use fusebox_store::EventLog;
+use fusebox_store::Store;
 
 /// What is wrong when a tenant has no room left in the log.
 pub fn over_quota(
-    store: &dyn EventLog,
+    store: &dyn Store,
     policy: &Policy,
     tenant: &str,
 ) -> Result<Option<fusebox_store::Error>, fusebox_store::Error> {

@@ -7,7 +7,7 @@ use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::policy::RateLimitPolicy;
 use fusebox_core::rate::Rate;
 use fusebox_core::{Event, Policy, json};
-use fusebox_store::EventLog;
+use fusebox_store::Store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -41,7 +41,7 @@ impl std::fmt::Debug for OnBreaker {
 
 /// Breakers and rate limits of one home.
 pub struct Paces {
-    pub log: Arc<dyn EventLog>,
+    pub log: Arc<dyn Store>,
     pub on_breaker: Option<OnBreaker>,
 }
 
@@ -155,14 +155,14 @@ impl Paces {
         S: Default + Clone + PartialEq + Serialize + DeserializeOwned,
     {
         loop {
-            let (version, text) = self.log.gauge(name)?;
+            let (version, text) = self.log.shared_cell(name)?;
             let before: S = match version {
                 0 => S::default(),
                 _ => json::parse_as("the state of a breaker or rate limit", text.as_bytes(), MAX_STATE_BYTES)?,
             };
             let mut after = before.clone();
             let came = change(&mut after);
-            if after == before || self.log.set_gauge(name, version, json::canonical(&after))? {
+            if after == before || self.log.set_shared_cell(name, version, json::canonical(&after))? {
                 return Ok(came);
             }
         }

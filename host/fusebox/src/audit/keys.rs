@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use fusebox_core::audit::{Checkpoint, SigningKey, VerifierKey, tenant_of_origin};
 use fusebox_core::event::EventRef;
 use fusebox_core::{Digest, json};
-use fusebox_store::{CheckpointRow, EventLog, SignCheckpoints};
+use fusebox_store::{CheckpointRow, SignCheckpoints, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -84,12 +84,12 @@ impl AuditKeys {
     }
 
     /// The public keys of a tenant, the newest last.
-    pub(crate) fn public(&self, log: &dyn EventLog, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
+    pub(crate) fn public(&self, log: &dyn Store, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
         Ok(self.ring(log, tenant)?.keys.iter().map(|key| key.public.clone()).collect())
     }
 
     /// The public keys of a tenant, if it has any yet.
-    pub(crate) fn public_if_any(&self, log: &dyn EventLog, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
+    pub(crate) fn public_if_any(&self, log: &dyn Store, tenant: &str) -> Result<Vec<VerifierKey>, Error> {
         if self.has(tenant) || log.newest_checkpoint(tenant)?.is_some() {
             return self.public(log, tenant);
         }
@@ -97,7 +97,7 @@ impl AuditKeys {
     }
 
     /// The keys of a tenant, made if there are none and nothing of its log is signed yet.
-    pub(crate) fn ring(&self, log: &dyn EventLog, tenant: &str) -> Result<Arc<Keyring>, Error> {
+    pub(crate) fn ring(&self, log: &dyn Store, tenant: &str) -> Result<Arc<Keyring>, Error> {
         self.ring_after(tenant, || Ok(log.newest_checkpoint(tenant)?))
     }
 
@@ -161,7 +161,7 @@ impl AuditKeys {
 
     /// Adds a key that signs together with the one so far, until that one is [retired](Self::retire). One that was added and did
     /// not take its place yet is gone on with.
-    pub(crate) fn add(&self, log: &dyn EventLog, tenant: &str) -> Result<Keyring, Error> {
+    pub(crate) fn add(&self, log: &dyn Store, tenant: &str) -> Result<Keyring, Error> {
         let mut ring = (*self.ring(log, tenant)?).clone();
         if ring.signing().count() < 2 {
             let seed = random(tenant)?;

@@ -28,7 +28,7 @@ use fusebox_core::audit::VerifierKey;
 use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::policy::AuditPolicy;
 use fusebox_core::{Policy, RunId};
-use fusebox_store::{CheckpointRow, Error as StoreError, EventLog, Signing, SqliteStore};
+use fusebox_store::{CheckpointRow, Error as StoreError, Signing, SqliteStore, Store};
 
 pub use export::{ExportOptions, Exported};
 pub use keys::AuditKeys;
@@ -45,7 +45,7 @@ use crate::redaction::Redactor;
 /// The audit log of a home, for all tenants.
 #[derive(Clone)]
 pub struct Audit {
-    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) log: Arc<dyn Store>,
     pub(crate) keys: Arc<AuditKeys>,
     /// What replaces secrets in what is recorded, if guards of a policy do.
     pub(crate) redactor: Option<Arc<Redactor>>,
@@ -135,7 +135,7 @@ impl Audit {
 }
 
 /// Opens a home's log, so that checkpoints are signed whoever writes to it.
-pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn EventLog>, Arc<AuditKeys>), Error> {
+pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Store>, Arc<AuditKeys>), Error> {
     let keys = Arc::new(AuditKeys::of(home));
     let signing = Signing {
         signer: Arc::clone(&keys) as Arc<dyn fusebox_store::SignCheckpoints>,

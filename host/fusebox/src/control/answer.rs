@@ -2,7 +2,7 @@
 
 use fusebox_core::event::Signed;
 use fusebox_core::{ApprovalAnswer, Ask, Command, Contents, Decision, Effect, Json};
-use fusebox_store::{EventLog, QuestionRow, RunRow};
+use fusebox_store::{QuestionRow, RunRow, Store};
 
 use super::{Control, PATIENCE};
 use crate::ambient::{now_us, rfc3339};
@@ -251,7 +251,7 @@ fn already(row: &QuestionRow) -> Error {
 }
 
 /// The bytes that effects refer to, as far as they are kept.
-fn contents(log: &dyn EventLog, run: &fusebox_core::RunId, effects: &[Effect]) -> Result<Contents, Error> {
+fn contents(log: &dyn Store, run: &fusebox_core::RunId, effects: &[Effect]) -> Result<Contents, Error> {
     let mut contents = Contents::default();
     for effect in effects {
         let digests = match effect {

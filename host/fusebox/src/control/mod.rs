@@ -25,7 +25,7 @@ use fusebox_core::id::check_tenant;
 use fusebox_core::policy::AuditPolicy;
 use fusebox_core::run::Phase;
 use fusebox_core::{Command, Event, KillTarget, RunId};
-use fusebox_store::{EventLog, RunFilter, RunRow, Switch};
+use fusebox_store::{RunFilter, RunRow, Store, Switch};
 use tokio::sync::mpsc;
 
 pub use answer::{Answering, Asked, OpenQuestion};
@@ -56,7 +56,7 @@ const HELD: Duration = Duration::from_millis(100);
 /// All runs of one home.
 pub struct Control {
     home: Home,
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Store>,
     audit: Audit,
     /// The only tenant whose runs it handles.
     tenant: Option<String>,
@@ -101,7 +101,7 @@ impl Control {
     }
 
     /// The runs of a host, through its own log.
-    pub(crate) fn of(home: Home, log: Arc<dyn EventLog>, audit: Audit) -> Self {
+    pub(crate) fn of(home: Home, log: Arc<dyn Store>, audit: Audit) -> Self {
         Self { home, log, audit, tenant: None }
     }
 
@@ -229,7 +229,7 @@ impl Control {
         ListedRun { is_driven: Lease::is_held(&self.home, &row.run), row }
     }
 
-    pub(crate) fn log(&self) -> &dyn EventLog {
+    pub(crate) fn log(&self) -> &dyn Store {
         &*self.log
     }
 

@@ -7,7 +7,7 @@ use fusebox_core::id::check_tenant;
 use fusebox_core::risk::{Assessment, RiskLevel};
 use fusebox_core::{Decider, Event, LimitKind, LimitSource, RunId};
 use fusebox_risk::{Outcome, OutcomeKind};
-use fusebox_store::{EventLog, ListedState, RunFilter, RunRow};
+use fusebox_store::{ListedState, RunFilter, RunRow, Store};
 
 use crate::error::Error;
 use crate::journal::replay::recall;
@@ -117,7 +117,7 @@ fn outcome(services: &Services, row: &RunRow) -> Result<Option<Outcome>, Error> 
     }))
 }
 
-fn agent_of(log: &dyn EventLog, run: &RunId) -> Result<Option<fusebox_core::Agent>, Error> {
+fn agent_of(log: &dyn Store, run: &RunId) -> Result<Option<fusebox_core::Agent>, Error> {
     let first = log.events(run, 0, 1)?;
     Ok(match first.first().map(fusebox_core::SealedEvent::event).transpose()? {
         Some(Event::RunCreated { agent, .. }) => Some(agent),
@@ -126,7 +126,7 @@ fn agent_of(log: &dyn EventLog, run: &RunId) -> Result<Option<fusebox_core::Agen
 }
 
 /// Whether limits of the risk profile stopped a run.
-fn stopped_by_profile(log: &dyn EventLog, run: &RunId) -> Result<bool, Error> {
+fn stopped_by_profile(log: &dyn Store, run: &RunId) -> Result<bool, Error> {
     let mut limits = ProfileLimits::default();
     each(log, run, |event| limits.note(&event))?;
     Ok(limits.stopped_the_run)
@@ -159,7 +159,7 @@ impl ProfileLimits {
 }
 
 /// The last word on a run's plan, if its risk was predicted.
-fn last_assessment(log: &dyn EventLog, run: &RunId) -> Result<Option<Assessment>, Error> {
+fn last_assessment(log: &dyn Store, run: &RunId) -> Result<Option<Assessment>, Error> {
     let mut last = None;
     each(log, run, |event| {
         if let Event::RiskPredicted { assessment, .. } = event {
@@ -170,7 +170,7 @@ fn last_assessment(log: &dyn EventLog, run: &RunId) -> Result<Option<Assessment>
 }
 
 /// People's last word on each run of a tenant.
-fn overruled(log: &dyn EventLog, tenant: &str) -> Result<BTreeMap<RunId, RiskLevel>, Error> {
+fn overruled(log: &dyn Store, tenant: &str) -> Result<BTreeMap<RunId, RiskLevel>, Error> {
     let mut last = BTreeMap::new();
     each(log, &side_chain("risk", tenant)?, |event| {
         if let Event::RiskOverruled { run, to, .. } = event {
@@ -184,7 +184,7 @@ fn overruled(log: &dyn EventLog, tenant: &str) -> Result<BTreeMap<RunId, RiskLev
 const LOOKED_AT: [&str; 4] = ["risk_predicted", "risk_overruled", "step_skipped", "run_ended"];
 
 /// All events of a chain that say something of its risk.
-fn each(log: &dyn EventLog, chain: &RunId, mut told: impl FnMut(Event)) -> Result<(), Error> {
+fn each(log: &dyn Store, chain: &RunId, mut told: impl FnMut(Event)) -> Result<(), Error> {
     let mut after = 0;
     loop {
         let page = log.events(chain, after, PAGE)?;

@@ -10,7 +10,7 @@ use fusebox_core::{Decision, Json, Plan, RunId, RunLimits, Step};
 use fusebox_effects::Confinement;
 use fusebox_effects::gateway::Gateway;
 use fusebox_risk::Outcome;
-use fusebox_store::EventLog;
+use fusebox_store::Store;
 
 use crate::approval::approver::Approver;
 use crate::audit::Audit;
@@ -123,7 +123,7 @@ impl Host {
 
     /// Its log.
     #[must_use]
-    pub fn log(&self) -> &dyn EventLog {
+    pub fn log(&self) -> &dyn Store {
         &*self.services.store
     }
 

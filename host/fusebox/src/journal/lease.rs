@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fusebox_core::RunId;
-use fusebox_store::{EventLog, Fence};
+use fusebox_store::{Fence, Store};
 
 use crate::error::Error;
 use crate::home::Home;
@@ -38,14 +38,14 @@ impl Lease {
     }
 
     /// Takes a run over.
-    pub fn take(home: &Home, log: &dyn EventLog, run: &RunId) -> Result<Self, Error> {
+    pub fn take(home: &Home, log: &dyn Store, run: &RunId) -> Result<Self, Error> {
         let (path, file) = lock(home, run)?;
-        let token = log.claim(run)?;
+        let token = log.next_fencing_token(run)?;
         Ok(Self { fence: Fence { run: run.clone(), token }, path, file })
     }
 
     /// Takes a run over, waiting for whoever holds it for a moment.
-    pub fn take_within(home: &Home, log: &dyn EventLog, run: &RunId, patience: Duration) -> Result<Self, Error> {
+    pub fn take_within(home: &Home, log: &dyn Store, run: &RunId, patience: Duration) -> Result<Self, Error> {
         let until = Instant::now() + patience;
         loop {
             match Self::take(home, log, run) {

@@ -15,7 +15,7 @@ use fusebox_core::event::{Chain, Event, RunEnd};
 use fusebox_core::explain::Explainer;
 use fusebox_core::run::decide;
 use fusebox_core::{Amounts, BudgetKind, Command, Digest, Effect, Failure, Json, RunState, SealedEvent, StepId, json};
-use fusebox_store::{Batch, Blob, EventLog, Pending, Settlement};
+use fusebox_store::{Batch, Blob, Pending, Settlement, Store};
 use tokio::sync::mpsc;
 
 use crate::admission::quota;
@@ -32,7 +32,7 @@ use crate::redaction::retention::Keeping;
 pub struct Journal {
     pub state: RunState,
     chain: Chain,
-    store: Arc<dyn EventLog>,
+    store: Arc<dyn Store>,
     home: Home,
     /// The right to write; `None` while a person is waited for.
     lease: Option<Lease>,
@@ -55,7 +55,7 @@ pub struct Journal {
 pub struct JournalSetup {
     pub state: RunState,
     pub chain: Chain,
-    pub store: Arc<dyn EventLog>,
+    pub store: Arc<dyn Store>,
     pub home: Home,
     pub lease: Lease,
     pub account: Account,

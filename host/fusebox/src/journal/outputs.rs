@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fusebox_core::situation::StepOutputs;
 use fusebox_core::{Digest, Json, RunId, RunState, StepId};
-use fusebox_store::EventLog;
+use fusebox_store::Store;
 
 /// Largest output of a step that can be read back, in bytes.
 const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Outputs, read from the log when somebody asks. The last one may not be there yet, so it is kept at hand.
 pub struct Outputs {
-    store: Arc<dyn EventLog>,
+    store: Arc<dyn Store>,
     run: RunId,
     digests: RwLock<HashMap<String, Digest>>,
     last: Mutex<Option<(Digest, Json)>>,
@@ -20,7 +20,7 @@ pub struct Outputs {
 
 impl Outputs {
     /// The outputs of a run so far.
-    pub fn of(store: Arc<dyn EventLog>, state: &RunState) -> Self {
+    pub fn of(store: Arc<dyn Store>, state: &RunState) -> Self {
         let steps = state.setup().plan.steps.iter().zip(state.steps());
         let digests = steps.filter_map(|(step, progress)| Some((step.id.to_string(), progress.output?)));
         let run = state.setup().run.clone();

@@ -9,7 +9,7 @@ use fusebox_core::event::{Chain, RunEnd};
 use fusebox_core::gate::GateSetup;
 use fusebox_core::run::{RunSetup, StoredSetup};
 use fusebox_core::{Digest, Event, Plan, Policy, RunId, RunState, SealedEvent, StepId, json};
-use fusebox_store::EventLog;
+use fusebox_store::Store;
 
 use crate::error::Error;
 
@@ -39,7 +39,7 @@ pub struct Recalled {
 ///
 /// # Errors
 /// When there is no such run, it is of a format that cannot be resumed, or the log is damaged.
-pub fn recall(log: &dyn EventLog, run: &RunId) -> Result<Recalled, Error> {
+pub fn recall(log: &dyn Store, run: &RunId) -> Result<Recalled, Error> {
     let unknown = || Error::UnknownRun { run: run.to_string() };
     let first = log.events(run, 0, 1)?;
     let created = first.first().ok_or_else(unknown)?;
@@ -83,7 +83,7 @@ pub fn recall(log: &dyn EventLog, run: &RunId) -> Result<Recalled, Error> {
 }
 
 impl Recalled {
-    fn fold(&mut self, log: &dyn EventLog, sealed: &SealedEvent) -> Result<(), Error> {
+    fn fold(&mut self, log: &dyn Store, sealed: &SealedEvent) -> Result<(), Error> {
         let run = &sealed.run;
         if sealed.previous != self.chain.head() || sealed.seq != self.chain.seq() + 1 {
             return Err(damaged(run, sealed.seq, "it does not follow from the event before it").into());
@@ -142,16 +142,16 @@ impl JudgedBy {
     }
 }
 
-fn stored_setup(log: &dyn EventLog, run: &RunId, digest: &Digest) -> Result<StoredSetup, Error> {
+fn stored_setup(log: &dyn Store, run: &RunId, digest: &Digest) -> Result<StoredSetup, Error> {
     Ok(StoredSetup::from_canonical(&blob(log, run, digest)?)?)
 }
 
-fn stored_policy(log: &dyn EventLog, run: &RunId, digest: &Digest) -> Result<Policy, Error> {
+fn stored_policy(log: &dyn Store, run: &RunId, digest: &Digest) -> Result<Policy, Error> {
     Ok(json::parse_as("the stored policy", &blob(log, run, digest)?, MAX_POLICY_BYTES)?)
 }
 
 /// A blob that an event of a run names.
-pub fn blob(log: &dyn EventLog, run: &RunId, digest: &Digest) -> Result<Bytes, Error> {
+pub fn blob(log: &dyn Store, run: &RunId, digest: &Digest) -> Result<Bytes, Error> {
     log.blob(run, digest)?.map_or_else(|| missing(run, digest), |blob| Ok(blob.bytes().clone()))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fusebox_core::{Amounts, BudgetKind, Ledger, RunId, RunState};
-use fusebox_store::{Error as StoreError, EventLog, Settlement, Share};
+use fusebox_store::{Error as StoreError, Reservation, Settlement, Store};
 
 /// Parts that a tenant's budget is handed out in: few enough that not each effect costs a commit, and so many that one run
 /// keeps little from the others.
@@ -25,7 +25,7 @@ fn part(kind: BudgetKind, limit: u64) -> u64 {
 
 /// The account. Without limits of its tenant it costs nothing.
 pub struct Account {
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Store>,
     run: RunId,
     tenant: String,
     limits: BTreeMap<BudgetKind, u64>,
@@ -35,7 +35,7 @@ pub struct Account {
 
 impl Account {
     /// The account of a run, under the policy that it was set up with.
-    pub fn of(log: Arc<dyn EventLog>, state: &RunState) -> Result<Self, StoreError> {
+    pub fn of(log: Arc<dyn Store>, state: &RunState) -> Result<Self, StoreError> {
         let setup = state.setup();
         let of_tenant = setup.policy.tenants.get(&setup.tenant).map(|tenant| tenant.limits.as_limits().capped());
         let ledger = of_tenant.as_ref().map(Ledger::new).unwrap_or_default();
@@ -45,7 +45,7 @@ impl Account {
         let mut has = Amounts::new();
         // What a process before this one had set aside is still there.
         for kind in BTreeMap::keys(&limits) {
-            has.insert(*kind, log.allotment(&tenant, &run, *kind)?);
+            has.insert(*kind, log.reserved_by(&tenant, &run, *kind)?);
         }
         Ok(Self { log, run, tenant, limits, has })
     }
@@ -63,7 +63,7 @@ impl Account {
         }
         let (tenant, run) = (self.tenant.clone(), self.run.clone());
         let most = least.max(part(kind, limit));
-        let has = self.log.allot(Share { tenant, run, budget: kind, limit, least, most })?;
+        let has = self.log.reserve(Reservation { tenant, run, budget: kind, limit, least, most })?;
         self.has.insert(kind, has);
         Ok(())
     }

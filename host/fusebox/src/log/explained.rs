@@ -2,7 +2,7 @@
 
 use fusebox_core::explain::Explainer;
 use fusebox_core::{Plan, RunId};
-use fusebox_store::EventLog;
+use fusebox_store::Store;
 
 use crate::error::Error;
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 const PAGE: u32 = 1000;
 
 /// An explainer that has followed a run so far.
-pub fn explainer_of(log: &dyn EventLog, run: &RunId, plan: &Plan) -> Result<Explainer, Error> {
+pub fn explainer_of(log: &dyn Store, run: &RunId, plan: &Plan) -> Result<Explainer, Error> {
     let mut explainer = Explainer::new(run.clone(), Some(plan));
     each_event(log, run, |event, time_us| {
         explainer.note(event, time_us);
@@ -18,11 +18,7 @@ pub fn explainer_of(log: &dyn EventLog, run: &RunId, plan: &Plan) -> Result<Expl
     Ok(explainer)
 }
 
-pub fn each_event(
-    log: &dyn EventLog,
-    run: &RunId,
-    mut note: impl FnMut(&fusebox_core::Event, u64),
-) -> Result<(), Error> {
+pub fn each_event(log: &dyn Store, run: &RunId, mut note: impl FnMut(&fusebox_core::Event, u64)) -> Result<(), Error> {
     let mut after = 0;
     loop {
         let page = log.events(run, after, PAGE)?;
@@ -37,7 +33,7 @@ pub fn each_event(
 }
 
 /// The plan that a run was created with, if it is still kept.
-pub fn plan_of(log: &dyn EventLog, run: &RunId) -> Result<Option<Plan>, Error> {
+pub fn plan_of(log: &dyn Store, run: &RunId) -> Result<Option<Plan>, Error> {
     let first = log.events(run, 0, 1)?;
     let created = first.first().map(|sealed| sealed.event()).transpose()?;
     let Some(fusebox_core::Event::RunCreated { plan, .. }) = created else { return Ok(None) };

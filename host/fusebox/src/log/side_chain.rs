@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use fusebox_core::event::Chain;
 use fusebox_core::id::{HOST_TENANT, check_tenant};
 use fusebox_core::{Digest, Event, RunId};
-use fusebox_store::{Batch, Blob, Error as StoreError, EventLog};
+use fusebox_store::{Batch, Blob, Error as StoreError, Store};
 
 use crate::ambient::now_us;
 use crate::error::Error;
@@ -18,7 +18,7 @@ pub type CheckChains = Mutex<BTreeMap<String, Chain>>;
 const TRIES: u32 = 100;
 
 /// Adds an event to the chain of what concerns no single run of a tenant, or no tenant, and waits until it is durable.
-pub fn record_for_host(log: &dyn EventLog, tenant: &str, event: &Event) -> Result<(), Error> {
+pub fn record_for_host(log: &dyn Store, tenant: &str, event: &Event) -> Result<(), Error> {
     let chain = side_chain("host", tenant)?;
     append(log, (&chain, tenant), event, &[])?;
     Ok(())
@@ -40,12 +40,7 @@ pub fn side_chain(kind: &str, tenant: &str) -> Result<RunId, Error> {
 
 /// Adds an event to a chain that is no run, and waits until it is durable. Several processes may do so at once; each comes behind
 /// the other. Gives its place.
-pub fn append(
-    log: &dyn EventLog,
-    (chain, tenant): (&RunId, &str),
-    event: &Event,
-    blobs: &[Blob],
-) -> Result<u64, Error> {
+pub fn append(log: &dyn Store, (chain, tenant): (&RunId, &str), event: &Event, blobs: &[Blob]) -> Result<u64, Error> {
     let mut tries = 0;
     loop {
         let (seq, head) = log.head(chain)?.unwrap_or((0, Digest::ZERO));

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_core::RunId;
-use fusebox_store::EventLog;
+use fusebox_store::Store;
 
 use crate::ambient::now_us;
 use crate::error::Error;
@@ -14,7 +14,7 @@ use crate::signals::stop::Killer;
 /// Hears what is asked of one run.
 pub struct Watchman {
     board: Board,
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Store>,
     run: RunId,
     tenant: String,
     killer: Killer,
@@ -25,7 +25,7 @@ impl Watchman {
     /// Hears everything that is asked from now on.
     pub fn new(
         home: &Home,
-        log: Arc<dyn EventLog>,
+        log: Arc<dyn Store>,
         (run, tenant): (RunId, String),
         killer: Killer,
     ) -> Result<Self, Error> {

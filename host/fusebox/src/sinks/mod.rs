@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use fusebox_core::Policy;
 use fusebox_core::policy::{SinkKind, SinkPolicy};
-use fusebox_store::EventLog;
+use fusebox_store::Store;
 
 use kinds::LackingSink;
 pub use kinds::{JsonlSink, MemorySink, StdoutSink, WebhookSink};
@@ -44,7 +44,7 @@ impl Sinks {
         policy: &Policy,
         folder: Option<&Path>,
         added: Vec<NewSink>,
-        (home, log): (&Home, &Arc<dyn EventLog>),
+        (home, log): (&Home, &Arc<dyn Store>),
     ) -> Result<Self, Error> {
         let mut sinks = added;
         for (name, policy) in &policy.sinks {

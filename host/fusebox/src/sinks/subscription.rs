@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_store::{EventLog, Scanned};
+use fusebox_store::{Scanned, Store};
 use tokio::sync::watch;
 
 use super::sink::LoggedEvent;
@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Events of a log from some moment on, in order, whichever process writes them. It holds a bounded number of them; the others wait
 /// in the log, so whoever is slow misses nothing and holds nobody up.
 pub struct Subscription {
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Store>,
     tenant: Option<String>,
     after: i64,
     held: VecDeque<LoggedEvent>,
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Subscription {
 }
 
 impl Subscription {
-    pub(crate) fn new(log: Arc<dyn EventLog>, tenant: Option<String>, most: u32) -> Result<Self, Error> {
+    pub(crate) fn new(log: Arc<dyn Store>, tenant: Option<String>, most: u32) -> Result<Self, Error> {
         let (after, commits) = (log.end()?, log.commits());
         Ok(Self { log, tenant, after, held: VecDeque::new(), most: most.max(1), commits })
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use fusebox_core::policy::SinkFrom;
-use fusebox_store::{EventLog, Scanned};
+use fusebox_store::{Scanned, Store};
 
 use super::sink::{LoggedEvent, NewSink, Sink};
 use crate::error::Error;
@@ -25,7 +25,7 @@ const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The next events of a tenant or of all, and up to where in the log that is all there is.
 pub fn next_of(
-    log: &dyn EventLog,
+    log: &dyn Store,
     tenant: Option<&str>,
     after: i64,
     most: u32,
@@ -56,7 +56,7 @@ pub struct SinkStatus {
 /// A thread that tells one sink.
 pub struct Worker {
     shared: Arc<Shared>,
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Store>,
 }
 
 struct Shared {
@@ -75,7 +75,7 @@ struct State {
 }
 
 impl Worker {
-    pub fn start(new: NewSink, home: &Home, log: Arc<dyn EventLog>) -> Result<Self, Error> {
+    pub fn start(new: NewSink, home: &Home, log: Arc<dyn Store>) -> Result<Self, Error> {
         let NewSink { name, tenant, from, sink } = new;
         let wrong = |message: String| Error::SinkWrong { sink: name.clone(), message };
         let folder = home.path().join("sinks");
@@ -84,13 +84,13 @@ impl Worker {
         if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
             return Err(wrong("its name must have 1 to 64 letters, digits, `.`, `_` or `-`".to_owned()));
         }
-        let at = match (log.told(&name)?, from) {
+        let at = match (log.sink_offset(&name)?, from) {
             (Some(at), _) => at,
             (None, SinkFrom::Start) => 0,
             (None, SinkFrom::Now) => log.end()?,
         };
         // From here on nothing is forgotten, whichever process tells it.
-        log.set_told(&name, at)?;
+        log.set_sink_offset(&name, at)?;
         let status = SinkStatus { name: name.clone(), ..SinkStatus::default() };
         let state = State { status, at, stop_at: None, ended: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
@@ -156,7 +156,7 @@ struct Telling {
     sink: Box<dyn Sink>,
     lock: std::path::PathBuf,
     /// Weak: a sink that does not come back must not keep the log from being closed.
-    log: Weak<dyn EventLog>,
+    log: Weak<dyn Store>,
     shared: Arc<Shared>,
     saved: Instant,
     /// Events that are told at once: fewer after a failure, in case fewer are taken.
@@ -169,7 +169,7 @@ impl Telling {
             self.tell();
             let at = self.shared.state().at;
             // What cannot be written down is told once more by the next process.
-            let _ = self.log().and_then(|log| log.set_told(&self.name, at).map_err(|error| error.to_string()));
+            let _ = self.log().and_then(|log| log.set_sink_offset(&self.name, at).map_err(|error| error.to_string()));
         }
         self.shared.state().ended = true;
         self.shared.changed.notify_all();
@@ -192,7 +192,7 @@ impl Telling {
             self.shared.state().status.elsewhere = held.is_none();
             if held.is_some() {
                 // The other one went on meanwhile.
-                if let Some(Ok(Some(at))) = self.log().ok().map(|log| log.told(&self.name)) {
+                if let Some(Ok(Some(at))) = self.log().ok().map(|log| log.sink_offset(&self.name)) {
                     let mut state = self.shared.state();
                     state.at = state.at.max(at);
                 }
@@ -254,13 +254,13 @@ impl Telling {
             state.status.told += events.len() as u64;
         }
         if self.saved.elapsed() >= SAVE_EVERY {
-            self.log()?.set_told(&self.name, last).map_err(|error| error.to_string())?;
+            self.log()?.set_sink_offset(&self.name, last).map_err(|error| error.to_string())?;
             self.saved = Instant::now();
         }
         Ok(events.len())
     }
 
-    fn log(&self) -> Result<Arc<dyn EventLog>, String> {
+    fn log(&self) -> Result<Arc<dyn Store>, String> {
         self.log.upgrade().ok_or_else(|| "the log is closed".to_owned())
     }
 

@@ -1,19 +1,13 @@
-//! Proofs: the Merkle tree of each tenant's events in the order of the log (RFC 6962), and the checkpoints that were signed of it.
+//! The role *audit*: the Merkle tree of each tenant's events in the order of the log (RFC 6962), and the checkpoints signed over it.
 
-mod grow;
-mod read;
-mod regrow;
-mod sign;
-mod verify;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use fusebox_core::audit::{Block, Fault};
+use fusebox_core::audit::{Block, Checkpoint, Fault};
 use fusebox_core::{Digest, RunId, SealedEvent};
 
-pub use grow::grow;
-pub use sign::{SignCheckpoints, SignWhat, Signer, Signing, checkpoint};
-pub use verify::{LogReport, TenantReport, Verifying};
-
-use crate::{Error, SqliteStore};
+use crate::error::Error;
 
 /// A checkpoint that was signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +38,79 @@ pub struct Scanned {
     pub tenant: String,
     /// The event. Its hash is as stored, and not compared with its content.
     pub event: SealedEvent,
+}
+
+/// Signs checkpoints.
+pub trait SignCheckpoints: Send + Sync {
+    /// A signed note over a tenant's tree of this size and root, which comes after the newest checkpoint so far.
+    ///
+    /// # Errors
+    /// Why it cannot be signed, in words.
+    fn sign(&self, tenant: &str, tree: (u64, &Digest), newest: Option<&CheckpointRow>) -> Result<String, String>;
+}
+
+/// Who signs checkpoints, and how often.
+#[derive(Clone)]
+pub struct Signing {
+    /// Who signs.
+    pub signer: Arc<dyn SignCheckpoints>,
+    /// After so many events of a tenant that this process wrote.
+    pub every_events: u64,
+    /// After this time since the last one, as soon as there are new events.
+    pub every: Duration,
+}
+
+impl fmt::Debug for Signing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signing")
+            .field("every_events", &self.every_events)
+            .field("every", &self.every)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How to check a log.
+pub struct Verifying<'a> {
+    /// Threads that read and hash; one of them joins as well when there is only one.
+    pub threads: usize,
+    /// Checks the signature of a note over a tenant's tree, and gives what it says.
+    pub checkpoint: &'a (dyn Fn(&str, &str) -> Result<Checkpoint, String> + Sync),
+    /// Earlier checkpoints that tenants' trees must have grown from.
+    pub since: &'a [(String, Checkpoint)],
+    /// Is told how many events were looked at, and how many there are.
+    pub progress: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+impl fmt::Debug for Verifying<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifying").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+/// What holds of a whole log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogReport {
+    /// Events that were looked at.
+    pub events: u64,
+    /// Runs and other chains.
+    pub chains: u64,
+    /// Each tenant's tree, by name.
+    pub tenants: Vec<TenantReport>,
+}
+
+/// What holds of one tenant's tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantReport {
+    /// Whose.
+    pub tenant: String,
+    /// Leaves of the tree.
+    pub size: u64,
+    /// Its root.
+    pub root: Digest,
+    /// Signed checkpoints, all of which the tree grew through.
+    pub checkpoints: u64,
+    /// The newest of them.
+    pub newest: Option<CheckpointRow>,
 }
 
 /// What proves the log.
@@ -133,64 +200,4 @@ pub trait AuditLog {
     /// # Errors
     /// When the log cannot be read.
     fn verify(&self, verifying: &Verifying<'_>) -> Result<Result<LogReport, Fault>, Error>;
-}
-
-impl AuditLog for SqliteStore {
-    fn tenant_of(&self, run: &RunId) -> Result<Option<String>, Error> {
-        Ok(crate::chains::find(&self.reader(), run.as_str())?.map(|chain| chain.tenant))
-    }
-
-    fn tenants(&self) -> Result<Vec<String>, Error> {
-        read::tenants(&self.reader())
-    }
-
-    fn checkpoint(&self, tenant: &str) -> Result<Option<CheckpointRow>, Error> {
-        let tenant = tenant.to_owned();
-        let signer = self.signer();
-        self.change(move |transaction| checkpoint(transaction, &tenant, signer.as_deref()))
-    }
-
-    fn checkpoints(&self, tenant: &str, from_size: u64, max: u32) -> Result<Vec<CheckpointRow>, Error> {
-        read::checkpoints(&self.reader(), tenant, from_size, max)
-    }
-
-    fn newest_checkpoint(&self, tenant: &str) -> Result<Option<CheckpointRow>, Error> {
-        read::newest_checkpoint(&self.reader(), tenant)
-    }
-
-    fn leaf_of(&self, run: &RunId, seq: u64) -> Result<Option<Leaf>, Error> {
-        read::leaf_of(&self.reader(), run, seq)
-    }
-
-    fn inclusion(&self, tenant: &str, index: u64, size: u64) -> Result<Vec<Digest>, Error> {
-        read::Tree::of(&self.reader(), tenant).inclusion(index, size)
-    }
-
-    fn consistency(&self, tenant: &str, old: u64, new: u64) -> Result<Vec<Digest>, Error> {
-        read::Tree::of(&self.reader(), tenant).consistency(old, new)
-    }
-
-    fn block(&self, tenant: &str, block: u64, size: u64) -> Result<Block, Error> {
-        read::Tree::of(&self.reader(), tenant).block(block, size)
-    }
-
-    fn scan(&self, tenant: Option<&str>, after: i64, max: u32) -> Result<Vec<Scanned>, Error> {
-        read::scan(&self.reader(), tenant, after, max)
-    }
-
-    fn end(&self) -> Result<i64, Error> {
-        read::end(&self.reader())
-    }
-
-    fn places(&self, runs: &[RunId]) -> Result<Vec<i64>, Error> {
-        read::places(&self.reader(), runs)
-    }
-
-    fn at(&self, log_index: i64) -> Result<Option<Scanned>, Error> {
-        read::at(&self.reader(), log_index)
-    }
-
-    fn verify(&self, verifying: &Verifying<'_>) -> Result<Result<LogReport, Fault>, Error> {
-        verify::verify(self.path(), verifying)
-    }
 }

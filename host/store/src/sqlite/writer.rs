@@ -8,15 +8,15 @@ use fusebox_core::{Digest, SealedEvent};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use tokio::sync::{oneshot, watch};
 
-use crate::audit::{SignWhat, Signer, Signing};
-use crate::chains::ChainRow;
-use crate::{Batch, Error, Fence, blobs, chains, project, tenants};
+use crate::audit::Signing;
+use crate::error::Error;
+use crate::events::{Batch, FIRST_TOKEN, Fence};
+use crate::sqlite::audit::{SignWhat, Signer};
+use crate::sqlite::chains::ChainRow;
+use crate::sqlite::{blobs, chains, project, tenants};
 
 /// Most requests of one transaction.
 const MAX_GROUP: usize = 512;
-
-/// Token of whoever creates a run.
-pub const FIRST_TOKEN: u64 = 1;
 
 /// What the writer is asked for.
 pub enum Request {

@@ -3,31 +3,8 @@
 use fusebox_core::RunId;
 use rusqlite::{Transaction, params};
 
-use crate::Error;
-
-/// Which blobs to erase: those of runs that have ended and are all of this.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Erasure {
-    /// Of this tenant.
-    pub tenant: Option<String>,
-    /// This run.
-    pub run: Option<RunId>,
-    /// Of runs whose last event is older than this, in microseconds since 1970; of what is no run, kept since before this.
-    pub before_us: Option<u64>,
-    /// Only count them.
-    pub dry_run: bool,
-}
-
-/// What was erased.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Erased {
-    /// Runs that had blobs, with whose they are.
-    pub runs: Vec<(RunId, String)>,
-    /// Number of blobs.
-    pub blobs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
+use crate::error::Error;
+use crate::events::{Erased, Erasure};
 
 /// Erases, or only counts.
 pub fn erase(transaction: &Transaction<'_>, erasure: &Erasure) -> Result<Erased, Error> {

@@ -13,57 +13,15 @@ use fusebox_core::{Digest, RunId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::regrow::Tree;
-use super::{CheckpointRow, grow, read};
-use crate::{Error, chains};
+use super::{grow, read};
+use crate::audit::{LogReport, TenantReport, Verifying};
+use crate::error::Error;
+use crate::sqlite::chains;
 
 /// Events of one window.
 const WINDOW: i64 = 8192;
 /// Windows of each thread that wait to be joined.
 const AHEAD: usize = 2;
-
-/// How to check a log.
-pub struct Verifying<'a> {
-    /// Threads that read and hash; one of them joins as well when there is only one.
-    pub threads: usize,
-    /// Checks the signature of a note over a tenant's tree, and gives what it says.
-    pub checkpoint: &'a (dyn Fn(&str, &str) -> Result<Checkpoint, String> + Sync),
-    /// Earlier checkpoints that tenants' trees must have grown from.
-    pub since: &'a [(String, Checkpoint)],
-    /// Is told how many events were looked at, and how many there are.
-    pub progress: &'a (dyn Fn(u64, u64) + Sync),
-}
-
-impl std::fmt::Debug for Verifying<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifying").field("threads", &self.threads).finish_non_exhaustive()
-    }
-}
-
-/// What holds of a whole log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogReport {
-    /// Events that were looked at.
-    pub events: u64,
-    /// Runs and other chains.
-    pub chains: u64,
-    /// Each tenant's tree, by name.
-    pub tenants: Vec<TenantReport>,
-}
-
-/// What holds of one tenant's tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TenantReport {
-    /// Whose.
-    pub tenant: String,
-    /// Leaves of the tree.
-    pub size: u64,
-    /// Its root.
-    pub root: Digest,
-    /// Signed checkpoints, all of which the tree grew through.
-    pub checkpoints: u64,
-    /// The newest of them.
-    pub newest: Option<CheckpointRow>,
-}
 
 pub fn verify(path: &Path, verifying: &Verifying<'_>) -> Result<Result<LogReport, Fault>, Error> {
     let connection = open(path)?;
@@ -371,7 +329,7 @@ impl<'a> Joining<'a> {
                 Ok(run) => run,
                 Err(_) => return Ok(Err(Fault::new(FaultKind::Changed, "its run has no proper name").at(run, 1))),
             };
-            if crate::read::listed_events(self.connection, &run)?.is_some_and(|listed| last < listed) {
+            if crate::sqlite::read::listed_events(self.connection, &run)?.is_some_and(|listed| last < listed) {
                 let fault = Fault::new(FaultKind::Truncated, "it and all that came behind it are not there");
                 return Ok(Err(fault.at(run.as_str(), last + 1)));
             }

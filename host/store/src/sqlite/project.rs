@@ -3,7 +3,7 @@
 use fusebox_core::{Event, KillTarget, json};
 use rusqlite::{Transaction, params};
 
-use crate::Error;
+use crate::error::Error;
 
 /// Largest event, in bytes.
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;

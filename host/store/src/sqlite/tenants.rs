@@ -4,42 +4,13 @@
 use fusebox_core::{BudgetKind, RunId};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use crate::Error;
-
-/// A share of a tenant's budget that a run asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
-    /// The tenant.
-    pub tenant: String,
-    /// The run.
-    pub run: RunId,
-    /// Of which budget.
-    pub budget: BudgetKind,
-    /// The tenant's limit.
-    pub limit: u64,
-    /// Less than this is of no use.
-    pub least: u64,
-    /// More than this is not wanted.
-    pub most: u64,
-}
-
-/// What a run has used of a tenant's budget; the rest of its share goes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settlement {
-    /// The tenant.
-    pub tenant: String,
-    /// The run.
-    pub run: RunId,
-    /// Of which budget.
-    pub budget: BudgetKind,
-    /// All that the run has used.
-    pub used: u64,
-}
+use crate::coordination::{Reservation, Settlement};
+use crate::error::Error;
 
 /// Gives a run a share on top of what it has. Gives back what it has in all.
-pub fn allot(transaction: &Transaction<'_>, share: &Share) -> Result<u64, Error> {
-    let Share { tenant, run, budget, limit, least, most } = share;
-    let taken = allotted(transaction, tenant, *budget)?;
+pub fn allot(transaction: &Transaction<'_>, reservation: &Reservation) -> Result<u64, Error> {
+    let Reservation { tenant, run, budget, limit, least, most } = reservation;
+    let taken = reserved(transaction, tenant, *budget)?;
     let room = limit.saturating_sub(taken);
     if room < *least || room == 0 {
         return Err(Error::BudgetExceeded {
@@ -59,7 +30,7 @@ pub fn allot(transaction: &Transaction<'_>, share: &Share) -> Result<u64, Error>
 /// Records what a run has used, and gives the rest of its share back.
 pub fn settle(transaction: &Transaction<'_>, settlement: &Settlement) -> Result<(), Error> {
     let Settlement { tenant, run, budget, used } = settlement;
-    let (has, taken) = (of_run(transaction, tenant, run, *budget)?, allotted(transaction, tenant, *budget)?);
+    let (has, taken) = (of_run(transaction, tenant, run, *budget)?, reserved(transaction, tenant, *budget)?);
     if has == *used {
         return Ok(());
     }
@@ -67,8 +38,8 @@ pub fn settle(transaction: &Transaction<'_>, settlement: &Settlement) -> Result<
 }
 
 /// What all runs of a tenant have set aside or used.
-pub fn allotted(connection: &rusqlite::Connection, tenant: &str, budget: BudgetKind) -> Result<u64, Error> {
-    let mut statement = connection.prepare_cached("SELECT amount FROM allotted WHERE tenant = ?1 AND budget = ?2")?;
+pub fn reserved(connection: &rusqlite::Connection, tenant: &str, budget: BudgetKind) -> Result<u64, Error> {
+    let mut statement = connection.prepare_cached("SELECT amount FROM reserved WHERE tenant = ?1 AND budget = ?2")?;
     Ok(statement.query_row(params![tenant, budget.name()], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
@@ -93,7 +64,7 @@ fn store(
         .execute(params![tenant, run.as_str(), budget.name(), of_run])?;
     transaction
         .prepare_cached(
-            "INSERT INTO allotted (tenant, budget, amount) VALUES (?1, ?2, ?3)
+            "INSERT INTO reserved (tenant, budget, amount) VALUES (?1, ?2, ?3)
              ON CONFLICT (tenant, budget) DO UPDATE SET amount = ?3",
         )?
         .execute(params![tenant, budget.name(), of_all])?;

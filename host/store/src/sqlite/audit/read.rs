@@ -8,9 +8,11 @@ use fusebox_core::audit::{
 use fusebox_core::{Digest, RunId, SealedEvent};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::grow;
 use super::grow::damaged;
-use super::{CheckpointRow, Leaf, Scanned, grow};
-use crate::{Error, chains};
+use crate::audit::{CheckpointRow, Leaf, Scanned};
+use crate::error::Error;
+use crate::sqlite::chains;
 
 pub fn tenants(connection: &Connection) -> Result<Vec<String>, Error> {
     let mut statement = connection.prepare_cached("SELECT DISTINCT tenant FROM chains ORDER BY tenant")?;

@@ -4,8 +4,8 @@ use fusebox_core::Digest;
 use fusebox_core::audit::{BLOCK_LEAVES, BLOCK_LEVEL, Checkpoint, CompactRange, Fault, FaultKind, Node};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::CheckpointRow;
-use crate::Error;
+use crate::audit::CheckpointRow;
+use crate::error::Error;
 
 /// A tenant's tree while it grows again.
 #[derive(Default)]

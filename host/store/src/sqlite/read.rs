@@ -5,7 +5,7 @@ use fusebox_core::{ApprovalId, KillTarget, RunId, json};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
-use crate::Error;
+use crate::error::Error;
 use crate::rows::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch};
 
 const RUN_COLUMNS: &str = "run_id, goal, agent, tenant, started, paused, question, ended, steps, completed, last_event,

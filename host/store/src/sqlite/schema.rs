@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use fusebox_core::event::tenant_of_first;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
-use crate::{Error, chains, project};
+use crate::error::Error;
+use crate::sqlite::{chains, project};
 
 /// The present format, kept in `PRAGMA user_version`.
 const FORMAT: i64 = 3;
@@ -110,7 +111,7 @@ CREATE TABLE allotments (
     amount INTEGER NOT NULL,
     PRIMARY KEY (tenant, run_id, budget)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE allotted (
+CREATE TABLE reserved (
     tenant TEXT    NOT NULL,
     budget TEXT    NOT NULL,
     amount INTEGER NOT NULL,

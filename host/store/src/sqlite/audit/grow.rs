@@ -6,7 +6,8 @@ use fusebox_core::Digest;
 use fusebox_core::audit::{BLOCK_LEVEL, CompactRange, Node, leaf_hash};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use crate::{Error, chains};
+use crate::error::Error;
+use crate::sqlite::chains;
 
 /// The right edge of a tree.
 pub struct Edge {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use crate::Error;
+use crate::error::Error;
 
 /// A chain as it is known by the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,44 +1,13 @@
 //! Signing checkpoints while events are written.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fusebox_core::Digest;
 use rusqlite::{Transaction, params};
 
-use super::{CheckpointRow, grow, read};
-use crate::Error;
-
-/// Signs checkpoints.
-pub trait SignCheckpoints: Send + Sync {
-    /// A signed note over a tenant's tree of this size and root, which comes after the newest checkpoint so far.
-    ///
-    /// # Errors
-    /// Why it cannot be signed, in words.
-    fn sign(&self, tenant: &str, tree: (u64, &Digest), newest: Option<&CheckpointRow>) -> Result<String, String>;
-}
-
-/// Who signs checkpoints, and how often.
-#[derive(Clone)]
-pub struct Signing {
-    /// Who signs.
-    pub signer: Arc<dyn SignCheckpoints>,
-    /// After so many events of a tenant that this process wrote.
-    pub every_events: u64,
-    /// After this time since the last one, as soon as there are new events.
-    pub every: Duration,
-}
-
-impl fmt::Debug for Signing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signing")
-            .field("every_events", &self.every_events)
-            .field("every", &self.every)
-            .finish_non_exhaustive()
-    }
-}
+use super::{grow, read};
+use crate::audit::{CheckpointRow, SignCheckpoints, Signing};
+use crate::error::Error;
 
 /// What the writer knows of checkpoints that are due.
 pub struct Signer {

@@ -1,0 +1,140 @@
+//! The role *events*: the log itself, with the blobs that its events name.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use fusebox_core::{Digest, RunId, SealedEvent};
+use tokio::sync::{oneshot, watch};
+
+use crate::blob::Blob;
+use crate::coordination::Settlement;
+use crate::error::Error;
+
+/// Token of whoever creates a run.
+pub const FIRST_TOKEN: u64 = 1;
+
+/// Events and the blobs that they refer to: written together or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Events in order; each continues the chain of its run.
+    pub events: Vec<SealedEvent>,
+    /// Blobs that the events name by digest; all belong to the chain of the first event. What it has already is kept once.
+    pub blobs: Vec<Blob>,
+    /// Who writes, if it is a holder of the run's lease: refused once there is a newer one.
+    pub fence: Option<Fence>,
+    /// What runs have used of their tenants' budgets, when they give back the rest.
+    pub settlements: Vec<Settlement>,
+}
+
+/// The right to write to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The run.
+    pub run: RunId,
+    /// The token of the lease.
+    pub token: u64,
+}
+
+impl Fence {
+    /// The right to create a run, and to write to it until somebody else claims it.
+    #[must_use]
+    pub fn of_new(run: RunId) -> Self {
+        Self { run, token: FIRST_TOKEN }
+    }
+}
+
+/// Which blobs to erase: those of runs that have ended and are all of this.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erasure {
+    /// Of this tenant.
+    pub tenant: Option<String>,
+    /// This run.
+    pub run: Option<RunId>,
+    /// Of runs whose last event is older than this, in microseconds since 1970; of what is no run, kept since before this.
+    pub before_us: Option<u64>,
+    /// Only count them.
+    pub dry_run: bool,
+}
+
+/// What was erased.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Runs that had blobs, with whose they are.
+    pub runs: Vec<(RunId, String)>,
+    /// Number of blobs.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The append-only log of events, and blobs.
+pub trait Events {
+    /// Hands a batch to the writer. It is durable once the answer is there.
+    fn append(&self, batch: Batch) -> Pending;
+
+    /// Events of a run behind `after`, at most `max`, in order.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or an event is not what was written.
+    fn events(&self, run: &RunId, after: u64, max: u32) -> Result<Vec<SealedEvent>, Error>;
+
+    /// Place and hash of the last event of a run; `None` when it has none.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn head(&self, run: &RunId) -> Result<Option<(u64, Digest)>, Error>;
+
+    /// A blob that an event of a run names.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or the blob is not what was written.
+    fn blob(&self, run: &RunId, digest: &Digest) -> Result<Option<Blob>, Error>;
+
+    /// Blobs of a run behind the first `after`, at most `max`, always in the same order.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or a blob is not what was written.
+    fn blobs(&self, run: &RunId, after: u32, max: u32) -> Result<Vec<Blob>, Error>;
+
+    /// Bytes of events and blobs that a tenant has in the log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn stored(&self, tenant: &str) -> Result<u64, Error>;
+
+    /// Erases blobs of runs that have ended. Events stay, and with them what was proved.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    fn erase(&self, erasure: Erasure) -> Result<Erased, Error>;
+
+    /// Is told after each commit of this process, by how many there were.
+    fn commits(&self) -> watch::Receiver<u64>;
+}
+
+/// A write that is under way. Await it, or [`wait`](Self::wait) for it.
+#[derive(Debug)]
+pub struct Pending(oneshot::Receiver<Result<(), Error>>);
+
+impl Pending {
+    pub(crate) fn new(answer: oneshot::Receiver<Result<(), Error>>) -> Self {
+        Self(answer)
+    }
+
+    /// Blocks this thread until the batch is durable.
+    ///
+    /// # Errors
+    /// When it could not be written; then nothing of it was.
+    pub fn wait(self) -> Result<(), Error> {
+        pollster::block_on(self)
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or(Err(Error::Closed)))
+    }
+}
