@@ -191,7 +191,7 @@ fn runs_of_one_tenant_never_take_more_than_there_is() {
     let used: u64 = std::thread::scope(|scope| {
         let spenders: Vec<_> = (0..8_u64)
             .map(|number| {
-                let (store, reservation) = (if number % 2 == 0 { &store } else { &other }, &reservation);
+                let (store, share) = (if number % 2 == 0 { &store } else { &other }, &share);
                 scope.spawn(move || {
                     let mut all = 0;
                     for round in 0.. {

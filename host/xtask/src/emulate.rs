@@ -13,7 +13,7 @@ const PROCESSORS: [&str; 2] = ["core2duo", "Skylake-Client"];
 
 pub fn emulate(root: &Path) -> anyhow::Result<()> {
     let mut build = Command::new(env!("CARGO"));
-    build.args(["test", "-p", "fusebox-tests", "--test", "tapes", "--no-run", "--message-format", "json"]);
+    build.args(["test", "-p", "fusebox-tests", "--test", "host", "--no-run", "--message-format", "json"]);
     let built = build.current_dir(root).output().context("cannot start cargo")?;
     ensure!(built.status.success(), "building the test failed: {}", String::from_utf8_lossy(&built.stderr));
     let messages = String::from_utf8_lossy(&built.stdout).into_owned();

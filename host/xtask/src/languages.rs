@@ -19,7 +19,7 @@ pub fn languages(root: &Path) -> anyhow::Result<()> {
     javascript(root, &out)?;
     python(root, &out)?;
     let mut tests = Command::new(env!("CARGO"));
-    tests.args(["test", "-p", "fusebox-tests", "--test", "languages", "--", "--ignored"]).current_dir(root);
+    tests.args(["test", "-p", "fusebox-tests", "--test", "host", "languages::", "--", "--ignored"]).current_dir(root);
     run(&mut tests)
 }
 

@@ -1,5 +1,4 @@
 //! Hostile guests: each ends in its typed end, within its limit, and the next call is unaffected.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::time::{Duration, Instant};
 

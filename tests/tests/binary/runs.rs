@@ -1,8 +1,5 @@
 //! Runs that outlast their process, from any process on the same home.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
-#![cfg(unix)]
 
-mod place;
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -386,7 +383,7 @@ fn a_kill_is_final_whatever_a_run_is_doing() {
     assert_eq!(json_of(&place, &["unkill", "--all"]).1[0]["was_set"], false);
     assert_eq!(place.fusebox(&check).status.code(), Some(0));
     for run in [&waiting, &created, &driven] {
-        place::refused(&place, &["continue", run], "FBX-5024", "KILLED");
+        crate::place::refused(&place, &["continue", run], "FBX-5024", "KILLED");
     }
     assert_eq!(place.fusebox(&args).status.code(), Some(0));
     assert_eq!(effects(&place), "3\n");
@@ -518,7 +515,7 @@ fn whoever_tails_a_run_sees_it_to_its_end() {
 fn a_log_of_an_older_version_is_read_and_its_runs_are_settled() {
     let place = Place::new();
     let log = rusqlite::Connection::open(place.path("home/log.sqlite")).unwrap();
-    log.execute_batch(include_str!("../../host/store/tests/fixtures/format-1.sql")).unwrap();
+    log.execute_batch(include_str!("../../../host/store/tests/fixtures/format-1.sql")).unwrap();
     drop(log);
     let states: Vec<_> = place.listed().iter().map(|run| run["state"].clone()).collect();
     assert_eq!(states, ["RUNNING", "COMPLETED"]);

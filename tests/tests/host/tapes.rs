@@ -1,9 +1,7 @@
 //! Kept tapes of every bundled executor: run again, wherever and however often, they give the same bytes and use the same
 //! fuel. `UPDATE_TAPES=1` records them anew after the plugins have changed. `cargo xtask emulate` runs this on other
 //! processors.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-mod memory;
 
 use fusebox::Harness;
 use fusebox::sandbox::{Allocation, End, Recording, Replaying, Sandbox, SandboxSetup, Tape};
@@ -11,7 +9,7 @@ use fusebox_core::{Digest, Json};
 use fusebox_tests::root;
 use serde_json::{Value, json};
 
-use memory::Files;
+use crate::memory::Files;
 
 /// Plugins with their inputs.
 fn inputs() -> [(&'static str, Value); 6] {

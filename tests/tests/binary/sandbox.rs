@@ -1,9 +1,6 @@
 //! Attackers in the sandbox of a command: each tries one thing, as root and as an ordinary user. Those that can be tried
 //! without harm are tried outside first, where they must succeed: an attempt that never works proves nothing.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
-#![cfg(target_os = "linux")]
 
-mod place;
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;

@@ -1,8 +1,6 @@
 //! Plugins in Rust, JavaScript and Python, and of the stock WASI target, all under the same engine. `cargo xtask languages`
 //! builds them and runs these tests.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-mod memory;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,7 +11,7 @@ use fusebox_core::{Digest, Failure, Json, ProposedEffect, Severity, Situation};
 use fusebox_tests::root;
 use serde_json::Value;
 
-use memory::Files;
+use crate::memory::Files;
 
 const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
 

@@ -1,8 +1,5 @@
 //! Approvals on a terminal, driven through a pseudo-terminal.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
-#![cfg(unix)]
 
-mod place;
 
 use std::os::unix::fs::PermissionsExt as _;
 

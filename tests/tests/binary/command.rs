@@ -1,8 +1,5 @@
 //! The binary, from outside: what goes in, what comes out, and how it ends.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
-#![cfg(unix)]
 
-mod place;
 
 use std::io::Read as _;
 use std::process::Stdio;

@@ -1,8 +1,5 @@
 //! Model steps through the binary, against a server of the test and recordings.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
-#![cfg(unix)]
 
-mod place;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -193,7 +190,7 @@ fn plans_that_need_a_model_are_refused_before_anything_happens() {
     place.write("workspace/a.txt", "x");
     place.plan(&json!([step("read_file", json!({ "path": "a.txt" })), analyze()]));
     let args = ["run", "plan.json", "--workspace", "workspace"];
-    place::refused(&place, &args, "FBX-5020", "--cassette");
+    crate::place::refused(&place, &args, "FBX-5020", "--cassette");
     policy(&place, "127.0.0.1:1", "");
     let mut other = analyze();
     other["input"]["model"] = "defualt".into();
@@ -237,5 +234,5 @@ fn a_cassette_answers_what_it_holds_and_nothing_else() {
     assert_eq!(code, 1);
     assert!(events(&lines, "step_failed")[0]["message"].as_str().unwrap().contains("has no answer to this prompt"));
     assert!(told.try_recv().is_err(), "a cassette sends nothing");
-    place::refused(&place, &["run", "plan.json", "--cassette", "policy.toml"], "FBX-3010", "recording");
+    crate::place::refused(&place, &["run", "plan.json", "--cassette", "policy.toml"], "FBX-3010", "recording");
 }

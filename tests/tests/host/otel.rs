@@ -1,6 +1,5 @@
 //! Events as OpenTelemetry spans, through the SDK. It is tested here, because with the SDK among what the library itself is
 //! tested with, its examples would be built upon other features of their dependencies than the binary is.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 

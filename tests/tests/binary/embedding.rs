@@ -1,5 +1,4 @@
 //! The embedding API: the log is the run, a run replays from its tapes, and the same inputs give the same events.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 

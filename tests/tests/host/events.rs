@@ -1,5 +1,4 @@
 //! Events of every format that was ever released are read for ever, and `docs/events.md` says what they are.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -87,7 +86,7 @@ fn type_of(schema: &Value) -> String {
 
 fn page() -> String {
     let mut page = format!(
-        "# Events\n\n<!-- made by `UPDATE_EVENTS=1 cargo test -p fusebox-tests --test events` -->\n\n\
+        "# Events\n\n<!-- made by `UPDATE_EVENTS=1 cargo test -p fusebox-tests --test host events` -->\n\n\
          Every event that the log can hold, as version {SCHEMA_VERSION} of its format has it. `docs/schemas/output.json` is the same as \
          JSON Schema; `tests/golden/events` holds one of each kind for every version that was released, which a test reads for ever.\n\n\
          ## What all events have\n\n\
@@ -133,7 +132,7 @@ fn the_page_about_events_is_true() {
     if std::env::var_os("UPDATE_EVENTS").is_some() {
         std::fs::write(&file, page()).unwrap();
     }
-    let hint = "made anew by `UPDATE_EVENTS=1 cargo test -p fusebox-tests --test events`";
+    let hint = "made anew by `UPDATE_EVENTS=1 cargo test -p fusebox-tests --test host events`";
     assert_eq!(std::fs::read_to_string(&file).unwrap_or_default(), page(), "{hint}");
     assert_ne!(json!(kinds().len()), json!(0));
 }

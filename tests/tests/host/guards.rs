@@ -1,5 +1,4 @@
 //! What the bundled guards cost on reference inputs: the table of `docs/guards.md` is true.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::fmt::Write as _;
 
@@ -8,7 +7,7 @@ use fusebox_core::{Digest, Effect, Json};
 use fusebox_tests::root;
 
 const GUARDS: [&str; 3] = ["command-policy", "protected-paths", "secret-scan"];
-const BEGIN: &str = "<!-- fuel: made by `UPDATE_FUEL=1 cargo test -p fusebox-tests --test guards` -->\n";
+const BEGIN: &str = "<!-- fuel: made by `UPDATE_FUEL=1 cargo test -p fusebox-tests --test host guards` -->\n";
 const END: &str = "<!-- end of fuel -->\n";
 
 /// Reference inputs: what they are called, their effect, and the content that it refers to.

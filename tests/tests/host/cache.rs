@@ -1,5 +1,4 @@
 //! The cache of compiled code: what it does not trust it has made again, and it never grows without bound.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

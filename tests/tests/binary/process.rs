@@ -1,7 +1,5 @@
 //! Processes see only what they may, and none outlives its step; both with the launcher and, where policy accepts that,
 //! without.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
-#![cfg(target_os = "linux")]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,6 +1,4 @@
 //! Components that did not come with the host are compiled in a child, within limits.
-#![cfg(target_os = "linux")]
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::process::Command;
 use std::sync::Arc;

@@ -1,8 +1,5 @@
 //! Predicted risk, from outside: what a plan's run is limited to, what guards and people get to know of it, and what is learned.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
-#![cfg(unix)]
 
-mod place;
 
 use serde_json::{Value, json};
 

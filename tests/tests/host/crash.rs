@@ -1,7 +1,5 @@
 //! Kills a run wherever it can be killed, starts it again, and checks that nothing that was acknowledged is lost and nothing
 //! is done twice. Needs a binary with failpoints: `cargo xtask crash`.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
-#![cfg(unix)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,8 +1,5 @@
 //! Policies through the binary: files, projects, guards that rewrite, plans that are judged, retries, schemas.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
-#![cfg(unix)]
 
-mod place;
 
 use fusebox_tests::{executor, guard, guard_of_plans, root};
 use serde_json::{Value, json};
@@ -188,7 +185,7 @@ fn a_guard_that_is_granted_it_rewrites_and_all_judge_the_result() {
     assert_eq!(input["path"], "a.txt");
     place.write("action.json", steps[0].to_string());
     let args = ["check", "action.json", "--workspace", "workspace", "--policy", "policy.toml", "--json"];
-    let decision = &place::lines(&place.fusebox(&args))[0];
+    let decision = &crate::place::lines(&place.fusebox(&args))[0];
     assert!(decision["input"]["new_content"].as_str().unwrap().contains("REDACTED"), "{decision}");
 
     // Settings alone grant nothing: a rewrite without the grant is a failure of the guard.
