@@ -118,7 +118,7 @@ pub fn grants(args: &GrantsArgs) -> Result<Exit, Error> {
             continue;
         }
         let dim = Style::new().dimmed();
-        let id = held.grant.as_ref().map(ToString::to_string).unwrap_or_default();
+        let id = held.grant.to_string();
         let until = held
             .until_us
             .map_or_else(|| "as long as the run goes on".to_owned(), |until| format!("until {}", rfc3339(until)));

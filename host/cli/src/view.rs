@@ -117,9 +117,7 @@ impl View {
             Event::EffectNotPerformed { .. } => {
                 self.line(&format!("    {DIM}an effect that was intended did not happen{DIM:#}"));
             }
-            Event::ApprovalRequested { id: Some(id), .. } | Event::PlanApprovalRequested { id: Some(id), .. }
-                if self.at.is_some() =>
-            {
+            Event::ApprovalRequested { id, .. } | Event::PlanApprovalRequested { id, .. } if self.at.is_some() => {
                 self.line(&format!("    {DIM}asked as {id}{DIM:#}"));
             }
             Event::DoubtDecided { answer, .. } => self.answer(answer),

@@ -226,7 +226,7 @@ fn created(number: usize) -> Event {
         workspace: fusebox::core::plan::WorkspaceMode::InPlace,
         host: "fusebox".into(),
         engine: "wasmtime".into(),
-        setup: None,
+        setup: fusebox_core::Digest::ZERO,
         redacted: Vec::new(),
     }
 }

@@ -206,14 +206,6 @@ pub enum Error {
         /// Who paused it.
         by: String,
     },
-    /// A run that was begun by a version whose runs cannot be resumed.
-    #[error(
-        "the run {run} was begun by an older version, whose runs can be looked at but not resumed; start another one"
-    )]
-    TooOldToResume {
-        /// The run.
-        run: String,
-    },
     /// Everything, or everything of a tenant, is killed until somebody lifts it.
     #[error("the kill switch for {target} is set, by {by} at {at}; nothing runs until `fusebox unkill` lifts it")]
     KillSwitch {
@@ -415,7 +407,6 @@ fusebox_core::error_codes!(Error {
     RunBusy => "FBX-5023",
     RunOver => "FBX-5024",
     RunPaused => "FBX-5025",
-    TooOldToResume => "FBX-5026",
     KillSwitch => "FBX-5027",
     UnknownApproval => "FBX-5028",
     AmbiguousApproval => "FBX-5029",

@@ -16,9 +16,11 @@ pub enum Error {
         #[source]
         source: Arc<rusqlite::Error>,
     },
-    /// The database was written by a newer version.
-    #[error("the log {path} has format {found}, this version knows formats up to {known}; use a newer version")]
-    TooNew {
+    /// The log was made by a version with another format.
+    #[error(
+        "the log {path} has format {found}; this version knows format {known}; use the version that made it, or another home"
+    )]
+    OtherFormat {
         /// The database file.
         path: PathBuf,
         /// Its format.
@@ -115,7 +117,7 @@ pub enum Error {
 
 fusebox_core::error_codes!(Error {
     Open => "FBX-4001",
-    TooNew => "FBX-4002",
+    OtherFormat => "FBX-4002",
     Sqlite => "FBX-4003",
     Full => "FBX-4004",
     Conflict => "FBX-4005",

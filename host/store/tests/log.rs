@@ -7,7 +7,10 @@ use bytes::Bytes;
 use fusebox_core::event::{Chain, Event};
 use fusebox_core::{ApprovalAnswer, ApprovalId, Binding, BudgetKind, KillTarget};
 use fusebox_core::{Digest, RunId, SealedEvent};
-use fusebox_store::{Batch, Blob, Error, Fence, ListedState, Reservation, RunFilter, Settlement, SqliteStore, Store};
+use fusebox_store::{
+    AuditLog as _, Batch, Blob, Coordination as _, Error, Events as _, Fence, ListedState, ReadModels as _,
+    Reservation, RunFilter, Settlement, SqliteStore,
+};
 
 use examples::created;
 
@@ -136,7 +139,7 @@ fn a_newer_format_and_a_missing_folder_are_refused() {
     let path = store.path().to_owned();
     drop(store);
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(SqliteStore::open(&path), Err(Error::TooNew { found: 99, .. })));
+    assert!(matches!(SqliteStore::open(&path), Err(Error::OtherFormat { found: 99, .. })));
     assert!(matches!(SqliteStore::open(&folder.path().join("no/log.sqlite")), Err(Error::Open { .. })));
 }
 
@@ -282,46 +285,6 @@ fn lists_follow_the_events_and_can_be_rebuilt() {
         assert_eq!(list(RunFilter { unfinished: true, ..all() }), ["two"]);
         store.rebuild_read_models().unwrap();
     }
-}
-
-#[test]
-fn a_log_of_format_1_is_brought_up_and_still_verifies() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log.sqlite");
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.execute_batch(include_str!("fixtures/format-1.sql")).unwrap();
-    drop(connection);
-    let store = SqliteStore::open(&path).unwrap();
-    let runs = store.runs(&RunFilter::default(), 9).unwrap();
-    let states: Vec<_> = runs.iter().map(|row| (row.state.name(), row.agent.as_str(), row.steps)).collect();
-    assert_eq!(states, [("RUNNING", "old-bot", 1), ("COMPLETED", "old-bot", 2)]);
-    for row in runs {
-        let events = store.events(&row.run, 0, 1000).unwrap();
-        assert_eq!(events.len() as u64, row.events);
-        assert!(events.iter().all(|event| event.event().is_ok()), "all events of format 1 are understood");
-    }
-}
-
-#[test]
-fn a_log_of_format_2_is_brought_to_the_present_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log.sqlite");
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.execute_batch(include_str!("fixtures/format-2.sql")).unwrap();
-    drop(connection);
-    let store = SqliteStore::open(&path).unwrap();
-    assert_eq!(store.tenants().unwrap(), ["@host", "acme", "default"]);
-    let runs = store.runs(&RunFilter::default(), 9).unwrap();
-    assert_eq!(runs.iter().map(|row| row.state.name()).collect::<Vec<_>>(), ["PAUSED", "COMPLETED"]);
-    for row in runs {
-        let events = store.events(&row.run, 0, 1000).unwrap();
-        assert_eq!(events.len() as u64, row.events);
-        let created = events[0].event().unwrap();
-        let Event::RunCreated { plan, tenant, .. } = created else { panic!("{created:?}") };
-        assert!(store.blob(&row.run, &plan).unwrap().is_some(), "blobs of format 2 are there");
-        assert_eq!(store.tenant_of(&row.run).unwrap(), Some(tenant));
-    }
-    assert!(store.stored("acme").unwrap() > 5000);
 }
 
 #[test]

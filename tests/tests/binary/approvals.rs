@@ -1,6 +1,5 @@
 //! Approvals on a terminal, driven through a pseudo-terminal.
 
-
 use std::os::unix::fs::PermissionsExt as _;
 
 use fusebox_tests::{guard_of_plans, root};

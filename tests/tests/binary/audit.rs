@@ -1,6 +1,5 @@
 //! The audit log from outside: exports, proofs, keys, records, erasing, secrets, tenants.
 
-
 use std::process::{Command, Stdio};
 
 use fusebox::proofs::{Fault, FaultKind, Verified, VerifierKey};

@@ -1,6 +1,5 @@
 //! The binary, from outside: what goes in, what comes out, and how it ends.
 
-
 use std::io::Read as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -1,7 +1,6 @@
 //! A store that is full, read-only, torn or damaged: what was acknowledged stays or is missed loudly, and nothing is done that
 //! is not recorded.
 
-
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::process::{Command, Output};
 

@@ -1,6 +1,5 @@
 //! Model steps through the binary, against a server of the test and recordings.
 
-
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;

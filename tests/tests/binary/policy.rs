@@ -1,6 +1,5 @@
 //! Policies through the binary: files, projects, guards that rewrite, plans that are judged, retries, schemas.
 
-
 use fusebox_tests::{executor, guard, guard_of_plans, root};
 use serde_json::{Value, json};
 

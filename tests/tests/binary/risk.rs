@@ -1,6 +1,5 @@
 //! Predicted risk, from outside: what a plan's run is limited to, what guards and people get to know of it, and what is learned.
 
-
 use serde_json::{Value, json};
 
 use crate::place::{Place, events, lines, refused, step, text};

@@ -1,6 +1,5 @@
 //! Runs that outlast their process, from any process on the same home.
 
-
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -509,21 +508,6 @@ fn whoever_tails_a_run_sees_it_to_its_end() {
     let (_, shown) = json_of(&place, &["show", &run]);
     assert_eq!(tailed, shown[1..]);
     assert_eq!(tailed.last().unwrap()["event"], "run_ended");
-}
-
-#[test]
-fn a_log_of_an_older_version_is_read_and_its_runs_are_settled() {
-    let place = Place::new();
-    let log = rusqlite::Connection::open(place.path("home/log.sqlite")).unwrap();
-    log.execute_batch(include_str!("../../../host/store/tests/fixtures/format-1.sql")).unwrap();
-    drop(log);
-    let states: Vec<_> = place.listed().iter().map(|run| run["state"].clone()).collect();
-    assert_eq!(states, ["RUNNING", "COMPLETED"]);
-    let run = place.listed()[0]["run_id"].as_str().unwrap().to_owned();
-    refused(&place, &["continue", &run], "FBX-5026", "older version");
-    let (code, recovered) = json_of(&place, &["recover"]);
-    assert_eq!((code, recovered[0]["state"].as_str()), (0, Some("FAILED")), "{recovered:?}");
-    assert_eq!(place.fusebox(&["show", &run]).status.code(), Some(0));
 }
 
 /// A script that may run without an approval, begins, and ends when it is let.

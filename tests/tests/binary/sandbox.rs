@@ -1,7 +1,6 @@
 //! Attackers in the sandbox of a command: each tries one thing, as root and as an ordinary user. Those that can be tried
 //! without harm are tried outside first, where they must succeed: an attempt that never works proves nothing.
 
-
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

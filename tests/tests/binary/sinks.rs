@@ -1,6 +1,5 @@
 //! Sinks and subscriptions: whoever is told of events misses none and holds nobody up.
 
-
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, mpsc};

@@ -1,4 +1,4 @@
-//! Events of every format that was ever released are read for ever, and `docs/events.md` says what they are.
+//! Events are read as they were written, and `docs/events.md` says what they are.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,9 +15,9 @@ fn golden(format: u32) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Payloads as they were written then. A file is never changed once its format was released; there is one more for each format.
+/// Payloads as they were written. With the first release, the file of each format is frozen and read for ever.
 #[test]
-fn events_of_all_formats_are_read() {
+fn events_of_every_format_are_read() {
     for format in 1..=SCHEMA_VERSION {
         let events = golden(format);
         assert!(events.len() > 10);
@@ -88,11 +88,11 @@ fn page() -> String {
     let mut page = format!(
         "# Events\n\n<!-- made by `UPDATE_EVENTS=1 cargo test -p fusebox-tests --test host events` -->\n\n\
          Every event that the log can hold, as version {SCHEMA_VERSION} of its format has it. `docs/schemas/output.json` is the same as \
-         JSON Schema; `tests/golden/events` holds one of each kind for every version that was released, which a test reads for ever.\n\n\
+         JSON Schema; `tests/golden/events` holds one of each kind, which a test reads; from the first release on, every released version stays readable.\n\n\
          ## What all events have\n\n\
          | Field | What it is |\n|---|---|\n\
          | `event` | the kind of event |\n\
-         | `schema` | version of the format; before version 3 only in events that began a chain |\n\
+         | `schema` | version of the format |\n\
          | `cause` | place, in the same chain, of the event that this one follows from; none for what comes from outside |\n\
          | `tenant` | whose log a chain is part of, in its first event |\n\n\
          Beside this payload, which is canonical JSON (RFC 8785), an event has a run (or another chain), a place in it counted from 1, a \

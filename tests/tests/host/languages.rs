@@ -1,7 +1,6 @@
 //! Plugins in Rust, JavaScript and Python, and of the stock WASI target, all under the same engine. `cargo xtask languages`
 //! builds them and runs these tests.
 
-
 use std::sync::OnceLock;
 use std::time::Duration;
 

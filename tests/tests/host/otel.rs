@@ -40,7 +40,7 @@ fn events() -> Vec<Event> {
             workspace: fusebox::core::plan::WorkspaceMode::InPlace,
             host: "h".into(),
             engine: "e".into(),
-            setup: None,
+            setup: fusebox_core::Digest::ZERO,
             redacted: Vec::new(),
         },
         Event::StepProposed {

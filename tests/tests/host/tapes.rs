@@ -2,7 +2,6 @@
 //! fuel. `UPDATE_TAPES=1` records them anew after the plugins have changed. `cargo xtask emulate` runs this on other
 //! processors.
 
-
 use fusebox::Harness;
 use fusebox::sandbox::{Allocation, End, Recording, Replaying, Sandbox, SandboxSetup, Tape};
 use fusebox_core::{Digest, Json};

@@ -281,7 +281,7 @@ impl Open {
         if hash != *recorded {
             return Err(fault(FaultKind::Changed, "it is not what was recorded"));
         }
-        if *seq == 1 && tenant_of_first(run, kind, payload) != self.header.tenant {
+        if *seq == 1 && tenant_of_first(payload) != self.header.tenant {
             return Err(fault(FaultKind::Unproven, "its run belongs to another tenant"));
         }
         self.chains.advance(run, *seq, hash);

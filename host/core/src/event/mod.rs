@@ -25,8 +25,8 @@ use crate::{
 };
 use crate::{Decider, LimitKind, LimitSource};
 
-/// Version of the event format, in every event since version 3; before, in those that began a chain.
-pub const SCHEMA_VERSION: u32 = 4;
+/// Version of the event format, in every event.
+pub const SCHEMA_VERSION: u32 = 1;
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,9 +53,8 @@ pub enum Event {
         /// Version of the host and of its engine: fuel is comparable within these only.
         host: String,
         engine: String,
-        /// Who judges, what executors claim and where it works; kept as a blob. Runs of format 1 have none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        setup: Option<Digest>,
+        /// Guards, what executors claim, and the workspace; kept as a blob.
+        setup: Digest,
         /// Steps whose inputs held what must not be kept. The plan that is kept has it replaced, so these steps can be carried
         /// out by the process that was given the plan only.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -113,8 +112,7 @@ pub enum Event {
     PlanDecided { decision: Decision },
     /// A person must decide on the whole plan.
     PlanApprovalRequested {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<ApprovalId>,
+        id: ApprovalId,
         binding: Binding,
         /// From then on the answer is no, in microseconds since 1970.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,8 +120,7 @@ pub enum Event {
     },
     /// A person decided on the whole plan, or nobody did.
     PlanApprovalDecided {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<ApprovalId>,
+        id: ApprovalId,
         binding: Binding,
         #[serde(flatten)]
         answer: ApprovalAnswer,
@@ -174,8 +171,7 @@ pub enum Event {
     /// A person must decide.
     ApprovalRequested {
         step: StepId,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<ApprovalId>,
+        id: ApprovalId,
         binding: Binding,
         /// From then on the answer is no, in microseconds since 1970.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,8 +180,7 @@ pub enum Event {
     /// A person decided, or nobody did.
     ApprovalDecided {
         step: StepId,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<ApprovalId>,
+        id: ApprovalId,
         binding: Binding,
         #[serde(flatten)]
         answer: ApprovalAnswer,

@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::cause::Causes;
 use super::{Event, SCHEMA_VERSION};
 use crate::id::DEFAULT_TENANT;
-use crate::id::HOST_TENANT;
 use crate::{Digest, DigestBuilder, Error, RunId, json};
 
 /// What an event's fields but its payload take with their lengths, for the names that runs and kinds of events have.
@@ -39,15 +38,13 @@ pub fn event_hash(previous: &Digest, run: &str, seq: u64, time_us: u64, kind: &s
 
 /// Whose log a chain is part of, by its first event.
 #[must_use]
-pub fn tenant_of_first(run: &str, kind: &str, payload: &str) -> String {
+pub fn tenant_of_first(payload: &str) -> String {
     #[derive(serde::Deserialize)]
     struct First {
         tenant: Option<String>,
     }
     let named = serde_json::from_str::<First>(payload).ok().and_then(|first| first.tenant);
-    // Before version 3 only runs said it.
-    let unnamed = if run == "host" && kind != "run_created" { HOST_TENANT } else { DEFAULT_TENANT };
-    named.unwrap_or_else(|| unnamed.to_owned())
+    named.unwrap_or_else(|| DEFAULT_TENANT.to_owned())
 }
 
 /// An event with its place in its run's chain: what is stored, byte for byte.
@@ -265,10 +262,9 @@ mod tests {
         let event = Event::RunLeft;
         let mut chain = Chain::new(run.clone()).of_tenant("acme");
         let (first, second) = (chain.seal(&event, 1), chain.seal(&event, 2));
-        assert_eq!(tenant_of_first("host-1", "run_left", &first.payload), "acme");
+        assert_eq!(tenant_of_first(&first.payload), "acme");
         assert!(!second.payload.contains("acme"));
-        assert_eq!(tenant_of_first("host", "kill_set", "{}"), HOST_TENANT);
-        assert_eq!(tenant_of_first("0193", "action_checked", "{}"), DEFAULT_TENANT);
+        assert_eq!(tenant_of_first("{}"), DEFAULT_TENANT);
         assert_eq!(first.event(), Ok(event));
     }
 }

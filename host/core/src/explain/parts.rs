@@ -164,7 +164,7 @@ pub struct LimitWord {
     pub limit: String,
     /// How much, in words.
     pub value: String,
-    /// Who set it: the operator, the policy, the plan or a guard; unknown in runs of before format 3.
+    /// Who set it: the operator, the policy, the plan or a guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_by: Option<String>,
 }

@@ -56,7 +56,7 @@ impl RunState {
                 }
             }
             Event::StepDelayed { until_us, .. } => self.stage = Stage::Delayed { until_us: *until_us },
-            Event::GrantRevoked { grant, .. } => self.grants.retain(|_, held| held.id.as_ref() != Some(grant)),
+            Event::GrantRevoked { grant, .. } => self.grants.retain(|_, held| held.id != *grant),
             Event::RunStarted => {
                 self.started_us = Some(time_us);
                 self.idle_us = 0;
@@ -75,7 +75,7 @@ impl RunState {
             }
             Event::PlanApprovalRequested { id, binding, expires_us } => {
                 if let Stage::PlanDecided { decision } = std::mem::replace(&mut self.stage, Stage::Idle) {
-                    let question = question(id.as_ref(), *binding, *expires_us, time_us);
+                    let question = question(id, *binding, *expires_us, time_us);
                     self.stage = Stage::PlanPerson { decision, question };
                 }
             }
@@ -115,13 +115,13 @@ impl RunState {
             }
             Event::ApprovalRequested { id, binding, expires_us, .. } => {
                 if let Stage::Decided { decision, effects } = std::mem::replace(&mut self.stage, Stage::Idle) {
-                    let question = question(id.as_ref(), *binding, *expires_us, time_us);
+                    let question = question(id, *binding, *expires_us, time_us);
                     self.stage = Stage::Person { decision, effects, question };
                 }
                 self.set_step(StepState::AwaitingApproval);
             }
             Event::ApprovalDecided { id, binding, answer, .. } => {
-                self.take_answer(id.as_ref(), *binding, answer, time_us);
+                self.take_answer(id, *binding, answer, time_us);
             }
             Event::DoubtDecided { answer, .. } => {
                 if matches!(answer, ApprovalAnswer::Happened { .. }) {
@@ -205,8 +205,8 @@ impl RunState {
                     _ => Vec::new(),
                 };
                 self.end_step(StepState::InDoubt, message);
-                if let Some(binding) = binding {
-                    let question = question(id.as_ref(), *binding, None, time_us);
+                if let (Some(id), Some(binding)) = (id, binding) {
+                    let question = question(id, *binding, None, time_us);
                     self.stage = Stage::Doubt { message: message.clone(), question, restores };
                 }
             }
@@ -254,7 +254,7 @@ impl RunState {
         self.ledger.tighten(limits);
     }
 
-    fn take_answer(&mut self, id: Option<&ApprovalId>, binding: Binding, answer: &ApprovalAnswer, time_us: u64) {
+    fn take_answer(&mut self, id: &ApprovalId, binding: Binding, answer: &ApprovalAnswer, time_us: u64) {
         match answer {
             ApprovalAnswer::Approved { by, same_kind, until_us, .. } => {
                 if *same_kind
@@ -262,7 +262,7 @@ impl RunState {
                     && let Some(action) = self.action()
                 {
                     let kind = ApprovalKind::of(&action, effects, decision);
-                    let held = KindGrant { id: id.cloned(), by: by.clone(), since_us: time_us, until_us: *until_us };
+                    let held = KindGrant { id: id.clone(), by: by.clone(), since_us: time_us, until_us: *until_us };
                     self.grants.insert(kind, held);
                 }
                 self.approved = Some(binding);
@@ -415,8 +415,8 @@ impl RunState {
     }
 }
 
-fn question(id: Option<&ApprovalId>, binding: Binding, expires_us: Option<u64>, asked_us: u64) -> Question {
-    Question { id: id.cloned(), binding, asked_us, expires_us }
+fn question(id: &ApprovalId, binding: Binding, expires_us: Option<u64>, asked_us: u64) -> Question {
+    Question { id: id.clone(), binding, asked_us, expires_us }
 }
 
 fn answer(verdict: Option<&Verdict>, failure: Option<&String>) -> GuardAnswer {

@@ -12,7 +12,7 @@ use super::told::{Command, Continuation};
 use crate::Decider;
 use crate::event::StepEnd;
 use crate::event::{Event, RunEnd, Signed, SkipReason, Usage};
-use crate::{ApprovalAnswer, ApprovalId, Binding, Effect, Error};
+use crate::{ApprovalAnswer, Binding, Effect, Error};
 
 /// The events that follow from a command in a state. The state is not changed; apply the events to change it.
 ///
@@ -57,7 +57,7 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
         }
         (Command::Pause { by, reason }, _) => Ok(vec![Event::RunPaused { by, reason }]),
         (Command::Resume { by }, _) if state.paused_by.is_some() => Ok(vec![Event::RunResumed { by }]),
-        (Command::Revoke { grant, by }, _) if state.grants.values().any(|held| held.id.as_ref() == Some(&grant)) => {
+        (Command::Revoke { grant, by }, _) if state.grants.values().any(|held| held.id == grant) => {
             Ok(vec![Event::GrantRevoked { grant, by }])
         }
         (
@@ -254,7 +254,7 @@ fn doubt_answered(
             return Err(not_now(state, &Command::Answered { binding, answer, signed }));
         }
     };
-    let id = question.id.clone().unwrap_or_else(|| ApprovalId::of(&binding, state.seq));
+    let id = question.id.clone();
     let decided = Event::DoubtDecided { step: step.id.clone(), id, binding, answer, signed };
     Ok([decided].into_iter().chain(after).collect())
 }

@@ -95,7 +95,7 @@ pub(super) fn follow_plan(state: &RunState, decision: &Decision, now_us: u64) ->
         Ruling::Allow => propose(state, now_us),
         Ruling::Review => {
             let binding = state.plan_binding();
-            let (id, expires_us) = (Some(ApprovalId::of(&binding, state.seq + 1)), expiry(state, now_us));
+            let (id, expires_us) = (ApprovalId::of(&binding, state.seq + 1), expiry(state, now_us));
             vec![Event::PlanApprovalRequested { id, binding, expires_us }]
         }
         Ruling::Deny | Ruling::Abstain => match state.ledger.exhausted() {
@@ -147,12 +147,12 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
             }
             let held = state.grants.get(&ApprovalKind::of(&action, effects, decision));
             let held = held.filter(|held| held.until_us.is_none_or(|until| now_us < until));
-            let id = Some(ApprovalId::of(&binding, state.seq + 1));
+            let id = ApprovalId::of(&binding, state.seq + 1);
             with_step(state, |step| {
                 let (asked, expires_us) = (id.clone(), expiry(state, now_us));
                 let requested = Event::ApprovalRequested { step: step.clone(), id: asked, binding, expires_us };
                 let decided = held.map(|held| {
-                    let note = held.id.as_ref().map(|id| format!("as {id}")).unwrap_or_default();
+                    let note = format!("as {}", held.id);
                     let channel = "earlier, for this kind".to_owned();
                     let by = held.by.clone();
                     let answer = ApprovalAnswer::Approved { by, channel, note, same_kind: false, until_us: None };

@@ -8,8 +8,8 @@ use crate::{Amounts, ApprovalId, Binding, BudgetKind, Decision, Digest, Effect, 
 /// A question to a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Its id. Runs of format 1 have none.
-    pub id: Option<ApprovalId>,
+    /// Its id.
+    pub id: ApprovalId,
     /// What the answer is for.
     pub binding: Binding,
     /// When it was asked, in microseconds since 1970.

@@ -36,7 +36,7 @@ pub struct StepProgress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindGrant {
     /// The approval that it came with.
-    pub id: Option<ApprovalId>,
+    pub id: ApprovalId,
     /// Who approved.
     pub by: String,
     /// When, in microseconds since 1970.

@@ -24,8 +24,7 @@ pub struct EraseOptions {
 }
 
 impl Audit {
-    /// Erases blobs of runs that have ended, and records in the log of each tenant that they were. What runs of before format 3
-    /// named stays: it belongs to no single run.
+    /// Erases blobs of runs that have ended, and records in the log of each tenant that they were.
     ///
     /// # Errors
     /// When the log cannot be written.

@@ -71,7 +71,7 @@ impl Control {
         let row = self.question(id)?;
         refuse_decided(&row)?;
         let state = recall(&*self.log, &row.run)?.state;
-        let question = state.question().filter(|question| question.id.as_ref() == Some(&row.id));
+        let question = state.question().filter(|question| question.id == row.id);
         let question = question.ok_or_else(|| Error::UnknownApproval { id: id.to_owned() })?.clone();
         let unknown = || Error::UnknownApproval { id: id.to_owned() };
         let (subject, decision, effects): (Subject, Decision, Vec<Effect>) = match state.ask_when_resumed() {
@@ -133,7 +133,7 @@ impl Control {
         answering: &Answering<'_>,
         answer: ApprovalAnswer,
     ) -> Result<(), Error> {
-        let open = journal.state.question().filter(|question| question.id.as_ref() == Some(&row.id));
+        let open = journal.state.question().filter(|question| question.id == row.id);
         let Some(binding) = open.map(|question| question.binding) else {
             // Somebody was faster.
             refuse_decided(&self.question(row.id.as_str())?)?;

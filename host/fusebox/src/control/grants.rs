@@ -17,7 +17,7 @@ pub struct HeldGrant {
     /// The run in which it counts.
     pub run: RunId,
     /// The approval that it came with; what it is revoked by.
-    pub grant: Option<ApprovalId>,
+    pub grant: ApprovalId,
     /// Who gave it.
     pub by: String,
     /// When, in microseconds since 1970.
@@ -78,7 +78,7 @@ impl Control {
         self.row(run)?;
         let mut journal = self.journal(run, PATIENCE)?;
         refuse_ended(&journal)?;
-        if !journal.state.grants().any(|(_, held)| held.id.as_ref() == Some(grant)) {
+        if !journal.state.grants().any(|(_, held)| held.id == *grant) {
             return Err(Error::UnknownGrant { run: run.to_string(), grant: grant.to_string() });
         }
         journal.tell(Command::Revoke { grant: grant.clone(), by: by.to_owned() })?;

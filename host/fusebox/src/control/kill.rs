@@ -129,8 +129,8 @@ impl Control {
     pub(super) fn end(&self, run: &RunId, by: &str, requested_us: u64) -> Result<(), Error> {
         let mut journal = match self.journal(run, Duration::ZERO) {
             Err(busy @ Error::RunBusy { .. }) => return Err(busy),
-            // One that is too old, or damaged, cannot be folded; it ends all the same.
-            Err(_) => return self.end_old(run, RunEnd::Killed, format!("killed by {by}"), requested_us),
+            // A damaged one cannot be replayed; it ends all the same.
+            Err(_) => return self.end_damaged(run, RunEnd::Killed, format!("killed by {by}"), requested_us),
             Ok(journal) => journal,
         };
         if journal.ended.is_none() {
@@ -140,8 +140,14 @@ impl Control {
         pollster::block_on(journal.let_go())
     }
 
-    /// Ends a run of an older version, which cannot be folded.
-    pub(super) fn end_old(&self, run: &RunId, end: RunEnd, message: String, requested_us: u64) -> Result<(), Error> {
+    /// Ends a damaged run, which cannot be replayed.
+    pub(super) fn end_damaged(
+        &self,
+        run: &RunId,
+        end: RunEnd,
+        message: String,
+        requested_us: u64,
+    ) -> Result<(), Error> {
         let _lease = self.lease(run, Duration::ZERO)?;
         let (seq, head) = self.log.head(run)?.unwrap_or((0, Digest::ZERO));
         let now = now_us();

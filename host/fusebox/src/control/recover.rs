@@ -43,15 +43,11 @@ impl Control {
     fn recover_run(&self, row: &RunRow) -> Option<Recovered> {
         let outcome = match self.settle(&row.run) {
             Err(Error::RunBusy { .. }) | Ok(None) => return None,
-            Err(Error::TooOldToResume { .. }) => {
-                let message = "its process ended, and it was begun by an older version, whose runs cannot be resumed";
-                self.end_old(&row.run, RunEnd::StepFailed, message.to_owned(), 0).map(|()| message.to_owned())
-            }
             Ok(Some(done)) => Ok(done),
             // Whatever is wrong with it, what was killed ends.
             Err(error) => match self.log.killed_by(&row.run) {
                 Ok(Some(switch)) => self
-                    .end_old(&row.run, RunEnd::Killed, format!("killed by {}", switch.by), switch.set_us)
+                    .end_damaged(&row.run, RunEnd::Killed, format!("killed by {}", switch.by), switch.set_us)
                     .map(|()| format!("it was killed, as {} had asked", switch.by)),
                 _ => Err(error),
             },

@@ -38,7 +38,7 @@ pub struct Recalled {
 /// Folds all events of a run.
 ///
 /// # Errors
-/// When there is no such run, it is of a format that cannot be resumed, or the log is damaged.
+/// When there is no such run, or the log is damaged.
 pub fn recall(log: &dyn Store, run: &RunId) -> Result<Recalled, Error> {
     let unknown = || Error::UnknownRun { run: run.to_string() };
     let first = log.events(run, 0, 1)?;
@@ -46,7 +46,7 @@ pub fn recall(log: &dyn Store, run: &RunId) -> Result<Recalled, Error> {
     let Event::RunCreated { tenant, plan, policy, plugins, limits, setup, redacted, .. } = created.event()? else {
         return Err(unknown());
     };
-    let digest = setup.ok_or_else(|| Error::TooOldToResume { run: run.to_string() })?;
+    let digest = setup;
     let plan = Plan::from_canonical(&blob(log, run, &plan)?)?;
     let stored = stored_setup(log, run, &digest)?;
     let setup = RunSetup {

@@ -151,7 +151,7 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
         workspace: mode,
         host: host_version(),
         engine: services.sandbox.engine(),
-        setup: Some(stored.digest()),
+        setup: stored.digest(),
         redacted: kept.redacted,
     };
     Ok(Prepared {

@@ -63,7 +63,7 @@ impl SqliteStore {
             other => other,
         };
         let mut connection = open().map_err(failed)?;
-        schema::migrate(&mut connection, path)?;
+        schema::create(&mut connection, path)?;
         let reader = open().map_err(failed)?;
         let (requests, inbox) = mpsc::channel();
         let signs = signing.clone();

@@ -100,8 +100,8 @@ fn withdraw(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Er
 
 fn asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
     let (id, kind, step, expires_us) = match read(stored)? {
-        Event::ApprovalRequested { step, id: Some(id), expires_us, .. } => (id, "step", Some(step), expires_us),
-        Event::PlanApprovalRequested { id: Some(id), expires_us, .. } => (id, "plan", None, expires_us),
+        Event::ApprovalRequested { step, id, expires_us, .. } => (id, "step", Some(step), expires_us),
+        Event::PlanApprovalRequested { id, expires_us, .. } => (id, "plan", None, expires_us),
         Event::StepInDoubt { step, id: Some(id), .. } => (id, "doubt", Some(step), None),
         _ => return Ok(()),
     };
@@ -128,8 +128,8 @@ fn asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error
 
 fn decided(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
     let (id, answer) = match read(stored)? {
-        Event::ApprovalDecided { id: Some(id), answer, .. }
-        | Event::PlanApprovalDecided { id: Some(id), answer, .. }
+        Event::ApprovalDecided { id, answer, .. }
+        | Event::PlanApprovalDecided { id, answer, .. }
         | Event::DoubtDecided { id, answer, .. } => (id, answer),
         _ => return Ok(()),
     };

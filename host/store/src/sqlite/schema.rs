@@ -1,18 +1,17 @@
-//! The tables, and how older formats become the present one.
+//! The tables.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fusebox_core::event::tenant_of_first;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
 use crate::error::Error;
-use crate::sqlite::{chains, project};
+use crate::sqlite::project;
 
-/// The present format, kept in `PRAGMA user_version`.
-const FORMAT: i64 = 3;
+/// The format, kept in `PRAGMA user_version`.
+const FORMAT: i64 = 1;
 
-/// Format 1. `log_index` is the order of commits; events and blobs are only ever added.
+/// `log_index` is the order of commits; events and blobs are only ever added.
 const EVENTS: &str = "
 CREATE TABLE events (
     log_index INTEGER PRIMARY KEY,
@@ -34,15 +33,11 @@ CREATE TRIGGER events_are_not_replaced BEFORE INSERT ON events
     WHEN EXISTS (SELECT 1 FROM events WHERE log_index = NEW.log_index)
       OR EXISTS (SELECT 1 FROM events WHERE run_id = NEW.run_id AND seq = NEW.seq)
     BEGIN SELECT RAISE(ABORT, 'events are never replaced'); END;
-CREATE TABLE blobs (
-    digest BLOB NOT NULL UNIQUE,
-    bytes  BLOB NOT NULL
-) STRICT;
 ";
 
-/// What format 2 has besides. Read models can be rebuilt from events at any time; leases, the ledger of tenants and gauges
+/// Read models can be rebuilt from events at any time; leases, the ledger of tenants and gauges
 /// hold what is true now and belongs to no single run.
-const BESIDES: &str = "
+const READ_MODELS: &str = "
 -- Read model: one row a run.
 CREATE TABLE runs (
     run_id     TEXT    PRIMARY KEY,
@@ -125,7 +120,7 @@ CREATE TABLE gauges (
 ) STRICT;
 ";
 
-/// What format 3 has besides: whose log each chain is part of, blobs by the chain that names them, the Merkle trees of all
+/// Whose log each chain is part of, blobs by the chain that names them, the Merkle trees of all
 /// tenants, and what was signed of them. Trees can be grown anew from the events; checkpoints cannot.
 const PROOFS: &str = "
 CREATE TABLE chains (
@@ -133,8 +128,6 @@ CREATE TABLE chains (
     run_id TEXT NOT NULL UNIQUE,
     tenant TEXT NOT NULL
 ) STRICT;
-ALTER TABLE blobs RENAME TO blobs_of_format_2;
--- Chain 0 has what was stored before blobs belonged to chains.
 CREATE TABLE blobs (
     chain  INTEGER NOT NULL,
     digest BLOB    NOT NULL,
@@ -143,8 +136,6 @@ CREATE TABLE blobs (
     since  INTEGER NOT NULL,
     UNIQUE (chain, digest)
 ) STRICT;
-INSERT INTO blobs (chain, digest, bytes, since) SELECT 0, digest, bytes, 0 FROM blobs_of_format_2;
-DROP TABLE blobs_of_format_2;
 -- Bytes of events and blobs of a tenant.
 CREATE TABLE stored (
     tenant TEXT    PRIMARY KEY,
@@ -235,51 +226,25 @@ fn write_ahead(connection: &Connection) -> Result<(), rusqlite::Error> {
     }
 }
 
-/// Creates the tables, or brings those of an older format to the present one.
-pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let known = |found: i64| match found {
-        0..=FORMAT => Ok(found),
-        _ => Err(Error::TooNew { path: path.to_owned(), found, known: FORMAT }),
+/// Creates the tables, unless they are there.
+pub fn create(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let is_there = |found: i64| match found {
+        0 => Ok(false),
+        FORMAT => Ok(true),
+        _ => Err(Error::OtherFormat { path: path.to_owned(), found, known: FORMAT }),
     };
-    // Mostly there is nothing to do, and nobody has to wait for that.
-    if known(format(connection)?)? == FORMAT {
+    // Mostly there is nothing to do, and no other process has to wait for that.
+    if is_there(format(connection)?)? {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    match known(format(&transaction)?)? {
-        0 => {
-            transaction.execute_batch(EVENTS)?;
-            transaction.execute_batch(BESIDES)?;
-            transaction.execute_batch(PROOFS)?;
-        }
-        1 => {
-            transaction.execute_batch("DROP TABLE runs;")?;
-            transaction.execute_batch(BESIDES)?;
-            rebuild(&transaction)?;
-            add_proofs(&transaction)?;
-        }
-        2 => add_proofs(&transaction)?,
-        _ => {}
+    if !is_there(format(&transaction)?)? {
+        transaction.execute_batch(EVENTS)?;
+        transaction.execute_batch(READ_MODELS)?;
+        transaction.execute_batch(PROOFS)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
     }
-    transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
-    Ok(())
-}
-
-/// Brings a log of format 2 to format 3. Its trees grow when they are first asked for.
-fn add_proofs(transaction: &Transaction<'_>) -> Result<(), Error> {
-    transaction.execute_batch(PROOFS)?;
-    let mut firsts =
-        transaction.prepare("SELECT run_id, kind, payload FROM events WHERE seq = 1 ORDER BY log_index")?;
-    let mut rows = firsts.query([])?;
-    while let Some(row) = rows.next()? {
-        let (run, kind, payload): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        chains::insert(transaction, &run, &tenant_of_first(&run, &kind, &payload))?;
-    }
-    transaction.execute_batch(
-        "INSERT INTO stored (tenant, bytes)
-         SELECT c.tenant, sum(length(e.payload)) FROM events e JOIN chains c ON c.run_id = e.run_id GROUP BY c.tenant;",
-    )?;
     Ok(())
 }
 

@@ -277,7 +277,7 @@ fn chain_of(
     }
     let chain = match chains::find(transaction, run)? {
         Some(chain) => chain,
-        None if event.seq == 1 => chains::insert(transaction, run, &tenant_of_first(run, &event.kind, &event.payload))?,
+        None if event.seq == 1 => chains::insert(transaction, run, &tenant_of_first(&event.payload))?,
         None => {
             let what = "its chain has no beginning".to_owned();
             return Err(Error::Damaged { run: run.to_owned(), seq: event.seq, what });

@@ -17,7 +17,7 @@ pub fn created(tenant: &str) -> Event {
         workspace: fusebox_core::plan::WorkspaceMode::InPlace,
         host: "h".into(),
         engine: "e".into(),
-        setup: None,
+        setup: fusebox_core::Digest::ZERO,
         redacted: Vec::new(),
     }
 }

@@ -102,7 +102,7 @@ fn a_kind_can_be_revoked_and_runs_out() {
         (until(Some(5)), false, 5, true),
     ] {
         let mut state = waiting(RunLimits::default());
-        let (binding, id) = (asks(&state), state.question().unwrap().id.clone().unwrap());
+        let (binding, id) = (asks(&state), state.question().unwrap().id.clone());
         tell(&mut state, answered(binding, answer));
         tell(&mut state, Command::Advance);
         tell(&mut state, done(0));

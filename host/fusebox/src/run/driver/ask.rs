@@ -23,7 +23,7 @@ impl Driver {
     ) -> ApprovalRequest {
         ApprovalRequest {
             run: journal.state.setup().run.clone(),
-            id: question.id.clone(),
+            id: Some(question.id.clone()),
             expires_us: question.expires_us,
             subject,
             effects: effects.to_vec(),

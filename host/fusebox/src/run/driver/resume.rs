@@ -72,7 +72,7 @@ impl Driver {
         // What was cut off is looked after now, while it is known; it need not be resumed to be decided.
         if journal.state.is_executing() && settle_open(&mut journal, &self.workspace)? == Settled::InDoubt {
             let state = &journal.state;
-            let (id, step) = (state.question().and_then(|question| question.id.clone()), state.step_before());
+            let (id, step) = (state.question().map(|question| question.id.clone()), state.step_before());
             return Ok(step.map(|step| Waiting::Doubt { id, step: step.id.clone() }));
         }
         if journal.state.paused_by().is_none() {

@@ -247,7 +247,7 @@ impl<'a> Joining<'a> {
         let Some((kind, payload)) = first else {
             return Ok(Err(Fault::new(FaultKind::Missing, "its first event is missing").at(run, 1)));
         };
-        let tenant = fusebox_core::event::tenant_of_first(run, &kind, &payload);
+        let tenant = fusebox_core::event::tenant_of_first(&payload);
         if chains::find(self.connection, run)?.is_none_or(|listed| listed.tenant != tenant) {
             let message = format!("it is of {tenant}, and its run is not listed as one of {tenant}");
             return Ok(Err(Fault::new(FaultKind::Changed, message).at(run, 1)));
