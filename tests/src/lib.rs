@@ -13,11 +13,21 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository").to_owned()
 }
 
-/// How often a benchmark measures: so often, or as `BENCH_ROUNDS` says, where one only shows that it runs.
+/// Whether benchmarks only show that they run, with a fiftieth of the work in one round: when `BENCH_SMOKE` is set while they are
+/// built.
+const IS_SMOKE: bool = option_env!("BENCH_SMOKE").is_some();
+
+/// How often a benchmark measures: so often, once where it only shows that it runs, or as `BENCH_ROUNDS` says.
 #[must_use]
 pub fn bench_rounds(otherwise: usize) -> usize {
     let asked = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
-    asked.filter(|rounds| *rounds > 0).unwrap_or(otherwise)
+    asked.filter(|rounds| *rounds > 0).unwrap_or(if IS_SMOKE { 1 } else { otherwise })
+}
+
+/// How much a benchmark measures at once: so much, or a fiftieth where it only shows that it runs.
+#[must_use]
+pub const fn bench_amount(full: usize) -> usize {
+    if IS_SMOKE && full >= 500 { full / 50 } else { full }
 }
 
 /// Where guests put results: this much from here on is zero.

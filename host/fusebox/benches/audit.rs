@@ -15,10 +15,10 @@ use rusqlite::Connection;
 use serde_json::json;
 
 /// Events of the log that is checked, and of each of its runs.
-const EVENTS: u64 = 1_000_000;
+const EVENTS: u64 = fusebox_tests::bench_amount(1_000_000) as u64;
 const EVENTS_OF_A_RUN: u64 = 1000;
 /// Steps of a run whose checkpoints are signed.
-const STEPS: usize = 2000;
+const STEPS: usize = fusebox_tests::bench_amount(2000);
 
 /// Rounds, interleaved; medians are given.
 fn rounds() -> usize {

@@ -19,7 +19,7 @@ use bare::{Bare, micros, native, proposal, time};
 /// Rounds, interleaved over all cases.
 const ROUNDS: usize = 15;
 /// Calls of one case in one round.
-const CALLS: usize = 2000;
+const CALLS: usize = fusebox_tests::bench_amount(2000);
 /// How long two threads run in one round.
 const TWO_THREADS: Duration = Duration::from_millis(300);
 

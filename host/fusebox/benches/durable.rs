@@ -15,12 +15,12 @@ use rusqlite::{Connection, params};
 use serde_json::json;
 
 /// Steps of the one run.
-const STEPS: usize = 2000;
+const STEPS: usize = fusebox_tests::bench_amount(2000);
 /// Runs at once, and steps of each.
 const RUNS: usize = 32;
 const STEPS_EACH: usize = 200;
 /// Runs that are listed among.
-const LISTED: usize = 100_000;
+const LISTED: usize = fusebox_tests::bench_amount(100_000);
 
 /// Rounds, interleaved; medians are given.
 fn rounds() -> usize {

@@ -21,7 +21,7 @@ use bare::{Bare, micros, native, proposal, time};
 /// Rounds, interleaved over all cases.
 const ROUNDS: usize = 9;
 /// Decisions whose leavings are looked for.
-const DECISIONS: usize = 1_000_000;
+const DECISIONS: usize = fusebox_tests::bench_amount(1_000_000);
 
 fn main() {
     let idle = tempfile::Builder::new().suffix(".wasm").tempfile().unwrap();

@@ -9,9 +9,9 @@ use fusebox::{ApproveAll, Event, Host, Plan, RunOptions, RunUpdate};
 use serde_json::json;
 
 /// Steps of the run: the most that a plan may have.
-const STEPS: usize = 10_000;
+const STEPS: usize = fusebox_tests::bench_amount(10_000);
 /// How many of the first and of the last are compared.
-const COMPARED: usize = 500;
+const COMPARED: usize = fusebox_tests::bench_amount(500);
 
 fn main() {
     let place = tempfile::tempdir().unwrap();

@@ -241,10 +241,9 @@ impl<'a> Joining<'a> {
             return Ok(Ok(*place));
         }
         let mut statement =
-            self.connection.prepare_cached("SELECT kind, payload FROM events WHERE run_id = ?1 AND seq = 1")?;
-        let first: Option<(String, String)> =
-            statement.query_row([run], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let Some((kind, payload)) = first else {
+            self.connection.prepare_cached("SELECT payload FROM events WHERE run_id = ?1 AND seq = 1")?;
+        let first: Option<String> = statement.query_row([run], |row| row.get(0)).optional()?;
+        let Some(payload) = first else {
             return Ok(Err(Fault::new(FaultKind::Missing, "its first event is missing").at(run, 1)));
         };
         let tenant = fusebox_core::event::tenant_of_first(&payload);
