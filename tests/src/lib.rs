@@ -15,7 +15,7 @@ pub fn root() -> PathBuf {
 
 /// Whether benchmarks only show that they run, with a fiftieth of the work in one round: when `BENCH_SMOKE` is set while they are
 /// built.
-const IS_SMOKE: bool = option_env!("BENCH_SMOKE").is_some();
+pub const IS_SMOKE: bool = option_env!("BENCH_SMOKE").is_some();
 
 /// How often a benchmark measures: so often, once where it only shows that it runs, or as `BENCH_ROUNDS` says.
 #[must_use]

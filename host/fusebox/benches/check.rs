@@ -17,7 +17,7 @@ use fusebox::{CheckEffects, Harness, Host, Proposal, RecordChecks};
 use bare::{Bare, micros, native, proposal, time};
 
 /// Rounds, interleaved over all cases.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = if fusebox_tests::IS_SMOKE { 1 } else { 15 };
 /// Calls of one case in one round.
 const CALLS: usize = fusebox_tests::bench_amount(2000);
 /// How long two threads run in one round.

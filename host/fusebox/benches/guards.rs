@@ -19,7 +19,7 @@ use fusebox::{CheckEffects, Harness};
 use bare::{Bare, micros, native, proposal, time};
 
 /// Rounds, interleaved over all cases.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = if fusebox_tests::IS_SMOKE { 1 } else { 9 };
 /// Decisions whose leavings are looked for.
 const DECISIONS: usize = fusebox_tests::bench_amount(1_000_000);
 

@@ -8,7 +8,7 @@ use fusebox_core::event::{Chain, Event};
 use fusebox_core::{ApprovalAnswer, ApprovalId, Binding, BudgetKind, KillTarget};
 use fusebox_core::{Digest, RunId, SealedEvent};
 use fusebox_store::{
-    AuditLog as _, Batch, Blob, Coordination as _, Error, Events as _, Fence, ListedState, ReadModels as _,
+    Batch, Blob, Coordination as _, Error, Events as _, Fence, ListedState, ReadModels as _,
     Reservation, RunFilter, Settlement, SqliteStore,
 };
 
@@ -242,7 +242,7 @@ fn lists_follow_the_events_and_can_be_rebuilt() {
     let mut chain = Chain::new(one.clone());
     let binding = Binding(Digest::of(b"binding"));
     let id = ApprovalId::of(&binding, 3);
-    let asked = Event::ApprovalRequested { step: step.clone(), id: Some(id.clone()), binding, expires_us: Some(99) };
+    let asked = Event::ApprovalRequested { step: step.clone(), id: id.clone(), binding, expires_us: Some(99) };
     let sealed = [created("t"), Event::RunStarted, asked].map(|event| chain.seal(&event, 5));
     store.append(batch(&sealed)).wait().unwrap();
     let mut other = Chain::new(two.clone());
@@ -273,7 +273,7 @@ fn lists_follow_the_events_and_can_be_rebuilt() {
         store.rebuild_read_models().unwrap();
     }
     let answer = ApprovalAnswer::Rejected { by: "p".into(), channel: "c".into(), reason: String::new() };
-    let decided = Event::ApprovalDecided { step, id: Some(id), binding, answer, signed: None };
+    let decided = Event::ApprovalDecided { step, id, binding, answer, signed: None };
     let ended =
         Event::RunEnded { end: fusebox_core::event::RunEnd::Denied, budget: None, message: String::new(), kill: None };
     store.append(batch(&[decided, ended].map(|event| chain.seal(&event, 8)))).wait().unwrap();

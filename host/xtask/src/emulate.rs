@@ -9,9 +9,10 @@ use serde_json::Value;
 /// QEMU's emulator of programs.
 const EMULATOR: &str = "qemu-x86_64-static";
 /// An old processor and a newer one; both lack what the builder's may have, so that the compiler makes other code.
-const PROCESSORS: [&str; 2] = ["core2duo", "Skylake-Client"];
+pub const PROCESSORS: [&str; 2] = ["core2duo", "Skylake-Client"];
 
-pub fn emulate(root: &Path) -> anyhow::Result<()> {
+/// Runs the kept tapes on these processors.
+pub fn emulate(root: &Path, processors: &[&str]) -> anyhow::Result<()> {
     let mut build = Command::new(env!("CARGO"));
     build.args(["test", "-p", "fusebox-tests", "--test", "host", "--no-run", "--message-format", "json"]);
     let built = build.current_dir(root).output().context("cannot start cargo")?;
@@ -20,11 +21,11 @@ pub fn emulate(root: &Path) -> anyhow::Result<()> {
     let mut messages = messages.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let program = messages.find_map(|message| message.get("executable")?.as_str().map(str::to_owned));
     let program = program.context("cargo built no test")?;
-    for processor in PROCESSORS {
+    for processor in processors {
         println!("the kept tapes on an emulated {processor}");
         let mut emulator = Command::new(EMULATOR);
         // Features that the emulator lacks are told once for each thread otherwise.
-        emulator.args(["-cpu", processor, &program, "kept_tapes", "--nocapture"]).stderr(std::process::Stdio::null());
+        emulator.args(["-cpu", processor, &*program, "kept_tapes", "--nocapture"]).stderr(std::process::Stdio::null());
         let status = emulator.current_dir(root).status().with_context(|| format!("{EMULATOR} cannot be started"))?;
         ensure!(status.success(), "the tapes do not hold on {processor}; run {EMULATOR} -cpu {processor} {program}");
     }

@@ -40,7 +40,11 @@ enum Task {
     /// Builds the example plugins in Rust, JavaScript and Python, and runs the tests that need them. Needs node and python.
     Languages,
     /// Runs the kept tapes of executors on other processors, emulated by qemu-user.
-    Emulate,
+    Emulate {
+        /// On one processor only.
+        #[arg(long)]
+        short: bool,
+    },
     /// Kills runs at every boundary of a write and at random moments, and checks that nothing was lost or done twice.
     Crash {
         /// How long; every boundary and as many random moments as --runs says when left out.
@@ -75,7 +79,8 @@ fn main() -> anyhow::Result<()> {
         Task::Floors => floors::check(&root),
         Task::Contract => contract::check(&root),
         Task::Languages => languages::languages(&root),
-        Task::Emulate => emulate::emulate(&root),
+        Task::Emulate { short: true } => emulate::emulate(&root, &emulate::PROCESSORS[..1]),
+        Task::Emulate { short: false } => emulate::emulate(&root, &emulate::PROCESSORS),
         Task::Crash { seconds, runs } => crash::crash(&root, seconds, runs),
         Task::Fuzz { targets, seconds, corpus } => fuzz::fuzz(&root, &targets, seconds, corpus.as_deref()),
     }
