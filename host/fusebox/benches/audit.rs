@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use fusebox::core::event::{Chain, event_hash};
 use fusebox::core::policy::AuditPolicy;
 use fusebox::{Audit, Event, EventRef, ExportOptions, Host, Plan, RunOptions, VerifyOptions};
-use fusebox_store::{AuditLog as _, Batch, Events as _, ReadModels as _, SqliteStore};
+use fusebox_store::{Batch, Events as _, SqliteStore};
 use rusqlite::Connection;
 use serde_json::json;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use fusebox::core::event::Chain;
 use fusebox::{ApproveAll, Control, Event, Host, Plan, RunFilter, RunId, RunOptions};
-use fusebox_store::{Batch, Events as _, ReadModels as _, SqliteStore};
+use fusebox_store::{Batch, Events as _, SqliteStore};
 use rusqlite::{Connection, params};
 use serde_json::json;
 

@@ -14,7 +14,7 @@ use fusebox_core::audit::{
 use fusebox_core::event::{Chain, Event, RunEnd};
 use fusebox_core::{Digest, RunId};
 use fusebox_store::{
-    AuditLog as _, Batch, Blob, CheckpointRow, Erasure, Error, Events as _, LogReport, ReadModels as _,
+    AuditLog as _, Batch, Blob, CheckpointRow, Erasure, Error, Events as _, LogReport,
     SignCheckpoints, Signing, SqliteStore, Verifying,
 };
 

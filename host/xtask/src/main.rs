@@ -8,6 +8,7 @@ mod fuzz;
 mod guests;
 mod languages;
 mod lock;
+mod picture;
 mod stage;
 mod toolchain;
 
@@ -35,6 +36,8 @@ enum Task {
     Lock,
     /// Checks that the WIT package parses and, once it is frozen, that no released file changed.
     Contract,
+    /// Draws the README's picture by running its first command.
+    Picture,
     /// Checks that no import runs up: between crates, between the stages of a step, and in a circle between files.
     Floors,
     /// Builds the example plugins in Rust, JavaScript and Python, and runs the tests that need them. Needs node and python.
@@ -76,6 +79,7 @@ fn main() -> anyhow::Result<()> {
         Task::Guests { check: false } => guests::build(&root),
         Task::Guests { check: true } => guests::check(&root),
         Task::Lock => lock::check(&root),
+        Task::Picture => picture::draw(&root),
         Task::Floors => floors::check(&root),
         Task::Contract => contract::check(&root),
         Task::Languages => languages::languages(&root),

@@ -6,7 +6,7 @@ use fusebox::core::event::Chain;
 use fusebox::sandbox::{Sandbox, Tape};
 use fusebox::{ApproveAll, Event, Harness, Host, Plan, Run, RunOptions, RunUpdate, Summary};
 use fusebox_core::{Json, Ruling};
-use fusebox_store::{Events as _, ReadModels as _, SqliteStore};
+use fusebox_store::{Events as _, SqliteStore};
 use fusebox_tests::{guard_with, root};
 use serde_json::{Value, json};
 
