@@ -329,8 +329,11 @@ fn the_hostile_example_is_stopped_step_by_step() {
     let lines = lines(&output);
     assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
     let summary = lines.last().unwrap();
-    let stopped: Vec<_> =
-        summary["steps"].as_array().unwrap().iter().map(|step| step["stopped_by"][0].clone()).collect();
+    let stopped_by = |step: &Value| match &step["stopped_by"] {
+        Value::Object(by) if by.contains_key("end") => by["end"].clone(),
+        by => by["deciders"][0].clone(),
+    };
+    let stopped: Vec<_> = summary["steps"].as_array().unwrap().iter().map(stopped_by).collect();
     assert_eq!(stopped, ["workspace", "workspace", "command-policy", "secret-scan", "built-in", "deadline"]);
     assert_eq!(events(&lines, "effect_intended").len(), 1, "only the loop was begun");
     assert!(!example.join("outside.txt").exists());

@@ -416,7 +416,7 @@ fn runs_of_a_tenant_share_its_budget() {
     let ended = place.fusebox(&args);
     assert_eq!(ended.status.code(), Some(5));
     assert!(text(&ended.stdout).contains("the budget steps of the tenant acme"), "{}", text(&ended.stdout));
-    refused(&place, &["run", "plan.json", "--workspace", "workspace", "--tenant", "a b"], "FBX-5038", "a b");
+    refused(&place, &["run", "plan.json", "--workspace", "workspace", "--tenant", "a b"], "FBX-1025", "a b");
     place.plan(&json!(steps));
     assert_eq!(place.fusebox(&["run", "plan.json", "--workspace", "workspace"]).status.code(), Some(0), "others go on");
 }
@@ -669,7 +669,7 @@ fn one_damaged_run_hides_and_holds_up_nothing_of_the_others() {
         assert_eq!(state(&place, run).0, "KILLED");
     }
     refused(&place, &["tail", "nobody"], "FBX-5022", "nobody");
-    refused(&place, &["kill", "--tenant", "a\nb"], "FBX-5038", "tenant");
+    refused(&place, &["kill", "--tenant", "a\nb"], "FBX-1025", "tenant");
 }
 
 fn refused_as(place: &Place, args: &[&str], code: i32, name: &str) {
