@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 use fusebox_core::risk::{Features, PlanShape, RiskLevel, ShapeStep, Thresholds, Tool};
-use fusebox_risk::{BYTES_PER_TOKEN, Circumstances, features};
+use fusebox_risk::{BYTES_PER_TOKEN, FeatureContext, features};
 
 use crate::data::{Sample, Source};
 
@@ -197,8 +197,8 @@ fn plan(profile: &Profile, random: &mut Rng) -> Features {
     };
     let is_risky =
         |tool: Tool<'_>| matches!(tool, Tool { step_type: "deploy", .. } | Tool { program: Some("make" | "rm"), .. });
-    let around = Circumstances { is_high_risk: &is_risky, retries: 0, most_retries: 100, time_s: 300 };
-    features(&shape, &around).0
+    let around = FeatureContext { is_high_risk: &is_risky, retries: 0, most_retries: 100, time_s: 300 };
+    features(&shape, &context).0
 }
 
 /// Plans within one unit of a threshold, and otherwise as plans below it: what a network must find hardest. Half of them are just

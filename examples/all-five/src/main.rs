@@ -17,15 +17,15 @@ const AGENT: &str = "price-bot";
 const SHOP: &str = "shop.example";
 
 /// What the agent wants to do, and why.
-struct Wish {
+struct SignalKind {
     action: &'static str,
     description: &'static str,
     reasoning: &'static str,
     effect: ProposedEffect,
 }
 
-fn wishes() -> Vec<Wish> {
-    let fetch = || Wish {
+fn wishes() -> Vec<SignalKind> {
+    let fetch = || SignalKind {
         action: "fetch",
         description: "Fetch today's prices",
         reasoning: "the list is from yesterday",
@@ -36,7 +36,7 @@ fn wishes() -> Vec<Wish> {
             path: "/prices".to_owned(),
         }),
     };
-    let write = |path: &str, content: &str, description, reasoning| Wish {
+    let write = |path: &str, content: &str, description, reasoning| SignalKind {
         action: "write",
         description,
         reasoning,
@@ -66,16 +66,16 @@ fn main() -> anyhow::Result<()> {
     let settings = BreakerSettings { failures: Some(2), ..BreakerSettings::default() };
     let breaker = CircuitBreaker::new(settings)
         .on_change(|change| println!("    ⚡ the breaker is {} now: {}", change.to, change.reason));
-    for (number, wish) in wishes().into_iter().enumerate() {
-        println!("\n{}. {} ({})", number + 1, wish.description, wish.action);
-        take(&host, &breaker, workspace.path(), wish)?;
+    for (number, kind) in wishes().into_iter().enumerate() {
+        println!("\n{}. {} ({})", number + 1, kind.description, kind.action);
+        take(&host, &breaker, workspace.path(), kind)?;
     }
     outsider(host.audit(), home.path(), &key)
 }
 
 /// One turn of the loop.
-fn take(host: &Host, breaker: &CircuitBreaker, workspace: &Path, wish: Wish) -> anyhow::Result<()> {
-    let Wish { action, description, reasoning, effect } = wish;
+fn take(host: &Host, breaker: &CircuitBreaker, workspace: &Path, kind: SignalKind) -> anyhow::Result<()> {
+    let SignalKind { action, description, reasoning, effect } = kind;
     let decision = host.check(&proposal(workspace, action, description, effect.clone())?)?;
     let call = explain(action)
         .agent(AGENT)

@@ -174,15 +174,15 @@ mod linux {
                 let approver = ApproveAll { by: "bench".to_owned() };
                 let options = RunOptions::new().workspace(self.path("workspace")).approver(approver);
                 let mut run = host.run(plan, options).unwrap();
-                let killer = run.killer();
+                let stop = run.stop_handle();
                 let mut took = None;
                 while let Some(update) = run.next().await {
                     let RunUpdate::Event(event) = update else { continue };
                     if is_under_way(event.event.kind(), what) {
-                        let killer = killer.clone();
+                        let stop = stop.clone();
                         std::thread::spawn(move || {
                             std::thread::sleep(Duration::from_millis(20));
-                            killer.kill("bench");
+                            stop.kill("bench");
                         });
                     }
                     if let Event::RunEnded { kill: Some(times), .. } = event.event {

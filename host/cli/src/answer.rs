@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fusebox::core::Json;
 use fusebox::core::show::safe_line;
-use fusebox::{Answering, ApprovalAnswer, ApproverKey, Control, Error, QuestionRow, Subject, now_us, rfc3339};
+use fusebox::{ApprovalAnswer, ApproverKey, Control, Error, QuestionRow, Responder, Subject, now_us, rfc3339};
 use serde_json::json;
 
 use crate::args::{ApproveArgs, PersonArgs, RejectArgs, RevokeArgs};
@@ -22,7 +22,7 @@ const MAX_EDIT_BYTES: usize = 4 * 1024 * 1024;
 pub fn approve(args: &ApproveArgs) -> Result<Exit, Error> {
     let control = control()?;
     let key = key(&args.person)?;
-    let answering = answering(key.as_ref())?;
+    let responder = responder(key.as_ref())?;
     let asked = asked(&control, &args.id)?;
     let answer = match &args.edit {
         Some(file) => {
@@ -30,12 +30,12 @@ pub fn approve(args: &ApproveArgs) -> Result<Exit, Error> {
             if let Subject::Step { step, .. } = &asked.request.subject {
                 host(None)?.check_input(step.id.as_str(), &step.step_type, &input)?;
             }
-            answering.edit(&args.note, input)
+            responder.edit(&args.note, input)
         }
-        None if args.as_done => answering.happened(&args.note),
+        None if args.as_done => responder.happened(&args.note),
         None => {
             let lasts = args.lasts.map(|lasts| now_us().saturating_add(lasts));
-            answering.approve(&args.note, args.kind.then_some(lasts))
+            responder.approve(&args.note, args.kind.then_some(lasts))
         }
     };
     if key.is_none() && !args.person.yes {
@@ -56,7 +56,7 @@ pub fn approve(args: &ApproveArgs) -> Result<Exit, Error> {
     decide(
         &control,
         asked.request.id.as_ref().map_or(args.id.as_str(), |id| id.as_str()),
-        &answering,
+        &responder,
         answer,
         args.json,
     )
@@ -65,9 +65,9 @@ pub fn approve(args: &ApproveArgs) -> Result<Exit, Error> {
 pub fn reject(args: &RejectArgs) -> Result<Exit, Error> {
     let control = control()?;
     let key = key(&args.person)?;
-    let answering = answering(key.as_ref())?;
-    let answer = answering.reject(&args.reason);
-    decide(&control, &args.id, &answering, answer, args.json)
+    let responder = responder(key.as_ref())?;
+    let answer = responder.reject(&args.reason);
+    decide(&control, &args.id, &responder, answer, args.json)
 }
 
 pub fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
@@ -84,11 +84,11 @@ pub fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
 fn decide(
     control: &Control,
     id: &str,
-    answering: &Answering<'_>,
+    responder: &Responder<'_>,
     answer: ApprovalAnswer,
     json: bool,
 ) -> Result<Exit, Error> {
-    let row = control.answer(id, answering, answer)?;
+    let row = control.answer(id, responder, answer)?;
     tell(&row, control, json)?;
     Ok(Exit::Completed)
 }
@@ -122,10 +122,10 @@ fn key(person: &PersonArgs) -> Result<Option<ApproverKey>, Error> {
     person.key.clone().or_else(variable).map(|file| ApproverKey::read(&file)).transpose()
 }
 
-fn answering(key: Option<&ApproverKey>) -> Result<Answering<'_>, Error> {
+fn responder(key: Option<&ApproverKey>) -> Result<Responder<'_>, Error> {
     match key {
-        Some(key) => Ok(Answering::Key(key)),
-        None if operator::is_possible() => Ok(Answering::Terminal { by: user() }),
+        Some(key) => Ok(Responder::Key(key)),
+        None if operator::is_possible() => Ok(Responder::Terminal { by: user() }),
         None => Err(Error::NotAPerson),
     }
 }

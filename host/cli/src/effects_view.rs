@@ -40,7 +40,7 @@ pub fn effects(effects: &[Effect], contents: &Contents, confinement: &str) -> St
 }
 
 /// What an effect does, in one line.
-pub fn headline(effect: &Effect) -> String {
+pub fn describe_effect(effect: &Effect) -> String {
     let line = |text: &str| safe_line(text, MAX_LINE);
     match effect {
         Effect::Read { path } => format!("reads {}", line(&path.to_string())),
@@ -66,9 +66,11 @@ pub fn headline(effect: &Effect) -> String {
 }
 
 /// What an effect does, without anything that could be the secret that it holds.
-pub fn hidden(effect: &Effect) -> String {
+pub fn describe_hidden(effect: &Effect) -> String {
     match effect {
-        Effect::Write { .. } | Effect::Remove { .. } | Effect::Read { .. } | Effect::Prompt { .. } => headline(effect),
+        Effect::Write { .. } | Effect::Remove { .. } | Effect::Read { .. } | Effect::Prompt { .. } => {
+            describe_effect(effect)
+        }
         Effect::Run { program, .. } => {
             format!("runs {} with arguments that hold a secret, not shown", safe_line(program, MAX_LINE))
         }
@@ -79,7 +81,7 @@ pub fn hidden(effect: &Effect) -> String {
 }
 
 fn one(effect: &Effect, contents: &Contents, confinement: &str) -> String {
-    let mut shown = format!("{BOLD}{}{BOLD:#}\n", headline(effect));
+    let mut shown = format!("{BOLD}{}{BOLD:#}\n", describe_effect(effect));
     // Writing to a string cannot fail.
     let _ = match effect {
         Effect::Write { before, after, .. } => {

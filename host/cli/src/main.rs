@@ -22,8 +22,8 @@ mod print;
 mod risk;
 mod run;
 mod schema;
+mod signal;
 mod sinks;
-mod steer;
 mod terminal_approver;
 mod trust;
 mod view;
@@ -43,13 +43,13 @@ fn main() {
     let json = args.task.json();
     let done = match args.task {
         Task::Run(task) => run::run(task),
-        Task::Start(task) => steer::start(task),
-        Task::Continue(task) => steer::carry_on(task, fusebox::Until::End),
-        Task::Next(task) => steer::carry_on(task, fusebox::Until::NextStep),
-        Task::Pause(task) => steer::pause(&task),
-        Task::Resume(task) => steer::resume(&task),
-        Task::AddStep(task) => steer::add_step(task),
-        Task::Recover(task) => steer::recover(&task),
+        Task::Start(task) => signal::start(task),
+        Task::Continue(task) => signal::carry_on(task, fusebox::StopAt::End),
+        Task::Next(task) => signal::carry_on(task, fusebox::StopAt::NextStep),
+        Task::Pause(task) => signal::pause(&task),
+        Task::Resume(task) => signal::resume(&task),
+        Task::AddStep(task) => signal::add_step(task),
+        Task::Recover(task) => signal::recover(&task),
         Task::Runs(task) => list::runs(&task),
         Task::Show(task) => list::show(&task),
         Task::Explain(task) => explain::explain(&task),

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::{quoted_text, safe_line};
 use fusebox::core::{Action, Json};
-use fusebox::{Answer, AnswerFuture, ApprovalRequest, Approver, Extent, Subject, read_file, rfc3339};
+use fusebox::{Answer, AnswerFuture, ApprovalRequest, ApprovalScope, Approver, Subject, read_file, rfc3339};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::backlog::Backlog;
@@ -119,8 +119,8 @@ async fn read_answer(subject: &Subject) -> Answer {
     loop {
         match (prompt(question).await.as_deref(), subject) {
             (None, _) => return Answer::Later,
-            (Some("a" | "approve" | "again" | "y" | "yes"), _) => return approve(Extent::Once),
-            (Some("k" | "kind"), Subject::Step { .. }) => return approve(Extent::SameKind),
+            (Some("a" | "approve" | "again" | "y" | "yes"), _) => return approve(ApprovalScope::Once),
+            (Some("k" | "kind"), Subject::Step { .. }) => return approve(ApprovalScope::SameKind),
             (Some("h" | "happened"), Subject::Doubt { .. }) => return Answer::Happened { by, channel, note },
             (Some("e" | "edit"), Subject::Step { action, .. }) => match edited(action).await {
                 Ok(Some(input)) => return Answer::Edit { by, channel, note, input },

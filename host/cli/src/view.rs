@@ -16,7 +16,7 @@ use fusebox::{Decision, Effect, Event, OutputStream, Ruling, RunEnd, RunLimits, 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::describe::describe_stop;
-use crate::effects_view::{headline, hidden};
+use crate::effects_view::{describe_effect, describe_hidden};
 use crate::print;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -174,7 +174,7 @@ impl View {
             Event::ApprovalDecided { answer, .. } | Event::PlanApprovalDecided { answer, .. } => self.answer(answer),
             Event::StepStarted { .. } => self.start_spinner(),
             Event::EffectRefused { effect, reason, .. } => {
-                let (effect, reason) = (headline(effect), safe_line(reason, MAX_LINE));
+                let (effect, reason) = (describe_effect(effect), safe_line(reason, MAX_LINE));
                 self.line(&format!("    {BAD}refused:{BAD:#} {effect}: {reason}"));
             }
             Event::StepCompleted { summary, usage, .. } => {
@@ -229,7 +229,7 @@ impl View {
             let index = u32::try_from(index).ok();
             let findings = decision.reasons.iter().flat_map(|reason| &reason.findings);
             let holds_secret = findings.clone().any(|finding| finding.code == "secret" && finding.effect == index);
-            let shown = if holds_secret { hidden(effect) } else { headline(effect) };
+            let shown = if holds_secret { describe_hidden(effect) } else { describe_effect(effect) };
             self.line(&format!("    {DIM}will:{DIM:#} {shown}"));
         }
     }

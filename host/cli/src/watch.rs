@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use fusebox::{Error, Killer, Run, RunEnd, RunUpdate, Summary};
+use fusebox::{Error, Run, RunEnd, RunUpdate, StopHandle, Summary};
 use tokio::sync::mpsc;
 
 use crate::backlog::Backlog;
@@ -28,8 +28,8 @@ pub enum Told<'a> {
 /// Carries a run on. An interrupt stops the step under way and pauses the run, a second one kills it, and a third one ends the
 /// process at once.
 pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, Error> {
-    let killer = run.killer();
-    let interrupted = killer.clone();
+    let stop = run.stop_handle();
+    let interrupted = stop.clone();
     tokio::spawn(async move {
         let by = interrupt().await;
         interrupted.interrupt(&format!("{} ({by})", user()));
@@ -42,9 +42,9 @@ pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) 
     let driven = tokio::spawn(drive(run, backlog.clone(), updates));
     let (mut said_killed, mut said_pausing) = (false, false);
     while let Some(update) = waiting.recv().await {
-        if killer.is_killed() && !std::mem::replace(&mut said_killed, true) {
+        if stop.is_killed() && !std::mem::replace(&mut said_killed, true) {
             tell(Told::Killed);
-        } else if killer.is_stopped() && !said_killed && !std::mem::replace(&mut said_pausing, true) {
+        } else if stop.is_stopped() && !said_killed && !std::mem::replace(&mut said_pausing, true) {
             tell(Told::Pausing);
         }
         tell(Told::Update(&update));
@@ -59,7 +59,7 @@ pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) 
 /// Drives the run. Output and progress that nobody takes are left out: whoever prints slowly, or not at all, must not hold
 /// up the limits of what is under way. Once the run is killed or stopped, nothing is waited for.
 async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>) -> Result<Summary, Error> {
-    let killer = run.killer();
+    let stop = run.stop_handle();
     let (mut is_watched, mut left_out) = (true, 0);
     while let Some(mut update) = run.next().await {
         if !is_watched {
@@ -84,11 +84,11 @@ async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>)
         let told = updates.send(update);
         is_watched = tokio::select! {
             sent = told => sent.is_ok(),
-            () = killed_for(&killer, PATIENCE) => false,
+            () = killed_for(&stop, PATIENCE) => false,
         };
     }
     let summary = run.finish().await;
-    if killer.is_stopped() && !(is_watched && backlog.is_printed().await) {
+    if stop.is_stopped() && !(is_watched && backlog.is_printed().await) {
         // Whoever prints is stuck, and would hold the process.
         let end = summary.as_ref().map_or(Some(RunEnd::Killed), |summary| summary.end);
         std::process::exit(Exit::of_run(end).code());
@@ -97,8 +97,8 @@ async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>)
 }
 
 /// Waits until the run is killed, and then this much longer.
-async fn killed_for(killer: &Killer, patience: Duration) {
-    killer.stopped().await;
+async fn killed_for(stop: &StopHandle, patience: Duration) {
+    stop.stopped().await;
     tokio::time::sleep(patience).await;
 }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use fusebox_core::Plan;
 use fusebox_core::risk::{Features, PlanShape};
-use fusebox_risk::{Circumstances, Model, features};
+use fusebox_risk::{FeatureContext, Model, features};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::dims;
 
@@ -31,14 +31,14 @@ fn main() {
     let rounds = fusebox_tests::bench_rounds(15);
     let plan = Plan::parse(plan_text().as_bytes()).unwrap();
     let programs: BTreeMap<_, _> = [("run_command".to_owned(), "/argv/0".to_owned())].into();
-    let around = Circumstances {
+    let around = FeatureContext {
         is_high_risk: &|tool| tool.step_type == "run_command",
         retries: 0,
         most_retries: 5,
         time_s: 300,
     };
     let model = Model::embedded().unwrap();
-    let of_plan = || features(&PlanShape::of(&plan, &programs), &around).0;
+    let of_plan = || features(&PlanShape::of(&plan, &programs), &context).0;
     let some: Features = of_plan();
     let many: Vec<Features> =
         (0..1024).map(|n| Features { num_steps: 8 + n % 40, est_tokens: n * 20, ..some }).collect();

@@ -59,16 +59,16 @@ mod sinks;
 pub use admission::throttle::BreakerTurn;
 pub use ambient::{now_us, rfc3339};
 pub use approval::approver::{
-    Answer, AnswerFuture, ApprovalRequest, ApproveAll, ApproveLater, ApproveNothing, Approver, Extent, Subject,
+    Answer, AnswerFuture, ApprovalRequest, ApprovalScope, ApproveAll, ApproveLater, ApproveNothing, Approver, Subject,
 };
 pub use approval::keys::{ApproverKey, KnownKeys};
 pub use audit::{
     Audit, ConsistencyProof, EraseOptions, ExportOptions, Exported, LogVerdict, Record, RecordKind, VerifyOptions,
 };
 pub use check::proposal::{CheckEffects, Proposal};
-pub use control::outcomes::Overruled;
+pub use control::outcomes::RiskLabel;
 pub use control::{
-    Answering, Asked, Control, HeldGrant, KillOutcome, ListedRun, OpenQuestion, PauseOutcome, Recovered,
+    Asked, Control, KillOutcome, ListedRun, OpenQuestion, PauseOutcome, Recovered, Responder, StandingApproval,
 };
 pub use error::Error;
 pub use fusebox_core::audit as proofs;
@@ -96,10 +96,10 @@ pub use policy::{LoadedPolicy, PROJECT_FILE, ProjectPolicy, Setting, Trust, Trus
 pub use prediction::Predictor;
 pub use primitives::{BudgetLedger, CallError, CircuitBreaker, ExplainedCall, RateLimiter, Reservation, explain};
 pub use run::handle::Run;
-pub use run::options::{RunOptions, Until};
+pub use run::options::{RunOptions, StopAt};
 pub use run::summary::{StepSummary, Summary, Waiting};
 pub use services::{Notice, RecordChecks};
-pub use signals::stop::Killer;
+pub use signals::stop::StopHandle;
 #[cfg(feature = "otel")]
 pub use sinks::{Arguments, OtelSink};
 pub use sinks::{JsonlSink, LoggedEvent, MemorySink, Sink, SinkStatus, StdoutSink, Subscription, WebhookSink};

@@ -10,10 +10,10 @@ use fusebox_sandbox::{Kill, Sandbox};
 use fusebox_store::Store;
 
 use crate::admission::kill_switch::SwitchCache;
-use crate::admission::throttle::Paces;
+use crate::admission::throttle::Throttle;
 use crate::audit::Audit;
 use crate::error::Error;
-use crate::gate::effects::Surroundings;
+use crate::gate::effects::ExecutionEnvironment;
 use crate::home::Home;
 use crate::log::side_chain::CheckChains;
 use crate::plugins::registry::Registry;
@@ -34,9 +34,9 @@ pub struct Services {
     pub gateway: Option<Gateway>,
     pub store: Arc<dyn Store>,
     /// What processes of this host find around them.
-    pub surroundings: Surroundings,
+    pub execution_environment: ExecutionEnvironment,
     /// The same for actions that others carry out.
-    pub elsewhere: Surroundings,
+    pub external_environment: ExecutionEnvironment,
     pub confinement: Arc<Confinement>,
     pub home: Home,
     /// Folders whose own policies tighten the operator's.
@@ -46,7 +46,7 @@ pub struct Services {
     pub audit: Audit,
     pub explanations: Explanations,
     /// Breakers and rate limits.
-    pub paces: Paces,
+    pub throttle: Throttle,
     /// Kill switches that are set.
     pub switches: SwitchCache,
     pub checks: RecordChecks,

@@ -11,7 +11,7 @@ pub const ESTIMATED: &str = "bytes/4";
 
 /// What features need to know besides the plan.
 #[derive(Clone, Copy)]
-pub struct Circumstances<'a> {
+pub struct FeatureContext<'a> {
     /// Whether a tool is of high risk.
     pub is_high_risk: &'a dyn Fn(Tool<'_>) -> bool,
     /// Most retries of a step that does not say so itself.
@@ -22,7 +22,7 @@ pub struct Circumstances<'a> {
     pub time_s: u64,
 }
 
-impl std::fmt::Debug for Circumstances<'_> {
+impl std::fmt::Debug for FeatureContext<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Circumstances")
             .field("retries", &self.retries)
@@ -34,19 +34,19 @@ impl std::fmt::Debug for Circumstances<'_> {
 
 /// The features of a plan, and where its `est_tokens` come from.
 #[must_use]
-pub fn features(shape: &PlanShape<'_>, around: &Circumstances<'_>) -> (Features, &'static str) {
+pub fn features(shape: &PlanShape<'_>, context: &FeatureContext<'_>) -> (Features, &'static str) {
     let (est_tokens, estimator) = est_tokens(shape);
     let used = used(shape);
     let features = Features {
         num_steps: num_steps(shape),
         num_tools: num_tools(shape, &used),
         tool_diversity: used.len() as u64,
-        has_high_risk_tool: has_high_risk_tool(shape, &used, around),
+        has_high_risk_tool: has_high_risk_tool(shape, &used, context),
         est_tokens,
-        max_retries: max_retries(shape, around),
+        max_retries: max_retries(shape, context),
         sequential_tool_calls: sequential_tool_calls(shape),
         plan_depth: plan_depth(shape),
-        time_limit_sec: time_limit_sec(shape, around),
+        time_limit_sec: time_limit_sec(shape, context),
     };
     (features, estimator)
 }
@@ -74,9 +74,9 @@ fn num_tools(shape: &PlanShape<'_>, used: &[Tool<'_>]) -> u64 {
 }
 
 /// Whether the plan uses a tool of high risk, or declares that it may.
-fn has_high_risk_tool(shape: &PlanShape<'_>, used: &[Tool<'_>], around: &Circumstances<'_>) -> bool {
+fn has_high_risk_tool(shape: &PlanShape<'_>, used: &[Tool<'_>], context: &FeatureContext<'_>) -> bool {
     let declared = shape.declared.iter().map(|step_type| Tool { step_type, program: None });
-    used.iter().copied().chain(declared).any(around.is_high_risk)
+    used.iter().copied().chain(declared).any(context.is_high_risk)
 }
 
 /// The tokens that the plan is limited to, or a guess from inputs and descriptions where that is more: what a plan says of itself
@@ -91,9 +91,9 @@ fn est_tokens(shape: &PlanShape<'_>) -> (u64, &'static str) {
 }
 
 /// Most retries of any step: what it asks for, else what policy gives, never more than policy permits.
-fn max_retries(shape: &PlanShape<'_>, around: &Circumstances<'_>) -> u64 {
-    let asked = shape.steps.iter().map(|step| step.retries.unwrap_or(around.retries)).max().unwrap_or(0);
-    asked.min(around.most_retries)
+fn max_retries(shape: &PlanShape<'_>, context: &FeatureContext<'_>) -> u64 {
+    let asked = shape.steps.iter().map(|step| step.retries.unwrap_or(context.retries)).max().unwrap_or(0);
+    asked.min(context.most_retries)
 }
 
 /// Longest streak of steps with one tool.
@@ -109,10 +109,10 @@ fn plan_depth(shape: &PlanShape<'_>) -> u64 {
 
 /// The wall time that the plan is limited to: its own limit, or those of all its steps together, else the run's. Rounded up to
 /// whole seconds, and at least one.
-fn time_limit_sec(shape: &PlanShape<'_>, around: &Circumstances<'_>) -> u64 {
+fn time_limit_sec(shape: &PlanShape<'_>, context: &FeatureContext<'_>) -> u64 {
     let of_steps = shape.steps.iter().try_fold(0_u64, |sum, step| Some(sum.saturating_add(step.time_s?)));
     let own = [shape.time_s, of_steps].into_iter().flatten().min();
-    own.unwrap_or(around.time_s).max(1)
+    own.unwrap_or(context.time_s).max(1)
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    const AROUND: Circumstances<'_> = Circumstances {
+    const AROUND: FeatureContext<'_> = FeatureContext {
         is_high_risk: &|tool| tool.step_type == "run_command",
         retries: 2,
         most_retries: 5,

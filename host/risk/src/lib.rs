@@ -42,7 +42,7 @@ pub mod thresholds;
 pub use compare::Comparison;
 pub use error::Error;
 pub use explain::Explained;
-pub use features::{BYTES_PER_TOKEN, Circumstances, DECLARED, ESTIMATED, features};
+pub use features::{BYTES_PER_TOKEN, DECLARED, ESTIMATED, FeatureContext, features};
 pub use fusebox_core as core;
 pub use metadata::{Metadata, TrainedFeature};
 pub use model::{MAX_MODEL_BYTES, Model};

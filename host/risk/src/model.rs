@@ -188,12 +188,12 @@ impl Model {
             level: probabilities.level(),
             score: high,
             probabilities,
-            far: self.far(features),
+            out_of_distribution: self.out_of_distribution(features),
         }
     }
 
     /// Features that are outside of what the model was trained on, by name.
-    fn far(&self, features: &Features) -> Vec<String> {
+    fn out_of_distribution(&self, features: &Features) -> Vec<String> {
         #[expect(clippy::cast_precision_loss, reason = "features are below 2^53")]
         let is_far = |value: u64, least: f64, most: f64| !(least..=most).contains(&(value as f64));
         let trained = features.numbers().into_iter().zip(&self.metadata.features);

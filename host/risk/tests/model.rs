@@ -42,12 +42,15 @@ fn the_embedded_model_knows_plans() {
     let predict = |features: Features| model.predict(&features).unwrap();
     let low = predict(PLAIN);
     assert_eq!(low.level, RiskLevel::Low);
-    assert!(low.score < 0.01 && low.far.is_empty(), "{low:?}");
+    assert!(low.score < 0.01 && low.out_of_distribution.is_empty(), "{low:?}");
     assert_eq!(predict(Features { num_steps: 9, ..PLAIN }).level, RiskLevel::Medium);
     assert_eq!(predict(Features { num_steps: 20, ..PLAIN }).level, RiskLevel::High);
     assert_eq!(predict(Features { est_tokens: 15_000, ..PLAIN }).level, RiskLevel::High);
     let far = predict(Features { num_steps: 5000, est_tokens: 900_000, ..PLAIN });
-    assert_eq!((far.level, far.far), (RiskLevel::High, vec!["num_steps".to_owned(), "est_tokens".to_owned()]));
+    assert_eq!(
+        (far.level, far.out_of_distribution),
+        (RiskLevel::High, vec!["num_steps".to_owned(), "est_tokens".to_owned()])
+    );
     assert_eq!(low.model.to_string(), Digest::of(ONNX).to_string());
 }
 
@@ -65,7 +68,7 @@ fn the_smallest_plans_are_not_far() {
         plan_depth: 1,
         time_limit_sec: 1,
     };
-    assert_eq!(model.predict(&least).unwrap().far, Vec::<String>::new());
+    assert_eq!(model.predict(&least).unwrap().out_of_distribution, Vec::<String>::new());
 }
 
 #[test]

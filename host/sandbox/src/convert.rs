@@ -1,9 +1,9 @@
 //! Between core types and those of the contract.
 
+use fusebox_core::evaluation::{Position, Risk};
 use fusebox_core::history::HistoryEntry;
 use fusebox_core::json::MAX_INTEGER;
 use fusebox_core::ledger::Line;
-use fusebox_core::situation::{Position, Risk};
 use fusebox_core::step_state::StepState;
 use fusebox_core::verdict::MAX_FINDING_BYTES;
 use fusebox_core::{

@@ -11,10 +11,10 @@ use crate::kill::Kill;
 use crate::linked::{LinkedPlugin, MayWait};
 use crate::runtime::Runtime;
 use crate::state::{Capability, InvocationContext};
-use crate::{End, Error, Invocation, Judged, Limits};
+use crate::{End, Error, Invocation, Limits, PreparedAction};
 use fusebox_core::{
-    Action, Agent, Description, Digest, Estimate, Failure, Finding, Impact, Json, Kind, Origin, Plan, ProposedEffect,
-    Situation, Verdict,
+    Action, Agent, Description, Digest, Estimate, EvaluationContext, Failure, Finding, Impact, Json, Kind, Origin,
+    Plan, ProposedEffect, Verdict,
 };
 
 /// A plugin that is ready to be called. Cheap to clone; all clones are one.
@@ -161,14 +161,19 @@ impl Plugin {
 
     /// Lets a guard judge. Blocks the calling thread, for [`Limits::wall_time`] at the most.
     #[must_use]
-    pub fn check(&self, judged: &Judged, options: &CallOptions) -> Invocation<Verdict> {
+    pub fn check(&self, judged: &PreparedAction, options: &CallOptions) -> Invocation<Verdict> {
         let call = self.inner.judging(judged, options);
         self.inner.ready.check(call, &judged.action, &judged.effects).and_then(convert::verdict)
     }
 
     /// Lets a guard judge a whole plan. Blocks the calling thread, for [`Limits::wall_time`] at the most.
     #[must_use]
-    pub fn check_plan(&self, plan: &Plan, situation: Arc<Situation>, options: &CallOptions) -> Invocation<Verdict> {
+    pub fn check_plan(
+        &self,
+        plan: &Plan,
+        situation: Arc<EvaluationContext>,
+        options: &CallOptions,
+    ) -> Invocation<Verdict> {
         let plan = convert::plan(plan);
         let call = self.inner.about(situation, Arc::new([]), options);
         self.inner.ready.guard(call, |guard, store| guard.call_check_plan(store, &plan)).and_then(convert::verdict)
@@ -176,7 +181,7 @@ impl Plugin {
 
     /// Lets an impact model estimate acting and refraining, each in an instance of its own. Blocks the calling thread.
     #[must_use]
-    pub fn impact(&self, judged: &Judged, options: &CallOptions) -> Invocation<Impact> {
+    pub fn impact(&self, judged: &PreparedAction, options: &CallOptions) -> Invocation<Impact> {
         let act = wit_impact::Alternative::Act(wit_impact::ActAlternative {
             action: judged.action.clone(),
             effects: judged.effects.clone(),
@@ -210,7 +215,7 @@ impl Plugin {
     pub async fn preview(
         &self,
         action: &Action,
-        situation: Arc<Situation>,
+        situation: Arc<EvaluationContext>,
         handler: Box<dyn EffectHandler>,
         options: &CallOptions,
     ) -> Invocation<Result<Vec<ProposedEffect>, Failure>> {
@@ -233,7 +238,7 @@ impl Plugin {
     pub async fn execute(
         &self,
         action: &Action,
-        situation: Arc<Situation>,
+        situation: Arc<EvaluationContext>,
         handler: Box<dyn EffectHandler>,
         options: &CallOptions,
     ) -> Invocation<Result<Outcome, Failure>> {
@@ -259,7 +264,7 @@ impl Plugin {
     pub async fn undo(
         &self,
         delta: &Json,
-        situation: Arc<Situation>,
+        situation: Arc<EvaluationContext>,
         handler: Box<dyn EffectHandler>,
         options: &CallOptions,
     ) -> Invocation<Result<(), Failure>> {
@@ -275,11 +280,16 @@ impl Plugin {
 }
 
 impl PluginState {
-    fn judging(&self, judged: &Judged, options: &CallOptions) -> InvocationContext {
+    fn judging(&self, judged: &PreparedAction, options: &CallOptions) -> InvocationContext {
         self.about(Arc::clone(&judged.situation), Arc::clone(&judged.payloads), options)
     }
 
-    fn about(&self, situation: Arc<Situation>, payloads: Arc<[Digest]>, options: &CallOptions) -> InvocationContext {
+    fn about(
+        &self,
+        situation: Arc<EvaluationContext>,
+        payloads: Arc<[Digest]>,
+        options: &CallOptions,
+    ) -> InvocationContext {
         InvocationContext {
             situation,
             payloads,
@@ -292,7 +302,7 @@ impl PluginState {
     }
 
     fn acting(
-        situation: Arc<Situation>,
+        situation: Arc<EvaluationContext>,
         handler: Box<dyn EffectHandler>,
         options: &CallOptions,
         reach: Capability,
@@ -313,7 +323,7 @@ impl PluginState {
 fn alone(limits: Limits, kill: Kill) -> InvocationContext {
     let nobody = Agent { id: String::new(), kind: None, tier: None };
     InvocationContext {
-        situation: Arc::new(Situation::outside_of_a_run(nobody, Origin::Embedder, 0)),
+        situation: Arc::new(EvaluationContext::outside_of_a_run(nobody, Origin::Embedder, 0)),
         payloads: Arc::new([]),
         settings: Json::empty_object(),
         kill,

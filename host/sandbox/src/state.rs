@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use fusebox_core::{Digest, Json, Situation};
+use fusebox_core::{Digest, EvaluationContext, Json};
 
 use crate::effect_handler::{EffectHandler, HostCall, Reply, Stop, answer_bytes};
 use crate::kill::Kill;
@@ -39,7 +39,7 @@ pub enum Capability {
 /// The data of one store.
 pub struct State {
     pub limiter: Limiter,
-    pub situation: Arc<Situation>,
+    pub situation: Arc<EvaluationContext>,
     pub settings: Json,
     pub kill: Kill,
     pub deadline: Instant,
@@ -76,7 +76,7 @@ enum Staged {
 
 /// What a new state is made of.
 pub struct InvocationContext {
-    pub situation: Arc<Situation>,
+    pub situation: Arc<EvaluationContext>,
     pub payloads: Arc<[Digest]>,
     pub settings: Json,
     pub kill: Kill,
@@ -144,7 +144,7 @@ impl State {
         }
         let Some(handler) = &mut self.handler else { return refused("nobody answers") };
         let name = call.name();
-        // Judged by the guest's own calls and their answers, so that it is the same when it runs from its tape.
+        // PreparedAction by the guest's own calls and their answers, so that it is the same when it runs from its tape.
         self.asked_bytes = self.asked_bytes.saturating_add(call.bytes());
         if self.asked_bytes > MAX_ASKED_BYTES {
             self.end = Some(End::HostCallLimit);

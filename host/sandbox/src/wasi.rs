@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use fusebox_core::{Digest, Situation};
+use fusebox_core::{Digest, EvaluationContext};
 use tokio::io::AsyncWrite;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::WasiCtx;
@@ -74,7 +74,7 @@ impl Waited {
 }
 
 impl VirtualSystem {
-    pub fn new(situation: &Situation, log_bytes: usize) -> Self {
+    pub fn new(situation: &EvaluationContext, log_bytes: usize) -> Self {
         let printed = Printed::new(log_bytes);
         let mut ctx = WasiCtx::builder();
         ctx.stdout(printed.stream(LogLevel::Info)).stderr(printed.stream(LogLevel::Warn));
@@ -119,7 +119,7 @@ impl VirtualSystem {
 }
 
 /// The same for preview, execution and undoing of a step, so that what was approved is what is done.
-fn seed(situation: &Situation) -> Digest {
+fn seed(situation: &EvaluationContext) -> Digest {
     let run = situation.run.as_ref().map(ToString::to_string).unwrap_or_default();
     let step = situation.position.as_ref().map(|position| position.step.to_string()).unwrap_or_default();
     fusebox_core::DigestBuilder::new("fusebox compat random").part(run.as_bytes()).part(step.as_bytes()).finish()

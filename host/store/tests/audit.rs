@@ -14,8 +14,8 @@ use fusebox_core::audit::{
 use fusebox_core::event::{Chain, Event, RunEnd};
 use fusebox_core::{Digest, RunId};
 use fusebox_store::{
-    AuditLog as _, Batch, Blob, CheckpointRow, Erasure, Error, Events as _, LogReport,
-    SignCheckpoints, Signing, SqliteStore, Verifying,
+    AuditLog as _, Batch, Blob, CheckpointRow, Erasure, Error, Events as _, LogReport, SignCheckpoints, Signing,
+    SqliteStore, Verifying,
 };
 
 use examples::created;

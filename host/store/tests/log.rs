@@ -8,8 +8,8 @@ use fusebox_core::event::{Chain, Event};
 use fusebox_core::{ApprovalAnswer, ApprovalId, Binding, BudgetKind, KillTarget};
 use fusebox_core::{Digest, RunId, SealedEvent};
 use fusebox_store::{
-    Batch, Blob, Coordination as _, Error, Events as _, Fence, ListedState, ReadModels as _,
-    Reservation, RunFilter, Settlement, SqliteStore,
+    Batch, Blob, Coordination as _, Error, Events as _, Fence, ListedState, ReadModels as _, Reservation, RunFilter,
+    Settlement, SqliteStore,
 };
 
 use examples::created;

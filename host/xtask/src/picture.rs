@@ -8,7 +8,8 @@ use anstyle_svg::Term;
 use anyhow::{Context as _, ensure};
 
 /// What the picture shows: the README's first command.
-const SHOWN: &str = "cargo run -- run examples/fix-median/plan.json --cassette examples/fix-median/cassette.json --approve all";
+const SHOWN: &str =
+    "cargo run -- run examples/fix-median/plan.json --cassette examples/fix-median/cassette.json --approve all";
 /// Where it is kept.
 const FILE: &str = "docs/fix-median.svg";
 

@@ -200,7 +200,10 @@ pub fn diff(bytes: &[u8]) {
     ];
     let shown = effects_view::effects(&effects, &contents, "none");
     for effect in &effects {
-        assert!(!effects_view::headline(effect).contains('\n') && !effects_view::hidden(effect).contains('\n'));
+        assert!(
+            !effects_view::describe_effect(effect).contains('\n')
+                && !effects_view::describe_hidden(effect).contains('\n')
+        );
     }
     // Our own colours aside, nothing may move the cursor or turn the text around.
     let plain = anstream::adapter::strip_str(&shown).to_string();

@@ -583,7 +583,7 @@ fn tenants_are_kept_apart() {
     assert_eq!(place.fusebox(&args).status.code(), Some(6));
     let question = control.questions().unwrap().remove(0).question;
     assert!(acme.questions().unwrap().is_empty() && acme.asked(question.id.as_str()).is_err());
-    let person = fusebox::Answering::Terminal { by: "acme".into() };
+    let person = fusebox::Responder::Terminal { by: "acme".into() };
     assert!(acme.answer(question.id.as_str(), &person, person.reject("no")).is_err());
     assert!(acme.grants(Some(&question.run)).is_err() && control.asked(question.id.as_str()).is_ok());
     // Stop.

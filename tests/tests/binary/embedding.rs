@@ -188,11 +188,11 @@ async fn a_kill_from_another_thread_is_final() {
     let plan = plan(&json!([{ "step_type": "run_command", "input": { "shell": "sleep 1000" } }]));
     let options = RunOptions::new().workspace(place.workspace()).approver(ApproveAll { by: "test".into() });
     let mut run = host.run(plan, options).unwrap();
-    let killer = run.killer();
+    let stop = run.stop_handle();
     while let Some(update) = run.next().await {
         if matches!(&update, RunUpdate::Event(event) if matches!(event.event, Event::EffectIntended { .. })) {
-            let killer = killer.clone();
-            std::thread::spawn(move || killer.kill("a test"));
+            let stop = stop.clone();
+            std::thread::spawn(move || stop.kill("a test"));
         }
     }
     let summary = run.finish().await.unwrap();
@@ -209,7 +209,7 @@ impl<F: Fn() + Send + Sync> fusebox::Approver for Meanwhile<F> {
             note: String::new(),
             by: "m".into(),
             channel: "test".into(),
-            extent: fusebox::Extent::Once,
+            extent: fusebox::ApprovalScope::Once,
         }))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fusebox::sandbox::{End, Error, Limits, Recording, Replaying, Sandbox};
 use fusebox::{Effect, Harness};
-use fusebox_core::{Digest, Failure, Json, ProposedEffect, Severity, Situation};
+use fusebox_core::{Digest, EvaluationContext, Failure, Json, ProposedEffect, Severity};
 use fusebox_tests::root;
 use serde_json::Value;
 
@@ -171,7 +171,7 @@ fn an_uncaught_exception_is_told_in_all_languages() {
 }
 
 fn probe(then: &str) -> Harness {
-    let mut situation = Situation::outside_of_a_run(
+    let mut situation = EvaluationContext::outside_of_a_run(
         fusebox_core::Agent { id: "a".into(), kind: None, tier: None },
         fusebox_core::Origin::Plan,
         1_234_567_890_000_000,

@@ -202,7 +202,7 @@ pub fn overrule(host: &Host, (run, level, reason): (&str, RiskLevel, &str), json
     let overruled = host.overrule(&run.parse()?, level, &user(), reason)?;
     let from = overruled.from.map_or("unknown", RiskLevel::name);
     if json {
-        let fusebox::Overruled { run, to, by, reason, .. } = &overruled;
+        let fusebox::RiskLabel { run, to, by, reason, .. } = &overruled;
         print::json(&json!({
             "event": "risk_overruled", "run_id": run, "from": overruled.from, "to": to, "by": by, "reason": reason,
         }));

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::parts::{
-    After, Before, Change, Explained, Explanation, FileChange, GuardWord, ImpactWord, LimitWord, OnError, Spent,
-    Trouble,
+    After, Before, Change, Explained, Explanation, FailureKind, FileChange, GuardSummary, ImpactSummary, LimitSummary,
+    OnError, Spent,
 };
 use crate::event::StepEnd;
 use crate::event::{RunEnd, SkipReason, Usage};
@@ -20,7 +20,7 @@ pub struct Explainer {
     /// What the agent says of each step.
     steps: HashMap<StepId, Step>,
     total: u32,
-    limits: BTreeMap<LimitKind, LimitWord>,
+    limits: BTreeMap<LimitKind, LimitSummary>,
     current: Option<Current>,
 }
 
@@ -91,13 +91,13 @@ impl Explainer {
             Event::StepFailed { end, message, retry_can_help, usage, .. } => {
                 self.spend(*usage);
                 let what = after_failure(*end, *retry_can_help);
-                self.trouble(Trouble::Failed, Some(*end), message, (&[], *retry_can_help, what), time_us)
+                self.trouble(FailureKind::Failed, Some(*end), message, (&[], *retry_can_help, what), time_us)
             }
             Event::StepInDoubt { end, message, usage, .. } => {
                 self.spend(*usage);
                 let what = "look whether it happened: `fusebox approve` carries it out again, with `--as-done` counts it as done, \
                             `fusebox reject` ends the run";
-                self.trouble(Trouble::InDoubt, Some(*end), message, (&[], false, what), time_us)
+                self.trouble(FailureKind::InDoubt, Some(*end), message, (&[], false, what), time_us)
             }
             Event::RunEnded { end, message, .. } => self.ended(*end, message, time_us),
             other => {
@@ -152,9 +152,9 @@ impl Explainer {
             explained = self.explain(Explained::Before(Box::new(before)), now);
         }
         let (trouble, what) = match reason {
-            SkipReason::Denied => (Trouble::Denied, denied_by(by)),
-            SkipReason::Rejected => (Trouble::Rejected, "ask whoever rejected it, or propose something else"),
-            SkipReason::Expired => (Trouble::Expired, "run it again when somebody is there to approve it"),
+            SkipReason::Denied => (FailureKind::Denied, denied_by(by)),
+            SkipReason::Rejected => (FailureKind::Rejected, "ask whoever rejected it, or propose something else"),
+            SkipReason::Expired => (FailureKind::Expired, "run it again when somebody is there to approve it"),
         };
         explained.extend(self.trouble(trouble, None, message, (by, false, what), now));
         explained
@@ -185,11 +185,11 @@ impl Explainer {
                 } else {
                     "it had changed nothing yet; start another run"
                 };
-                self.trouble(Trouble::Killed, None, message, (&[], false, what), now)
+                self.trouble(FailureKind::Killed, None, message, (&[], false, what), now)
             }
             RunEnd::Budget => {
                 let what = "give the run a larger budget, or a smaller task";
-                self.trouble(Trouble::OverBudget, None, message, (&[], false, what), now)
+                self.trouble(FailureKind::OverBudget, None, message, (&[], false, what), now)
             }
             RunEnd::Completed | RunEnd::Denied | RunEnd::StepFailed => Vec::new(),
         }
@@ -197,7 +197,7 @@ impl Explainer {
 
     fn trouble(
         &mut self,
-        trouble: Trouble,
+        trouble: FailureKind,
         end: Option<StepEnd>,
         message: &str,
         (by, retry_can_help, what): (&[Decider], bool, &str),
@@ -216,7 +216,7 @@ impl Explainer {
         };
         let explained = self.explain(Explained::OnError(Box::new(on_error)), now);
         // A step in doubt goes on once a person said what to make of it.
-        if trouble != Trouble::InDoubt {
+        if trouble != FailureKind::InDoubt {
             self.current = None;
         }
         explained
@@ -251,7 +251,7 @@ impl Explainer {
     fn set_limits(&mut self, limits: &RunLimits, set_by: impl Fn(LimitKind) -> Option<String>) {
         for (limit, value) in limits.in_words() {
             let set_by = set_by(limit);
-            self.limits.insert(limit, LimitWord { set_by, limit: limit.to_string(), value });
+            self.limits.insert(limit, LimitSummary { set_by, limit: limit.to_string(), value });
         }
     }
 }
@@ -268,7 +268,7 @@ impl Current {
             }
             Event::GuardJudged { guard, mode, verdict, failure, usage, .. } => {
                 self.spend(*usage);
-                self.before.guards.push(GuardWord {
+                self.before.guards.push(GuardSummary {
                     guard: guard.clone(),
                     mode: *mode,
                     ruling: verdict.as_ref().map(|verdict| verdict.ruling),
@@ -280,7 +280,7 @@ impl Current {
             }
             Event::ImpactEstimated { impact, failure, usage, .. } => {
                 self.spend(*usage);
-                self.before.impact = Some(ImpactWord {
+                self.before.impact = Some(ImpactSummary {
                     act: impact.as_ref().map(|impact| impact.act.impact),
                     refrain: impact.as_ref().map(|impact| impact.refrain.impact),
                     class: impact.as_ref().map(|impact| ImpactClass::of(impact.net())),

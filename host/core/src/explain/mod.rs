@@ -22,6 +22,6 @@ mod words;
 
 pub use explainer::Explainer;
 pub use parts::{
-    After, Before, Change, Explained, Explanation, FileChange, GuardWord, ImpactWord, LimitWord, OnError, Phase, Spent,
-    Trouble,
+    After, Before, Change, Explained, Explanation, FailureKind, FileChange, GuardSummary, ImpactSummary, LimitSummary,
+    OnError, Phase, Spent,
 };

@@ -103,10 +103,10 @@ pub struct Before {
     pub effects: Vec<Effect>,
     /// What each guard said, and what that cost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub guards: Vec<GuardWord>,
+    pub guards: Vec<GuardSummary>,
     /// What the impact model said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub impact: Option<ImpactWord>,
+    pub impact: Option<ImpactSummary>,
     /// What was decided; none when it did not come to a decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ruling: Option<Ruling>,
@@ -115,12 +115,12 @@ pub struct Before {
     pub reasons: Vec<Reason>,
     /// Limits that hold, and who set them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub limits: Vec<LimitWord>,
+    pub limits: Vec<LimitSummary>,
 }
 
 /// What a guard said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GuardWord {
+pub struct GuardSummary {
     /// The guard.
     pub guard: String,
     /// Whether its word counts.
@@ -142,7 +142,7 @@ pub struct GuardWord {
 
 /// What the impact model said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ImpactWord {
+pub struct ImpactSummary {
     /// Of acting, in [0, 1]; none when the model failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<f64>,
@@ -159,7 +159,7 @@ pub struct ImpactWord {
 
 /// A limit that holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LimitWord {
+pub struct LimitSummary {
     /// Of what, such as `tokens`.
     pub limit: String,
     /// How much, in words.
@@ -226,7 +226,7 @@ pub struct After {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OnError {
     /// What kind of trouble it is.
-    pub trouble: Trouble,
+    pub trouble: FailureKind,
     /// The typed end of a failure, such as `out_of_fuel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<StepEnd>,
@@ -249,7 +249,7 @@ pub struct OnError {
 /// What kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Trouble {
+pub enum FailureKind {
     /// It was not let happen.
     Denied,
     /// A person said no.

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::parts::{After, Before, Change, Explained, Explanation, FileChange, GuardWord, OnError, Spent, Trouble};
+use super::parts::{
+    After, Before, Change, Explained, Explanation, FailureKind, FileChange, GuardSummary, OnError, Spent,
+};
 use crate::show::{duration, safe_line, usd};
 use crate::{Effect, Ruling};
 
@@ -113,7 +115,7 @@ fn before_words(text: &mut String, before: &Before, agent: &str, is_own_call: bo
     }
 }
 
-fn guard_words(text: &mut String, guards: &[GuardWord]) {
+fn guard_words(text: &mut String, guards: &[GuardSummary]) {
     if guards.is_empty() {
         return;
     }
@@ -133,7 +135,7 @@ fn guard_words(text: &mut String, guards: &[GuardWord]) {
     let _ = write!(text, " Of its guards, {all} ({fuel} instructions, {}).", duration(time));
 }
 
-fn guard_said(guard: &GuardWord) -> String {
+fn guard_said(guard: &GuardSummary) -> String {
     let name = safe_line(&guard.guard, 80);
     let monitor = if guard.mode == crate::policy::GuardMode::Monitor { " (which only watches)" } else { "" };
     if let Some(failure) = &guard.failure {
@@ -166,18 +168,18 @@ fn after_words(text: &mut String, after: &After) {
 
 fn error_words(text: &mut String, error: &OnError) {
     text.push_str(match error.trouble {
-        Trouble::Denied => " was denied",
-        Trouble::Rejected => " was rejected",
-        Trouble::Expired => " was not carried out, because nobody approved it",
-        Trouble::Failed => " failed",
-        Trouble::InDoubt => " may or may not have happened",
-        Trouble::Killed => " was stopped, because the run was killed",
-        Trouble::OverBudget => " was stopped by a budget",
+        FailureKind::Denied => " was denied",
+        FailureKind::Rejected => " was rejected",
+        FailureKind::Expired => " was not carried out, because nobody approved it",
+        FailureKind::Failed => " failed",
+        FailureKind::InDoubt => " may or may not have happened",
+        FailureKind::Killed => " was stopped, because the run was killed",
+        FailureKind::OverBudget => " was stopped by a budget",
     });
     if let Some(end) = &error.end {
         let _ = write!(text, " ({})", end);
     }
-    if !error.by.is_empty() && error.trouble != Trouble::Expired {
+    if !error.by.is_empty() && error.trouble != FailureKind::Expired {
         let by: Vec<String> = error.by.iter().map(|by| safe_line(by.word(), 80)).collect();
         let _ = write!(text, " by {}", named(&by));
     }

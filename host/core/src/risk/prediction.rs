@@ -53,7 +53,7 @@ pub struct Prediction {
     pub probabilities: Probabilities,
     /// Features that are outside of what the model was trained on, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub far: Vec<String>,
+    pub out_of_distribution: Vec<String>,
 }
 
 /// What is made of a plan's risk: the model's word, the rules', and what counts.

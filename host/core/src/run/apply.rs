@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::stage::{Answered, Execution, Open, Question, Stage};
-use super::state::{KindGrant, RunState, StepProgress};
+use super::state::{KindApproval, RunState, StepProgress};
 use crate::event::StoppedBy;
 use crate::event::{AllowedBy, Event, Judgement, Usage};
 use crate::gate::GuardAnswer;
@@ -262,7 +262,7 @@ impl RunState {
                     && let Some(action) = self.action()
                 {
                     let kind = ApprovalKind::of(&action, effects, decision);
-                    let held = KindGrant { id: id.clone(), by: by.clone(), since_us: time_us, until_us: *until_us };
+                    let held = KindApproval { id: id.clone(), by: by.clone(), since_us: time_us, until_us: *until_us };
                     self.grants.insert(kind, held);
                 }
                 self.approved = Some(binding);

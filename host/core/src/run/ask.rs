@@ -1,8 +1,8 @@
 //! What a run asks for.
 
+use super::notification::Ask;
 use super::stage::{Question, Stage};
 use super::state::RunState;
-use super::told::Ask;
 use crate::gate::GateAsk;
 
 impl RunState {

@@ -4,11 +4,11 @@ use super::follow::{
     StepFailure, completed, decided, end, estimated, exhausted, follow, follow_plan, host_call, in_doubt, judged, kill,
     plan_judged, propose, refusal, refused, restored, skip, start, step_failed, with_step,
 };
+use super::notification::{Command, Resumption};
 use super::phase::Phase;
 use super::risk::assessed;
 use super::stage::{Question, Stage};
 use super::state::RunState;
-use super::told::{Command, Continuation};
 use crate::Decider;
 use crate::event::StepEnd;
 use crate::event::{Event, RunEnd, Signed, SkipReason, Usage};
@@ -23,8 +23,8 @@ pub fn decide(state: &RunState, command: Command, now_us: u64) -> Result<Vec<Eve
     if let Phase::Ended(_) = state.phase() {
         return Err(not_now(state, &command));
     }
-    if let Command::Continue(continuation) = command {
-        let Continuation { setup, policy, plugins, host, engine } = *continuation;
+    if let Command::Continue(resumption) = command {
+        let Resumption { setup, policy, plugins, host, engine } = *resumption;
         let steps = u32::try_from(state.steps.len()).unwrap_or(u32::MAX);
         return Ok(vec![Event::RunContinued { setup, policy, plugins, host, engine, steps }]);
     }

@@ -1,9 +1,9 @@
 //! The events that follow.
 
+use super::notification::{Command, HostCallJudgement, StepDone};
 use super::phase::Phase;
 use super::stage::Stage;
 use super::state::RunState;
-use super::told::{Command, HostCallJudgement, StepDone};
 use crate::Decider;
 use crate::event::StepEnd;
 use crate::event::{AllowedBy, Event, KillTimes, RunEnd, SkipReason, Usage};

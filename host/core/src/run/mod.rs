@@ -8,20 +8,20 @@ mod apply;
 mod ask;
 mod decide;
 mod follow;
+mod notification;
 mod phase;
 mod risk;
 mod setup;
 mod stage;
 mod state;
-mod told;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::step_state::StepState;
 pub use decide::decide;
+pub use notification::{Ask, Command, HostCallJudgement, Resumption, StepDone};
 pub use phase::Phase;
 pub use setup::{RunSetup, StoredSetup};
 pub use stage::{Answered, Open, Question};
-pub use state::{KindGrant, RunState, StepProgress};
-pub use told::{Ask, Command, Continuation, HostCallJudgement, StepDone};
+pub use state::{KindApproval, RunState, StepProgress};

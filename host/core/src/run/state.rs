@@ -8,13 +8,13 @@ use super::setup::RunSetup;
 use super::stage::{Answered, Open, Stage};
 use crate::Decider;
 use crate::approval::Bound;
+use crate::evaluation::Position;
 use crate::event::RunEnd;
 use crate::event::StoppedBy;
 use crate::gate::{MayRewrite, Reason};
 use crate::history::History;
 use crate::ledger::Line;
 use crate::risk::{Assessment, RiskLevel};
-use crate::situation::Position;
 use crate::step_state::StepState;
 use crate::{
     Action, ApprovalId, ApprovalKind, Binding, BudgetKind, Digest, Effect, Finding, Json, Ledger, Origin, Plan, Ruling,
@@ -34,7 +34,7 @@ pub struct StepProgress {
 
 /// A person's approval of everything of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KindGrant {
+pub struct KindApproval {
     /// The approval that it came with.
     pub id: ApprovalId,
     /// Who approved.
@@ -77,7 +77,7 @@ pub struct RunState {
     /// What a person approved of the current step and has not begun.
     pub(super) approved: Option<Binding>,
     /// Kinds of actions that a person approved for the whole run.
-    pub(super) grants: BTreeMap<ApprovalKind, KindGrant>,
+    pub(super) grants: BTreeMap<ApprovalKind, KindApproval>,
     /// Budgets of which a warning was given.
     pub(super) warned: BTreeSet<BudgetKind>,
     /// Model calls whose cost is not known.
@@ -169,7 +169,7 @@ impl RunState {
     }
 
     /// What a person approved for the whole run.
-    pub fn grants(&self) -> impl Iterator<Item = (&ApprovalKind, &KindGrant)> {
+    pub fn grants(&self) -> impl Iterator<Item = (&ApprovalKind, &KindApproval)> {
         self.grants.iter()
     }
 
@@ -244,7 +244,7 @@ impl RunState {
 
     /// Takes another setup: the policy or a plugin is not what it was, and what was approved under it is void. Follow it by
     /// `run_continued`.
-    pub fn set_up_anew(&mut self, setup: Arc<RunSetup>) {
+    pub fn rebind(&mut self, setup: Arc<RunSetup>) {
         self.grants.clear();
         self.is_plan_unjudged = true;
         self.is_unpredicted = true;

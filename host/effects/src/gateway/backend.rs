@@ -38,7 +38,7 @@ pub struct Fault {
     /// What can be done about it.
     pub remedy: Remedy,
     /// Whether the backend may have worked on the request, and so may charge for it.
-    pub charge: Charge,
+    pub charge: Billable,
     /// Whether a time limit was reached.
     pub timed_out: bool,
 }
@@ -54,7 +54,7 @@ pub enum Remedy {
 
 /// What a failed exchange may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Charge {
+pub enum Billable {
     /// Nothing: it was not begun, or was refused.
     Nothing,
     /// The prompt and, at the most, this many bytes of an answer that came so far.
@@ -64,7 +64,7 @@ pub enum Charge {
 impl Fault {
     /// A fault that only somebody else can help, before anything was charged.
     pub fn fatal(message: impl Into<String>) -> Self {
-        Self { message: message.into(), remedy: Remedy::Next, charge: Charge::Nothing, timed_out: false }
+        Self { message: message.into(), remedy: Remedy::Next, charge: Billable::Nothing, timed_out: false }
     }
 
     /// A fault that a retry may help, before anything was charged.
@@ -73,12 +73,12 @@ impl Fault {
     }
 
     /// A time limit was reached after the request was sent.
-    pub fn timed_out(message: impl Into<String>, charge: Charge) -> Self {
+    pub fn timed_out(message: impl Into<String>, charge: Billable) -> Self {
         Self { timed_out: true, charge, ..Self::passing(message) }
     }
 
     /// The same, with this charge.
-    pub fn charged(mut self, charge: Charge) -> Self {
+    pub fn charged(mut self, charge: Billable) -> Self {
         self.charge = charge;
         self
     }

@@ -6,7 +6,7 @@ use fusebox_core::event::ModelUse;
 use fusebox_core::json::MAX_INTEGER;
 use fusebox_core::{Amounts, BudgetKind, Failure, Json};
 
-use super::backend::{Answer, Ask, Charge, Fault, OnText, Remedy};
+use super::backend::{Answer, Ask, Billable, Fault, OnText, Remedy};
 use super::quote::amounts;
 use super::structured::{Schema, mending, names_schema};
 use super::{Quote, Route};
@@ -160,7 +160,7 @@ impl Quote {
                 Ok(Err(fault)) => fault,
                 Err(_) => {
                     let message = format!("not done within {} ms", self.limits.timeout.as_millis());
-                    Fault::timed_out(message, Charge::Partial(u64::MAX))
+                    Fault::timed_out(message, Billable::Partial(u64::MAX))
                 }
             };
             spent.add_fault(route, ask, fault.charge, self.output);
@@ -219,8 +219,8 @@ impl Spent {
         self.count(route, input.unwrap_or(ask.prompt.len() as u64), output);
     }
 
-    fn add_fault(&mut self, route: &Route, ask: Ask<'_>, charge: Charge, most: u64) {
-        if let Charge::Partial(bytes) = charge {
+    fn add_fault(&mut self, route: &Route, ask: Ask<'_>, charge: Billable, most: u64) {
+        if let Billable::Partial(bytes) = charge {
             self.is_estimated = true;
             self.count(route, ask.prompt.len() as u64, bytes.min(most));
         }

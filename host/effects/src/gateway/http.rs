@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 
-use super::backend::{Charge, Fault, Remedy};
+use super::backend::{Billable, Fault, Remedy};
 use super::key::{Key, scrub};
 use crate::error::Error;
 
@@ -78,11 +78,11 @@ impl Server {
         let response = match answer {
             Err(_) => {
                 let message = format!("no answer within {} ms", self.first_byte.as_millis());
-                return Err(Fault::timed_out(message, Charge::Partial(0)));
+                return Err(Fault::timed_out(message, Billable::Partial(0)));
             }
             Ok(Err(error)) if error.is_connect() => return Err(Fault::passing(self.scrubbed(plain(error)))),
             Ok(Err(error)) => {
-                return Err(Fault::passing(self.scrubbed(plain(error))).charged(Charge::Partial(0)));
+                return Err(Fault::passing(self.scrubbed(plain(error))).charged(Billable::Partial(0)));
             }
             Ok(Ok(response)) => response,
         };
@@ -157,7 +157,7 @@ impl Body {
     pub async fn all(mut self) -> Result<Vec<u8>, Fault> {
         let mut all = Vec::new();
         loop {
-            let so_far = Charge::Partial(all.len() as u64);
+            let so_far = Billable::Partial(all.len() as u64);
             match self.chunk().await.map_err(|fault| fault.charged(so_far))? {
                 None => return Ok(all),
                 Some(bytes) => all.extend_from_slice(&bytes),

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::backend::{Answer, Ask, Backend, Charge, Exchange, Fault, OnText};
+use super::backend::{Answer, Ask, Backend, Billable, Exchange, Fault, OnText};
 use super::http::{Body, Server};
 use super::key::{Key, Scrubber};
 
@@ -97,7 +97,7 @@ impl OpenAi {
     async fn stream(&self, mut body: Body, on_text: OnText<'_>) -> Result<Answer, Fault> {
         let mut reader = StreamReader::new(self.server.key.as_ref());
         loop {
-            let so_far = Charge::Partial(reader.received as u64);
+            let so_far = Billable::Partial(reader.received as u64);
             let Some(bytes) = body.chunk().await.map_err(|fault| fault.charged(so_far))? else { break };
             let pushed = reader.push(&bytes, on_text);
             let wrong = |what: String| not_understood(self.server.scrubbed(what), reader.received);
@@ -106,7 +106,7 @@ impl OpenAi {
             }
         }
         let received = reader.received;
-        let broken = || Fault::passing("the answer broke off").charged(Charge::Partial(received as u64));
+        let broken = || Fault::passing("the answer broke off").charged(Billable::Partial(received as u64));
         reader.finish(on_text).ok_or_else(broken)
     }
 }
@@ -114,7 +114,7 @@ impl OpenAi {
 /// A fault that quotes the answer; the key is taken out already.
 fn not_understood(what: String, received: usize) -> Fault {
     let what: String = what.chars().take(300).collect();
-    Fault::passing(format!("the answer is no chat completion: {what}")).charged(Charge::Partial(received as u64))
+    Fault::passing(format!("the answer is no chat completion: {what}")).charged(Billable::Partial(received as u64))
 }
 
 /// Reads an answer in one piece, or says what is wrong with it.

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Ask, Backend, Charge, Exchange, Fault, OnText};
+use super::backend::{Answer, Ask, Backend, Billable, Exchange, Fault, OnText};
 use super::http::Server;
 
 pub struct Router {
@@ -46,7 +46,7 @@ impl Backend for Router {
             }
             let bytes = self.server.post(path, request.to_string()).await?.all().await?;
             let wrong = |what: String| {
-                let charge = Charge::Partial(bytes.len() as u64);
+                let charge = Billable::Partial(bytes.len() as u64);
                 let what: String = self.server.scrubbed(what).chars().take(300).collect();
                 Fault::passing(format!("the answer is not a router's: {what}")).charged(charge)
             };

@@ -40,38 +40,42 @@ impl std::fmt::Debug for OnBreaker {
 }
 
 /// Breakers and rate limits of one home.
-pub struct Paces {
+pub struct Throttle {
     pub log: Arc<dyn Store>,
     pub on_breaker: Option<OnBreaker>,
 }
 
 /// Whether a step may come before the gate.
-pub enum Pace {
+pub enum Admission {
     /// It may. What came of it is to be recorded, if there is a breaker.
-    On(Option<LetOn>),
+    Admitted(Option<Admitted>),
     /// It comes too fast.
     Later { until_us: u64, reason: String },
     /// Its breaker is open.
-    Not { message: String },
+    Refused { message: String },
 }
 
 /// Whether a rate limit counts the call.
 #[derive(Clone, Copy)]
-enum Charge {
+enum Billable {
     No,
     Yes,
 }
 
 /// Whose steps are counted together.
 #[derive(Debug, Clone, Copy)]
-pub struct Who<'a> {
+pub struct ThrottleKey<'a> {
     pub tenant: &'a str,
     pub agent: &'a str,
     pub step_type: &'a str,
 }
 
 /// The name of what is counted for somebody.
-fn gauge(what: &str, Who { tenant, agent, step_type }: Who<'_>, limit: Option<&RateLimitPolicy>) -> String {
+fn shared_cell(
+    what: &str,
+    ThrottleKey { tenant, agent, step_type }: ThrottleKey<'_>,
+    limit: Option<&RateLimitPolicy>,
+) -> String {
     // Before tenants were kept apart here, there was one name for all.
     let agent = if tenant == DEFAULT_TENANT { agent.to_owned() } else { json::canonical(&(tenant, agent)) };
     match limit {
@@ -81,7 +85,7 @@ fn gauge(what: &str, Who { tenant, agent, step_type }: Who<'_>, limit: Option<&R
 }
 
 /// A step that a breaker let on.
-pub struct LetOn {
+pub struct Admitted {
     tenant: String,
     agent: String,
     step_type: String,
@@ -90,63 +94,64 @@ pub struct LetOn {
     pub steps_before: usize,
 }
 
-impl Paces {
+impl Throttle {
     /// Asks breaker and rate limits.
-    pub fn let_on(&self, policy: &Policy, who: Who<'_>, now_us: u64) -> Result<Pace, Error> {
-        let Who { tenant, agent, step_type } = who;
-        let let_on = policy.breaker.clone().map(|settings| LetOn {
+    pub fn admit(&self, policy: &Policy, who: ThrottleKey<'_>, now_us: u64) -> Result<Admission, Error> {
+        let ThrottleKey { tenant, agent, step_type } = who;
+        let admitted = policy.breaker.clone().map(|settings| Admitted {
             tenant: tenant.to_owned(),
             agent: agent.to_owned(),
             step_type: step_type.to_owned(),
             settings,
             steps_before: 0,
         });
-        if let Some(let_on) = &let_on {
-            let admitted =
-                self.update(&let_on.gauge(), |breaker: &mut Breaker| breaker.admit(&let_on.settings, now_us))?;
-            match admitted {
-                Ok(change) => self.tell(let_on, change)?,
+        if let Some(admitted) = &admitted {
+            let asked = self
+                .update(&admitted.shared_cell(), |breaker: &mut Breaker| breaker.admit(&admitted.settings, now_us))?;
+            match asked {
+                Ok(change) => self.report(admitted, change)?,
                 Err(refusal) => {
                     let (reason, until) = (refusal.reason, rfc3339(refusal.until_us));
                     let message = format!(
                         "steps of type {step_type} by {agent} are not let on until {until}: the breaker opened after {reason}"
                     );
-                    return Ok(Pace::Not { message });
+                    return Ok(Admission::Refused { message });
                 }
             }
         }
         // First it is only asked whether all of them let it on: one that does is not charged for another one that does not.
-        for is_charged in [Charge::No, Charge::Yes] {
+        for is_charged in [Billable::No, Billable::Yes] {
             for limit in policy.rate_limits.iter().filter(|limit| limit.is_for(agent, step_type)) {
-                let (settings, gauge) = (limit.settings(), gauge("rate", who, Some(limit)));
+                let (settings, shared_cell) = (limit.settings(), shared_cell("rate", who, Some(limit)));
                 let admit = |rate: &mut Rate| match is_charged {
-                    Charge::No => rate.clone().admit(&settings, now_us),
-                    Charge::Yes => rate.admit(&settings, now_us),
+                    Billable::No => rate.clone().admit(&settings, now_us),
+                    Billable::Yes => rate.admit(&settings, now_us),
                 };
-                if let Err(until_us) = self.update(&gauge, admit)? {
-                    if let Some(let_on) = &let_on {
-                        self.record(let_on, CallOutcome::Unknown, now_us)?;
+                if let Err(until_us) = self.update(&shared_cell, admit)? {
+                    if let Some(admitted) = &admitted {
+                        self.record(admitted, CallOutcome::Unknown, now_us)?;
                     }
                     let reason = format!("steps of type {step_type} by {agent}: {} in {} s", limit.count, limit.per_s);
-                    return Ok(Pace::Later { until_us, reason });
+                    return Ok(Admission::Later { until_us, reason });
                 }
             }
         }
-        Ok(Pace::On(let_on))
+        Ok(Admission::Admitted(admitted))
     }
 
     /// A step that was let on by a process that ended: what comes of it counts.
-    pub fn carried_on(policy: &Policy, who: Who<'_>, steps_before: usize) -> Option<LetOn> {
-        let Who { tenant, agent, step_type } = who;
+    pub fn resumed(policy: &Policy, who: ThrottleKey<'_>, steps_before: usize) -> Option<Admitted> {
+        let ThrottleKey { tenant, agent, step_type } = who;
         let (tenant, agent, step_type) = (tenant.to_owned(), agent.to_owned(), step_type.to_owned());
-        policy.breaker.clone().map(|settings| LetOn { tenant, agent, step_type, settings, steps_before })
+        policy.breaker.clone().map(|settings| Admitted { tenant, agent, step_type, settings, steps_before })
     }
 
     /// Records what came of a step that was let on.
-    pub fn record(&self, let_on: &LetOn, outcome: CallOutcome, now_us: u64) -> Result<(), Error> {
-        let change =
-            self.update(&let_on.gauge(), |breaker: &mut Breaker| breaker.record(&let_on.settings, outcome, now_us))?;
-        self.tell(let_on, change)
+    pub fn record(&self, admitted: &Admitted, outcome: CallOutcome, now_us: u64) -> Result<(), Error> {
+        let change = self.update(&admitted.shared_cell(), |breaker: &mut Breaker| {
+            breaker.record(&admitted.settings, outcome, now_us)
+        })?;
+        self.report(admitted, change)
     }
 
     /// Changes a state, whoever else changes it at the same time. One that stays as it was is not written.
@@ -169,12 +174,12 @@ impl Paces {
     }
 
     /// A change of a breaker is an event, and whoever wants to know is told.
-    fn tell(&self, let_on: &LetOn, change: Option<BreakerChange>) -> Result<(), Error> {
+    fn report(&self, admitted: &Admitted, change: Option<BreakerChange>) -> Result<(), Error> {
         let Some(change) = change else { return Ok(()) };
-        let (agent, step_type) = (let_on.agent.clone(), let_on.step_type.clone());
+        let (agent, step_type) = (admitted.agent.clone(), admitted.step_type.clone());
         let BreakerChange { from, to, reason } = change.clone();
         let event = Event::BreakerChanged { agent: agent.clone(), step_type: step_type.clone(), from, to, reason };
-        record_for_host(&*self.log, &let_on.tenant, &event)?;
+        record_for_host(&*self.log, &admitted.tenant, &event)?;
         if let Some(OnBreaker(told)) = &self.on_breaker {
             told(&BreakerTurn { agent, step_type, change });
         }
@@ -182,14 +187,14 @@ impl Paces {
     }
 }
 
-impl LetOn {
+impl Admitted {
     /// The same, by a run in which so many steps had ended.
     pub fn after(self, steps_before: usize) -> Self {
         Self { steps_before, ..self }
     }
 
-    fn gauge(&self) -> String {
+    fn shared_cell(&self) -> String {
         let Self { tenant, agent, step_type, .. } = self;
-        gauge("breaker", Who { tenant, agent, step_type }, None)
+        shared_cell("breaker", ThrottleKey { tenant, agent, step_type }, None)
     }
 }

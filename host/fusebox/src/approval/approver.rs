@@ -61,7 +61,7 @@ pub enum Subject {
 
 /// How far an approval goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Extent {
+pub enum ApprovalScope {
     /// This one action.
     #[default]
     Once,
@@ -83,7 +83,7 @@ pub enum Answer {
         /// What they have to say to it; may be empty.
         note: String,
         /// How far it goes.
-        extent: Extent,
+        extent: ApprovalScope,
     },
     /// Another input must take the place of this one; it is then judged as a new action.
     Edit {
@@ -151,7 +151,9 @@ impl Approver for ApproveAll {
         let answer = match request.subject {
             // Whether something happened is nothing that could be decided beforehand.
             Subject::Doubt { .. } => Answer::Later,
-            Subject::Plan(_) | Subject::Step { .. } => Answer::Approve { by, channel, note, extent: Extent::Once },
+            Subject::Plan(_) | Subject::Step { .. } => {
+                Answer::Approve { by, channel, note, extent: ApprovalScope::Once }
+            }
         };
         Box::pin(std::future::ready(answer))
     }

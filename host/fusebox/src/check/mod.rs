@@ -10,20 +10,20 @@ use fusebox_core::event::{Chain, Event};
 use fusebox_core::gate::Reason;
 use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::{
-    Decider, Decision, Effect, Finding, Gate, Json, ProposedEffect, Ruling, RunId, RunLimits, Situation,
+    Decider, Decision, Effect, EvaluationContext, Finding, Gate, Json, ProposedEffect, Ruling, RunId, RunLimits,
 };
 use fusebox_effects::Workspace;
-use fusebox_sandbox::{Judged, Limits};
+use fusebox_sandbox::{Limits, PreparedAction};
 use fusebox_store::{Batch, Blob, Switch};
 
 use crate::admission::quota::over_quota;
 use crate::ambient::{new_run_id, new_salt, now_us};
 use crate::check::proposal::{CheckEffects, Proposal};
 use crate::error::Error;
-use crate::gate::effects::{Derived, derive};
+use crate::gate::effects::{ResolvedEffects, resolve};
 use crate::gate::judge;
 use crate::gate::judge::Revised;
-use crate::gate::preview::Reads;
+use crate::gate::preview::ReadOnlyHandler;
 use crate::services::RecordChecks;
 use crate::services::Services;
 use fusebox_core::id::check_tenant;
@@ -40,12 +40,12 @@ pub fn check(services: &Services, tenant: &str, proposal: &Proposal) -> Result<D
     if let Some(switch) = services.switches.ending_all(&*services.store, tenant)? {
         return refused(services, tenant, proposal, &switch, now);
     }
-    let mut situation = Situation::outside_of_a_run(agent.clone(), action.origin.clone(), now);
-    let derived = effects_of(services, proposal, &situation)?;
-    situation.contents = derived.contents;
+    let mut situation = EvaluationContext::outside_of_a_run(agent.clone(), action.origin.clone(), now);
+    let resolved = effects_of(services, proposal, &situation)?;
+    situation.contents = resolved.contents;
     let mut gate = Gate::new(Arc::clone(&services.registry.gate), approval(services, &action.step_type));
-    let judged = Judged::new(action, &derived.effects, Arc::new(situation));
-    gate.previewed(derived.effects);
+    let judged = PreparedAction::new(action, &resolved.effects, Arc::new(situation));
+    gate.previewed(resolved.effects);
     let mut revise = |input: &Json| revised(services, proposal, input, now);
     let kill = &services.never_killed;
     let (decision, _) = judge::through(&services.registry, &mut gate, judged, u64::MAX, kill, &mut revise);
@@ -89,11 +89,11 @@ fn revised(services: &Services, proposal: &Proposal, input: &Json, now: u64) -> 
     let mut proposal = proposal.clone();
     proposal.action.input = input.clone();
     let Proposal { agent, action, .. } = &proposal;
-    let mut situation = Situation::outside_of_a_run(agent.clone(), action.origin.clone(), now);
-    let derived = effects_of(services, &proposal, &situation).map_err(|error| error.to_string())?;
-    situation.contents = derived.contents;
-    let judged = Judged::new(action, &derived.effects, Arc::new(situation));
-    Ok(Revised { effects: derived.effects, judged })
+    let mut situation = EvaluationContext::outside_of_a_run(agent.clone(), action.origin.clone(), now);
+    let resolved = effects_of(services, &proposal, &situation).map_err(|error| error.to_string())?;
+    situation.contents = resolved.contents;
+    let judged = PreparedAction::new(action, &resolved.effects, Arc::new(situation));
+    Ok(Revised { effects: resolved.effects, judged })
 }
 
 fn approval(services: &Services, step_type: &str) -> Vec<Reason> {
@@ -105,28 +105,37 @@ fn approval(services: &Services, step_type: &str) -> Vec<Reason> {
     vec![Reason::new(Decider::Policy, Ruling::Review, Finding::info("needs-approval", message))]
 }
 
-fn effects_of(services: &Services, proposal: &Proposal, situation: &Situation) -> Result<Derived, Error> {
+fn effects_of(
+    services: &Services,
+    proposal: &Proposal,
+    situation: &EvaluationContext,
+) -> Result<ResolvedEffects, Error> {
     let step_type = &proposal.action.step_type;
     let has_executor = services.registry.executor(step_type).is_some();
     let proposed = match &proposal.effects {
         CheckEffects::Previewed => preview(services, proposal, situation)?,
         _ if has_executor => return Err(Error::EffectsNotExpected { step_type: step_type.clone() }),
         CheckEffects::Known(effects, contents) => {
-            return Ok(Derived { effects: effects.clone(), contents: contents.clone() });
+            return Ok(ResolvedEffects { effects: effects.clone(), contents: contents.clone() });
         }
         CheckEffects::Stated(effects) => effects.clone(),
     };
     let workspace = workspace_of(services, proposal)?;
-    derive(proposed, &workspace, &services.elsewhere).map_err(|failure| no_preview(step_type, &failure.to_string()))
+    resolve(proposed, &workspace, &services.external_environment)
+        .map_err(|failure| no_preview(step_type, &failure.to_string()))
 }
 
-fn preview(services: &Services, proposal: &Proposal, situation: &Situation) -> Result<Vec<ProposedEffect>, Error> {
+fn preview(
+    services: &Services,
+    proposal: &Proposal,
+    situation: &EvaluationContext,
+) -> Result<Vec<ProposedEffect>, Error> {
     let action = &proposal.action;
     services.registry.check_input("the action", &action.step_type, &action.input)?;
     let Some((loaded, served)) = services.registry.executor(&action.step_type) else {
         return Err(no_preview(&action.step_type, "nobody serves it"));
     };
-    let reads = Reads::new(Arc::new(workspace_of(services, proposal)?), served.grants);
+    let reads = ReadOnlyHandler::new(Arc::new(workspace_of(services, proposal)?), served.grants);
     let options = loaded.options(Limits::preview(), u64::MAX, &services.never_killed);
     let situation = Arc::new(situation.clone());
     let preview = loaded.plugin.preview(action, Arc::clone(&situation), Box::new(reads.clone()), &options);
@@ -200,7 +209,7 @@ fn record(
 }
 
 /// The files that a preview has read, as effects.
-fn seen(reads: &Reads) -> impl Iterator<Item = ProposedEffect> {
+fn seen(reads: &ReadOnlyHandler) -> impl Iterator<Item = ProposedEffect> {
     reads.effects().into_iter().filter_map(|effect| match effect {
         Effect::Read { path } => Some(ProposedEffect::Read { path: path.as_str().to_owned() }),
         _ => None,

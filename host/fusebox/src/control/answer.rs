@@ -1,4 +1,4 @@
-//! Answering what runs ask.
+//! Responder what runs ask.
 
 use fusebox_core::event::Signed;
 use fusebox_core::{ApprovalAnswer, Ask, Command, Contents, Decision, Effect, Json};
@@ -11,7 +11,7 @@ use crate::approval::keys::{ApproverKey, KnownKeys};
 use crate::approval::request;
 use crate::error::Error;
 use crate::journal::Journal;
-use crate::journal::replay::recall;
+use crate::journal::replay::replay;
 
 /// Most open questions that are listed.
 const MAX_QUESTIONS: u32 = 10_000;
@@ -36,7 +36,7 @@ pub struct Asked {
 
 /// Who answers, and how it is known that it is a person.
 #[derive(Debug)]
-pub enum Answering<'a> {
+pub enum Responder<'a> {
     /// Somebody at a terminal.
     Terminal {
         /// Who sits there, as far as the system says.
@@ -70,7 +70,7 @@ impl Control {
     pub fn asked(&self, id: &str) -> Result<Asked, Error> {
         let row = self.question(id)?;
         refuse_decided(&row)?;
-        let state = recall(&*self.log, &row.run)?.state;
+        let state = replay(&*self.log, &row.run)?.state;
         let question = state.question().filter(|question| question.id == row.id);
         let question = question.ok_or_else(|| Error::UnknownApproval { id: id.to_owned() })?.clone();
         let unknown = || Error::UnknownApproval { id: id.to_owned() };
@@ -110,13 +110,13 @@ impl Control {
     /// # Errors
     /// When there is no such question, it was decided already, its time is up, the answer does not fit it, or the key is not
     /// known.
-    pub fn answer(&self, id: &str, answering: &Answering<'_>, answer: ApprovalAnswer) -> Result<QuestionRow, Error> {
+    pub fn answer(&self, id: &str, responder: &Responder<'_>, answer: ApprovalAnswer) -> Result<QuestionRow, Error> {
         let row = self.question(id)?;
         refuse_decided(&row)?;
         let mut journal = self.journal(&row.run, PATIENCE)?;
-        let answered = self.tell_answer(&mut journal, &row, answering, answer);
+        let answered = self.tell_answer(&mut journal, &row, responder, answer);
         // The lease goes in any case; what was answered is durable before.
-        let flushed = pollster::block_on(journal.let_go());
+        let flushed = pollster::block_on(journal.release());
         answered?;
         flushed?;
         let after = self.question(row.id.as_str())?;
@@ -130,7 +130,7 @@ impl Control {
         &self,
         journal: &mut Journal,
         row: &QuestionRow,
-        answering: &Answering<'_>,
+        responder: &Responder<'_>,
         answer: ApprovalAnswer,
     ) -> Result<(), Error> {
         let open = journal.state.question().filter(|question| question.id == row.id);
@@ -139,15 +139,15 @@ impl Control {
             refuse_decided(&self.question(row.id.as_str())?)?;
             return Err(Error::UnknownApproval { id: row.id.to_string() });
         };
-        let signed = match answering {
-            Answering::Terminal { .. } => None,
-            Answering::Key(key) => {
+        let signed = match responder {
+            Responder::Terminal { .. } => None,
+            Responder::Key(key) => {
                 KnownKeys::open(&self.home)?.check(key)?;
                 let text = answer.signed_text(&row.id, &binding);
                 Some(Signed { key: key.name().to_owned(), signature: key.sign(text.as_bytes()) })
             }
         };
-        let told = journal.tell(Command::Answered { binding, answer, signed });
+        let told = journal.submit(Command::Answered { binding, answer, signed });
         match told {
             Err(Error::Core(fusebox_core::Error::NotNow { .. })) => Err(Error::AnswerDoesNotFit {
                 message: "a plan or a step in doubt cannot be edited, and only a step in doubt can have happened"
@@ -177,7 +177,7 @@ impl Control {
     }
 }
 
-impl Answering<'_> {
+impl Responder<'_> {
     /// Who answers.
     #[must_use]
     pub fn by(&self) -> &str {

@@ -6,14 +6,14 @@ use fusebox_store::RunFilter;
 use super::{Control, PATIENCE, refuse_ended};
 use crate::ambient::now_us;
 use crate::error::Error;
-use crate::journal::replay::recall;
+use crate::journal::replay::replay;
 
 /// Most unfinished runs whose grants are listed.
 const MAX_RUNS: u32 = 1000;
 
 /// An approval of everything of a kind in one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldGrant {
+pub struct StandingApproval {
     /// The run in which it counts.
     pub run: RunId,
     /// The approval that it came with; what it is revoked by.
@@ -22,7 +22,7 @@ pub struct HeldGrant {
     pub by: String,
     /// When, in microseconds since 1970.
     pub since_us: u64,
-    /// Until when it counts; without it, as long as the run goes on.
+    /// StopAt when it counts; without it, as long as the run goes on.
     pub until_us: Option<u64>,
     /// What it is for, as JSON: step type, effects, and the reasons for which a person is asked.
     pub kind: String,
@@ -33,7 +33,7 @@ impl Control {
     ///
     /// # Errors
     /// When there is no such run, or the log cannot be read.
-    pub fn grants(&self, run: Option<&RunId>) -> Result<Vec<HeldGrant>, Error> {
+    pub fn grants(&self, run: Option<&RunId>) -> Result<Vec<StandingApproval>, Error> {
         let is_one = run.is_some();
         let runs = match run {
             Some(run) => vec![self.row(run)?.run],
@@ -44,8 +44,8 @@ impl Control {
         };
         let mut grants = Vec::new();
         for run in runs {
-            let state = match recall(&*self.log, &run) {
-                Ok(recalled) => recalled.state,
+            let state = match replay(&*self.log, &run) {
+                Ok(replayed) => replayed.state,
                 // Of many runs, one that is old or damaged hides nothing of the others.
                 Err(_) if !is_one => continue,
                 Err(error) => return Err(error),
@@ -57,7 +57,7 @@ impl Control {
                 if held.until_us.is_some_and(|until| until <= now_us()) {
                     continue;
                 }
-                grants.push(HeldGrant {
+                grants.push(StandingApproval {
                     run: run.clone(),
                     grant: held.id.clone(),
                     by: held.by.clone(),
@@ -81,7 +81,7 @@ impl Control {
         if !journal.state.grants().any(|(_, held)| held.id == *grant) {
             return Err(Error::UnknownGrant { run: run.to_string(), grant: grant.to_string() });
         }
-        journal.tell(Command::Revoke { grant: grant.clone(), by: by.to_owned() })?;
-        pollster::block_on(journal.let_go())
+        journal.submit(Command::Revoke { grant: grant.clone(), by: by.to_owned() })?;
+        pollster::block_on(journal.release())
     }
 }

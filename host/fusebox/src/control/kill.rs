@@ -11,7 +11,7 @@ use super::{Control, RETRY};
 use crate::ambient::now_us;
 use crate::error::Error;
 use crate::log::side_chain::record_for_host;
-use crate::signals::board::{Board, BoardRequest, Wish};
+use crate::signals::board::{Board, Signal, SignalKind};
 
 /// Most runs that are looked at for those still going.
 const MAX_RUNS: u32 = 1_000_000;
@@ -52,7 +52,7 @@ impl Control {
             &self.owner(target)?,
             &Event::KillSet { target: target.clone(), by: by.to_owned() },
         )?;
-        let request = BoardRequest { wish: Wish::Kill, target: target.clone(), by: by.to_owned(), requested_us };
+        let request = Signal { kind: SignalKind::Kill, target: target.clone(), by: by.to_owned(), requested_us };
         Board::open(&self.home)?.request(&request)?;
         let until = Instant::now() + patience;
         let end = |run: RunId| match self.wait_or_end(run.clone(), by, requested_us, until) {
@@ -83,7 +83,7 @@ impl Control {
         )?;
         // Whoever keeps the switches in mind looks again.
         let nobody = KillTarget::Run("nobody".parse()?);
-        let request = BoardRequest { wish: Wish::Pause, target: nobody, by: by.to_owned(), requested_us: now_us() };
+        let request = Signal { kind: SignalKind::Pause, target: nobody, by: by.to_owned(), requested_us: now_us() };
         Board::open(&self.home)?.request(&request)?;
         Ok(true)
     }
@@ -135,9 +135,9 @@ impl Control {
         };
         if journal.ended.is_none() {
             let times = KillTimes::new(requested_us, now_us());
-            journal.tell(Command::Kill { by: by.to_owned(), times, tape: None, usage: Usage::default() })?;
+            journal.submit(Command::Kill { by: by.to_owned(), times, tape: None, usage: Usage::default() })?;
         }
-        pollster::block_on(journal.let_go())
+        pollster::block_on(journal.release())
     }
 
     /// Ends a damaged run, which cannot be replayed.

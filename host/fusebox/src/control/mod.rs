@@ -28,8 +28,8 @@ use fusebox_core::{Command, Event, KillTarget, RunId};
 use fusebox_store::{RunFilter, RunRow, Store, Switch};
 use tokio::sync::mpsc;
 
-pub use answer::{Answering, Asked, OpenQuestion};
-pub use grants::HeldGrant;
+pub use answer::{Asked, OpenQuestion, Responder};
+pub use grants::StandingApproval;
 pub use kill::KillOutcome;
 pub use recover::Recovered;
 
@@ -38,13 +38,13 @@ use crate::audit::{self, Audit};
 use crate::error::Error;
 use crate::home::Home;
 use crate::journal::lease::Lease;
-use crate::journal::replay::{Recalled, recall};
-use crate::journal::tenant_budget::Account;
+use crate::journal::replay::{ReplayedRun, replay};
+use crate::journal::tenant_budget::TenantBudget;
 use crate::journal::updates::RunEvent;
 use crate::journal::{Journal, JournalSetup};
 use crate::log::side_chain::record_for_host;
-use crate::redaction::retention::Keeping;
-use crate::signals::board::{Board, BoardRequest, Wish};
+use crate::redaction::retention::RetentionFilter;
+use crate::signals::board::{Board, Signal, SignalKind};
 
 /// How long a process that works on a run for a moment is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -173,7 +173,7 @@ impl Control {
     /// When there is no such run, or the log cannot be read.
     pub fn projects(&self, run: &RunId) -> Result<Vec<std::path::PathBuf>, Error> {
         self.row(run)?;
-        Ok(recall(&*self.log, run)?.projects)
+        Ok(replay(&*self.log, run)?.projects)
     }
 
     /// Stops a run until it is resumed. A step that another process carries out is carried to its end first.
@@ -182,8 +182,8 @@ impl Control {
     /// When there is no such run, it has ended, or the log cannot be written.
     pub fn pause(&self, run: &RunId, by: &str, reason: &str) -> Result<PauseOutcome, Error> {
         let tenant = self.row(run)?.tenant;
-        let request = BoardRequest {
-            wish: Wish::Pause,
+        let request = Signal {
+            kind: SignalKind::Pause,
             target: KillTarget::Run(run.clone()),
             by: by.to_owned(),
             requested_us: now_us(),
@@ -201,9 +201,9 @@ impl Control {
                 refuse_ended(&journal)?;
                 let was = journal.state.paused_by().is_some();
                 if !was {
-                    journal.tell(Command::Pause { by: by.to_owned(), reason: reason.to_owned() })?;
+                    journal.submit(Command::Pause { by: by.to_owned(), reason: reason.to_owned() })?;
                 }
-                pollster::block_on(journal.let_go())?;
+                pollster::block_on(journal.release())?;
                 Ok(if was { PauseOutcome::WasPaused } else { PauseOutcome::Paused })
             }
         }
@@ -220,8 +220,8 @@ impl Control {
         if journal.state.paused_by().is_none() {
             return Ok(false);
         }
-        journal.tell(Command::Resume { by: by.to_owned() })?;
-        pollster::block_on(journal.let_go())?;
+        journal.submit(Command::Resume { by: by.to_owned() })?;
+        pollster::block_on(journal.release())?;
         Ok(true)
     }
 
@@ -267,17 +267,18 @@ impl Control {
     /// Takes a run that nobody drives, waiting for whoever holds it for a moment.
     fn journal(&self, run: &RunId, patience: Duration) -> Result<Journal, Error> {
         let lease = self.lease(run, patience)?;
-        let Recalled { state, chain, ended, redacted, .. } = recall(&*self.log, run)?;
-        let account = Account::of(Arc::clone(&self.log), &state)?;
+        let ReplayedRun { state, chain, ended, redacted, .. } = replay(&*self.log, run)?;
+        let tenant_budget = TenantBudget::of(Arc::clone(&self.log), &state)?;
         let (updates, _) = mpsc::unbounded_channel();
         let (store, home) = (Arc::clone(&self.log), self.home.clone());
-        let keeping = Keeping::new(None, Vec::new())?;
-        let setup = JournalSetup { state, chain, store, home, lease, account, keeping, lost: redacted, updates };
+        let retention = RetentionFilter::new(None, Vec::new())?;
+        let setup =
+            JournalSetup { state, chain, store, home, lease, tenant_budget, retention, unavailable: redacted, updates };
         let mut journal = Journal::new(setup);
         journal.ended = ended;
         if journal.state.phase() == Phase::Running && !journal.state.is_interrupted() {
             // Nobody held it, so its process ended; since then nobody worked on it.
-            journal.tell(Command::Interrupted)?;
+            journal.submit(Command::Interrupted)?;
         }
         Ok(journal)
     }

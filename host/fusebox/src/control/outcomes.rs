@@ -10,7 +10,7 @@ use fusebox_risk::{Outcome, OutcomeKind};
 use fusebox_store::{ListedState, RunFilter, RunRow, Store};
 
 use crate::error::Error;
-use crate::journal::replay::recall;
+use crate::journal::replay::replay;
 use crate::log::side_chain::{append, side_chain};
 use crate::services::Services;
 
@@ -21,7 +21,7 @@ const MAX_REASON_BYTES: usize = 4096;
 
 /// A person's word on how risky a run's plan really was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overruled {
+pub struct RiskLabel {
     /// The run.
     pub run: RunId,
     /// The level that counted.
@@ -39,7 +39,7 @@ pub struct Overruled {
 ///
 /// # Errors
 /// When there is no such run, its risk was not predicted, the reason is too long, or the log cannot be written.
-pub fn overrule(services: &Services, run: &RunId, to: RiskLevel, by: &str, reason: &str) -> Result<Overruled, Error> {
+pub fn overrule(services: &Services, run: &RunId, to: RiskLevel, by: &str, reason: &str) -> Result<RiskLabel, Error> {
     if by.is_empty() || by.len() > 256 {
         return Err(Error::BadRecord { message: "who says so must have 1 to 256 bytes".to_owned() });
     }
@@ -59,7 +59,7 @@ pub fn overrule(services: &Services, run: &RunId, to: RiskLevel, by: &str, reaso
     let from = Some(assessment.level);
     let event = Event::RiskOverruled { run: run.clone(), from, to, reason: reason.clone(), by: by.to_owned() };
     append(&*services.store, (&side_chain("risk", &row.tenant)?, &row.tenant), &event, &[])?;
-    Ok(Overruled { run: run.clone(), from, to, by: by.to_owned(), reason })
+    Ok(RiskLabel { run: run.clone(), from, to, by: by.to_owned(), reason })
 }
 
 /// What became of the newest runs of a tenant that have ended and whose risk was predicted, the oldest first; at most `last`
@@ -86,10 +86,10 @@ fn outcome(services: &Services, row: &RunRow) -> Result<Option<Outcome>, Error> 
     let ListedState::Ended(end) = row.state else { return Ok(None) };
     let Some(assessment) = last_assessment(&*services.store, &row.run)? else { return Ok(None) };
     // What was erased can no longer be counted; what was predicted stays.
-    let actual = match (&services.predictor, recall(&*services.store, &row.run)) {
-        (Some(predictor), Ok(recalled)) => {
-            let setup = recalled.state.setup();
-            recalled.state.shape(row.updated_us).map(|shape| {
+    let actual = match (&services.predictor, replay(&*services.store, &row.run)) {
+        (Some(predictor), Ok(replayed)) => {
+            let setup = replayed.state.setup();
+            replayed.state.shape(row.updated_us).map(|shape| {
                 let (mut actual, _) = predictor.features(&shape, &services.registry, &setup.policy, &setup.limits);
                 actual.max_retries = shape.steps.iter().filter_map(|step| step.retries).max().unwrap_or(0);
                 actual

@@ -11,7 +11,7 @@ use fusebox_store::RunRow;
 use super::Control;
 use crate::error::Error;
 use crate::execution::settle::{Settled, settle_open};
-use crate::journal::replay::recall;
+use crate::journal::replay::replay;
 
 /// What recovering did to one run.
 #[derive(Debug)]
@@ -65,13 +65,13 @@ impl Control {
         let done = if let Some(switch) = self.log.killed_by(run)? {
             let times = KillTimes::new(switch.set_us, crate::ambient::now_us());
             let by = switch.by;
-            journal.tell(Command::Kill { by: by.clone(), times, tape: None, usage: Usage::default() })?;
+            journal.submit(Command::Kill { by: by.clone(), times, tape: None, usage: Usage::default() })?;
             format!("it was killed, as {by} had asked")
         } else if let Some((by, reason)) = self.log.pause_asked(run)? {
             if journal.state.paused_by().is_some() {
                 return Ok(None);
             }
-            journal.tell(Command::Pause { by: by.clone(), reason })?;
+            journal.submit(Command::Pause { by: by.clone(), reason })?;
             format!("it is paused, as {by} had asked")
         } else if let Some(question) = journal.state.question() {
             if question.expires_us.is_none_or(|expires| journal.now_us() < expires) {
@@ -79,10 +79,10 @@ impl Control {
             }
             let (binding, reason) = (question.binding, "nobody answered before its time was up".to_owned());
             let answer = ApprovalAnswer::Expired { reason };
-            journal.tell(Command::Answered { binding, answer, signed: None })?;
+            journal.submit(Command::Answered { binding, answer, signed: None })?;
             "its approval expired, which means no".to_owned()
         } else if journal.state.is_executing() {
-            let workspace = Workspace::open(&recall(&*self.log, run)?.workspace)?;
+            let workspace = Workspace::open(&replay(&*self.log, run)?.workspace)?;
             let open = journal.state.open_effects().into_iter().filter(|(_, open)| !open.effect.only_reads()).count();
             match settle_open(&mut journal, &workspace)? {
                 Settled::InDoubt => "a step is in doubt, and waits for a person's word".to_owned(),
@@ -94,7 +94,7 @@ impl Control {
         } else {
             "its process ended between steps; continue it".to_owned()
         };
-        pollster::block_on(journal.let_go())?;
+        pollster::block_on(journal.release())?;
         Ok(Some(done))
     }
 }

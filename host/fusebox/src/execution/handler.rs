@@ -1,4 +1,4 @@
-//! Answering what executors ask of the world.
+//! Responder what executors ask of the world.
 //!
 //! During a preview, reads are answered and nothing else. During a step, each call is judged (an effect that was allowed
 //! or approved covers it, or guards allow it then and there), its intent is made durable, it is performed, and what came
@@ -12,11 +12,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use fusebox_core::event::{Event, Judgement};
 use fusebox_core::run::HostCallJudgement;
-use fusebox_core::{Action, Amounts, Command, Effect, Failure, Gate, Situation, StepId, WorkspacePath, json};
+use fusebox_core::{Action, Amounts, Command, Effect, EvaluationContext, Failure, Gate, StepId, WorkspacePath, json};
 use fusebox_effects::gateway::Quote;
 use fusebox_effects::{Output, ProcessSpec, run_process};
 use fusebox_sandbox::{
-    EffectHandler, HandlerFuture, HostAnswer, HostCall, Judged, Kill, ProcessEnd, RecordedTape, Reply, Stop,
+    EffectHandler, HandlerFuture, HostAnswer, HostCall, Kill, PreparedAction, ProcessEnd, RecordedTape, Reply, Stop,
 };
 use fusebox_store::Blob;
 use tokio::sync::{Mutex, mpsc};
@@ -25,11 +25,11 @@ use crate::error::Error;
 use crate::execution::undo::{self, Undo};
 use crate::gate::effects;
 use crate::gate::judge;
-use crate::gate::preview::Reads;
+use crate::gate::preview::ReadOnlyHandler;
 use crate::journal::Journal;
 use crate::journal::updates::{OutputStream, RunUpdate};
 use crate::services::Services;
-use crate::signals::listener::Watchman;
+use crate::signals::listener::SignalListener;
 
 /// Bytes of each output stream that a process leaves to its executor.
 const KEEP_OUTPUT_BYTES: usize = 256 * 1024;
@@ -46,13 +46,13 @@ const MAX_PROGRESS_CHARS: usize = 200;
 pub type StopReason = Arc<StdMutex<Option<Error>>>;
 
 /// The handler of a step that is carried out.
-pub struct Live {
-    pub reads: Reads,
+pub struct StepHandler {
+    pub reads: ReadOnlyHandler,
     pub services: Arc<Services>,
     pub journal: Arc<Mutex<Journal>>,
     pub step: StepId,
     pub action: Action,
-    pub situation: Arc<Situation>,
+    pub situation: Arc<EvaluationContext>,
     pub kill: Kill,
     pub updates: mpsc::UnboundedSender<RunUpdate>,
     pub stop_reason: StopReason,
@@ -67,7 +67,7 @@ pub struct Live {
     /// Where the part of the tape begins that is not kept yet.
     pub part_from: usize,
     /// Hears what other processes ask of the run.
-    pub watchman: Arc<Watchman>,
+    pub signals: Arc<SignalListener>,
 }
 
 /// An effect that is about to happen.
@@ -79,10 +79,10 @@ struct Intent {
     reserve: Amounts,
 }
 
-impl EffectHandler for Live {
+impl EffectHandler for StepHandler {
     fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
         Box::pin(async move {
-            self.watchman.glance();
+            self.signals.peek();
             if self.kill.is_killed() {
                 return Err(Stop::Killed);
             }
@@ -104,7 +104,7 @@ impl EffectHandler for Live {
     }
 }
 
-impl Live {
+impl StepHandler {
     /// Judges, journals and performs one call. An error means that the log cannot be written: the step must end.
     async fn answer(&mut self, call: HostCall) -> Result<Reply, Error> {
         if matches!(call, HostCall::Cancelled) {
@@ -144,7 +144,7 @@ impl Live {
         let is_lasting = !needed.only_reads() || judgement != HostCallJudgement::NotNeeded;
         if is_lasting {
             // The board may not have been written to, if whoever wanted to ended in between.
-            self.watchman.look_in_log();
+            self.signals.poll_log();
             if self.kill.is_killed() {
                 return Ok(Err(Failure::Cancelled));
             }
@@ -170,7 +170,7 @@ impl Live {
         let failure = reply.as_ref().err().cloned();
         let answer = is_lasting.then(|| journal.blob(Bytes::from(json::canonical(&reply))));
         let inverse = undo.filter(|_| reply.is_ok()).map(|undo| Box::new(undo.inverse));
-        journal.tell(Command::HostCallDone { call: place, failure, spent, model, answer, inverse })?;
+        journal.submit(Command::HostCallDone { call: place, failure, spent, model, answer, inverse })?;
         if let Effect::Read { path } = needed {
             self.read.insert(path);
         }
@@ -226,7 +226,7 @@ impl Live {
     }
 
     fn needed_run(&self, argv: &[String], cwd: &str, approved: &[Effect]) -> Result<Effect, Failure> {
-        let now = effects::run(argv.to_vec(), cwd, &self.reads.workspace, &self.services.surroundings)?;
+        let now = effects::run(argv.to_vec(), cwd, &self.reads.workspace, &self.services.execution_environment)?;
         let Effect::Run { cwd: folder, program, .. } = &now else { return Ok(now) };
         let same =
             |effect: &&Effect| matches!(effect, Effect::Run { argv: words, cwd, .. } if words == argv && cwd == folder);
@@ -255,7 +255,7 @@ impl Live {
         let fuel = journal.fuel_for_next()?;
         drop(journal);
         gate.previewed(vec![effect.clone()]);
-        let judged = Judged::new(&self.action, std::slice::from_ref(effect), Arc::new(situation));
+        let judged = PreparedAction::new(&self.action, std::slice::from_ref(effect), Arc::new(situation));
         let mut revise = judge::no_revision;
         let (decision, usage) =
             judge::through(&self.services.registry, &mut gate, judged, fuel, &self.kill, &mut revise);
@@ -285,7 +285,7 @@ impl Live {
         let (part, recorded) = if is_lasting { self.tape.part(self.part_from, call) } else { Default::default() };
         let part = is_lasting.then(|| journal.as_blob(Bytes::from(part)));
         let asked = part.as_ref().map(Blob::digest);
-        let events = journal.tell(Command::HostCall { effect, judgement, note, reserve, over, asked })?;
+        let events = journal.submit(Command::HostCall { effect, judgement, note, reserve, over, asked })?;
         match events.first() {
             Some(Event::EffectIntended { call, .. }) => {
                 if let Some(part) = part {
@@ -327,7 +327,7 @@ impl Live {
                     cwd: cwd.clone(),
                     workspace: workspace.open_folder(&WorkspacePath::default())?,
                     workspace_path: workspace.root().to_path_buf(),
-                    environment: self.services.surroundings.environment.clone(),
+                    environment: self.services.execution_environment.environment.clone(),
                     time_limit: Some(limit.min(DEFAULT_PROCESS_TIME)),
                     keep_bytes: KEEP_OUTPUT_BYTES,
                 };

@@ -5,7 +5,7 @@ use fusebox_core::{Amounts, BudgetKind, Failure, Json};
 use fusebox_effects::gateway::{Form, Gateway, ModelRequest, Money, Quote};
 use fusebox_sandbox::{HostAnswer, HostCall, ModelCompletion, Reply};
 
-use crate::execution::handler::Live;
+use crate::execution::handler::StepHandler;
 use crate::journal::updates::{OutputStream, RunUpdate};
 
 /// Largest schema of an answer, in bytes.
@@ -26,7 +26,7 @@ fn no_gateway() -> Failure {
     Failure::Unsupported("the policy has no model gateway; name one under [gateway]".to_owned())
 }
 
-impl Live {
+impl StepHandler {
     /// What a model call may cost at the most: as many retries and mendings as the budgets cover. `None` for other calls.
     pub(crate) async fn quote(&self, call: &HostCall) -> Result<Option<Quote>, Failure> {
         let HostCall::Complete { model, size, max_output_tokens, schema, .. } = call else { return Ok(None) };

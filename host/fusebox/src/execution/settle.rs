@@ -36,15 +36,15 @@ pub fn settle_open(journal: &mut Journal, workspace: &Workspace) -> Result<Settl
         match &open.effect {
             Effect::Read { .. } => {}
             Effect::Prompt { .. } => {
-                journal.tell(Command::HostCallUndone { call, spent: open.reserved.clone() })?;
+                journal.submit(Command::HostCallUndone { call, spent: open.reserved.clone() })?;
             }
             effect => match trace(journal, effect, workspace)? {
                 Trace::Happened { inverse } => happened(journal, call, inverse)?,
                 Trace::DidNotHappen => {
-                    journal.tell(Command::HostCallUndone { call, spent: Amounts::new() })?;
+                    journal.submit(Command::HostCallUndone { call, spent: Amounts::new() })?;
                 }
                 Trace::Unknown => {
-                    journal.tell(Command::Doubt { message: doubt(&open) })?;
+                    journal.submit(Command::Doubt { message: doubt(&open) })?;
                     return Ok(Settled::InDoubt);
                 }
             },
@@ -57,7 +57,7 @@ fn happened(journal: &mut Journal, call: u32, inverse: Option<Box<Effect>>) -> R
     let reply: Reply = Ok(HostAnswer::Done);
     let answer = Some(journal.blob(Bytes::from(json::canonical(&reply))));
     let (failure, spent, model) = (None, Amounts::new(), None);
-    journal.tell(Command::HostCallDone { call, failure, spent, model, answer, inverse })?;
+    journal.submit(Command::HostCallDone { call, failure, spent, model, answer, inverse })?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ const MAX_CONTENT_BYTES: usize = 256 * 1024 * 1024;
 
 /// Effects with the bytes that they refer to.
 #[derive(Debug, Clone, Default)]
-pub struct Derived {
+pub struct ResolvedEffects {
     /// The effects.
     pub effects: Vec<Effect>,
     /// Contents before and after.
@@ -25,7 +25,7 @@ pub struct Derived {
 
 /// What processes find around them.
 #[derive(Debug)]
-pub struct Surroundings {
+pub struct ExecutionEnvironment {
     /// Their environment.
     pub environment: Environment,
     /// What confines them; `None` when somebody else starts them, wherever that may be.
@@ -33,46 +33,46 @@ pub struct Surroundings {
 }
 
 /// Derives the facts of proposed effects in a workspace.
-pub fn derive(
+pub fn resolve(
     proposed: Vec<ProposedEffect>,
     workspace: &Workspace,
-    surroundings: &Surroundings,
-) -> Result<Derived, Failure> {
-    let mut derived = Derived::default();
+    execution_environment: &ExecutionEnvironment,
+) -> Result<ResolvedEffects, Failure> {
+    let mut resolved = ResolvedEffects::default();
     if proposed.len() > MAX_EFFECTS {
         return Err(Failure::Limit(format!("a step may have {MAX_EFFECTS} effects")));
     }
     let mut read = 0;
     for effect in proposed {
-        if read + derived.contents.bytes() > MAX_CONTENT_BYTES {
+        if read + resolved.contents.bytes() > MAX_CONTENT_BYTES {
             return Err(Failure::Limit(format!("the files of one step may have {MAX_CONTENT_BYTES} bytes in all")));
         }
         let effect = match effect {
             ProposedEffect::Read { path } => Effect::Read { path: path_of(&path)? },
             ProposedEffect::Write { path, content } => {
                 let path = path_of(&path)?;
-                let before = current(workspace, &path, &mut derived.contents, &mut read)?;
+                let before = current(workspace, &path, &mut resolved.contents, &mut read)?;
                 let size = content.len() as u64;
-                Effect::Write { path, before, after: derived.contents.insert(content), size }
+                Effect::Write { path, before, after: resolved.contents.insert(content), size }
             }
             ProposedEffect::Remove { path } => {
                 let path = path_of(&path)?;
-                let before = current(workspace, &path, &mut derived.contents, &mut read)?;
+                let before = current(workspace, &path, &mut resolved.contents, &mut read)?;
                 if before.is_none() {
                     return Err(Failure::NotFound(format!("{path} does not exist")));
                 }
                 Effect::Remove { path, before }
             }
-            ProposedEffect::Run { argv, cwd, .. } => run(argv, &cwd, workspace, surroundings)?,
+            ProposedEffect::Run { argv, cwd, .. } => run(argv, &cwd, workspace, execution_environment)?,
             ProposedEffect::Prompt { model, content, max_output_tokens } => {
                 let size = content.len() as u64;
-                Effect::Prompt { model, content: derived.contents.insert(content), size, max_output_tokens }
+                Effect::Prompt { model, content: resolved.contents.insert(content), size, max_output_tokens }
             }
             ProposedEffect::Plain(effect) => effect,
         };
-        derived.effects.push(effect);
+        resolved.effects.push(effect);
     }
-    Ok(derived)
+    Ok(resolved)
 }
 
 /// A path as a guest gave it, normalised.
@@ -85,9 +85,9 @@ pub fn run(
     argv: Vec<String>,
     cwd: &str,
     workspace: &Workspace,
-    surroundings: &Surroundings,
+    execution_environment: &ExecutionEnvironment,
 ) -> Result<Effect, Failure> {
-    let Surroundings { environment, confinement } = surroundings;
+    let ExecutionEnvironment { environment, confinement } = execution_environment;
     let cwd = path_of(cwd)?;
     workspace.open_folder(&cwd)?;
     if argv.iter().map(String::len).sum::<usize>() > MAX_ARGV_BYTES {

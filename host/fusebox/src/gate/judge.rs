@@ -5,13 +5,19 @@ use std::sync::Arc;
 use fusebox_core::event::Usage;
 use fusebox_core::gate::MayRewrite;
 use fusebox_core::gate::{GateAsk, GuardAnswer};
-use fusebox_core::{Action, Decision, Effect, Gate, Impact, Json, Plan, Ruling, Situation, Verdict};
-use fusebox_sandbox::{Invocation, Judged, Kill, Limits};
+use fusebox_core::{Action, Decision, Effect, EvaluationContext, Gate, Impact, Json, Plan, Ruling, Verdict};
+use fusebox_sandbox::{Invocation, Kill, Limits, PreparedAction};
 
 use crate::plugins::registry::Registry;
 
 /// Lets the guard at a place of the gate judge, with at most this much fuel.
-pub fn guard(registry: &Registry, place: usize, judged: &Judged, fuel: u64, kill: &Kill) -> (GuardAnswer, Usage) {
+pub fn guard(
+    registry: &Registry,
+    place: usize,
+    judged: &PreparedAction,
+    fuel: u64,
+    kill: &Kill,
+) -> (GuardAnswer, Usage) {
     let Some(guard) = registry.guards.get(place) else {
         return (GuardAnswer::Failed("it is missing".to_owned()), Usage::default());
     };
@@ -23,7 +29,7 @@ pub fn plan(
     registry: &Registry,
     place: usize,
     plan: &Plan,
-    situation: Arc<Situation>,
+    situation: Arc<EvaluationContext>,
     fuel: u64,
     kill: &Kill,
 ) -> (GuardAnswer, Usage) {
@@ -42,7 +48,7 @@ fn answered(called: Invocation<Verdict>) -> (GuardAnswer, Usage) {
 }
 
 /// Lets the impact model estimate, with at most this much fuel for each of the two alternatives.
-pub fn impact(registry: &Registry, judged: &Judged, fuel: u64, kill: &Kill) -> (Result<Impact, String>, Usage) {
+pub fn impact(registry: &Registry, judged: &PreparedAction, fuel: u64, kill: &Kill) -> (Result<Impact, String>, Usage) {
     let Some(model) = &registry.impact else {
         return (Err("the impact model is missing".to_owned()), Usage::default());
     };
@@ -56,7 +62,7 @@ pub type Revise<'a> = &'a mut dyn FnMut(&Json) -> Result<Revised, String>;
 /// An action with another input.
 pub struct Revised {
     pub effects: Vec<Effect>,
-    pub judged: Judged,
+    pub judged: PreparedAction,
 }
 
 /// For what cannot be another action any more.
@@ -68,7 +74,7 @@ pub fn no_revision(_: &Json) -> Result<Revised, String> {
 pub fn through(
     registry: &Registry,
     gate: &mut Gate,
-    judged: Judged,
+    judged: PreparedAction,
     fuel: u64,
     kill: &Kill,
     revise: Revise<'_>,
@@ -119,9 +125,15 @@ pub fn unusable(why: &str) -> GuardAnswer {
 }
 
 /// Whether guards deny an action for what its preview has read.
-pub fn denies(registry: &Registry, action: &Action, read: Vec<Effect>, situation: Arc<Situation>, kill: &Kill) -> bool {
+pub fn denies(
+    registry: &Registry,
+    action: &Action,
+    read: Vec<Effect>,
+    situation: Arc<EvaluationContext>,
+    kill: &Kill,
+) -> bool {
     let mut gate = Gate::new(Arc::clone(&registry.gate), Vec::new());
-    let judged = Judged::new(action, &read, situation);
+    let judged = PreparedAction::new(action, &read, situation);
     gate.previewed(read);
     let (decision, _) = through(registry, &mut gate, judged, u64::MAX, kill, &mut no_revision);
     decision.is_none_or(|decision| decision.ruling == Ruling::Deny)

@@ -1,4 +1,4 @@
-//! Answering what executors ask during a preview: reads of the workspace, and nothing else.
+//! Responder what executors ask during a preview: reads of the workspace, and nothing else.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -10,18 +10,18 @@ use fusebox_sandbox::{
     EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, PathMetadata, Reply,
 };
 
-use crate::gate::effects as facts;
+use crate::gate::effects;
 
 /// Answers reads from a workspace.
 #[derive(Clone)]
-pub struct Reads {
+pub struct ReadOnlyHandler {
     pub workspace: Arc<Workspace>,
     pub grants: Grants,
     /// Files whose content was read: what a preview has seen is judged with its effects.
     pub seen: Arc<StdMutex<BTreeSet<WorkspacePath>>>,
 }
 
-impl Reads {
+impl ReadOnlyHandler {
     pub fn new(workspace: Arc<Workspace>, grants: Grants) -> Self {
         Self { workspace, grants, seen: Arc::default() }
     }
@@ -38,18 +38,18 @@ impl Reads {
         }
         match call {
             HostCall::Stat { path } => {
-                let metadata = self.workspace.stat(&facts::path_of(path)?)?;
+                let metadata = self.workspace.stat(&effects::path_of(path)?)?;
                 let turn = |found: fusebox_effects::Metadata| PathMetadata { kind: kind(found.kind), size: found.size };
                 Ok(HostAnswer::Metadata(metadata.map(turn)))
             }
             HostCall::Read { path, offset, len } => {
-                let path = facts::path_of(path)?;
+                let path = effects::path_of(path)?;
                 let bytes = self.workspace.read(&path, *offset, *len)?;
                 self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
                 Ok(HostAnswer::Bytes(bytes))
             }
             HostCall::List { path } => {
-                let entries = self.workspace.list(&facts::path_of(path)?)?;
+                let entries = self.workspace.list(&effects::path_of(path)?)?;
                 let turn = |entry: fusebox_effects::Entry| FolderEntry { name: entry.name, kind: kind(entry.kind) };
                 Ok(HostAnswer::Entries(entries.into_iter().map(turn).collect()))
             }
@@ -67,7 +67,7 @@ fn kind(kind: fusebox_effects::EntryKind) -> EntryKind {
 }
 
 /// The handler of a preview.
-impl EffectHandler for Reads {
+impl EffectHandler for ReadOnlyHandler {
     fn call(&mut self, call: HostCall) -> HandlerFuture<'_> {
         let reply = match call {
             HostCall::Cancelled => Ok(HostAnswer::Flag(false)),

@@ -10,11 +10,11 @@ use fusebox_effects::{Confinement, ConfinementSetup, Environment};
 use fusebox_sandbox::{Compile, CompileHere, Sandbox, SandboxSetup};
 
 use crate::admission::kill_switch::SwitchCache;
-use crate::admission::throttle::{BreakerTurn, OnBreaker, Paces};
+use crate::admission::throttle::{BreakerTurn, OnBreaker, Throttle};
 use crate::audit::{self, Audit};
 use crate::control::Control;
 use crate::error::Error;
-use crate::gate::effects::Surroundings;
+use crate::gate::effects::ExecutionEnvironment;
 use crate::home::Home;
 use crate::host::Host;
 use crate::plugins::compiler::{ChildCompiler, CompileLimits, CompilePlace, OnCompile};
@@ -224,11 +224,11 @@ impl HostBuilder {
             policy_digest: policy.policy.digest(),
             policy: shared,
             gateway,
-            surroundings: Surroundings {
+            execution_environment: ExecutionEnvironment {
                 environment: environment.clone(),
                 confinement: Some(Arc::clone(&confinement)),
             },
-            elsewhere: Surroundings { environment, confinement: None },
+            external_environment: ExecutionEnvironment { environment, confinement: None },
             confinement,
             registry,
             checks: self.checks,
@@ -238,7 +238,7 @@ impl HostBuilder {
             explanations: self.explanations,
             never_killed: sandbox.kill_flag(),
             sandbox,
-            paces: Paces { log: Arc::clone(&store), on_breaker: self.on_breaker },
+            throttle: Throttle { log: Arc::clone(&store), on_breaker: self.on_breaker },
             switches: SwitchCache::open(&home)?,
             store,
             home,

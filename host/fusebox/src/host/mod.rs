@@ -16,14 +16,14 @@ use crate::approval::approver::Approver;
 use crate::audit::Audit;
 use crate::check::proposal::Proposal;
 use crate::control::Control;
-use crate::control::outcomes::Overruled;
+use crate::control::outcomes::RiskLabel;
 use crate::error::Error;
 use crate::home::Home;
 use crate::plugins::registry::Loaded;
 use crate::policy::LoadedPolicy;
 use crate::prediction::Predictor;
 use crate::run::handle::Run;
-use crate::run::options::{RunOptions, Until};
+use crate::run::options::{RunOptions, StopAt};
 use crate::services::{Notice, Services};
 use crate::sinks::{SinkStatus, Sinks, Subscription};
 use crate::{check, control, run};
@@ -166,7 +166,7 @@ impl Host {
     ///
     /// # Errors
     /// When there is no such run, it has ended, was paused, is driven by another process, or its workspace cannot be used.
-    pub fn continue_run(&self, run: &RunId, approver: Arc<dyn Approver>, until: Until) -> Result<Run, Error> {
+    pub fn continue_run(&self, run: &RunId, approver: Arc<dyn Approver>, until: StopAt) -> Result<Run, Error> {
         run::open::continue_run(&self.services, run, approver, until)
     }
 
@@ -225,7 +225,7 @@ impl Host {
     ///
     /// # Errors
     /// When there is no such run, its risk was not predicted, the reason is too long, or the log cannot be written.
-    pub fn overrule(&self, run: &RunId, to: RiskLevel, by: &str, reason: &str) -> Result<Overruled, Error> {
+    pub fn overrule(&self, run: &RunId, to: RiskLevel, by: &str, reason: &str) -> Result<RiskLabel, Error> {
         control::outcomes::overrule(&self.services, run, to, by, reason)
     }
 

@@ -23,10 +23,10 @@ use crate::ambient::now_us;
 use crate::error::Error;
 use crate::home::Home;
 use crate::journal::lease::Lease;
-use crate::journal::replay::{Recalled, recall};
-use crate::journal::tenant_budget::{Account, used};
+use crate::journal::replay::{ReplayedRun, replay};
+use crate::journal::tenant_budget::{TenantBudget, used};
 use crate::journal::updates::{RunEvent, RunUpdate};
-use crate::redaction::retention::Keeping;
+use crate::redaction::retention::RetentionFilter;
 
 /// State, chain and log of a run. Events gather until [`flush`](Self::flush), which must come before every effect.
 pub struct Journal {
@@ -36,10 +36,10 @@ pub struct Journal {
     home: Home,
     /// The right to write; `None` while a person is waited for.
     lease: Option<Lease>,
-    account: Account,
-    keeping: Keeping,
+    tenant_budget: TenantBudget,
+    retention: RetentionFilter,
     /// Steps whose inputs were not kept, where they are not at hand: they cannot be carried out from here.
-    lost: BTreeSet<StepId>,
+    unavailable: BTreeSet<StepId>,
     batch: Batch,
     /// Handed to the writer, not yet known to be durable. Kept here so that nothing is forgotten when whoever waited is
     /// dropped.
@@ -58,16 +58,16 @@ pub struct JournalSetup {
     pub store: Arc<dyn Store>,
     pub home: Home,
     pub lease: Lease,
-    pub account: Account,
-    pub keeping: Keeping,
+    pub tenant_budget: TenantBudget,
+    pub retention: RetentionFilter,
     /// Steps whose inputs were not kept, where they are not at hand.
-    pub lost: BTreeSet<StepId>,
+    pub unavailable: BTreeSet<StepId>,
     pub updates: mpsc::UnboundedSender<RunUpdate>,
 }
 
 impl Journal {
     pub fn new(setup: JournalSetup) -> Self {
-        let JournalSetup { state, chain, store, home, lease, account, keeping, lost, updates } = setup;
+        let JournalSetup { state, chain, store, home, lease, tenant_budget, retention, unavailable, updates } = setup;
         let (batch, in_flight, untold) = (Batch::default(), Vec::new(), Vec::new());
         let lease = Some(lease);
         Self {
@@ -76,9 +76,9 @@ impl Journal {
             store,
             home,
             lease,
-            account,
-            keeping,
-            lost,
+            tenant_budget,
+            retention,
+            unavailable,
             batch,
             in_flight,
             untold,
@@ -99,7 +99,7 @@ impl Journal {
     }
 
     /// Tells the run something. The events that follow are applied at once and durable after the next flush.
-    pub fn tell(&mut self, command: Command) -> Result<Vec<Event>, Error> {
+    pub fn submit(&mut self, command: Command) -> Result<Vec<Event>, Error> {
         let now = self.now_us();
         let events = decide(&self.state, command, now)?;
         for event in &events {
@@ -123,7 +123,7 @@ impl Journal {
             self.ended = Some((*end, message.clone(), now));
             self.settle();
         }
-        let event = self.keeping.event(&event)?.unwrap_or(event);
+        let event = self.retention.event(&event)?.unwrap_or(event);
         let sealed = self.chain.seal(&event, now);
         self.batch.events.push(sealed.clone());
         self.untold.push((sealed, event));
@@ -140,7 +140,7 @@ impl Journal {
 
     /// Bytes of the current step as they would be kept.
     pub fn as_blob(&self, bytes: Bytes) -> Blob {
-        self.keeping.blob(self.current(), bytes)
+        self.retention.blob(self.current(), bytes)
     }
 
     /// Keeps a blob with the next events.
@@ -150,7 +150,7 @@ impl Journal {
 
     /// Keeps contents of effects with the next events, unless they must not be kept.
     pub fn content(&mut self, bytes: Bytes) {
-        if let Some(blob) = self.keeping.content(self.current(), bytes) {
+        if let Some(blob) = self.retention.content(self.current(), bytes) {
             self.keep(blob);
         }
     }
@@ -158,7 +158,7 @@ impl Journal {
     /// Notes what a guard found in the current step. Nothing of the step is kept from here on, or was by now, that holds what the
     /// guard says must not be.
     pub fn found_by(&mut self, guard: &str) {
-        if self.keeping.is_found_by(guard) {
+        if self.retention.is_found_by(guard) {
             self.flag();
         }
     }
@@ -168,7 +168,7 @@ impl Journal {
         let texts = [Some(json::canonical(effect).as_bytes()), content.map(|bytes| &bytes[..])]
             .into_iter()
             .flatten()
-            .any(|bytes| self.keeping.is_secret(bytes));
+            .any(|bytes| self.retention.is_secret(bytes));
         if texts {
             self.flag();
         }
@@ -176,16 +176,16 @@ impl Journal {
 
     /// Looks for what must not be kept in another input of the current step.
     pub fn look_through_input(&mut self, input: &Json) {
-        if self.keeping.is_secret(input.as_str().as_bytes()) {
+        if self.retention.is_secret(input.as_str().as_bytes()) {
             self.flag();
         }
     }
 
     fn flag(&mut self) {
         let Some(step) = self.current().cloned() else { return };
-        self.keeping.flag(&step);
-        let keeping = &self.keeping;
-        self.batch.blobs.retain(|blob| !keeping.is_secret(blob.bytes()));
+        self.retention.flag(&step);
+        let retention = &self.retention;
+        self.batch.blobs.retain(|blob| !retention.is_secret(blob.bytes()));
     }
 
     fn current(&self) -> Option<&StepId> {
@@ -193,8 +193,8 @@ impl Journal {
     }
 
     /// Why the current step cannot be carried out from here, if its input was not kept.
-    pub fn is_lost(&self) -> Option<String> {
-        let step = self.current().filter(|step| self.lost.contains(step))?;
+    pub fn unavailable(&self) -> Option<String> {
+        let step = self.current().filter(|step| self.unavailable.contains(step))?;
         Some(format!(
             "the input of {step} held a secret, which was not kept; it could only be carried out by the process that was given \
              the plan. Start another run"
@@ -234,7 +234,7 @@ impl Journal {
     }
 
     /// Lets go of the run: all is durable, what its tenant set aside for it goes back, and others may take it up.
-    pub async fn let_go(&mut self) -> Result<(), Error> {
+    pub async fn release(&mut self) -> Result<(), Error> {
         self.settle();
         self.flush().await?;
         self.lease = None;
@@ -242,23 +242,23 @@ impl Journal {
     }
 
     /// Takes the run up again. Says whether it is as it was left: somebody else may have gone on with it.
-    pub fn take_up(&mut self) -> Result<Taken, Error> {
+    pub fn reacquire(&mut self) -> Result<LeaseOutcome, Error> {
         let run = self.state.setup().run.clone();
         let lease = Lease::take(&self.home, &*self.store, &run)?;
         let added = self.store.events(&run, self.chain.seq(), u32::MAX)?;
         if added.iter().any(|event| event.kind == "run_continued") {
             // Another process carried it on, under its own policy perhaps, and may have ended in the middle of a step.
-            return Ok(Taken::Elsewhere);
+            return Ok(LeaseOutcome::Elsewhere);
         }
         self.lease = Some(lease);
         if added.is_empty() {
-            return Ok(Taken::AsItWas);
+            return Ok(LeaseOutcome::AsItWas);
         }
-        let Recalled { state, chain, ended, redacted, .. } = recall(&*self.store, &run)?;
+        let ReplayedRun { state, chain, ended, redacted, .. } = replay(&*self.store, &run)?;
         (self.state, self.chain, self.ended) = (state, chain, ended);
         // What is at hand now is what was kept.
-        self.lost = redacted;
-        Ok(Taken::Changed)
+        self.unavailable = redacted;
+        Ok(LeaseOutcome::Changed)
     }
 
     /// Whether the run is this process's to drive.
@@ -278,7 +278,7 @@ impl Journal {
     /// [`fusebox_store::Error::BudgetExceeded`] when it cannot cover that.
     pub fn cover(&mut self, kind: BudgetKind, more: u64) -> Result<(), fusebox_store::Error> {
         let used = used(&self.state, kind, self.now_us());
-        self.account.cover(kind, used, more)
+        self.tenant_budget.cover(kind, used, more)
     }
 
     /// Whether budgets cover all of this. What a tenant's budgets have to set aside for it is set aside.
@@ -298,13 +298,14 @@ impl Journal {
 
     /// Whether the run or its tenant has such a budget.
     pub fn has_limit(&self, kind: BudgetKind) -> bool {
-        self.state.ledger().line(kind).limit.is_some() || self.account.kinds().contains(&kind)
+        self.state.ledger().line(kind).limit.is_some() || self.tenant_budget.kinds().contains(&kind)
     }
 
     /// Whether the tenant's fuel is used up.
-    pub fn is_dry(&mut self) -> Result<bool, Error> {
+    pub fn is_fuel_exhausted(&mut self) -> Result<bool, Error> {
         let used = used(&self.state, BudgetKind::Fuel, 0);
-        Ok(self.account.kinds().contains(&BudgetKind::Fuel) && self.account.left(BudgetKind::Fuel, used, 1)? == 0)
+        Ok(self.tenant_budget.kinds().contains(&BudgetKind::Fuel)
+            && self.tenant_budget.left(BudgetKind::Fuel, used, 1)? == 0)
     }
 
     /// Why the run may not go on, if its tenant has no room left in the log.
@@ -315,14 +316,14 @@ impl Journal {
 
     /// Sets aside one more of each budget that the run's tenant limits: nothing begins without it.
     pub fn cover_next_step(&mut self) -> Result<(), fusebox_store::Error> {
-        self.account.kinds().into_iter().try_for_each(|kind| self.cover(kind, 1))
+        self.tenant_budget.kinds().into_iter().try_for_each(|kind| self.cover(kind, 1))
     }
 
     /// Fuel that the next invocation may use.
     pub fn fuel_for_next(&mut self) -> Result<u64, Error> {
         let own = self.state.fuel_for_next(u64::MAX);
         let used = used(&self.state, BudgetKind::Fuel, 0);
-        Ok(own.min(self.account.left(BudgetKind::Fuel, used, own)?))
+        Ok(own.min(self.tenant_budget.left(BudgetKind::Fuel, used, own)?))
     }
 
     /// Wall time that the next invocation may use, in microseconds; `None` without a limit.
@@ -330,12 +331,12 @@ impl Journal {
         let now = self.now_us();
         let own = self.state.time_left_us(now);
         let used = used(&self.state, BudgetKind::TimeUs, now);
-        let of_tenant = self.account.left(BudgetKind::TimeUs, used, own.unwrap_or(u64::MAX))?;
+        let of_tenant = self.tenant_budget.left(BudgetKind::TimeUs, used, own.unwrap_or(u64::MAX))?;
         Ok(if of_tenant == u64::MAX { own } else { Some(own.unwrap_or(u64::MAX).min(of_tenant)) })
     }
 
     fn settle(&mut self) {
-        let settlements: Vec<Settlement> = self.account.settle(&self.state, self.now_us());
+        let settlements: Vec<Settlement> = self.tenant_budget.settle(&self.state, self.now_us());
         self.batch.settlements.extend(settlements);
     }
 
@@ -347,7 +348,7 @@ impl Journal {
 
 /// How a run is that was taken up again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum LeaseOutcome {
     /// As it was left.
     AsItWas,
     /// Somebody answered, paused or ended it.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use fusebox_core::situation::StepOutputs;
+use fusebox_core::evaluation::StepOutputs;
 use fusebox_core::{Digest, Json, RunId, RunState, StepId};
 use fusebox_store::Store;
 

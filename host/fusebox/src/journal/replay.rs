@@ -19,7 +19,7 @@ const PAGE: u32 = 1000;
 const MAX_POLICY_BYTES: usize = 16 * 1024 * 1024;
 
 /// A run as its log says that it stands.
-pub struct Recalled {
+pub struct ReplayedRun {
     pub state: RunState,
     pub chain: Chain,
     /// Digest of its stored setup.
@@ -39,7 +39,7 @@ pub struct Recalled {
 ///
 /// # Errors
 /// When there is no such run, or the log is damaged.
-pub fn recall(log: &dyn Store, run: &RunId) -> Result<Recalled, Error> {
+pub fn replay(log: &dyn Store, run: &RunId) -> Result<ReplayedRun, Error> {
     let unknown = || Error::UnknownRun { run: run.to_string() };
     let first = log.events(run, 0, 1)?;
     let created = first.first().ok_or_else(unknown)?;
@@ -61,7 +61,7 @@ pub fn recall(log: &dyn Store, run: &RunId) -> Result<Recalled, Error> {
         limits,
         operator: stored.operator.clone(),
     };
-    let mut recalled = Recalled {
+    let mut replayed = ReplayedRun {
         state: RunState::new(Arc::new(setup)),
         chain: Chain::new(run.clone()),
         setup: digest,
@@ -72,17 +72,17 @@ pub fn recall(log: &dyn Store, run: &RunId) -> Result<Recalled, Error> {
         ended: None,
     };
     loop {
-        let page = log.events(run, recalled.chain.seq(), PAGE)?;
+        let page = log.events(run, replayed.chain.seq(), PAGE)?;
         for sealed in &page {
-            recalled.fold(log, sealed)?;
+            replayed.fold(log, sealed)?;
         }
         if page.len() < PAGE as usize {
-            return Ok(recalled);
+            return Ok(replayed);
         }
     }
 }
 
-impl Recalled {
+impl ReplayedRun {
     fn fold(&mut self, log: &dyn Store, sealed: &SealedEvent) -> Result<(), Error> {
         let run = &sealed.run;
         if sealed.previous != self.chain.head() || sealed.seq != self.chain.seq() + 1 {
@@ -94,7 +94,7 @@ impl Recalled {
             if *setup != self.setup || *policy != before.policy_digest || *plugins != before.plugins {
                 let stored = stored_setup(log, run, setup)?;
                 let policy_is = stored_policy(log, run, policy)?;
-                let judged_by = JudgedBy {
+                let policy_snapshot = PolicySnapshot {
                     policy: Arc::new(policy_is),
                     policy_digest: *policy,
                     plugins: plugins.clone(),
@@ -102,7 +102,7 @@ impl Recalled {
                     claimed_approval: stored.claimed_approval.clone(),
                 };
                 (self.setup, self.stored) = (*setup, stored);
-                self.state.set_up_anew(judged_by.setup_after(before));
+                self.state.rebind(policy_snapshot.setup_after(before));
             }
         }
         if let Event::RunEnded { end, message, .. } = &event {
@@ -115,7 +115,7 @@ impl Recalled {
 }
 
 /// Who judges, and by which policy: what can change while nobody carries a run out.
-pub struct JudgedBy {
+pub struct PolicySnapshot {
     pub policy: Arc<Policy>,
     pub policy_digest: Digest,
     pub plugins: BTreeMap<String, Digest>,
@@ -123,7 +123,7 @@ pub struct JudgedBy {
     pub claimed_approval: BTreeMap<String, bool>,
 }
 
-impl JudgedBy {
+impl PolicySnapshot {
     /// The setup of a run that was set up otherwise before.
     pub fn setup_after(self, before: &RunSetup) -> Arc<RunSetup> {
         let Self { policy, policy_digest, plugins, gate, claimed_approval } = self;

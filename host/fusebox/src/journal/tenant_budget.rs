@@ -24,7 +24,7 @@ fn part(kind: BudgetKind, limit: u64) -> u64 {
 }
 
 /// The account. Without limits of its tenant it costs nothing.
-pub struct Account {
+pub struct TenantBudget {
     log: Arc<dyn Store>,
     run: RunId,
     tenant: String,
@@ -33,7 +33,7 @@ pub struct Account {
     has: Amounts,
 }
 
-impl Account {
+impl TenantBudget {
     /// The account of a run, under the policy that it was set up with.
     pub fn of(log: Arc<dyn Store>, state: &RunState) -> Result<Self, StoreError> {
         let setup = state.setup();

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::{Action, Agent, Effect, Failure, Impact, Json, Origin, ProposedEffect, Scope, Situation, Verdict};
+use fusebox_core::{
+    Action, Agent, Effect, EvaluationContext, Failure, Impact, Json, Origin, ProposedEffect, Scope, Verdict,
+};
 use fusebox_effects::Workspace;
 use fusebox_sandbox::{
-    CallOptions, EffectHandler, Invocation, Judged, Kill, Limits, Outcome, Plugin, Replaying, Sandbox, Tape,
+    CallOptions, EffectHandler, Invocation, Kill, Limits, Outcome, Plugin, PreparedAction, Replaying, Sandbox, Tape,
 };
 
 use crate::error::Error;
-use crate::gate::preview::Reads;
+use crate::gate::preview::ReadOnlyHandler;
 
 /// One plugin in a sandbox of its own, called with one action under hard limits, without a run, a policy or a log.
 ///
@@ -30,7 +32,7 @@ pub struct Harness {
     settings: Json,
     limits: Option<Limits>,
     action: Action,
-    situation: Situation,
+    situation: EvaluationContext,
 }
 
 impl Harness {
@@ -52,7 +54,7 @@ impl Harness {
                 scope: Scope::Workspace,
                 origin: Origin::Plan,
             },
-            situation: Situation::outside_of_a_run(
+            situation: EvaluationContext::outside_of_a_run(
                 Agent { id: "harness".to_owned(), kind: None, tier: None },
                 Origin::Plan,
                 0,
@@ -97,7 +99,7 @@ impl Harness {
 
     /// Calls it in this situation instead of none: with this plan, these earlier steps, at this time.
     #[must_use]
-    pub fn situation(mut self, situation: Situation) -> Self {
+    pub fn situation(mut self, situation: EvaluationContext) -> Self {
         let earlier = std::mem::replace(&mut self.situation, situation).contents;
         for (_, bytes) in earlier.iter() {
             self.situation.contents.insert(bytes.clone());
@@ -127,14 +129,14 @@ impl Harness {
     /// Lets a guard judge.
     #[must_use]
     pub fn check(&self, effects: &[Effect]) -> Invocation<Verdict> {
-        let judged = Judged::new(&self.action, effects, self.shared());
+        let judged = PreparedAction::new(&self.action, effects, self.shared());
         self.plugin.check(&judged, &self.options(Limits::guard()))
     }
 
     /// Lets an impact model estimate.
     #[must_use]
     pub fn impact(&self, effects: &[Effect]) -> Invocation<Impact> {
-        let judged = Judged::new(&self.action, effects, self.shared());
+        let judged = PreparedAction::new(&self.action, effects, self.shared());
         self.plugin.impact(&judged, &self.options(Limits::guard()))
     }
 
@@ -142,7 +144,7 @@ impl Harness {
     #[must_use]
     pub fn preview(&self, workspace: Workspace) -> Invocation<Result<Vec<ProposedEffect>, Failure>> {
         let grants = fusebox_core::policy::Grants { workspace: true, process: false, model: false };
-        self.preview_with(Reads::new(Arc::new(workspace), grants))
+        self.preview_with(ReadOnlyHandler::new(Arc::new(workspace), grants))
     }
 
     /// Lets an executor preview, whatever it asks answered by this handler.
@@ -179,7 +181,7 @@ impl Harness {
         CallOptions { settings: self.settings.clone(), limits: self.limits.unwrap_or(limits), kill: self.kill.clone() }
     }
 
-    fn shared(&self) -> Arc<Situation> {
+    fn shared(&self) -> Arc<EvaluationContext> {
         Arc::new(self.situation.clone())
     }
 }

@@ -44,7 +44,7 @@ pub enum TrustState {
 }
 
 impl Trust {
-    /// Reads the list.
+    /// ReadOnlyHandler the list.
     ///
     /// # Errors
     /// When it cannot be read or is damaged.

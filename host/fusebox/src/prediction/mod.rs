@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fusebox_core::policy::{RiskFloor, RiskModel, RiskPolicy};
 use fusebox_core::risk::{Assessment, Features, PlanShape, Prediction, RiskLevel, Thresholds, Tool};
 use fusebox_core::{Agent, Plan, Policy, RunLimits, RunState};
-use fusebox_risk::{Circumstances, Explained, Model, features};
+use fusebox_risk::{Explained, FeatureContext, Model, features};
 
 use crate::error::Error;
 use crate::plugins::registry::Registry;
@@ -97,8 +97,8 @@ impl Predictor {
         let Some(prediction) = prediction else {
             return Some(format!("its risk could not be predicted: {}", failure.unwrap_or_default()));
         };
-        if !prediction.far.is_empty() {
-            let far = prediction.far.join(", ");
+        if !prediction.out_of_distribution.is_empty() {
+            let far = prediction.out_of_distribution.join(", ");
             return Some(format!("it is unlike all plans that the predictor was trained on, by its {far}"));
         }
         let top = prediction.probabilities.of(prediction.level);
@@ -143,13 +143,13 @@ impl Predictor {
             tools.is_high_risk(tool, annotations)
         };
         let time_s = limits.time_us.map(|micros| micros.div_ceil(1_000_000)).or(self.policy.profiles.low.time_s);
-        let around = Circumstances {
+        let context = FeatureContext {
             is_high_risk: &is_high_risk,
             retries: policy.retries(None, limits).into(),
             most_retries: policy.retries(Some(u32::MAX), limits).into(),
             time_s: time_s.unwrap_or(USUAL_TIME_S),
         };
-        features(shape, &around)
+        features(shape, &context)
     }
 
     /// What is made of a run's plan, as it is now.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Instant;
 
 use fusebox_core::event::EventRef;
-use fusebox_core::explain::{After, Before, Explained, Explanation, OnError, Spent, Trouble};
+use fusebox_core::explain::{After, Before, Explained, Explanation, FailureKind, OnError, Spent};
 use fusebox_core::{Decider, Decision, Json, json};
 
 use crate::ambient::now_us;
@@ -167,7 +167,7 @@ impl<'a> ExplainedCall<'a> {
     pub fn block(mut self, by: &str, message: &str) -> Result<(), Error> {
         let proposed = self.propose()?;
         let on_error = OnError {
-            trouble: Trouble::Denied,
+            trouble: FailureKind::Denied,
             end: None,
             message: message.to_owned(),
             by: vec![Decider::Plugin(by.to_owned())],
@@ -200,7 +200,7 @@ impl<'a> ExplainedCall<'a> {
             }
             Some(message) => {
                 let on_error = OnError {
-                    trouble: Trouble::Failed,
+                    trouble: FailureKind::Failed,
                     end: None,
                     message: message.clone(),
                     by: Vec::new(),

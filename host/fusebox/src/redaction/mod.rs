@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fusebox_core::{Action, Agent, Json, Origin, Scope, Situation, json};
-use fusebox_sandbox::{Judged, Kill, Limits};
+use fusebox_core::{Action, Agent, EvaluationContext, Json, Origin, Scope, json};
+use fusebox_sandbox::{Kill, Limits, PreparedAction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -62,7 +62,7 @@ impl Redactor {
             // An input is an object for many guards, so whatever it is stands in one. Names of fields and what is encoded stand
             // beside it, because guards look at values.
             let value: Value = serde_json::from_str(input).map_err(|error| failed(error.to_string()))?;
-            let mut beside = Beside::default();
+            let mut beside = HiddenTexts::default();
             beside.collect(&value);
             let (names, encoded) = (&beside.names, &beside.decoded);
             let wrapped =
@@ -75,11 +75,11 @@ impl Redactor {
                 origin: Origin::Embedder,
             };
             let agent = Agent { id: "store".to_owned(), kind: None, tier: None };
-            let situation = Arc::new(Situation::outside_of_a_run(agent, Origin::Embedder, 0));
+            let situation = Arc::new(EvaluationContext::outside_of_a_run(agent, Origin::Embedder, 0));
             let limits = Limits { call_fuel: FUEL, wall_time: WALL_TIME, transfer_bytes: MAX_BYTES, ..Limits::plan() };
             let options = guard.options(limits, FUEL, &self.kill);
             let options = fusebox_sandbox::CallOptions { limits, ..options };
-            let verdict = guard.plugin.check(&Judged::new(&action, &[], situation), &options).result;
+            let verdict = guard.plugin.check(&PreparedAction::new(&action, &[], situation), &options).result;
             let verdict = verdict.map_err(|end| failed(end.to_string()))?;
             if let Some(rewrite) = verdict.rewrite {
                 let part = |name: &str| rewrite.value().get(name).cloned();
@@ -161,13 +161,13 @@ const MIN_BYTES: usize = 16;
 
 /// Texts that stand in JSON where guards do not look: names of fields, and what values are in base64.
 #[derive(Debug, Default)]
-struct Beside {
+struct HiddenTexts {
     names: Vec<String>,
     encoded: Vec<String>,
     decoded: Vec<String>,
 }
 
-impl Beside {
+impl HiddenTexts {
     fn collect(&mut self, value: &Value) {
         match value {
             Value::String(text) => {

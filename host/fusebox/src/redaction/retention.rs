@@ -13,7 +13,7 @@ use crate::redaction::Redactor;
 
 /// Decides how texts of one run are kept.
 #[derive(Debug)]
-pub struct Keeping {
+pub struct RetentionFilter {
     redactor: Option<Arc<Redactor>>,
     /// Steps in which something was found that must not be kept.
     flagged: BTreeSet<StepId>,
@@ -22,13 +22,13 @@ pub struct Keeping {
 }
 
 /// A plan as it is kept.
-pub struct KeptPlan {
+pub struct RedactedPlan {
     pub plan: Plan,
     /// Steps that are not kept as they were given.
     pub redacted: Vec<StepId>,
 }
 
-impl Keeping {
+impl RetentionFilter {
     /// With these guards, if there are any, and these steps flagged from the start.
     pub fn new(redactor: Option<Arc<Redactor>>, flagged: Vec<StepId>) -> Result<Self, Error> {
         Ok(Self { redactor, flagged: flagged.into_iter().collect(), salt: new_salt()? })
@@ -95,9 +95,9 @@ impl Keeping {
 ///
 /// # Errors
 /// When a guard fails.
-pub fn kept_plan(redactor: Option<&Redactor>, plan: &Plan) -> Result<KeptPlan, Error> {
+pub fn redacted_plan(redactor: Option<&Redactor>, plan: &Plan) -> Result<RedactedPlan, Error> {
     let mut kept = plan.clone();
-    let Some(redactor) = redactor else { return Ok(KeptPlan { plan: kept, redacted: Vec::new() }) };
+    let Some(redactor) = redactor else { return Ok(RedactedPlan { plan: kept, redacted: Vec::new() }) };
     if redactor.redacted_value(&kept.agent)?.is_some() {
         let message = "the agent's id, type or tier holds a secret; name it otherwise".to_owned();
         return Err(Error::BadRecord { message });
@@ -109,5 +109,5 @@ pub fn kept_plan(redactor: Option<&Redactor>, plan: &Plan) -> Result<KeptPlan, E
     let (steps, changed) = redactor.redacted_each(steps)?;
     let redacted = changed.into_iter().filter_map(|place| plan.steps.get(place)).map(|step| step.id.clone()).collect();
     kept.steps = steps;
-    Ok(KeptPlan { plan: kept, redacted })
+    Ok(RedactedPlan { plan: kept, redacted })
 }

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
+use fusebox_core::evaluation::Risk;
 use fusebox_core::event::Usage;
 use fusebox_core::gate::GateAsk;
 use fusebox_core::run::Phase;
-use fusebox_core::situation::Risk;
-use fusebox_core::{Command, Contents, Decision, Gate, Origin, Plan, Ruling, RunId, Situation, Step, json};
+use fusebox_core::{Command, Contents, Decision, EvaluationContext, Gate, Origin, Plan, Ruling, RunId, Step, json};
 
 use crate::approval::approver::{Answer, ApprovalRequest, Approver, Subject};
 use crate::error::Error;
 use crate::gate::judge;
 use crate::journal::lease::{BRIEFLY, Lease};
 use crate::journal::outputs::Outputs;
-use crate::journal::replay::{Recalled, recall};
-use crate::journal::tenant_budget::Account;
-use crate::journal::{Journal, JournalSetup, Taken};
-use crate::redaction::retention::Keeping;
+use crate::journal::replay::{ReplayedRun, replay};
+use crate::journal::tenant_budget::TenantBudget;
+use crate::journal::{Journal, JournalSetup, LeaseOutcome};
+use crate::redaction::retention::RetentionFilter;
 use crate::services::Services;
 
 /// Adds a step behind the last one of a run that nobody drives just now; `step` is JSON, as in a plan file. Guards judge the
@@ -33,7 +33,7 @@ pub async fn add_step(
 ) -> Result<Step, Error> {
     services.store.run(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })?;
     let lease = Lease::take_within(&services.home, &*services.store, run, BRIEFLY)?;
-    let Recalled { state, chain, redacted, .. } = recall(&*services.store, run)?;
+    let ReplayedRun { state, chain, redacted, .. } = replay(&*services.store, run)?;
     if let Phase::Ended(_) = state.phase() {
         return Err(Error::RunOver { run: run.to_string(), state: state.phase().to_string() });
     }
@@ -43,13 +43,14 @@ pub async fn add_step(
     services.check_plan(&plan)?;
     let (updates, _) = tokio::sync::mpsc::unbounded_channel();
     let (store, home) = (Arc::clone(&services.store), services.home.clone());
-    let account = Account::of(Arc::clone(&services.store), &state)?;
-    let keeping = Keeping::new(services.redactor.clone(), Vec::new())?;
-    if keeping.is_secret(json::canonical(&step).as_bytes()) {
+    let tenant_budget = TenantBudget::of(Arc::clone(&services.store), &state)?;
+    let retention = RetentionFilter::new(services.redactor.clone(), Vec::new())?;
+    if retention.is_secret(json::canonical(&step).as_bytes()) {
         let why = "it holds a secret, which is not kept; begin a run with it instead".to_owned();
         return Err(Error::StepRefused { step: step.id.to_string(), why });
     }
-    let setup = JournalSetup { state, chain, store, home, lease, account, keeping, lost: redacted, updates };
+    let setup =
+        JournalSetup { state, chain, store, home, lease, tenant_budget, retention, unavailable: redacted, updates };
     let mut journal = Journal::new(setup);
     let plan = Arc::new(plan);
     let (decision, usage) = judge_plan(services, &mut journal, &plan)?;
@@ -71,9 +72,9 @@ pub async fn add_step(
                 problem: None,
             };
             // Nobody holds the run while a person thinks.
-            journal.let_go().await?;
+            journal.release().await?;
             let answer = approver.ask(request).await;
-            if journal.take_up()? != Taken::AsItWas {
+            if journal.reacquire()? != LeaseOutcome::AsItWas {
                 return Err(refused("the run went on meanwhile; try it again".to_owned()));
             }
             match answer {
@@ -84,15 +85,15 @@ pub async fn add_step(
         }
     }
     let added = Box::new(step.clone());
-    journal.tell(Command::AddStep { step: added, by: by.to_owned(), decision, usage })?;
-    journal.let_go().await?;
+    journal.submit(Command::AddStep { step: added, by: by.to_owned(), decision, usage })?;
+    journal.release().await?;
     Ok(step)
 }
 
 fn judge_plan(services: &Services, journal: &mut Journal, plan: &Arc<Plan>) -> Result<(Decision, Usage), Error> {
     let mut gate = Gate::for_plan(Arc::clone(&services.registry.gate), Vec::new());
     let state = &journal.state;
-    let situation = Arc::new(Situation {
+    let situation = Arc::new(EvaluationContext {
         run: Some(state.setup().run.clone()),
         agent: plan.agent.clone(),
         tenant: state.setup().tenant.clone(),

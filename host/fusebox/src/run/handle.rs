@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::error::Error;
 use crate::journal::updates::RunUpdate;
 use crate::run::summary::Summary;
-use crate::signals::stop::Killer;
+use crate::signals::stop::StopHandle;
 
 type Driving = Pin<Box<dyn Future<Output = Result<Summary, Error>> + Send>>;
 
@@ -25,7 +25,7 @@ pub struct Run {
     pub(crate) driving: Option<Driving>,
     pub(crate) updates: mpsc::UnboundedReceiver<RunUpdate>,
     pub(crate) summary: Option<Result<Summary, Error>>,
-    pub(crate) killer: Killer,
+    pub(crate) stop: StopHandle,
     /// Looks whether another process asks something of it, as long as the run is there.
     pub(crate) _watcher: Arc<dyn Fn() + Send + Sync>,
 }
@@ -57,8 +57,8 @@ impl Run {
 
     /// What stops it.
     #[must_use]
-    pub fn killer(&self) -> Killer {
-        self.killer.clone()
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
     }
 
     /// Goes on until there is something to tell; `None` when the run is over.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fusebox_core::LimitSource;
 use fusebox_core::event::{Chain, Event, Usage};
 use fusebox_core::explain::Explainer;
-use fusebox_core::run::{Continuation, Phase, RunSetup, StoredSetup};
+use fusebox_core::run::{Phase, Resumption, RunSetup, StoredSetup};
 use fusebox_core::{Contents, Plan, RunId, RunLimits, RunState, StepId, json};
 use fusebox_effects::Workspace;
 use fusebox_store::Blob;
@@ -20,19 +20,19 @@ use crate::approval::approver::Approver;
 use crate::error::Error;
 use crate::journal::lease::{BRIEFLY, Lease};
 use crate::journal::outputs::Outputs;
-use crate::journal::replay::{JudgedBy, Recalled, recall};
-use crate::journal::tenant_budget::Account;
+use crate::journal::replay::{PolicySnapshot, ReplayedRun, replay};
+use crate::journal::tenant_budget::TenantBudget;
 use crate::journal::{Journal, JournalSetup};
 use crate::log::explained::explainer_of;
-use crate::redaction::retention::{Keeping, kept_plan};
-use crate::run::driver::{Beginning, Driver};
+use crate::redaction::retention::{RetentionFilter, redacted_plan};
+use crate::run::driver::{Driver, Start};
 use crate::run::handle::Run;
-use crate::run::options::{RunOptions, Until};
-use crate::run::workspace::{Opened, open_workspace};
+use crate::run::options::{RunOptions, StopAt};
+use crate::run::workspace::{OpenedWorkspace, open_workspace};
 use crate::services::Explanations;
 use crate::services::Services;
-use crate::signals::listener::Watchman;
-use crate::signals::stop::Killer;
+use crate::signals::listener::SignalListener;
+use crate::signals::stop::StopHandle;
 
 /// A run that is about to be created or taken up.
 struct Prepared {
@@ -41,10 +41,10 @@ struct Prepared {
     lease: Lease,
     workspace: Workspace,
     left_out: u64,
-    beginning: Beginning,
-    keeping: Keeping,
+    beginning: Start,
+    retention: RetentionFilter,
     /// Steps whose inputs were not kept and are not at hand.
-    lost: BTreeSet<StepId>,
+    unavailable: BTreeSet<StepId>,
 }
 
 /// Starts carrying out a plan. Nothing happens until the run is awaited.
@@ -55,7 +55,7 @@ struct Prepared {
 pub fn run(services: &Arc<Services>, plan: Plan, options: RunOptions) -> Result<Run, Error> {
     let approver = Arc::clone(&options.approver);
     let prepared = create(services, plan, &options)?;
-    drive(services, prepared, approver, Until::End)
+    drive(services, prepared, approver, StopAt::End)
 }
 
 /// Creates a run and leaves it to be carried out by whoever continues it. It is durable when this
@@ -64,17 +64,17 @@ pub fn run(services: &Arc<Services>, plan: Plan, options: RunOptions) -> Result<
 /// # Errors
 /// As [`run`], or when the log cannot be written.
 pub fn start(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<RunId, Error> {
-    let Prepared { state, chain, lease, beginning, keeping, lost, .. } = create(services, plan, options)?;
+    let Prepared { state, chain, lease, beginning, retention, unavailable, .. } = create(services, plan, options)?;
     let id = state.setup().run.clone();
     let (updates, _) = mpsc::unbounded_channel();
-    let mut journal = journal(services, (state, chain), lease, (keeping, lost), updates)?;
-    if let Beginning::Create { created, blobs } = beginning {
+    let mut journal = journal(services, (state, chain), lease, (retention, unavailable), updates)?;
+    if let Start::Create { created, blobs } = beginning {
         for blob in blobs {
             journal.keep(blob);
         }
         let now = journal.now_us();
         journal.record(*created, now)?;
-        pollster::block_on(journal.let_go())?;
+        pollster::block_on(journal.release())?;
     }
     Ok(id)
 }
@@ -88,7 +88,7 @@ pub fn continue_run(
     services: &Arc<Services>,
     run: &RunId,
     approver: Arc<dyn Approver>,
-    until: Until,
+    until: StopAt,
 ) -> Result<Run, Error> {
     let prepared = take_up(services, run)?;
     drive(services, prepared, approver, until)
@@ -115,9 +115,9 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
         (LimitSource::Plan, &plan.limits),
     ];
     let limits_by = limits.set_by(&sources);
-    let Opened { workspace, mode, left_out } = open_workspace(services, &plan, options)?;
+    let OpenedWorkspace { workspace, mode, left_out } = open_workspace(services, &plan, options)?;
     let plan = Arc::new(plan);
-    let JudgedBy { policy, policy_digest, plugins, gate, claimed_approval } = judged_by(services);
+    let PolicySnapshot { policy, policy_digest, plugins, gate, claimed_approval } = policy_snapshot(services);
     let setup = RunSetup {
         run: id.clone(),
         tenant: options.tenant.clone(),
@@ -130,12 +130,12 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
         limits: limits.clone(),
         operator: options.limits.clone(),
     };
-    let kept = kept_plan(services.redactor.as_deref(), &plan)?;
-    let mut keeping = Keeping::new(services.redactor.clone(), kept.redacted.clone())?;
+    let kept = redacted_plan(services.redactor.as_deref(), &plan)?;
+    let mut retention = RetentionFilter::new(services.redactor.clone(), kept.redacted.clone())?;
     if let Some(salt) = options.salt {
-        keeping = keeping.with_salt(salt);
+        retention = retention.with_salt(salt);
     }
-    let plan_blob = keeping.blob(None, Bytes::from(kept.plan.canonical()));
+    let plan_blob = retention.blob(None, Bytes::from(kept.plan.canonical()));
     let policy_blob = Blob::plain(Bytes::from(json::canonical(&*services.policy)));
     let stored = Blob::plain(Bytes::from(stored_setup(services, &workspace, &options.limits).canonical()));
     let created = Event::RunCreated {
@@ -160,9 +160,9 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
         state: RunState::new(Arc::new(setup)),
         workspace,
         left_out,
-        beginning: Beginning::Create { created: Box::new(created), blobs: vec![plan_blob, policy_blob, stored] },
-        keeping,
-        lost: BTreeSet::new(),
+        beginning: Start::Create { created: Box::new(created), blobs: vec![plan_blob, policy_blob, stored] },
+        retention,
+        unavailable: BTreeSet::new(),
     })
 }
 
@@ -170,7 +170,8 @@ fn take_up(services: &Arc<Services>, run: &RunId) -> Result<Prepared, Error> {
     let unknown = || Error::UnknownRun { run: run.to_string() };
     services.store.run(run)?.ok_or_else(unknown)?;
     let lease = Lease::take_within(&services.home, &*services.store, run, BRIEFLY)?;
-    let Recalled { mut state, chain, stored: before_stored, workspace, redacted, .. } = recall(&*services.store, run)?;
+    let ReplayedRun { mut state, chain, stored: before_stored, workspace, redacted, .. } =
+        replay(&*services.store, run)?;
     if let Phase::Ended(_) = state.phase() {
         return Err(Error::RunOver { run: run.to_string(), state: state.phase().to_string() });
     }
@@ -182,16 +183,16 @@ fn take_up(services: &Arc<Services>, run: &RunId) -> Result<Prepared, Error> {
     let workspace = Workspace::open(&workspace)?.with_hard_links(services.policy.workspace.hard_links);
     services.home.keep_apart(workspace.root())?;
     let stored = stored_setup(services, &workspace, &before_stored.operator);
-    let judged_by = judged_by(services);
+    let policy_snapshot = policy_snapshot(services);
     let before = Arc::clone(state.setup());
     let same = stored == before_stored
-        && judged_by.policy_digest == before.policy_digest
-        && judged_by.plugins == before.plugins;
+        && policy_snapshot.policy_digest == before.policy_digest
+        && policy_snapshot.plugins == before.plugins;
     if !same {
-        state.set_up_anew(judged_by.setup_after(&before));
+        state.rebind(policy_snapshot.setup_after(&before));
     }
     let stored = Blob::plain(Bytes::from(stored.canonical()));
-    let continuation = Continuation {
+    let resumption = Resumption {
         setup: stored.digest(),
         policy: services.policy_digest,
         plugins: services.registry.digests.clone(),
@@ -199,43 +200,43 @@ fn take_up(services: &Arc<Services>, run: &RunId) -> Result<Prepared, Error> {
         engine: services.sandbox.engine(),
     };
     let blobs = vec![stored, Blob::plain(Bytes::from(json::canonical(&*services.policy)))];
-    let beginning = Beginning::Continue { continuation: Box::new(continuation), blobs };
-    let keeping = Keeping::new(services.redactor.clone(), redacted.iter().cloned().collect())?;
-    Ok(Prepared { state, chain, lease, workspace, left_out: 0, beginning, keeping, lost: redacted })
+    let beginning = Start::Continue { resumption: Box::new(resumption), blobs };
+    let retention = RetentionFilter::new(services.redactor.clone(), redacted.iter().cloned().collect())?;
+    Ok(Prepared { state, chain, lease, workspace, left_out: 0, beginning, retention, unavailable: redacted })
 }
 
 fn drive(
     services: &Arc<Services>,
     prepared: Prepared,
     approver: Arc<dyn Approver>,
-    until: Until,
+    until: StopAt,
 ) -> Result<Run, Error> {
-    let Prepared { state, chain, lease, workspace, left_out, beginning, keeping, lost } = prepared;
+    let Prepared { state, chain, lease, workspace, left_out, beginning, retention, unavailable } = prepared;
     let (id, tenant) = (state.setup().run.clone(), state.setup().tenant.clone());
     let (sender, updates) = mpsc::unbounded_channel();
-    let killer = Killer::new(services.sandbox.kill_flag());
+    let stop = StopHandle::new(services.sandbox.kill_flag());
     // It hears what is asked from here on; what was asked before stands in the log, which is read when it begins.
-    let watchman =
-        Arc::new(Watchman::new(&services.home, Arc::clone(&services.store), (id.clone(), tenant), killer.clone())?);
-    let hears = Arc::clone(&watchman);
-    let watcher: Arc<dyn Fn() + Send + Sync> = Arc::new(move || hears.look());
+    let signals =
+        Arc::new(SignalListener::new(&services.home, Arc::clone(&services.store), (id.clone(), tenant), stop.clone())?);
+    let hears = Arc::clone(&signals);
+    let watcher: Arc<dyn Fn() + Send + Sync> = Arc::new(move || hears.poll());
     services.sandbox.on_tick(&watcher);
     let outputs = Outputs::of(Arc::clone(&services.store), &state);
-    let explainer = explainer(services, &state, &chain, &keeping)?;
-    let mut journal = journal(services, (state, chain), lease, (keeping, lost), sender.clone())?;
+    let explainer = explainer(services, &state, &chain, &retention)?;
+    let mut journal = journal(services, (state, chain), lease, (retention, unavailable), sender.clone())?;
     journal.explain(explainer);
     let root = workspace.root().to_path_buf();
     let driver = Driver {
         services: Arc::clone(services),
-        problem: None,
+        validation_error: None,
         workspace: Arc::new(workspace),
         approver,
-        kill: killer.kill.clone(),
-        killer: killer.clone(),
-        watchman,
+        kill: stop.kill.clone(),
+        stop: stop.clone(),
+        signals,
         until,
-        let_on: None,
-        continuation: None,
+        admitted: None,
+        resumption: None,
         is_stale: false,
         answered: Vec::new(),
         stopped_us: None,
@@ -244,7 +245,7 @@ fn drive(
         outputs: Arc::new(outputs),
         judged: None,
         contents: Contents::default(),
-        cut_off: (None, Usage::default()),
+        aborted: (None, Usage::default()),
     };
     Ok(Run {
         id,
@@ -253,7 +254,7 @@ fn drive(
         driving: Some(Box::pin(driver.run(beginning))),
         updates,
         summary: None,
-        killer,
+        stop,
         _watcher: watcher,
     })
 }
@@ -262,12 +263,12 @@ fn journal(
     services: &Arc<Services>,
     (state, chain): (RunState, Chain),
     lease: Lease,
-    (keeping, lost): (Keeping, BTreeSet<StepId>),
+    (retention, unavailable): (RetentionFilter, BTreeSet<StepId>),
     updates: mpsc::UnboundedSender<crate::RunUpdate>,
 ) -> Result<Journal, Error> {
-    let account = Account::of(Arc::clone(&services.store), &state)?;
+    let tenant_budget = TenantBudget::of(Arc::clone(&services.store), &state)?;
     let (store, home) = (Arc::clone(&services.store), services.home.clone());
-    Ok(Journal::new(JournalSetup { state, chain, store, home, lease, account, keeping, lost, updates }))
+    Ok(Journal::new(JournalSetup { state, chain, store, home, lease, tenant_budget, retention, unavailable, updates }))
 }
 
 /// What explains a run's steps, if anybody wants it. The agent's words on a step that holds a secret are left out.
@@ -275,13 +276,13 @@ fn explainer(
     services: &Arc<Services>,
     state: &RunState,
     chain: &Chain,
-    keeping: &Keeping,
+    retention: &RetentionFilter,
 ) -> Result<Option<Explainer>, Error> {
     if services.explanations == Explanations::Off {
         return Ok(None);
     }
     let mut plan = (*state.setup().plan).clone();
-    for step in plan.steps.iter_mut().filter(|step| keeping.is_flagged(&step.id)) {
+    for step in plan.steps.iter_mut().filter(|step| retention.is_flagged(&step.id)) {
         (step.reasoning, step.alternatives) = (None, Vec::new());
     }
     let run = chain.run();
@@ -292,8 +293,8 @@ fn explainer(
     }))
 }
 
-fn judged_by(services: &Arc<Services>) -> JudgedBy {
-    JudgedBy {
+fn policy_snapshot(services: &Arc<Services>) -> PolicySnapshot {
+    PolicySnapshot {
         policy: Arc::clone(&services.policy),
         policy_digest: services.policy_digest,
         plugins: services.registry.digests.clone(),

@@ -103,7 +103,7 @@ impl RunOptions {
 
 /// How far to carry a run on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Until {
+pub enum StopAt {
     /// To its end, or until it waits for a person.
     #[default]
     End,

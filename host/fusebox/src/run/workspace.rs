@@ -13,7 +13,7 @@ use crate::services::Services;
 
 /// Opens the workspace that operator and plan come to. A plan may only name a folder beside or below itself, and a
 /// copy is made as soon as one of them asks for it.
-pub fn open_workspace(services: &Services, plan: &Plan, options: &RunOptions) -> Result<Opened, Error> {
+pub fn open_workspace(services: &Services, plan: &Plan, options: &RunOptions) -> Result<OpenedWorkspace, Error> {
     let none = |reason: &str| Error::NoWorkspace { reason: reason.to_owned() };
     let folder = match (&options.workspace, &plan.workspace) {
         (Some(folder), _) => folder.clone(),
@@ -33,15 +33,15 @@ pub fn open_workspace(services: &Services, plan: &Plan, options: &RunOptions) ->
     }
     services.home.keep_apart(original.root())?;
     if options.mode == WorkspaceMode::InPlace && !asks_for_copy {
-        return Ok(Opened { workspace: original, mode: WorkspaceMode::InPlace, left_out: 0 });
+        return Ok(OpenedWorkspace { workspace: original, mode: WorkspaceMode::InPlace, left_out: 0 });
     }
     let (copy, left_out) = copy_of(original.root(), hard_links)?;
     services.home.keep_apart(copy.root())?;
-    Ok(Opened { workspace: copy, mode: WorkspaceMode::Copy, left_out })
+    Ok(OpenedWorkspace { workspace: copy, mode: WorkspaceMode::Copy, left_out })
 }
 
 /// The workspace of a run.
-pub struct Opened {
+pub struct OpenedWorkspace {
     pub workspace: Workspace,
     pub mode: WorkspaceMode,
     /// What a copy does not have.

@@ -25,7 +25,7 @@ const MAX_BY_CHARS: usize = 80;
 /// What is asked of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wish {
+pub enum SignalKind {
     /// That it ends.
     Kill,
     /// That it stops until it is resumed.
@@ -34,9 +34,9 @@ pub enum Wish {
 
 /// Somebody asks something of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BoardRequest {
+pub struct Signal {
     /// What.
-    pub wish: Wish,
+    pub kind: SignalKind,
     /// Of which.
     pub target: KillTarget,
     /// Who.
@@ -83,13 +83,13 @@ impl Board {
     }
 
     /// Puts a request up.
-    pub fn request(&self, request: &BoardRequest) -> Result<(), Error> {
+    pub fn request(&self, request: &Signal) -> Result<(), Error> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut post = || -> std::io::Result<()> {
             file.lock()?;
             let next = generation(&mut file).checked_add(1).ok_or_else(|| std::io::Error::other("it is full"))?;
             let by = request.by.chars().filter(|c| !c.is_control()).take(MAX_BY_CHARS).collect();
-            let mut slot = serde_json::to_vec(&BoardRequest { by, ..request.clone() })?;
+            let mut slot = serde_json::to_vec(&Signal { by, ..request.clone() })?;
             if slot.len() > SLOT_BYTES {
                 return Err(std::io::Error::other("the request is too long"));
             }
@@ -106,7 +106,7 @@ impl Board {
 
     /// The requests after this generation that are for this run; `None` when they can no longer be told, so that the log has
     /// to be asked. Moves the generation on.
-    pub fn asked_since(&self, seen: &mut u64, run: &RunId, tenant: &str) -> Option<Vec<BoardRequest>> {
+    pub fn signals_since(&self, seen: &mut u64, run: &RunId, tenant: &str) -> Option<Vec<Signal>> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = self.is_still_there(&file);
         if !is_same && let Ok(fresh) = open(&self.path) {
@@ -121,7 +121,7 @@ impl Board {
         if !is_same || now < from || now - from > SLOTS {
             return None;
         }
-        let requests: Option<Vec<BoardRequest>> = (from + 1..=now).map(|number| read(&mut file, number)).collect();
+        let requests: Option<Vec<Signal>> = (from + 1..=now).map(|number| read(&mut file, number)).collect();
         Some(requests?.into_iter().filter(|request| request.target.ends(run, tenant)).collect())
     }
 }
@@ -152,7 +152,7 @@ fn generation(file: &mut File) -> u64 {
     read.map_or(0, |()| u64::from_le_bytes(bytes))
 }
 
-fn read(file: &mut File, generation: u64) -> Option<BoardRequest> {
+fn read(file: &mut File, generation: u64) -> Option<Signal> {
     let mut slot = [0; SLOT_BYTES];
     file.seek(SeekFrom::Start(place(generation))).ok()?;
     file.read_exact(&mut slot).ok()?;
@@ -169,12 +169,12 @@ mod tests {
         (folder, board)
     }
 
-    fn request(target: KillTarget) -> BoardRequest {
-        BoardRequest { wish: Wish::Kill, target, by: "me".into(), requested_us: 1 }
+    fn request(target: KillTarget) -> Signal {
+        Signal { kind: SignalKind::Kill, target, by: "me".into(), requested_us: 1 }
     }
 
-    fn asked(board: &Board, seen: &mut u64, run: &RunId) -> Option<Vec<BoardRequest>> {
-        board.asked_since(seen, run, "tenant")
+    fn asked(board: &Board, seen: &mut u64, run: &RunId) -> Option<Vec<Signal>> {
+        board.signals_since(seen, run, "tenant")
     }
 
     #[test]

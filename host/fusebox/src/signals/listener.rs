@@ -8,68 +8,68 @@ use fusebox_store::Store;
 use crate::ambient::now_us;
 use crate::error::Error;
 use crate::home::Home;
-use crate::signals::board::{Board, Wish};
-use crate::signals::stop::Killer;
+use crate::signals::board::{Board, SignalKind};
+use crate::signals::stop::StopHandle;
 
 /// Hears what is asked of one run.
-pub struct Watchman {
+pub struct SignalListener {
     board: Board,
     log: Arc<dyn Store>,
     run: RunId,
     tenant: String,
-    killer: Killer,
+    stop: StopHandle,
     seen: Mutex<u64>,
 }
 
-impl Watchman {
+impl SignalListener {
     /// Hears everything that is asked from now on.
     pub fn new(
         home: &Home,
         log: Arc<dyn Store>,
         (run, tenant): (RunId, String),
-        killer: Killer,
+        stop: StopHandle,
     ) -> Result<Self, Error> {
         let board = Board::open(home)?;
         let seen = Mutex::new(board.generation());
-        Ok(Self { board, log, run, tenant, killer, seen })
+        Ok(Self { board, log, run, tenant, stop, seen })
     }
 
     /// Does what was asked since the last look. Called at every tick, and before every step.
-    pub fn look(&self) {
+    pub fn poll(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(requests) = self.board.asked_since(&mut seen, &self.run, &self.tenant) else {
+        let Some(requests) = self.board.signals_since(&mut seen, &self.run, &self.tenant) else {
             drop(seen);
-            return self.look_in_log();
+            return self.poll_log();
         };
         for request in requests {
-            match request.wish {
-                Wish::Kill => self.killer.kill_since(&request.by, request.requested_us),
-                Wish::Pause => self.killer.pause(&request.by),
+            match request.kind {
+                SignalKind::Kill => self.stop.kill_since(&request.by, request.requested_us),
+                SignalKind::Pause => self.stop.pause(&request.by),
             }
         }
     }
 
     /// As [`look`](Self::look), but at the count alone, which is nearly always as it was: called before every effect.
-    pub fn glance(&self) {
+    pub fn peek(&self) {
         let is_as_it_was = {
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             self.board.generation() == *seen
         };
         if !is_as_it_was {
-            self.look();
+            self.poll();
         }
     }
 
     /// The same from the log, where all that was asked stands. What cannot be read there is taken as a kill: it may have been
     /// one.
-    pub fn look_in_log(&self) {
+    pub fn poll_log(&self) {
         match self.log.killed_by(&self.run) {
-            Ok(Some(switch)) => self.killer.kill_since(&switch.by, switch.set_us),
+            Ok(Some(switch)) => self.stop.kill_since(&switch.by, switch.set_us),
             Ok(None) => {}
-            Err(error) => self.killer.kill_since(&format!("what is asked cannot be read: {error}"), now_us()),
+            Err(error) => self.stop.kill_since(&format!("what is asked cannot be read: {error}"), now_us()),
         }
         if let Ok(Some((by, _))) = self.log.pause_asked(&self.run) {
-            self.killer.pause(&by);
+            self.stop.pause(&by);
         }
     }
 }

@@ -9,20 +9,20 @@ use crate::ambient::now_us;
 
 /// Stops a run, for good or until it is resumed. Cheap to clone; works from any thread.
 #[derive(Debug, Clone)]
-pub struct Killer {
+pub struct StopHandle {
     pub(crate) kill: Kill,
-    pub(crate) asked: Arc<Mutex<Option<Asked>>>,
+    pub(crate) asked: Arc<Mutex<Option<KillRequest>>>,
     pub(crate) pause: Arc<watch::Sender<Option<String>>>,
 }
 
 /// Who asked for an end first, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct KillRequest {
     pub by: String,
     pub at_us: u64,
 }
 
-impl Killer {
+impl StopHandle {
     pub(crate) fn new(kill: Kill) -> Self {
         Self { kill, asked: Arc::default(), pause: Arc::new(watch::Sender::new(None)) }
     }
@@ -75,7 +75,7 @@ impl Killer {
 
     /// Kills it for somebody who asked at this time.
     pub(crate) fn kill_since(&self, by: &str, at_us: u64) {
-        let asked = Asked { by: by.to_owned(), at_us };
+        let asked = KillRequest { by: by.to_owned(), at_us };
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(asked);
         self.kill.kill();
     }

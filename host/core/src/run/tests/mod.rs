@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::told::Continuation;
+use super::notification::Resumption;
 use super::{Ask, Command, HostCallJudgement, Phase, RunSetup, RunState, StepDone, StepState, decide};
 use crate::Decider;
 use crate::event::StepEnd;
@@ -112,7 +112,7 @@ fn answered(binding: Binding, answer: ApprovalAnswer) -> Command {
 }
 
 fn continued() -> Command {
-    Command::Continue(Box::new(Continuation {
+    Command::Continue(Box::new(Resumption {
         setup: Digest::ZERO,
         policy: Digest::ZERO,
         plugins: BTreeMap::new(),

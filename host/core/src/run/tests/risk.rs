@@ -190,11 +190,11 @@ fn another_policy_predicts_anew_and_the_plan_is_judged_anew() {
     let mut state = predicting(RiskPolicy::default(), RunLimits::default(), RunLimits::default());
     tell(&mut state, assessment(RiskLevel::Low, None));
     tell(&mut state, Command::Advance);
-    state.set_up_anew(Arc::clone(&state.setup().clone()));
+    state.rebind(Arc::clone(&state.setup().clone()));
     let digest = Digest::of(b"");
     let (host, engine) = (String::new(), String::new());
-    let continuation = Continuation { setup: digest, policy: digest, plugins: BTreeMap::new(), host, engine };
-    tell(&mut state, Command::Continue(Box::new(continuation)));
+    let resumption = Resumption { setup: digest, policy: digest, plugins: BTreeMap::new(), host, engine };
+    tell(&mut state, Command::Continue(Box::new(resumption)));
     assert_eq!(state.ask(), Ask::Risk, "before the plan is judged");
     tell(&mut state, assessment(RiskLevel::Low, Some("who knows")));
     assert!(matches!(judge_plan(&mut state)[..], [Event::PlanApprovalRequested { .. }]), "the gate begins anew");
@@ -215,7 +215,7 @@ fn a_step_that_is_tried_again_under_another_policy_waits_for_its_prediction() {
     let mut policy = (*setup.policy).clone();
     policy.risk = Some(RiskPolicy::default());
     setup.policy = Arc::new(policy);
-    state.set_up_anew(Arc::new(setup));
+    state.rebind(Arc::new(setup));
     assert_eq!(state.ask(), Ask::Risk);
     assert!(decide(&state, Command::Advance, u64::MAX).is_err(), "nothing is proposed before");
     let mut unsure = state.clone();

@@ -53,7 +53,7 @@ fn a_question_of_another_policy_is_asked_anew() {
     let mut state = waiting(RunLimits::default());
     let mut other = (**state.setup()).clone();
     other.policy_digest = Digest::of(b"another policy");
-    state.set_up_anew(Arc::new(other));
+    state.rebind(Arc::new(other));
     tell(&mut state, continued());
     assert_eq!((state.phase(), state.ask()), (Phase::Running, Ask::JudgePlan { guard: 0 }), "from the whole plan on");
     let mut state = waiting(RunLimits::default());
@@ -128,7 +128,7 @@ fn a_kind_that_was_approved_under_another_policy_counts_no_more() {
     assert_eq!(state.grants().count(), 1);
     let mut other = (**state.setup()).clone();
     other.policy_digest = Digest::of(b"another policy");
-    state.set_up_anew(Arc::new(other));
+    state.rebind(Arc::new(other));
     tell(&mut state, continued());
     assert_eq!(state.grants().count(), 0);
 }

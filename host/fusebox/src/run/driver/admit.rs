@@ -7,15 +7,15 @@ use fusebox_core::{BudgetKind, Command, Decider};
 use fusebox_store::Error as StoreError;
 
 use super::Driver;
-use crate::admission::throttle::{Pace, Who};
+use crate::admission::throttle::{Admission, ThrottleKey};
 use crate::error::Error;
 
 impl Driver {
     /// Whether going on is right now. If not, the run was told why, or something else is to be done first.
     pub(super) async fn may_begin_a_step(&mut self) -> Result<bool, Error> {
         let mut journal = self.journal.lock().await;
-        if journal.is_dry()? {
-            journal.tell(Command::Exhausted {
+        if journal.is_fuel_exhausted()? {
+            journal.submit(Command::Exhausted {
                 budget: Some(BudgetKind::Fuel),
                 message: "the tenant's budget fuel is used up".to_owned(),
             })?;
@@ -26,41 +26,41 @@ impl Driver {
             return Ok(true);
         }
         let setup = std::sync::Arc::clone(journal.state.setup());
-        self.watchman.look();
+        self.signals.poll();
         if let Some(switch) = self.services.store.killed_by(&setup.run)? {
-            self.killer.kill_since(&switch.by, switch.set_us);
+            self.stop.kill_since(&switch.by, switch.set_us);
         }
-        if self.kill.is_killed() || self.killer.pause_asked_by().is_some() {
+        if self.kill.is_killed() || self.stop.pause_asked_by().is_some() {
             return Ok(false);
         }
         match journal.cover_next_step() {
             Err(error @ StoreError::BudgetExceeded { budget, .. }) => {
-                journal.tell(Command::Exhausted { budget: Some(budget), message: error.to_string() })?;
+                journal.submit(Command::Exhausted { budget: Some(budget), message: error.to_string() })?;
                 return Ok(false);
             }
             other => other?,
         }
         if let Some(message) = journal.over_quota()? {
-            journal.tell(Command::Exhausted { budget: None, message })?;
+            journal.submit(Command::Exhausted { budget: None, message })?;
             return Ok(false);
         }
         let Some(step) = journal.state.current() else { return Ok(true) };
-        if self.let_on.is_some() {
+        if self.admitted.is_some() {
             return Ok(true);
         }
-        let who = Who { tenant: &setup.tenant, agent: &setup.plan.agent.id, step_type: &step.step_type };
-        match self.services.paces.let_on(&setup.policy, who, now)? {
-            Pace::On(let_on) => {
+        let who = ThrottleKey { tenant: &setup.tenant, agent: &setup.plan.agent.id, step_type: &step.step_type };
+        match self.services.throttle.admit(&setup.policy, who, now)? {
+            Admission::Admitted(admitted) => {
                 let steps_before = journal.state.history().len();
-                self.let_on = let_on.map(|let_on| let_on.after(steps_before));
+                self.admitted = admitted.map(|admitted| admitted.after(steps_before));
                 Ok(true)
             }
-            Pace::Later { until_us, reason } => {
-                journal.tell(Command::Delay { until_us, reason })?;
+            Admission::Later { until_us, reason } => {
+                journal.submit(Command::Delay { until_us, reason })?;
                 Ok(false)
             }
-            Pace::Not { message } => {
-                journal.tell(Command::Block { message, by: Decider::Breaker })?;
+            Admission::Refused { message } => {
+                journal.submit(Command::Block { message, by: Decider::Breaker })?;
                 Ok(false)
             }
         }
@@ -68,9 +68,9 @@ impl Driver {
 
     /// Tells the breaker what came of the step that it let on, once that is known.
     pub(super) async fn note_outcome(&mut self) -> Result<(), Error> {
-        let Some(let_on) = &self.let_on else { return Ok(()) };
+        let Some(admitted) = &self.admitted else { return Ok(()) };
         let journal = self.journal.lock().await;
-        let Some(ended) = journal.state.history().nth(let_on.steps_before) else { return Ok(()) };
+        let Some(ended) = journal.state.history().nth(admitted.steps_before) else { return Ok(()) };
         let outcome = match ended.state {
             StepState::Completed => CallOutcome::Succeeded,
             StepState::Failed => CallOutcome::Failed,
@@ -79,16 +79,16 @@ impl Driver {
         };
         let now = journal.now_us();
         drop(journal);
-        match self.let_on.take() {
-            Some(let_on) => self.services.paces.record(&let_on, outcome, now),
+        match self.admitted.take() {
+            Some(admitted) => self.services.throttle.record(&admitted, outcome, now),
             None => Ok(()),
         }
     }
 
     /// A step that was let on and did not end makes room for others.
     pub(super) fn give_up_probe(&mut self) -> Result<(), Error> {
-        match self.let_on.take() {
-            Some(let_on) => self.services.paces.record(&let_on, CallOutcome::Unknown, crate::ambient::now_us()),
+        match self.admitted.take() {
+            Some(admitted) => self.services.throttle.record(&admitted, CallOutcome::Unknown, crate::ambient::now_us()),
             None => Ok(()),
         }
     }

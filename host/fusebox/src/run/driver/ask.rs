@@ -4,7 +4,7 @@ use fusebox_core::run::Question;
 use fusebox_core::{ApprovalAnswer, Ask, Binding, Command, Decision, Effect, Json};
 
 use super::{Driver, let_others_go_first, sleep_for};
-use crate::approval::approver::{Answer, ApprovalRequest, Extent, Subject};
+use crate::approval::approver::{Answer, ApprovalRequest, ApprovalScope, Subject};
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::run::summary::Waiting;
@@ -35,7 +35,7 @@ impl Driver {
             } else {
                 String::new()
             },
-            problem: self.problem.clone(),
+            problem: self.validation_error.clone(),
         }
     }
 
@@ -43,15 +43,15 @@ impl Driver {
     /// waited for when nobody answers now.
     pub(super) async fn ask_a_person(&mut self, request: ApprovalRequest) -> Result<Option<Waiting>, Error> {
         // What is asked is durable before anybody is asked.
-        self.journal.lock().await.let_go().await?;
+        self.journal.lock().await.release().await?;
         let_others_go_first().await;
         let (binding, id, expires_us) = (request.binding, request.id.clone(), request.expires_us);
         let waiting = Waiting::for_person(&request);
         let due = expires_us.map(|expires| expires.saturating_sub(crate::ambient::now_us()));
         let answer = tokio::select! {
             biased;
-            () = self.killer.stopped() => None,
-            () = self.killer.pause_asked() => None,
+            () = self.stop.stopped() => None,
+            () = self.stop.pause_asked() => None,
             () = self.moved_on() => None,
             answer = self.approver.ask(request) => Some(answer),
             () = sleep_for(due) => {
@@ -59,7 +59,7 @@ impl Driver {
             }
         };
         if let Some(Answer::Quit { by }) = &answer {
-            self.killer.kill(by);
+            self.stop.kill(by);
             return Ok(None);
         }
         if answer == Some(Answer::Later) {
@@ -68,11 +68,11 @@ impl Driver {
         if !self.holds_the_run().await? {
             return Ok(Some(Waiting::Elsewhere));
         }
-        self.problem = None;
+        self.validation_error = None;
         let Some(answer) = answer else { return Ok(None) };
         if self.is_answered(binding).await {
             let by = id.map(|id| format!("{id} ")).unwrap_or_default();
-            self.problem = Some(format!("the question {by}was decided elsewhere meanwhile"));
+            self.validation_error = Some(format!("the question {by}was decided elsewhere meanwhile"));
             return Ok(None);
         }
         match self.taken(answer).await {
@@ -82,13 +82,13 @@ impl Driver {
                 if let ApprovalAnswer::Edited { input, .. } = &answer {
                     journal.look_through_input(input);
                 }
-                journal.tell(Command::Answered { binding, answer, signed: None })?;
-                if let (true, true, Some(continuation)) = (is_approved, self.is_stale, &self.continuation) {
-                    journal.tell(Command::Continue(Box::new(continuation.clone())))?;
+                journal.submit(Command::Answered { binding, answer, signed: None })?;
+                if let (true, true, Some(resumption)) = (is_approved, self.is_stale, &self.resumption) {
+                    journal.submit(Command::Continue(Box::new(resumption.clone())))?;
                 }
             }
             // The same is asked again.
-            Err(problem) => self.problem = Some(problem),
+            Err(problem) => self.validation_error = Some(problem),
         }
         Ok(None)
     }
@@ -113,9 +113,9 @@ impl Driver {
         Ok(match answer {
             Answer::Approve { by, channel, note, extent } => {
                 let (same_kind, until_us) = match extent {
-                    Extent::Once => (false, None),
-                    Extent::SameKind => (true, None),
-                    Extent::SameKindUntil(until_us) => (true, Some(until_us)),
+                    ApprovalScope::Once => (false, None),
+                    ApprovalScope::SameKind => (true, None),
+                    ApprovalScope::SameKindUntil(until_us) => (true, Some(until_us)),
                 };
                 ApprovalAnswer::Approved { by, channel, note, same_kind, until_us }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fusebox_core::gate::{GuardAnswer, MayRewrite};
 use fusebox_core::{Command, Verdict};
-use fusebox_sandbox::Judged;
+use fusebox_sandbox::PreparedAction;
 
 use super::Driver;
 use crate::error::Error;
@@ -21,7 +21,7 @@ impl Driver {
         drop(journal);
         let (answer, usage) = judge::plan(&self.services.registry, place, &plan, Arc::new(situation), fuel, &self.kill);
         if !self.kill.is_killed() {
-            self.journal.lock().await.tell(Command::Judged { answer, usage })?;
+            self.journal.lock().await.submit(Command::Judged { answer, usage })?;
         }
         Ok(())
     }
@@ -31,16 +31,16 @@ impl Driver {
         let mut journal = self.journal.lock().await;
         let assessment =
             Predictor::assess_run(self.services.predictor.as_ref(), &self.services.registry, &journal.state);
-        journal.tell(Command::Assessed(Box::new(assessment)))?;
+        journal.submit(Command::Assessed(Box::new(assessment)))?;
         Ok(())
     }
 
-    pub(super) async fn judged(&mut self) -> Option<Arc<Judged>> {
+    pub(super) async fn judged(&mut self) -> Option<Arc<PreparedAction>> {
         if self.judged.is_none() {
             let journal = self.journal.lock().await;
             let action = journal.state.action()?;
             let situation = self.situation(&journal);
-            self.judged = Some(Arc::new(Judged::new(&action, journal.state.effects(), situation)));
+            self.judged = Some(Arc::new(PreparedAction::new(&action, journal.state.effects(), situation)));
         }
         self.judged.clone()
     }
@@ -58,7 +58,7 @@ impl Driver {
             {
                 journal.found_by(&guard.name);
             }
-            journal.tell(Command::Judged { answer, usage })?;
+            journal.submit(Command::Judged { answer, usage })?;
         }
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Driver {
         let fuel = self.journal.lock().await.fuel_for_next()?;
         let (impact, usage) = judge::impact(&self.services.registry, &judged, fuel / 2, &self.kill);
         if !self.kill.is_killed() {
-            self.journal.lock().await.tell(Command::Estimated { impact, usage })?;
+            self.journal.lock().await.submit(Command::Estimated { impact, usage })?;
         }
         Ok(())
     }

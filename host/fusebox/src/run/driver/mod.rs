@@ -12,35 +12,35 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fusebox_core::evaluation::{Risk, StepOutputs};
 use fusebox_core::event::{Event, KillTimes, StepEnd, Usage};
-use fusebox_core::run::Continuation;
+use fusebox_core::run::Resumption;
 use fusebox_core::run::StepDone;
-use fusebox_core::situation::{Risk, StepOutputs};
-use fusebox_core::{Ask, Command, Contents, Digest, Effect, Failure, Situation};
+use fusebox_core::{Ask, Command, Contents, Digest, Effect, EvaluationContext, Failure};
 use fusebox_effects::Workspace;
-use fusebox_sandbox::{End, Judged, Kill, Limits, RecordedTape, Recording, Report, Resuming, TapeEntry};
+use fusebox_sandbox::{End, Kill, Limits, PreparedAction, RecordedTape, Recording, Report, Resuming, TapeEntry};
 use fusebox_store::Blob;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
-use crate::admission::throttle::LetOn;
+use crate::admission::throttle::Admitted;
 use crate::ambient::now_us;
 use crate::approval::approver::{ApprovalRequest, Approver, Subject};
 use crate::approval::request;
 use crate::error::Error;
-use crate::execution::handler::{Live, StopReason};
+use crate::execution::handler::{StepHandler, StopReason};
 use crate::execution::model_call;
 use crate::gate::effects;
 use crate::gate::judge::denies;
-use crate::gate::preview::Reads;
+use crate::gate::preview::ReadOnlyHandler;
 use crate::journal::Journal;
 use crate::journal::outputs::Outputs;
 use crate::journal::updates::RunUpdate;
 use crate::plugins::registry::{Loaded, Served};
-use crate::run::options::Until;
+use crate::run::options::StopAt;
 use crate::run::summary::{Summary, Waiting};
 use crate::services::Services;
-use crate::signals::listener::Watchman;
-use crate::signals::stop::{Asked, Killer};
+use crate::signals::listener::SignalListener;
+use crate::signals::stop::{KillRequest, StopHandle};
 
 /// Everything that carrying out one run needs.
 pub struct Driver {
@@ -48,15 +48,15 @@ pub struct Driver {
     pub workspace: Arc<Workspace>,
     pub approver: Arc<dyn Approver>,
     pub kill: Kill,
-    pub killer: Killer,
+    pub stop: StopHandle,
     /// Hears what other processes ask of the run.
-    pub watchman: Arc<Watchman>,
+    pub signals: Arc<SignalListener>,
     /// How far to go.
-    pub until: Until,
+    pub until: StopAt,
     /// The step that breaker and rate limits let on, until it is known what came of it.
-    pub let_on: Option<LetOn>,
+    pub admitted: Option<Admitted>,
     /// What this process took the run up with, if it did not begin it.
-    pub continuation: Option<Continuation>,
+    pub resumption: Option<Resumption>,
     /// The question that is open was asked by another process: what is approved is previewed and judged anew before it
     /// begins.
     pub is_stale: bool,
@@ -68,24 +68,24 @@ pub struct Driver {
     pub updates: mpsc::UnboundedSender<RunUpdate>,
     pub outputs: Arc<Outputs>,
     /// The step that is judged, made ready once for all who judge it.
-    pub judged: Option<Arc<Judged>>,
+    pub judged: Option<Arc<PreparedAction>>,
     pub contents: Contents,
     /// What a step that was killed had used, and its tape.
-    pub cut_off: (Option<Digest>, Usage),
+    pub aborted: (Option<Digest>, Usage),
     /// Why a person's last answer could not be taken.
-    pub problem: Option<String>,
+    pub validation_error: Option<String>,
 }
 
 /// How carrying a run out begins.
-pub enum Beginning {
+pub enum Start {
     /// It is created.
     Create { created: Box<Event>, blobs: Vec<Blob> },
     /// It is taken up again.
-    Continue { continuation: Box<Continuation>, blobs: Vec<Blob> },
+    Continue { resumption: Box<Resumption>, blobs: Vec<Blob> },
 }
 
 /// What is asked, without borrowing the state.
-enum Next {
+enum NextAction {
     Advance,
     Risk,
     Preview,
@@ -102,7 +102,7 @@ enum Next {
 
 impl Driver {
     /// Carries the run on: to its end, until it waits for a person, or as far as it was asked to go.
-    pub async fn run(mut self, beginning: Beginning) -> Result<Summary, Error> {
+    pub async fn run(mut self, beginning: Start) -> Result<Summary, Error> {
         let went = self.go_on(beginning).await;
         // Whatever came of it, a step that did not end makes room for others.
         let given_up = self.give_up_probe();
@@ -110,86 +110,86 @@ impl Driver {
         given_up.map(|()| summary)
     }
 
-    async fn go_on(&mut self, beginning: Beginning) -> Result<Summary, Error> {
+    async fn go_on(&mut self, beginning: Start) -> Result<Summary, Error> {
         self.begin(beginning).await?;
         let steps_before = self.journal.lock().await.state.history().len();
         let waiting = loop {
-            if self.killer.is_killed() && self.stop().await? {
+            if self.stop.is_killed() && self.stop().await? {
                 break None;
             }
-            if let Some(by) = self.killer.pause_asked_by() {
+            if let Some(by) = self.stop.pause_asked_by() {
                 break self.pause(by).await?;
             }
-            if self.until == Until::NextStep && self.has_ended_one_since(steps_before).await {
-                self.journal.lock().await.tell(Command::Leave)?;
+            if self.until == StopAt::NextStep && self.has_ended_one_since(steps_before).await {
+                self.journal.lock().await.submit(Command::Leave)?;
                 break Some(Waiting::NextStep);
             }
             match self.next().await {
-                Next::Advance => self.advance().await?,
-                Next::Risk => self.assess().await?,
-                Next::Preview => self.preview().await?,
-                Next::JudgePlan(place) => self.judge_plan(place).await?,
-                Next::Judge(place) => self.judge(place).await?,
-                Next::Restore(restores) => self.restore(&restores).await?,
-                Next::Wait(until_us) => self.wait(until_us).await?,
-                Next::Estimate => self.estimate().await?,
-                Next::Person(request) => {
+                NextAction::Advance => self.advance().await?,
+                NextAction::Risk => self.assess().await?,
+                NextAction::Preview => self.preview().await?,
+                NextAction::JudgePlan(place) => self.judge_plan(place).await?,
+                NextAction::Judge(place) => self.judge(place).await?,
+                NextAction::Restore(restores) => self.restore(&restores).await?,
+                NextAction::Wait(until_us) => self.wait(until_us).await?,
+                NextAction::Estimate => self.estimate().await?,
+                NextAction::Person(request) => {
                     if let Some(waiting) = self.ask_a_person(*request).await? {
                         break Some(waiting);
                     }
                 }
-                Next::Resume(by) => break Some(Waiting::Paused { by }),
-                Next::Execute => self.execute().await?,
-                Next::Nothing => break None,
+                NextAction::Resume(by) => break Some(Waiting::Paused { by }),
+                NextAction::Execute => self.execute().await?,
+                NextAction::Nothing => break None,
             }
             self.note_outcome().await?;
         };
         let mut journal = self.journal.lock().await;
-        journal.let_go().await?;
+        journal.release().await?;
         let root = self.workspace.root().to_path_buf();
         // Whoever could not take it up again left it to somebody else.
         let waiting = waiting.or(Some(Waiting::Elsewhere));
         Ok(Summary::of(&journal.state, journal.ended.clone(), waiting, root, journal.events()))
     }
 
-    async fn next(&self) -> Next {
+    async fn next(&self) -> NextAction {
         let journal = self.journal.lock().await;
         match journal.state.ask() {
-            Ask::Advance => Next::Advance,
-            Ask::Risk => Next::Risk,
-            Ask::Preview => Next::Preview,
-            Ask::JudgePlan { guard } => Next::JudgePlan(guard),
-            Ask::Judge { guard } => Next::Judge(guard),
-            Ask::Estimate => Next::Estimate,
-            Ask::Restore { restores } => Next::Restore(restores.to_vec()),
-            Ask::Wait { until_us } => Next::Wait(until_us),
+            Ask::Advance => NextAction::Advance,
+            Ask::Risk => NextAction::Risk,
+            Ask::Preview => NextAction::Preview,
+            Ask::JudgePlan { guard } => NextAction::JudgePlan(guard),
+            Ask::Judge { guard } => NextAction::Judge(guard),
+            Ask::Estimate => NextAction::Estimate,
+            Ask::Restore { restores } => NextAction::Restore(restores.to_vec()),
+            Ask::Wait { until_us } => NextAction::Wait(until_us),
             Ask::PersonOnPlan { question, decision } => {
                 let subject = Subject::Plan(Arc::clone(&journal.state.setup().plan));
-                Next::Person(Box::new(self.request(&journal, subject, question, decision.clone(), &[])))
+                NextAction::Person(Box::new(self.request(&journal, subject, question, decision.clone(), &[])))
             }
             Ask::Person { question, decision, effects } => match request::subject(&journal.state) {
                 Some(subject) => {
-                    Next::Person(Box::new(self.request(&journal, subject, question, decision.clone(), effects)))
+                    NextAction::Person(Box::new(self.request(&journal, subject, question, decision.clone(), effects)))
                 }
-                None => Next::Nothing,
+                None => NextAction::Nothing,
             },
             Ask::PersonOnDoubt { question, message } => match request::doubt(&journal.state, message) {
                 Some((subject, decision)) => {
-                    Next::Person(Box::new(self.request(&journal, subject, question, decision, &[])))
+                    NextAction::Person(Box::new(self.request(&journal, subject, question, decision, &[])))
                 }
-                None => Next::Nothing,
+                None => NextAction::Nothing,
             },
-            Ask::Resume { by } => Next::Resume(by.to_owned()),
-            Ask::Execute { .. } => Next::Execute,
-            Ask::Nothing => Next::Nothing,
+            Ask::Resume { by } => NextAction::Resume(by.to_owned()),
+            Ask::Execute { .. } => NextAction::Execute,
+            Ask::Nothing => NextAction::Nothing,
         }
     }
 
     /// Ends a run that was killed. Says whether there was anything to end.
     async fn stop(&mut self) -> Result<bool, Error> {
         let stopped_us = self.stopped_us.unwrap_or_else(now_us);
-        let Asked { by, at_us } =
-            self.kill_asked().unwrap_or(Asked { by: "the operator".to_owned(), at_us: stopped_us });
+        let KillRequest { by, at_us } =
+            self.kill_asked().unwrap_or(KillRequest { by: "the operator".to_owned(), at_us: stopped_us });
         let times = KillTimes::new(at_us, stopped_us);
         if !self.holds_the_run().await? {
             return Ok(true);
@@ -198,8 +198,8 @@ impl Driver {
         if journal.ended.is_some() {
             return Ok(false);
         }
-        let (tape, usage) = std::mem::take(&mut self.cut_off);
-        journal.tell(Command::Kill { by, times, tape, usage })?;
+        let (tape, usage) = std::mem::take(&mut self.aborted);
+        journal.submit(Command::Kill { by, times, tape, usage })?;
         journal.flush().await?;
         Ok(true)
     }
@@ -209,7 +209,7 @@ impl Driver {
             return Ok(());
         }
         let mut journal = self.journal.lock().await;
-        let events = journal.tell(Command::Advance)?;
+        let events = journal.submit(Command::Advance)?;
         if events.iter().any(|event| matches!(event, Event::StepProposed { .. })) {
             self.judged = None;
             self.is_stale = false;
@@ -226,10 +226,10 @@ impl Driver {
     }
 
     /// The situation of the current step.
-    fn situation(&self, journal: &MutexGuard<'_, Journal>) -> Arc<Situation> {
+    fn situation(&self, journal: &MutexGuard<'_, Journal>) -> Arc<EvaluationContext> {
         let state = &journal.state;
         let setup = state.setup();
-        Arc::new(Situation {
+        Arc::new(EvaluationContext {
             run: Some(setup.run.clone()),
             agent: setup.plan.agent.clone(),
             tenant: setup.tenant.clone(),
@@ -259,8 +259,8 @@ impl Driver {
 
     async fn preview(&mut self) -> Result<(), Error> {
         let mut journal = self.journal.lock().await;
-        if let Some(message) = journal.is_lost() {
-            journal.tell(Command::Refused { message, tape: None, usage: Usage::default() })?;
+        if let Some(message) = journal.unavailable() {
+            journal.submit(Command::Refused { message, tape: None, usage: Usage::default() })?;
             return Ok(());
         }
         let fuel = journal.fuel_for_next()?;
@@ -269,38 +269,38 @@ impl Driver {
         let situation = self.situation(&journal);
         let options = loaded.options(Limits::preview(), fuel, &self.kill);
         drop(journal);
-        let reads = Reads::new(Arc::clone(&self.workspace), served.grants);
+        let reads = ReadOnlyHandler::new(Arc::clone(&self.workspace), served.grants);
         let (recording, tape) = Recording::new(reads.clone());
         let previewed = loaded.plugin.preview(&action, Arc::clone(&situation), Box::new(recording), &options).await;
         let usage = previewed.report.usage;
         let tape = Some(self.journal.lock().await.blob(Bytes::from(tape.take().to_json())));
-        let derived = match previewed.result {
-            Ok(Ok(proposed)) => effects::derive(proposed, &self.workspace, &self.services.surroundings)
-                .and_then(|derived| self.can_ask_models(&derived.effects).map(|()| derived)),
+        let resolved = match previewed.result {
+            Ok(Ok(proposed)) => effects::resolve(proposed, &self.workspace, &self.services.execution_environment)
+                .and_then(|resolved| self.can_ask_models(&resolved.effects).map(|()| resolved)),
             Ok(Err(failure)) => Err(failure),
             Err(end) => return self.failed(&end, usage, tape).await,
         };
-        match derived {
-            Ok(mut derived) => {
+        match resolved {
+            Ok(mut resolved) => {
                 let covered = |read: &Effect, effects: &[Effect]| effects.iter().any(|effect| effect.covers(read));
                 for read in reads.effects() {
-                    if !covered(&read, &derived.effects) {
-                        derived.effects.push(read);
+                    if !covered(&read, &resolved.effects) {
+                        resolved.effects.push(read);
                     }
                 }
-                self.contents = derived.contents;
+                self.contents = resolved.contents;
                 self.judged = None;
-                self.journal.lock().await.tell(Command::Previewed { effects: derived.effects, tape, usage })?;
+                self.journal.lock().await.submit(Command::Previewed { effects: resolved.effects, tape, usage })?;
             }
             // What a preview says of files that guards deny must not be told: the step is denied for reading them.
             Err(_) if denies(&self.services.registry, &action, reads.effects(), situation, &self.kill) => {
-                self.journal.lock().await.tell(Command::Previewed { effects: reads.effects(), tape, usage })?;
+                self.journal.lock().await.submit(Command::Previewed { effects: reads.effects(), tape, usage })?;
             }
             Err(Failure::Denied(message)) => {
-                self.journal.lock().await.tell(Command::Refused { message, tape, usage })?;
+                self.journal.lock().await.submit(Command::Refused { message, tape, usage })?;
             }
             Err(failure) => {
-                self.journal.lock().await.tell(failure_command(&failure, usage, tape))?;
+                self.journal.lock().await.submit(failure_command(&failure, usage, tape))?;
             }
         }
         Ok(())
@@ -319,9 +319,9 @@ impl Driver {
         let mut journal = self.journal.lock().await;
         // The decision, and that the step starts, are durable before anything happens.
         journal.flush().await?;
-        if let Some(message) = journal.is_lost() {
+        if let Some(message) = journal.unavailable() {
             let failure = Failure::Other(message);
-            journal.tell(failure_command(&failure, Usage::default(), None))?;
+            journal.submit(failure_command(&failure, Usage::default(), None))?;
             return Ok(());
         }
         let (loaded, served) = self.executor(&journal)?;
@@ -335,8 +335,8 @@ impl Driver {
         let tape = RecordedTape::default();
 
         let stop_reason = StopReason::default();
-        let live = Live {
-            reads: Reads::new(Arc::clone(&self.workspace), served.grants),
+        let live = StepHandler {
+            reads: ReadOnlyHandler::new(Arc::clone(&self.workspace), served.grants),
             services: Arc::clone(&self.services),
             journal: Arc::clone(&self.journal),
             step: step.id.clone(),
@@ -350,7 +350,7 @@ impl Driver {
             written: 0,
             tape: tape.clone(),
             part_from: answered.len(),
-            watchman: Arc::clone(&self.watchman),
+            signals: Arc::clone(&self.signals),
         };
         let recording = Recording::onto(tape.clone(), Resuming::new(answered, live));
         #[cfg(feature = "failpoints")]
@@ -367,7 +367,7 @@ impl Driver {
         let tape = journal.blob(Bytes::from(tape.take().to_json()));
         if self.kill.is_killed() {
             drop(journal);
-            self.cut_off = (Some(tape), usage);
+            self.aborted = (Some(tape), usage);
             return Ok(());
         }
         match executed.result {
@@ -375,11 +375,11 @@ impl Driver {
                 let output = journal.blob(Bytes::from(outcome.output.as_str().to_owned()));
                 let delta = outcome.delta.map(|delta| journal.blob(Bytes::from(delta.as_str().to_owned())));
                 let done = StepDone { output, summary: outcome.summary, delta, tape, usage };
-                journal.tell(Command::Completed(done))?;
+                journal.submit(Command::Completed(done))?;
                 self.outputs.remember(&step.id, output, &outcome.output);
             }
             Ok(Err(failure)) => {
-                journal.tell(failure_command(&failure, usage, Some(tape)))?;
+                journal.submit(failure_command(&failure, usage, Some(tape)))?;
             }
             Err(end) => {
                 drop(journal);
@@ -411,7 +411,7 @@ impl Driver {
         if self.kill.is_killed() {
             return Ok(());
         }
-        self.journal.lock().await.tell(Command::Failed {
+        self.journal.lock().await.submit(Command::Failed {
             end: end.kind(),
             message: end.to_string(),
             retry_can_help: end.retry_can_help(),

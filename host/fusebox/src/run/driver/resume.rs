@@ -1,20 +1,20 @@
-//! Beginning, leaving and taking up again.
+//! Start, leaving and taking up again.
 
 use std::sync::PoisonError;
 
 use bytes::Bytes;
 use fusebox_core::Command;
-use fusebox_core::run::Continuation;
+use fusebox_core::run::Resumption;
 use fusebox_sandbox::{Reply, TapeEntry, TapePart};
 
-use super::{Beginning, Driver};
-use crate::admission::throttle::{Paces, Who};
+use super::{Driver, Start};
+use crate::admission::throttle::{Throttle, ThrottleKey};
 use crate::error::Error;
 use crate::execution::settle::{Settled, settle_open};
 use crate::journal::replay;
-use crate::journal::{Journal, Taken};
+use crate::journal::{Journal, LeaseOutcome};
 use crate::run::summary::Waiting;
-use crate::signals::stop::Asked;
+use crate::signals::stop::KillRequest;
 
 /// How often it is tried to take a run up again that somebody else holds for a moment.
 const TRIES: u32 = 100;
@@ -25,29 +25,29 @@ const MAX_REPLY_BYTES: usize = 128 * 1024 * 1024;
 
 impl Driver {
     /// Creates the run, or takes it up again.
-    pub(super) async fn begin(&mut self, beginning: Beginning) -> Result<(), Error> {
+    pub(super) async fn begin(&mut self, beginning: Start) -> Result<(), Error> {
         let mut journal = self.journal.lock().await;
         match beginning {
-            Beginning::Create { created, blobs } => {
+            Start::Create { created, blobs } => {
                 blobs.into_iter().for_each(|blob| journal.keep(blob));
                 let now = journal.now_us();
                 journal.record(*created, now)?;
                 journal.flush().await
             }
-            Beginning::Continue { continuation, blobs } => {
+            Start::Continue { resumption, blobs } => {
                 blobs.into_iter().for_each(|blob| journal.keep(blob));
                 let setup = std::sync::Arc::clone(journal.state.setup());
                 if let Some(switch) = self.services.store.killed_by(&setup.run)? {
-                    self.killer.kill_since(&switch.by, switch.set_us);
+                    self.stop.kill_since(&switch.by, switch.set_us);
                 }
-                self.answered = carry_on(&mut journal, (*continuation).clone(), &self.workspace)?;
+                self.answered = resume(&mut journal, (*resumption).clone(), &self.workspace)?;
                 self.is_stale = journal.state.question().is_some();
-                self.continuation = Some(*continuation);
+                self.resumption = Some(*resumption);
                 if let (true, Some(step)) = (journal.state.is_executing(), journal.state.current()) {
                     let steps_before = journal.state.history().len();
                     let (tenant, agent) = (&setup.tenant, &setup.plan.agent.id);
-                    let who = Who { tenant, agent, step_type: &step.step_type };
-                    self.let_on = Paces::carried_on(&setup.policy, who, steps_before);
+                    let who = ThrottleKey { tenant, agent, step_type: &step.step_type };
+                    self.admitted = Throttle::resumed(&setup.policy, who, steps_before);
                 }
                 journal.flush().await
             }
@@ -76,7 +76,7 @@ impl Driver {
             return Ok(step.map(|step| Waiting::Doubt { id, step: step.id.clone() }));
         }
         if journal.state.paused_by().is_none() {
-            journal.tell(Command::Pause { by: by.clone(), reason: String::new() })?;
+            journal.submit(Command::Pause { by: by.clone(), reason: String::new() })?;
         }
         Ok(Some(Waiting::Paused { by }))
     }
@@ -88,13 +88,13 @@ impl Driver {
             if journal.is_held() {
                 return Ok(true);
             }
-            match journal.take_up() {
-                Ok(Taken::AsItWas) => return Ok(true),
-                Ok(Taken::Changed) => {
+            match journal.reacquire() {
+                Ok(LeaseOutcome::AsItWas) => return Ok(true),
+                Ok(LeaseOutcome::Changed) => {
                     self.judged = None;
                     return Ok(true);
                 }
-                Ok(Taken::Elsewhere) => return Ok(false),
+                Ok(LeaseOutcome::Elsewhere) => return Ok(false),
                 Err(Error::RunBusy { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -105,19 +105,19 @@ impl Driver {
     }
 
     /// Who asked for an end, if somebody did.
-    pub(super) fn kill_asked(&self) -> Option<Asked> {
-        self.killer.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn kill_asked(&self) -> Option<KillRequest> {
+        self.stop.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// Tells a run that a process takes it up, and settles what the process before left open. Gives what the step under way was
 /// answered before.
-pub fn carry_on(
+pub fn resume(
     journal: &mut Journal,
-    continuation: Continuation,
+    resumption: Resumption,
     workspace: &fusebox_effects::Workspace,
 ) -> Result<Vec<TapeEntry>, Error> {
-    journal.tell(Command::Continue(Box::new(continuation)))?;
+    journal.submit(Command::Continue(Box::new(resumption)))?;
     if !journal.state.is_executing() || journal.state.paused_by().is_some() {
         return Ok(Vec::new());
     }
@@ -125,7 +125,7 @@ pub fn carry_on(
         return Ok(Vec::new());
     }
     let answered = answered_before(journal)?;
-    journal.tell(Command::ResumeStep)?;
+    journal.submit(Command::ResumeStep)?;
     Ok(answered)
 }
 

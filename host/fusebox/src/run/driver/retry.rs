@@ -12,7 +12,7 @@ impl Driver {
         // What will be restored is durable before anything is.
         journal.flush().await?;
         let failure = restore(restores, &self.workspace, |digest| journal.kept(digest))?;
-        journal.tell(Command::Restored { failure })?;
+        journal.submit(Command::Restored { failure })?;
         journal.flush().await
     }
 
@@ -25,8 +25,8 @@ impl Driver {
         drop(journal);
         tokio::select! {
             biased;
-            () = self.killer.stopped() => return Ok(()),
-            () = self.killer.pause_asked() => return Ok(()),
+            () = self.stop.stopped() => return Ok(()),
+            () = self.stop.pause_asked() => return Ok(()),
             () = sleep_for(Some(due.min(left))) => {}
         }
         // The timer may be a little early by the clock; then it is asked again.

@@ -63,7 +63,7 @@ impl StepOutputs for NoOutputs {
 
 /// What `context` answers. Built once per judged action, shared by all who judge it.
 #[derive(Clone)]
-pub struct Situation {
+pub struct EvaluationContext {
     /// The run, if there is one.
     pub run: Option<RunId>,
     /// Who acts.
@@ -90,7 +90,7 @@ pub struct Situation {
     pub contents: Contents,
 }
 
-impl Situation {
+impl EvaluationContext {
     /// The situation of one action outside of any run.
     #[must_use]
     pub fn outside_of_a_run(agent: Agent, origin: Origin, proposed_at: u64) -> Self {
@@ -111,7 +111,7 @@ impl Situation {
     }
 }
 
-impl fmt::Debug for Situation {
+impl fmt::Debug for EvaluationContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Situation").field("run", &self.run).field("position", &self.position).finish_non_exhaustive()
     }

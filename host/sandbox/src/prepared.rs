@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 
-use fusebox_core::{Action, Digest, Effect, Situation};
+use fusebox_core::{Action, Digest, Effect, EvaluationContext};
 
 use crate::bindings::wit;
 use crate::convert;
 
 /// An action with its effects and situation, made ready once for all who judge it.
 #[derive(Debug, Clone)]
-pub struct Judged {
+pub struct PreparedAction {
     pub(crate) action: wit::Action,
     pub(crate) effects: Vec<wit::Effect>,
     /// What payload handles stand for; handle `n` is the `n`th, counted from 1.
     pub(crate) payloads: Arc<[Digest]>,
-    pub(crate) situation: Arc<Situation>,
+    pub(crate) situation: Arc<EvaluationContext>,
 }
 
-impl Judged {
+impl PreparedAction {
     /// Makes an action ready. Contents of effects are read from the situation.
     #[must_use]
-    pub fn new(action: &Action, effects: &[Effect], situation: Arc<Situation>) -> Self {
+    pub fn new(action: &Action, effects: &[Effect], situation: Arc<EvaluationContext>) -> Self {
         let mut payloads = Vec::new();
         let effects = effects.iter().map(|effect| convert::effect(effect, &mut payloads)).collect();
         Self { action: convert::action(action), effects, payloads: payloads.into(), situation }

@@ -91,7 +91,7 @@ pub enum HostCallJudgement {
 
 /// What a run is taken up with again.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Continuation {
+pub struct Resumption {
     /// Digest of the stored setup.
     pub setup: Digest,
     /// Digest of the policy.
@@ -227,7 +227,7 @@ pub enum Command {
     /// Its process ended, as a later one found.
     Interrupted,
     /// A process takes the run up again.
-    Continue(Box<Continuation>),
+    Continue(Box<Resumption>),
     /// Somebody wants it to stop until it is resumed.
     Pause {
         /// Who.

@@ -1,7 +1,7 @@
 //! `fusebox start`, `continue`, `next`, `pause`, `resume`, `add-step` and `recover`.
 
 use fusebox::core::show::safe_line;
-use fusebox::{Error, Host, PauseOutcome, RunId, Until};
+use fusebox::{Error, Host, PauseOutcome, RunId, StopAt};
 use serde_json::json;
 
 use crate::args::{AddStepArgs, ContinueArgs, JsonArgs, OneRunArgs, PauseArgs, StartArgs};
@@ -25,7 +25,7 @@ pub fn start(args: StartArgs) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
-pub fn carry_on(args: ContinueArgs, until: Until) -> Result<Exit, Error> {
+pub fn carry_on(args: ContinueArgs, until: StopAt) -> Result<Exit, Error> {
     let run: RunId = args.run.parse()?;
     let host = host_for(&run, args.policy, args.cassette)?;
     tell_notices(&host, args.json);
