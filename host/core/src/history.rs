@@ -1,8 +1,9 @@
 //! What happened earlier in a run.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
+use parking_lot::{RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
 
 use crate::StepId;
@@ -46,7 +47,7 @@ impl History {
 
     /// Adds a step.
     pub fn push(&mut self, entry: HistoryEntry) {
-        let mut entries = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.shared.write();
         if entries.len() == self.len {
             entries.push(entry);
         } else {
@@ -75,7 +76,7 @@ impl History {
 
     fn read(&self) -> RwLockReadGuard<'_, Vec<HistoryEntry>> {
         // Entries are only ever added whole, so a panic elsewhere left nothing half done.
-        self.shared.read().unwrap_or_else(PoisonError::into_inner)
+        self.shared.read()
     }
 }
 

@@ -31,7 +31,7 @@ fn main() {
     let rounds = fusebox_tests::bench_rounds(15);
     let plan = Plan::parse(plan_text().as_bytes()).unwrap();
     let programs: BTreeMap<_, _> = [("run_command".to_owned(), "/argv/0".to_owned())].into();
-    let around = FeatureContext {
+    let context = FeatureContext {
         is_high_risk: &|tool| tool.step_type == "run_command",
         retries: 0,
         most_retries: 5,

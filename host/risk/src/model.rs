@@ -1,10 +1,11 @@
 //! A model that is ready to predict.
 
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use fusebox_core::Digest;
 use fusebox_core::risk::{Features, Prediction, Probabilities};
+use parking_lot::Mutex;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
@@ -143,7 +144,7 @@ impl Model {
             }
             let mut padded = block.as_flattened().to_vec();
             padded.resize(BLOCK * 9, 0.0);
-            let mut state = self.block()?.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.block()?.lock();
             run(&mut state, &padded, |answer| {
                 for row in answer.as_chunks().0.iter().take(block.len()) {
                     answers.push(self.answer(row)?);
@@ -155,7 +156,7 @@ impl Model {
     }
 
     fn run_one(&self, input: [f32; 9]) -> Result<[f32; 3], Error> {
-        let mut state = self.single.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.single.lock();
         let mut row = None;
         run(&mut state, &input, |answer| {
             row = answer.first_chunk().copied();

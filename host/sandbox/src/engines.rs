@@ -1,10 +1,11 @@
 //! The engines of a sandbox and the thread that makes guests look at their deadlines.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
@@ -80,8 +81,8 @@ impl Slots {
     }
 
     pub fn take(&self) -> Slot<'_> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.free.lock();
+        self.freed.wait_while(&mut free, |free| *free == 0);
         *free -= 1;
         Slot(self)
     }
@@ -89,7 +90,7 @@ impl Slots {
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *self.0.free.lock() += 1;
         self.0.freed.notify_one();
     }
 }
@@ -121,7 +122,7 @@ impl std::fmt::Debug for Watchers {
 impl Watchers {
     /// Calls all of them; says whether there is any.
     fn call(&self) -> bool {
-        let mut watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watchers = self.0.lock();
         watchers.retain(|watcher| watcher.strong_count() > 0);
         // Not while the lock is held: whoever is called may watch something else.
         let called: Vec<Watcher> = watchers.iter().filter_map(Weak::upgrade).collect();
@@ -161,7 +162,7 @@ impl Ticker {
 
     /// Calls this with every tick.
     pub fn call(&self, watcher: &Watcher) {
-        self.watchers.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(watcher));
+        self.watchers.0.lock().push(Arc::downgrade(watcher));
         self.thread.unpark();
     }
 

@@ -1,7 +1,8 @@
 //! Stopping what is under way.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use wasmtime::{Engine, EngineWeak};
 
@@ -49,18 +50,18 @@ impl std::fmt::Debug for Engines {
 
 impl Engines {
     pub fn add(&self, engine: &Engine) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(engine.weak());
+        self.0.lock().push(engine.weak());
     }
 
     /// Whether any engine is left.
     pub fn any(&self) -> bool {
-        let engines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let engines = self.0.lock();
         engines.iter().any(|engine| engine.upgrade().is_some())
     }
 
     /// Lets all guests look at their kill flag and deadline. Says whether any engine is left.
     pub fn bump(&self) -> bool {
-        let engines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let engines = self.0.lock();
         let mut any = false;
         for engine in engines.iter().filter_map(EngineWeak::upgrade) {
             engine.increment_epoch();

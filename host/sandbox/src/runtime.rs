@@ -1,8 +1,10 @@
 //! What all plugins of a sandbox run in.
 
+use parking_lot::Mutex;
+
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use crate::cache::Cache;
 use crate::compile::Compile;
@@ -43,7 +45,7 @@ impl Runtime {
         if let Some(shard) = shard.get() {
             return Ok((place, shard));
         }
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let _making = self.making.lock();
         if shard.get().is_none() {
             // Only the holder of the lock sets it, so it cannot have been set meanwhile.
             let _ = shard.set(Shard::new(&self.engines)?);

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use fusebox_core::{Digest, Kind};
+use parking_lot::Mutex;
 
 use crate::cache::{Cache, Compiled, Known};
 use crate::compile::{self, Compile, CompileHere};

@@ -1,8 +1,9 @@
 //! Tapes: the recorded host calls of one invocation.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fusebox_core::{Error as CoreError, json};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::effect_handler::{EffectHandler, HandlerFuture, HostCall, Reply, Stop};
@@ -78,13 +79,13 @@ impl RecordedTape {
     /// What has been recorded.
     #[must_use]
     pub fn take(&self) -> Tape {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 
     /// What has been recorded from this place on, before this call, as JSON; and the number of calls so far.
     #[must_use]
     pub fn part(&self, from: usize, asked: &HostCall) -> (String, usize) {
-        let tape = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tape = self.0.lock();
         let entries = tape.entries.get(from..).unwrap_or_default();
         (json::canonical(&(entries, asked)), tape.entries.len())
     }
@@ -142,7 +143,7 @@ impl<H: EffectHandler> EffectHandler for Recording<H> {
         Box::pin(async move {
             let reply = self.inner.call(call.clone()).await?;
             let entry = TapeEntry { call, reply: reply.clone() };
-            self.tape.lock().unwrap_or_else(PoisonError::into_inner).entries.push(entry);
+            self.tape.lock().entries.push(entry);
             Ok(reply)
         })
     }

@@ -2,11 +2,12 @@
 //! network, no arguments and no environment in it. Time is that of the proposal and moves on only while the guest waits;
 //! random numbers follow from run and step; what is printed is captured. All of it is the same on every run.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use fusebox_core::{Digest, EvaluationContext};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::io::AsyncWrite;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::WasiCtx;
@@ -223,7 +224,7 @@ impl Printed {
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pages.lock()
     }
 
     /// Keeps what fits, and counts the rest.

@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail, ensure};
+use parking_lot::Mutex;
 
 /// What rustc is told, as `cargo fuzz` does (rust-fuzz book, "How it works"; LLVM, "SanitizerCoverage").
 const INSTRUMENT: [&str; 6] = [
@@ -56,7 +56,7 @@ pub fn fuzz(root: &Path, targets: &[String], seconds: u64, corpus: Option<&Path>
     };
     std::fs::create_dir_all(&fuzzer.found)?;
     let waiting = Mutex::new(if targets.is_empty() { &known } else { targets }.iter());
-    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let next = || waiting.lock().next();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         let work = || std::iter::from_fn(next).try_for_each(|target| fuzzer.run(target));

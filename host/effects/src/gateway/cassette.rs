@@ -1,9 +1,10 @@
 //! Recorded exchanges: an answer for each request that was once made, and no other.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fusebox_core::json;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -95,7 +96,7 @@ impl Record {
     }
 
     fn keep(&self, ask: Ask<'_>, answer: &Answer) -> Result<(), Fault> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock();
         file.exchanges.retain(|recorded| !recorded.answers(ask));
         file.exchanges.push(Recorded {
             model: ask.model.to_owned(),

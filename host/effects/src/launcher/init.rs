@@ -7,9 +7,9 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 
 use fusebox_core::policy::{PathAccess, Protection};
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::process::{DumpableBehavior, Pid, WaitOptions};
@@ -235,7 +235,7 @@ fn start(program: &Program, order: &Order, control: &UnixStream) -> Result<(), S
     let child = Pid::from_raw(child.id().cast_signed()).ok_or_else(|| "the program has no id".to_owned())?;
     let told = Mutex::new(());
     let end = |report: Option<Report>| -> ! {
-        let _only_once = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let _only_once = told.lock();
         if let Some(report) = report {
             let _ = channel::send(control, &report);
         }

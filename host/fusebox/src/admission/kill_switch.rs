@@ -1,9 +1,8 @@
 //! Kill switches: durable, and in the log like everything else.
 
-use std::sync::{Mutex, PoisonError};
-
 use fusebox_core::KillTarget;
 use fusebox_store::{Store, Switch};
+use parking_lot::Mutex;
 
 use crate::error::Error;
 use crate::home::Home;
@@ -22,7 +21,7 @@ impl SwitchCache {
 
     /// The switch that ends whatever a tenant does, if one is set.
     pub fn ending_all(&self, log: &dyn Store, tenant: &str) -> Result<Option<Switch>, Error> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         // Switches are set before the board is written to, so what is read now is at least as new as this count.
         let generation = self.board.generation();
         if seen.as_ref().is_none_or(|(then, _)| *then != generation) {

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use fusebox_core::audit::{Checkpoint, SigningKey, VerifierKey, tenant_of_origin};
 use fusebox_core::event::EventRef;
 use fusebox_core::{Digest, json};
 use fusebox_store::{CheckpointRow, SignCheckpoints, Store};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -122,7 +123,7 @@ impl AuditKeys {
             let modified = time(&file).ok_or_else(|| bad(tenant, "its file is gone".to_owned()))?;
             return self.read_ring(tenant, &file, modified);
         };
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = self.read.lock();
         if let Some((_, ring)) = read.get(tenant).filter(|(then, _)| *then == modified) {
             return Ok(Arc::clone(ring));
         }
@@ -138,7 +139,7 @@ impl AuditKeys {
             return Err(bad(tenant, "its file holds no key that signs".to_owned()));
         }
         let ring = Arc::new(ring);
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.read.lock();
         read.insert(tenant.to_owned(), (modified, Arc::clone(&ring)));
         Ok(ring)
     }
@@ -202,7 +203,7 @@ impl AuditKeys {
         let file = self.file(tenant);
         let written = self.write(tenant, ring)?;
         written.persist(&file).map_err(|error| bad(tenant, error.error.to_string()))?;
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+        self.read.lock().remove(tenant);
         Ok(())
     }
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::{BufRead, Read as _};
-use std::sync::{Mutex, PoisonError};
 
 use fusebox_core::audit::{
     Checkpoint, ExportVerifier, Fault, FaultKind, Follow, Verified, VerifierKey, follow_rotations, tenant_of_origin,
 };
 use fusebox_store::{LogReport, Verifying};
+use parking_lot::Mutex;
 
 use super::Audit;
 use crate::error::Error;
@@ -83,7 +83,7 @@ impl Audit {
         }
         let known = Mutex::new(HashMap::<String, Vec<VerifierKey>>::new());
         let checkpoint = |tenant: &str, note: &str| {
-            let mut all = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = known.lock();
             let keys = match all.entry(tenant.to_owned()) {
                 Entry::Occupied(keys) => keys.into_mut(),
                 Entry::Vacant(place) => place.insert(self.known(tenant, options)?),

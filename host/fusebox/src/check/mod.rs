@@ -3,7 +3,7 @@
 pub mod proposal;
 
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fusebox_core::event::{Chain, Event};
@@ -59,7 +59,7 @@ pub fn check(services: &Services, tenant: &str, proposal: &Proposal) -> Result<D
 /// The chain of the log in which the decisions of [`check`] stand; none before the first.
 #[must_use]
 pub fn chain(services: &Services) -> Option<RunId> {
-    let chains = services.check_chains.lock().unwrap_or_else(PoisonError::into_inner);
+    let chains = services.check_chains.lock();
     chains.get(DEFAULT_TENANT).map(|chain| chain.run().clone())
 }
 
@@ -192,7 +192,7 @@ fn record(
     }
     let pending = {
         // Sealed and handed over under one lock: the chain's order is the log's.
-        let mut chains = services.check_chains.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chains = services.check_chains.lock();
         let chain = match chains.entry(tenant.to_owned()) {
             Entry::Occupied(chain) => chain.into_mut(),
             Entry::Vacant(place) => place.insert(Chain::new(new_run_id()?).of_tenant(tenant)),
@@ -203,7 +203,7 @@ fn record(
     let written = pending.wait();
     if written.is_err() {
         // What was sealed is not in the log, so nothing can follow it: later checks are another chain.
-        services.check_chains.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+        services.check_chains.lock().remove(tenant);
     }
     Ok(written?)
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use fusebox_sandbox::{
     EffectHandler, HandlerFuture, HostAnswer, HostCall, Kill, PreparedAction, ProcessEnd, RecordedTape, Reply, Stop,
 };
 use fusebox_store::Blob;
+use parking_lot::Mutex as StdMutex;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::error::Error;
@@ -90,7 +91,7 @@ impl EffectHandler for StepHandler {
                 Ok(reply) => Ok(reply),
                 Err(error) => {
                     let message = error.to_string();
-                    *self.stop_reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    *self.stop_reason.lock() = Some(error);
                     Err(Stop::HostFailed { message })
                 }
             }

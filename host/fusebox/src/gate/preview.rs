@@ -1,7 +1,7 @@
 //! Responder what executors ask during a preview: reads of the workspace, and nothing else.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 
 use fusebox_core::policy::Grants;
 use fusebox_core::{Effect, Failure, WorkspacePath};
@@ -9,6 +9,7 @@ use fusebox_effects::Workspace;
 use fusebox_sandbox::{
     EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, PathMetadata, Reply,
 };
+use parking_lot::Mutex as StdMutex;
 
 use crate::gate::effects;
 
@@ -28,7 +29,7 @@ impl ReadOnlyHandler {
 
     /// The files that were read so far, as effects.
     pub fn effects(&self) -> Vec<Effect> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen.lock();
         seen.iter().map(|path| Effect::Read { path: path.clone() }).collect()
     }
 
@@ -45,7 +46,7 @@ impl ReadOnlyHandler {
             HostCall::Read { path, offset, len } => {
                 let path = effects::path_of(path)?;
                 let bytes = self.workspace.read(&path, *offset, *len)?;
-                self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+                self.seen.lock().insert(path);
                 Ok(HostAnswer::Bytes(bytes))
             }
             HostCall::List { path } => {

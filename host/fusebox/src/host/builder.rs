@@ -1,7 +1,7 @@
 //! Setting a host up.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex as StdMutex};
+use std::sync::Arc;
 
 use fusebox_core::builtin::OwnPlaces;
 use fusebox_core::policy::SinkFrom;
@@ -232,7 +232,7 @@ impl HostBuilder {
             confinement,
             registry,
             checks: self.checks,
-            check_chains: StdMutex::default(),
+            check_chains: parking_lot::Mutex::default(),
             redactor,
             audit,
             explanations: self.explanations,

@@ -1,11 +1,12 @@
 //! Outputs of the steps that completed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use fusebox_core::evaluation::StepOutputs;
 use fusebox_core::{Digest, Json, RunId, RunState, StepId};
 use fusebox_store::Store;
+use parking_lot::{Mutex, RwLock};
 
 /// Largest output of a step that can be read back, in bytes.
 const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
@@ -29,15 +30,15 @@ impl Outputs {
 
     /// A step has completed.
     pub fn remember(&self, step: &StepId, digest: Digest, output: &Json) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((digest, output.clone()));
-        self.digests.write().unwrap_or_else(PoisonError::into_inner).insert(step.to_string(), digest);
+        *self.last.lock() = Some((digest, output.clone()));
+        self.digests.write().insert(step.to_string(), digest);
     }
 }
 
 impl StepOutputs for Outputs {
     fn output(&self, step: &str) -> Option<Json> {
-        let digest = *self.digests.read().unwrap_or_else(PoisonError::into_inner).get(step)?;
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let digest = *self.digests.read().get(step)?;
+        let last = self.last.lock().clone();
         if let Some((_, output)) = last.filter(|(last, _)| *last == digest) {
             return Some(output);
         }

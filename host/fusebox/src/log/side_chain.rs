@@ -1,7 +1,7 @@
 //! Chains of the log for events that belong to no run.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use fusebox_core::event::Chain;
 use fusebox_core::id::{HOST_TENANT, check_tenant};

@@ -5,13 +5,14 @@ mod explained_call;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_core::breaker::{Breaker, BreakerChange, BreakerRefusal, BreakerSettings, BreakerState, CallOutcome};
 use fusebox_core::ledger::Line;
 use fusebox_core::rate::{Rate, RateSettings};
 use fusebox_core::{Amounts, BudgetKind, Ledger, RunLimits};
+use parking_lot::{Mutex, MutexGuard};
 
 pub use explained_call::{ExplainedCall, explain};
 
@@ -132,7 +133,7 @@ impl CircuitBreaker {
 
     fn memory(&self) -> MutexGuard<'_, Breaker> {
         // Each change is made whole, so a panic elsewhere left nothing half done.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock()
     }
 }
 
@@ -200,7 +201,7 @@ impl RateLimiter {
     }
 
     fn admit(&self) -> Result<(), u64> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).admit(&self.settings, now_us())
+        self.memory.lock().admit(&self.settings, now_us())
     }
 }
 
@@ -245,7 +246,7 @@ impl BudgetLedger {
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledger.lock()
     }
 }
 
@@ -280,8 +281,7 @@ mod tests {
         let settings = BreakerSettings { failures: Some(2), ..BreakerSettings::default() };
         let turns = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&turns);
-        let breaker =
-            CircuitBreaker::new(settings).on_change(move |change| told.lock().unwrap().push((change.from, change.to)));
+        let breaker = CircuitBreaker::new(settings).on_change(move |change| told.lock().push((change.from, change.to)));
         let call = || breaker.call(|| -> Result<(), ()> { panic!("of the call") });
         let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
         assert!(panics.is_err());
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(breaker.state(), BreakerState::Closed);
         let failed = pollster::block_on(breaker.call_async(async { Err::<(), _>("no") }));
         assert!(matches!(failed, Err(CallError::Failed("no"))));
-        assert_eq!(*turns.lock().unwrap(), [(BreakerState::Closed, BreakerState::Open)]);
+        assert_eq!(*turns.lock(), [(BreakerState::Closed, BreakerState::Open)]);
     }
 
     #[test]

@@ -7,9 +7,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use fusebox_core::{KillTarget, RunId};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -78,13 +78,13 @@ impl Board {
 
     /// How many requests there were.
     pub fn generation(&self) -> u64 {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock();
         generation(&mut file)
     }
 
     /// Puts a request up.
     pub fn request(&self, request: &Signal) -> Result<(), Error> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock();
         let mut post = || -> std::io::Result<()> {
             file.lock()?;
             let next = generation(&mut file).checked_add(1).ok_or_else(|| std::io::Error::other("it is full"))?;
@@ -107,7 +107,7 @@ impl Board {
     /// The requests after this generation that are for this run; `None` when they can no longer be told, so that the log has
     /// to be asked. Moves the generation on.
     pub fn signals_since(&self, seen: &mut u64, run: &RunId, tenant: &str) -> Option<Vec<Signal>> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock();
         let is_same = self.is_still_there(&file);
         if !is_same && let Ok(fresh) = open(&self.path) {
             *file = fresh;

@@ -1,9 +1,10 @@
 //! Looking whether other processes ask something of a run.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fusebox_core::RunId;
 use fusebox_store::Store;
+use parking_lot::Mutex;
 
 use crate::ambient::now_us;
 use crate::error::Error;
@@ -36,7 +37,7 @@ impl SignalListener {
 
     /// Does what was asked since the last look. Called at every tick, and before every step.
     pub fn poll(&self) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         let Some(requests) = self.board.signals_since(&mut seen, &self.run, &self.tenant) else {
             drop(seen);
             return self.poll_log();
@@ -52,7 +53,7 @@ impl SignalListener {
     /// As [`look`](Self::look), but at the count alone, which is nearly always as it was: called before every effect.
     pub fn peek(&self) {
         let is_as_it_was = {
-            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let seen = self.seen.lock();
             self.board.generation() == *seen
         };
         if !is_as_it_was {

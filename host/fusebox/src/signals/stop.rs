@@ -1,8 +1,9 @@
 //! Stopping a run from any thread.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fusebox_sandbox::Kill;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::ambient::now_us;
@@ -47,7 +48,7 @@ impl StopHandle {
     /// Whether somebody killed the run.
     #[must_use]
     pub fn is_killed(&self) -> bool {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.asked.lock().is_some()
     }
 
     /// Whether somebody killed the run, or stopped the step under way.
@@ -76,7 +77,7 @@ impl StopHandle {
     /// Kills it for somebody who asked at this time.
     pub(crate) fn kill_since(&self, by: &str, at_us: u64) {
         let asked = KillRequest { by: by.to_owned(), at_us };
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(asked);
+        self.asked.lock().get_or_insert(asked);
         self.kill.kill();
     }
 }

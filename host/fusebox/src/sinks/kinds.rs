@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fusebox_effects::Webhook;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -99,13 +100,13 @@ impl MemorySink {
     /// Takes out what it holds.
     #[must_use]
     pub fn take_out(&self) -> Vec<LoggedEvent> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+        self.held.lock().drain(..).collect()
     }
 }
 
 impl Sink for MemorySink {
     fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock();
         if held.len().saturating_add(events.len()) > self.most {
             return Err(format!("it holds {} of at most {} events", held.len(), self.most));
         }

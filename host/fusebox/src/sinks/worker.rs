@@ -1,11 +1,12 @@
 //! Telling one sink, from the log, by a thread of its own.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use fusebox_core::policy::SinkFrom;
 use fusebox_store::{Scanned, Store};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::sink::{LoggedEvent, NewSink, Sink};
 use crate::error::Error;
@@ -128,23 +129,23 @@ impl Drop for Worker {
             if left.is_zero() {
                 return;
             }
-            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.shared.changed.wait_for(&mut state, left);
         }
     }
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Waits, unless the process ends. Says whether it goes on.
     fn goes_on_after(&self, pause: Duration) -> bool {
-        let state = self.state();
+        let mut state = self.state();
         if state.stop_at.is_some() {
             return false;
         }
-        let (state, _) = self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner);
+        self.changed.wait_for(&mut state, pause);
         state.stop_at.is_none()
     }
 }

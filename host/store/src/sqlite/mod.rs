@@ -14,9 +14,10 @@ mod tenants;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, Transaction};
 use tokio::sync::watch;
 
@@ -114,7 +115,7 @@ impl SqliteStore {
 
     pub(crate) fn reader(&self) -> MutexGuard<'_, Connection> {
         // A reader that panicked left nothing half done: reading changes nothing.
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reader.lock()
     }
 }
 

@@ -3,7 +3,7 @@
 use fusebox_core::run::Question;
 use fusebox_core::{ApprovalAnswer, Ask, Binding, Command, Decision, Effect, Json};
 
-use super::{Driver, let_others_go_first, sleep_for};
+use super::{Driver, sleep_for};
 use crate::approval::approver::{Answer, ApprovalRequest, ApprovalScope, Subject};
 use crate::error::Error;
 use crate::journal::Journal;
@@ -44,7 +44,7 @@ impl Driver {
     pub(super) async fn ask_a_person(&mut self, request: ApprovalRequest) -> Result<Option<Waiting>, Error> {
         // What is asked is durable before anybody is asked.
         self.journal.lock().await.release().await?;
-        let_others_go_first().await;
+        tokio::task::yield_now().await;
         let (binding, id, expires_us) = (request.binding, request.id.clone(), request.expires_us);
         let waiting = Waiting::for_person(&request);
         let due = expires_us.map(|expires| expires.saturating_sub(crate::ambient::now_us()));

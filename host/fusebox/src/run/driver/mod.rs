@@ -7,8 +7,7 @@ mod resume;
 mod retry;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
-use std::task::Poll;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -331,7 +330,8 @@ impl Driver {
         let situation = self.situation(&journal);
         let options = self.options(&mut journal, loaded, step.time_limit_s)?;
         drop(journal);
-        let_others_go_first().await;
+        // What was flushed is told to subscribers before the next step begins.
+        tokio::task::yield_now().await;
         let tape = RecordedTape::default();
 
         let stop_reason = StopReason::default();
@@ -359,7 +359,7 @@ impl Driver {
         if self.kill.is_killed() {
             self.stopped_us = Some(now_us());
         }
-        if let Some(error) = stop_reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(error) = stop_reason.lock().take() {
             return Err(error);
         }
         let Report { usage, .. } = executed.report;
@@ -420,19 +420,6 @@ impl Driver {
         })?;
         Ok(())
     }
-}
-
-/// Gives whoever watches a turn: what was flushed is told before what comes next is begun.
-async fn let_others_go_first() {
-    let mut had_a_turn = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut had_a_turn, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Waits for some microseconds, or for ever.

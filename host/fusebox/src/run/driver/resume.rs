@@ -1,7 +1,5 @@
 //! Start, leaving and taking up again.
 
-use std::sync::PoisonError;
-
 use bytes::Bytes;
 use fusebox_core::Command;
 use fusebox_core::run::Resumption;
@@ -106,7 +104,7 @@ impl Driver {
 
     /// Who asked for an end, if somebody did.
     pub(super) fn kill_asked(&self) -> Option<KillRequest> {
-        self.stop.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stop.asked.lock().clone()
     }
 }
 
