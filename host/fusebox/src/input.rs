@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::Error;
 
-/// ReadOnlyHandler a file of at most `max` bytes; `what` names it in errors.
+/// Reads a file of at most `max` bytes; `what` names it in errors.
 ///
 /// # Errors
 /// When it cannot be read, or is larger. No more than `max` bytes and one are read, whatever it is.

@@ -144,7 +144,7 @@ impl State {
         }
         let Some(handler) = &mut self.handler else { return refused("nobody answers") };
         let name = call.name();
-        // PreparedAction by the guest's own calls and their answers, so that it is the same when it runs from its tape.
+        // Judged by the guest's own calls and their answers, so that it is the same when it runs from its tape.
         self.asked_bytes = self.asked_bytes.saturating_add(call.bytes());
         if self.asked_bytes > MAX_ASKED_BYTES {
             self.end = Some(End::HostCallLimit);

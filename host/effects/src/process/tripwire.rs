@@ -1,11 +1,11 @@
-//! ProtectionStatus paths that were not there, and so could not be covered: what a command makes of them is renamed.
+//! Protected paths that were not there, and so could not be covered: what a command makes of them is renamed.
 
 use std::io::{ErrorKind, Result};
 
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
 
-/// ProtectionStatus names in open folders, none of which is there.
+/// Protected names in open folders, none of which is there.
 #[derive(Debug)]
 pub struct Tripwire {
     missing: Vec<(Dir, String, String)>,

@@ -44,7 +44,7 @@ struct KeyFile {
 }
 
 impl ApproverKey {
-    /// ReadOnlyHandler a key from its file.
+    /// Reads a key from its file.
     ///
     /// # Errors
     /// When the file cannot be read, others may read it, or it holds no key.

@@ -65,7 +65,7 @@ pub struct LogVerdict {
 }
 
 impl Audit {
-    /// ReadOnlyHandler the whole log and checks it: every event, every chain, every tree and every checkpoint. `Ok(Err(…))` is the first
+    /// Reads the whole log and checks it: every event, every chain, every tree and every checkpoint. `Ok(Err(…))` is the first
     /// thing that is wrong.
     ///
     /// # Errors

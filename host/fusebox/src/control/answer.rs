@@ -1,4 +1,4 @@
-//! Responder what runs ask.
+//! Answers what runs ask.
 
 use fusebox_core::event::Signed;
 use fusebox_core::{ApprovalAnswer, Ask, Command, Contents, Decision, Effect, Json};

@@ -22,7 +22,7 @@ pub struct StandingApproval {
     pub by: String,
     /// When, in microseconds since 1970.
     pub since_us: u64,
-    /// StopAt when it counts; without it, as long as the run goes on.
+    /// Until when it counts; without it, as long as the run goes on.
     pub until_us: Option<u64>,
     /// What it is for, as JSON: step type, effects, and the reasons for which a person is asked.
     pub kind: String,

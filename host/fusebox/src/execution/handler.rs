@@ -1,4 +1,4 @@
-//! Responder what executors ask of the world.
+//! Answers what executors ask of the world.
 //!
 //! During a preview, reads are answered and nothing else. During a step, each call is judged (an effect that was allowed
 //! or approved covers it, or guards allow it then and there), its intent is made durable, it is performed, and what came

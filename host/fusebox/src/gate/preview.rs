@@ -1,4 +1,4 @@
-//! Responder what executors ask during a preview: reads of the workspace, and nothing else.
+//! Answers what executors ask during a preview: reads of the workspace, and nothing else.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

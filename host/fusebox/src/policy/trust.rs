@@ -44,7 +44,7 @@ pub enum TrustState {
 }
 
 impl Trust {
-    /// ReadOnlyHandler the list.
+    /// Reads the list.
     ///
     /// # Errors
     /// When it cannot be read or is damaged.

@@ -1,4 +1,4 @@
-//! Start, leaving and taking up again.
+//! Starts, leaves and resumes a run.
 
 use bytes::Bytes;
 use fusebox_core::Command;
