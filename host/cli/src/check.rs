@@ -20,7 +20,7 @@ pub fn check(args: CheckArgs) -> Result<Exit, Error> {
     } else {
         print(&decision)
     }
-    Ok(Exit::of_ruling(decision.ruling))
+    Ok(Exit::of_decision(&decision))
 }
 
 fn print_json(decision: &Decision) {

@@ -1,7 +1,7 @@
 //! Exit codes and error messages.
 
 use fusebox::core::show::safe_text;
-use fusebox::{Error, Ruling, RunEnd};
+use fusebox::{Decision, Error, Ruling, RunEnd};
 use serde_json::json;
 
 use crate::print;
@@ -59,24 +59,26 @@ impl Exit {
     fn of_end(end: RunEnd) -> Self {
         match end {
             RunEnd::Completed => Self::Completed,
-            RunEnd::StepFailed => Self::Failed,
+            RunEnd::StepFailed | RunEnd::GuardFailed => Self::Failed,
             RunEnd::Denied => Self::Denied,
             RunEnd::Killed => Self::Killed,
             RunEnd::Budget => Self::Budget,
         }
     }
 
-    pub fn of_ruling(ruling: Ruling) -> Self {
-        match ruling {
+    /// The exit of a decision. Guards that failed to judge are a failure, not a denial.
+    pub fn of_decision(decision: &Decision) -> Self {
+        match decision.ruling {
             Ruling::Allow => Self::Completed,
             Ruling::Review => Self::WaitingForApproval,
+            Ruling::Deny | Ruling::Abstain if decision.is_of_failed_guards() => Self::Failed,
             Ruling::Deny | Ruling::Abstain => Self::Denied,
         }
     }
 }
 
 /// Longest error text that is shown, in characters.
-const MAX_CHARS: usize = 4000;
+const MAX_CHARS: usize = 1000;
 
 /// An error with its causes, to be printed. What it quotes may come from anybody, so it is escaped.
 pub fn message(error: &Error) -> String {

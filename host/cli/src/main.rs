@@ -7,6 +7,7 @@ mod ask;
 mod audit;
 mod backlog;
 mod check;
+mod clean;
 mod describe;
 mod doctor;
 mod effects_view;
@@ -69,6 +70,7 @@ fn main() {
         Task::Audit(task) => audit::audit(&task),
         Task::Risk(task) => risk::risk(task),
         Task::Kill(task) => kill::kill(&task),
+        Task::Clean(task) => clean::clean(&task),
         Task::Doctor(task) => doctor::doctor(task),
         Task::Schema { of } => {
             schema::print(of);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anstyle::Style;
-use fusebox::core::show::safe_line;
+use fusebox::core::show::{safe_json, safe_line};
 use fusebox::sandbox::Plugin;
 use fusebox::{Error, Harness};
 use serde_json::{Value, json};
@@ -114,9 +114,8 @@ fn show(plugin: &Plugin, source: &str, json: bool) {
 }
 
 fn print_schema(what: &str, schema: &Value) {
-    let text = serde_json::to_string_pretty(schema).unwrap_or_default();
     print::out(&format!("  {DIM}{what}{DIM:#}"));
-    for line in text.lines() {
-        print::out(&format!("    {}", safe_line(line, 400)));
+    for line in safe_json(schema).lines() {
+        print::out(&format!("    {line}"));
     }
 }

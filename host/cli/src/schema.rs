@@ -108,6 +108,12 @@ fn output() -> Value {
                 ("run_id", text()),
                 ("outcome", json!({ "enum": ["killed", "ended", "no_answer", "failed"] })),
             ])),
+            named("workspace_copy", object(&[
+                ("run_id", text()),
+                ("path", text()),
+                ("bytes", number()),
+                ("removed", json!({ "type": "boolean" })),
+            ])),
             named("kill_switch", object(&[("target", json!({})), ("set", json!({ "type": "boolean" }))])),
             named("trust_revoked", object(&[("folder", text())])),
             named("explanation", explanation),

@@ -214,6 +214,7 @@ impl View {
             Event::StepSkipped { reason, message, .. } => {
                 let word = match reason {
                     SkipReason::Denied => "denied",
+                    SkipReason::GuardFailed => "not judged",
                     SkipReason::Rejected => "rejected",
                     SkipReason::Expired => "not approved",
                 };

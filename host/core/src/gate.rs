@@ -33,6 +33,9 @@ use crate::policy::{ApprovalPolicy, GuardMode, OnError};
 use crate::verdict::MAX_FINDINGS;
 use crate::{Effect, Finding, Impact, ImpactClass, Json, Ruling, RunLimits, Verdict};
 
+/// Code of the finding that a guard failed to judge.
+pub const GUARD_FAILED: &str = "guard-failed";
+
 /// Who judges, and what counts when they do not. The same for all actions under one policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateSetup {
@@ -124,6 +127,14 @@ fn is_default(limits: &RunLimits) -> bool {
 }
 
 impl Decision {
+    /// Whether it denies only because guards failed to judge.
+    #[must_use]
+    pub fn is_of_failed_guards(&self) -> bool {
+        let mut deciding = self.reasons.iter().filter(|reason| reason.ruling == self.ruling).peekable();
+        let has_failed = |reason: &Reason| reason.findings.iter().any(|finding| finding.code == GUARD_FAILED);
+        self.ruling == Ruling::Deny && deciding.peek().is_some() && deciding.all(has_failed)
+    }
+
     /// Who asks for what was decided, each once.
     #[must_use]
     pub fn deciders(&self) -> Vec<Decider> {
@@ -362,7 +373,7 @@ impl Gate {
                     self.count(Reason::new(
                         Decider::Plugin(slot.name.clone()),
                         slot.on_error.ruling(),
-                        Finding::error("guard-failed", message),
+                        Finding::error(GUARD_FAILED, message),
                     ));
                 }
             }

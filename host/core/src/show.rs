@@ -56,6 +56,25 @@ pub fn safe_line(text: &str, max_chars: usize) -> String {
     without_long_blanks(&own.replace('\n', "␤").replace('\t', "␉"))
 }
 
+/// JSON on several lines that can be copied: what could mislead a reader of a terminal is escaped as JSON does it.
+#[must_use]
+pub fn safe_json(value: &serde_json::Value) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && misleads(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                // Writing to a string cannot fail.
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// So many blanks in a row could push what follows to the start of a new line of the screen.
 const LONG_BLANK: &str = "     ";
 
@@ -162,5 +181,15 @@ mod tests {
         fn what_is_shown_is_what_there_is(one in "[a\\\\nu{1b}␤\n\u{1b}]{0,6}", other in "[a\\\\nu{1b}␤\n\u{1b}]{0,6}") {
             prop_assert_eq!(one == other, safe_line(&one, 50) == safe_line(&other, 50));
         }
+    }
+
+    #[test]
+    fn json_stays_json_and_hides_nothing() {
+        let value =
+            serde_json::json!({ "a": { "deep": ["\u{202e}evil", "\u{1b}[2J", "\u{e0001}", "plain      blanks"] } });
+        let shown = safe_json(&value);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        assert!(shown.contains("\\u202e") && shown.contains("plain      blanks"));
+        assert!(!shown.contains(['\u{202e}', '\u{1b}', '\u{e0001}']), "{shown}");
     }
 }

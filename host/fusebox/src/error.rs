@@ -32,6 +32,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A path that names a folder, a FIFO, a socket or a device.
+    #[error("{what} {path} is no regular file; name a file, or `-` to read standard input where that is possible")]
+    NotAFile {
+        /// What the file is.
+        what: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
     /// A policy file that is no policy.
     #[error("the policy {path} is wrong: {message}")]
     BadPolicy {
@@ -70,10 +78,14 @@ pub enum Error {
         message: String,
     },
     /// A plugin refuses its settings.
-    #[error("the plugin {name:?} refuses its settings: {message}")]
+    #[error("the plugin {name:?} refuses its settings, [{table}.settings] in {file}: {message}")]
     SettingsRefused {
         /// Its name in the policy.
         name: String,
+        /// The plugin's table in the policy.
+        table: String,
+        /// The policy's file, or `the built-in policy`.
+        file: String,
         /// Why.
         message: String,
     },
@@ -407,6 +419,7 @@ fusebox_core::error_codes!(Error {
     RunBusy => "FBX-5023",
     RunOver => "FBX-5024",
     RunPaused => "FBX-5025",
+    NotAFile => "FBX-5026",
     KillSwitch => "FBX-5027",
     UnknownApproval => "FBX-5028",
     AmbiguousApproval => "FBX-5029",
@@ -432,6 +445,16 @@ fusebox_core::error_codes!(Error {
 });
 
 impl Error {
+    /// The same about settings, with the policy's file that holds them.
+    pub(crate) fn in_policy(self, source: &str) -> Self {
+        match self {
+            Self::SettingsRefused { name, table, message, .. } => {
+                Self::SettingsRefused { name, table, file: source.to_owned(), message }
+            }
+            other => other,
+        }
+    }
+
     /// The code of the cause where there is one, else of this error.
     #[must_use]
     pub fn root_code(&self) -> &'static str {

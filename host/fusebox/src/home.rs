@@ -83,6 +83,14 @@ impl Home {
         self.path.join("leases")
     }
 
+    /// Copies of workspaces. They lie beside the home, for commands work in them and never see the home.
+    #[must_use]
+    pub fn copies(&self) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".workspaces");
+        self.path.with_file_name(name)
+    }
+
     /// Compiled plugins.
     #[must_use]
     pub fn cache(&self) -> PathBuf {

@@ -8,9 +8,13 @@ use crate::error::Error;
 /// Reads a file of at most `max` bytes; `what` names it in errors.
 ///
 /// # Errors
-/// When it cannot be read, or is larger. No more than `max` bytes and one are read, whatever it is.
+/// When it cannot be read, is no regular file, or is larger. No more than `max` bytes and one are read, whatever it is.
 pub fn read_file(what: &'static str, path: &Path, max: usize) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::Unreadable { what, path: path.to_owned(), source };
+    // Opening a FIFO would wait for its other end, perhaps for ever.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(Error::NotAFile { what, path: path.to_owned() });
+    }
     read_from(what, std::fs::File::open(path).map_err(failed)?, path, max)
 }
 

@@ -36,6 +36,7 @@ mod audit;
 mod bundled;
 mod check;
 mod control;
+mod copies;
 mod error;
 mod execution;
 mod gate;
@@ -70,6 +71,7 @@ pub use control::outcomes::RiskLabel;
 pub use control::{
     Asked, Control, KillOutcome, ListedRun, OpenQuestion, PauseOutcome, Recovered, Responder, StandingApproval,
 };
+pub use copies::WorkspaceCopy;
 pub use error::Error;
 pub use fusebox_core::audit as proofs;
 pub use fusebox_core::event::{Event, EventRef, RunEnd};

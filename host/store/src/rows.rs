@@ -57,7 +57,7 @@ impl ListedState {
             Self::Paused | Self::AwaitingApproval | Self::InDoubt => "PAUSED",
             Self::Ended(RunEnd::Completed) => "COMPLETED",
             Self::Ended(RunEnd::Killed) => "KILLED",
-            Self::Ended(RunEnd::Denied | RunEnd::StepFailed | RunEnd::Budget) => "FAILED",
+            Self::Ended(RunEnd::Denied | RunEnd::GuardFailed | RunEnd::StepFailed | RunEnd::Budget) => "FAILED",
         }
     }
 
@@ -69,6 +69,7 @@ impl ListedState {
             Self::AwaitingApproval => Some("approval"),
             Self::InDoubt => Some("in-doubt"),
             Self::Ended(RunEnd::Denied) => Some("denied"),
+            Self::Ended(RunEnd::GuardFailed) => Some("guard-failed"),
             Self::Ended(RunEnd::StepFailed) => Some("step-failed"),
             Self::Ended(RunEnd::Budget) => Some("budget"),
             Self::Created | Self::Running | Self::Ended(RunEnd::Completed | RunEnd::Killed) => None,

@@ -8,7 +8,7 @@ const FAILURE_TAIL_BYTES: usize = 2 * 1024;
 
 struct RunCommand;
 
-/// What to run: `argv`, or `shell`.
+/// What to run: `argv`, or `shell`, which `command` is another name of.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Input {
@@ -20,6 +20,10 @@ struct Input {
     #[serde(default)]
     #[schemars(length(min = 1))]
     shell: Option<String>,
+    /// The same as `shell`.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    command: Option<String>,
     /// Folder to run in, relative to the workspace.
     #[serde(default)]
     working_dir: Option<String>,
@@ -45,13 +49,14 @@ struct Output {
 }
 
 fn command(input: &Input) -> Result<Command, Failure> {
-    let argv = match (&input.argv, &input.shell) {
-        (Some(argv), None) if !argv.is_empty() => argv.clone(),
-        (None, Some(line)) if !line.trim().is_empty() => {
+    let argv = match (&input.argv, &input.shell, &input.command) {
+        (Some(argv), None, None) if !argv.is_empty() => argv.clone(),
+        (None, Some(line), None) | (None, None, Some(line)) if !line.trim().is_empty() => {
             vec!["/bin/sh".into(), "-c".into(), line.clone()]
         }
         _ => {
-            return Err(Failure::InvalidInput("give either argv or shell, and not an empty one".into()));
+            let message = "give one of argv, shell and command, and not an empty one";
+            return Err(Failure::InvalidInput(message.into()));
         }
     };
     Ok(Command {
@@ -77,7 +82,7 @@ impl Executor for RunCommand {
 
     fn preview(input: &Input, _: &NoSettings) -> Result<Vec<Effect>, Failure> {
         let Command { argv, cwd, .. } = command(input)?;
-        Ok(vec![Effect::run(argv, cwd, input.shell.clone())])
+        Ok(vec![Effect::run(argv, cwd, input.shell.clone().or_else(|| input.command.clone()))])
     }
 
     fn execute(input: &Input, _: &NoSettings) -> Result<Done<Output, NoDelta>, Failure> {

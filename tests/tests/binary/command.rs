@@ -1,6 +1,7 @@
 //! The binary, from outside: what goes in, what comes out, and how it ends.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -434,7 +435,7 @@ fn a_guard_that_fails_never_means_allow() {
     place.write("guard.wasm", guard("unreachable"));
     let read = json!([step("read_file", json!({ "path": "a" }))]);
     place.write("deny.toml", "[guards.hostile]\npath = 'guard.wasm'");
-    assert_eq!(place.run_steps(&read, &["--policy", "deny.toml"]).0, 3);
+    assert_eq!(place.run_steps(&read, &["--policy", "deny.toml"]).0, 1);
     place.write("review.toml", "[guards.hostile]\npath = 'guard.wasm'\non_error = 'review'");
     let (code, lines) = place.run_steps(&read, &["--policy", "review.toml"]);
     assert_eq!((code, events(&lines, "approval_requested").len()), (0, 1));
@@ -523,10 +524,10 @@ fn a_plan_cannot_leave_its_folder_through_a_link() {
 #[test]
 fn endless_input_is_refused() {
     let place = Place::new();
-    refused(&place, &["run", "/dev/zero"], "FBX-5019", "/dev/zero");
-    refused(&place, &["plugins", "show", "/dev/zero"], "FBX-5019", "/dev/zero");
+    refused(&place, &["run", "/dev/zero"], "FBX-5026", "/dev/zero");
+    refused(&place, &["plugins", "show", "/dev/zero"], "FBX-5026", "/dev/zero");
     place.write("policy.toml", "[guards.x]\npath = '/dev/zero'");
-    refused(&place, &["plugins", "--policy", "policy.toml"], "FBX-5019", "/dev/zero");
+    refused(&place, &["plugins", "--policy", "policy.toml"], "FBX-5026", "/dev/zero");
 }
 
 #[cfg(target_os = "linux")]
@@ -562,4 +563,106 @@ fn a_reader_that_goes_away_stops_nothing() {
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let place = Place::new();
+    let made = std::process::Command::new("mkfifo").arg(place.path("fifo")).status().unwrap();
+    assert!(made.success());
+    for args in [
+        &["run", "fifo"][..],
+        &["check", "fifo"],
+        &["policy", "check", "fifo"],
+        &["run", "workspace"],
+        &["risk", "predict", "/dev/zero"],
+    ] {
+        crate::place::refused(&place, args, "FBX-5026", "no regular file");
+    }
+}
+
+#[test]
+fn a_guard_that_fails_is_told_from_one_that_denies() {
+    let place = Place::new();
+    place.write("guard.wasm", fusebox_tests::guard("unreachable"));
+    place.write(
+        "policy.toml",
+        "[guards.hostile]\npath = 'guard.wasm'\n[step_types.edit_file]\nneeds_approval = false\n",
+    );
+    place.write(
+        "action.json",
+        json!({ "step_type": "edit_file", "input": { "path": "a", "new_content": "b" } }).to_string(),
+    );
+    let check = |action: &str| place.fusebox(&["check", action, "--workspace", "workspace", "--policy", "policy.toml"]);
+    assert_eq!(check("action.json").status.code(), Some(1), "{}", text(&check("action.json").stdout));
+    // One that another guard denies as well was denied.
+    place.write(
+        "env.json",
+        json!({ "step_type": "edit_file", "input": { "path": ".env", "new_content": "b" } }).to_string(),
+    );
+    assert_eq!(check("env.json").status.code(), Some(3));
+    let steps = json!([step("edit_file", json!({ "path": "a", "new_content": "b" }))]);
+    let (code, lines) = place.run_steps(&steps, &["--policy", "policy.toml"]);
+    let ended = events(&lines, "run_ended");
+    assert_eq!((code, &ended[0]["end"]), (1, &json!("guard_failed")), "{ended:?}");
+}
+
+#[test]
+fn schemas_are_shown_so_that_they_can_be_copied() {
+    let place = Place::new();
+    let shown = text(&place.fusebox(&["plugins", "show", "run_command"]).stdout);
+    let schema = shown.split("input\n").nth(1).and_then(|rest| rest.split("  output\n").next()).unwrap();
+    let schema: Value = serde_json::from_str(schema).unwrap_or_else(|error| panic!("{error}: {shown}"));
+    assert_eq!(schema["type"], "object");
+}
+
+#[test]
+fn copies_of_ended_runs_are_cleaned_away() {
+    let place = Place::new();
+    place.write("workspace/a.txt", "a");
+    let (code, lines) = place.run_steps(&json!([step("read_file", json!({ "path": "a.txt" }))]), &["--copy"]);
+    assert_eq!(code, 0);
+    let copy = PathBuf::from(lines.last().unwrap()["workspace"].as_str().unwrap());
+    assert!(copy.join("a.txt").is_file() && copy.starts_with(place.path("home.workspaces")), "{}", copy.display());
+    // A run that has not ended keeps its copy.
+    place.plan(&json!([step("edit_file", json!({ "path": "b", "new_content": "b" }))]));
+    let output = place.fusebox(&["run", "plan.json", "--workspace", "workspace", "--copy", "--json"]);
+    assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+    let clean = |args: &[&str]| crate::place::lines(&place.fusebox(&[&["clean", "--json"], args].concat()));
+    assert_eq!(clean(&["--older-than", "1h"]), Vec::<Value>::new());
+    assert_eq!(clean(&["--dry-run"])[0]["removed"], false);
+    assert!(copy.is_dir());
+    let removed = clean(&[]);
+    assert_eq!((removed.len(), &removed[0]["run_id"]), (1, &lines[0]["run_id"]));
+    assert!(!copy.exists());
+    assert_eq!(std::fs::read_dir(place.path("home.workspaces")).unwrap().count(), 1);
+}
+
+/// The shapes of inputs that `docs/plugins.md` lists under "Inputs of the bundled step types".
+#[test]
+fn bundled_step_types_take_each_shape_that_is_documented() {
+    let place = Place::new();
+    place.write("workspace/a.txt", "one\ntwo\n");
+    std::fs::create_dir(place.path("workspace/sub")).unwrap();
+    for (step_type, input) in [
+        ("read_file", json!({ "path": "a.txt" })),
+        ("read_file", json!({ "path": "a.txt", "start_line": 1, "end_line": 2 })),
+        ("edit_file", json!({ "path": "b.txt", "new_content": "b" })),
+        ("edit_file", json!({ "path": "a.txt", "find": "one", "replace": "1" })),
+        ("run_command", json!({ "command": "test -d ../sub", "working_dir": "sub" })),
+        ("run_command", json!({ "command": "true" })),
+        ("run_command", json!({ "shell": "true" })),
+        ("run_command", json!({ "argv": ["true"] })),
+        ("analyze", json!({ "instruction": "look" })),
+        ("summarize", json!({ "instruction": "short", "files": ["a.txt"] })),
+    ] {
+        place.write("action.json", json!({ "step_type": step_type, "input": input }).to_string());
+        let output = place.fusebox(&["check", "action.json", "--workspace", "workspace"]);
+        let code = output.status.code().unwrap();
+        assert!(code == 0 || code == 6, "{step_type} {input}: {code} {}", text(&output.stderr));
+    }
+    let steps = json!([step("run_command", json!({ "command": "pwd > where", "working_dir": "sub" }))]);
+    let (code, lines) = place.run_steps(&steps, &[]);
+    assert_eq!(code, 0, "{lines:?}");
+    assert!(std::fs::read_to_string(place.path("workspace/sub/where")).unwrap().trim_end().ends_with("sub"));
 }

@@ -18,7 +18,7 @@ pub use of_runs::*;
     name = "fusebox",
     version,
     about = "Governs what AI agents do: every action passes sandboxed guards before it happens",
-    after_help = "Exit codes: 0 completed or allowed, 1 failed, 2 bad input, 3 denied or rejected, 4 killed, \
+    after_help = "Exit codes: 0 completed or allowed, 1 failed (a guard that failed to judge included), 2 bad input, 3 denied or rejected, 4 killed, \
                   5 over budget, 6 waiting for approval.\n\
                   State lives in $FUSEBOX_HOME, by default in your data folder; plugins are compiled into its cache \
                   on first use."
@@ -101,7 +101,7 @@ pub enum Task {
     #[command(after_help = "An action is JSON: {\"step_type\", \"input\", \"description\"?, \"scope\"?, \"agent\"?, \
         \"effects\"?}.\nEffects are previewed by the step type's executor; for other step types, state them:\n  \
         {\"step_type\": \"deploy\", \"input\": {}, \"effects\": [{\"effect\": \"run\", \"argv\": [\"make\", \"deploy\"]}]}\n\n\
-        Exit codes: 0 allowed, 3 denied, 6 a person must approve.")]
+        Exit codes: 0 allowed, 1 a guard failed to judge it, 3 denied, 6 a person must approve.")]
     Check(CheckArgs),
     /// List the plugins in use, or show one
     Plugins(PluginsArgs),
@@ -117,6 +117,13 @@ pub enum Task {
         Exit codes: 0 all have ended, 1 one did not answer, 2 there is no such run."
     )]
     Kill(KillArgs),
+    /// Remove copies of workspaces whose runs have ended
+    #[command(
+        after_help = "A run with --copy works on a copy of the workspace, which stays afterwards: it holds what came of the run. \
+        The copies of the last 50 ended runs are kept; this removes them now. Copies of runs that go on always stay.\n\n\
+        Exit codes: 0 removed, 1 one could not be removed."
+    )]
+    Clean(CleanArgs),
     /// Lift a kill switch; what it killed stays killed
     Unkill(UnkillArgs),
     /// Prove what happened: export, verify, proofs, checkpoints and keys of the audit log
@@ -211,6 +218,7 @@ impl Task {
             Self::Audit(args) => args.json,
             Self::Risk(args) => args.json,
             Self::Kill(args) => args.json,
+            Self::Clean(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => false,
         }

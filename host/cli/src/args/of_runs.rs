@@ -175,6 +175,19 @@ pub struct KillArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct CleanArgs {
+    /// Only of runs that ended so long ago, such as 7d
+    #[arg(long, value_name = "TIME", value_parser = super::time_us)]
+    pub older_than: Option<u64>,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct UnkillArgs {
     /// The switch of this tenant
     #[arg(long, value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]

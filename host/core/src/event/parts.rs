@@ -80,8 +80,10 @@ pub enum SkipReason {
     Denied,
     /// A person rejected it.
     Rejected,
-    /// It needed an approval, and nobody answered.
+    /// It needed an approval, and no answer came in time.
     Expired,
+    /// A guard failed to judge it, which the policy takes for a denial.
+    GuardFailed,
 }
 
 /// How a try of a step ended that did not complete.
@@ -141,6 +143,8 @@ pub enum RunEnd {
     Completed,
     /// A step was denied, rejected, or nobody approved it.
     Denied,
+    /// A guard failed to judge a step or the plan, which the policy takes for a denial.
+    GuardFailed,
     /// A step failed.
     StepFailed,
     /// A budget is used up.

@@ -153,6 +153,10 @@ impl Explainer {
         }
         let (trouble, what) = match reason {
             SkipReason::Denied => (FailureKind::Denied, denied_by(by)),
+            SkipReason::GuardFailed => (
+                FailureKind::Denied,
+                "mend the guard, or look at its limits and settings; the action itself was not judged",
+            ),
             SkipReason::Rejected => (FailureKind::Rejected, "ask whoever rejected it, or propose something else"),
             SkipReason::Expired => (FailureKind::Expired, "run it again when somebody is there to approve it"),
         };
@@ -191,7 +195,7 @@ impl Explainer {
                 let what = "give the run a larger budget, or a smaller task";
                 self.trouble(FailureKind::OverBudget, None, message, (&[], false, what), now)
             }
-            RunEnd::Completed | RunEnd::Denied | RunEnd::StepFailed => Vec::new(),
+            RunEnd::Completed | RunEnd::Denied | RunEnd::GuardFailed | RunEnd::StepFailed => Vec::new(),
         }
     }
 

@@ -102,6 +102,9 @@ pub(super) fn follow_plan(state: &RunState, decision: &Decision, now_us: u64) ->
             Some(kind @ BudgetKind::Fuel) => {
                 vec![over_budget(kind, format!("the budget {kind} is used up: {}", decision.why()))]
             }
+            _ if decision.is_of_failed_guards() => {
+                vec![end(RunEnd::GuardFailed, format!("the plan could not be judged: {}", decision.why()))]
+            }
             _ => vec![end(RunEnd::Denied, format!("the plan was denied: {}", decision.why()))],
         },
     }
@@ -161,7 +164,10 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
                 [requested].into_iter().chain(decided).collect()
             })
         }
-        Ruling::Deny | Ruling::Abstain => skip(state, SkipReason::Denied, decision.why(), decision.deciders()),
+        Ruling::Deny | Ruling::Abstain => {
+            let reason = if decision.is_of_failed_guards() { SkipReason::GuardFailed } else { SkipReason::Denied };
+            skip(state, reason, decision.why(), decision.deciders())
+        }
     }
 }
 
@@ -196,7 +202,8 @@ pub(super) fn skip(state: &RunState, reason: SkipReason, message: String, by: Ve
         return events;
     }
     if state.setup.policy.run.on_denied == OnDenied::Stop {
-        events.push(end(RunEnd::Denied, message));
+        let how = if reason == SkipReason::GuardFailed { RunEnd::GuardFailed } else { RunEnd::Denied };
+        events.push(end(how, message));
     }
     events
 }

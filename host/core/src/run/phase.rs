@@ -29,7 +29,7 @@ impl fmt::Display for Phase {
             Self::Paused => "PAUSED",
             Self::Ended(RunEnd::Completed) => "COMPLETED",
             Self::Ended(RunEnd::Killed) => "KILLED",
-            Self::Ended(RunEnd::Denied | RunEnd::StepFailed | RunEnd::Budget) => "FAILED",
+            Self::Ended(RunEnd::Denied | RunEnd::GuardFailed | RunEnd::StepFailed | RunEnd::Budget) => "FAILED",
         })
     }
 }

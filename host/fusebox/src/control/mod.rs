@@ -35,6 +35,7 @@ pub use recover::Recovered;
 
 use crate::ambient::now_us;
 use crate::audit::{self, Audit};
+use crate::copies::{self, WorkspaceCopy};
 use crate::error::Error;
 use crate::home::Home;
 use crate::journal::lease::Lease;
@@ -174,6 +175,24 @@ impl Control {
     pub fn projects(&self, run: &RunId) -> Result<Vec<std::path::PathBuf>, Error> {
         self.row(run)?;
         Ok(replay(&*self.log, run)?.projects)
+    }
+
+    /// Copies of workspaces that runs worked on, the oldest run first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn copies(&self) -> Result<Vec<WorkspaceCopy>, Error> {
+        let copies = copies::list(&self.home, &*self.log)?;
+        Ok(copies.into_iter().filter(|copy| self.tenant.is_none() || self.row(&copy.run).is_ok()).collect())
+    }
+
+    /// Removes a copy of a workspace whose run has ended.
+    ///
+    /// # Errors
+    /// When it cannot be removed, wholly or in part.
+    pub fn remove_copy(&self, copy: &WorkspaceCopy) -> Result<(), Error> {
+        let failed = |source| Error::Unwritable { what: "the copy of the workspace", source };
+        std::fs::remove_dir_all(&copy.path).map_err(failed)
     }
 
     /// Stops a run until it is resumed. A step that another process carries out is carried to its end first.

@@ -108,7 +108,7 @@ fn outcome(services: &Services, row: &RunRow) -> Result<Option<Outcome>, Error> 
         by_profile,
         outcome: match end {
             RunEnd::Completed => OutcomeKind::Completed,
-            RunEnd::StepFailed => OutcomeKind::Failed,
+            RunEnd::StepFailed | RunEnd::GuardFailed => OutcomeKind::Failed,
             RunEnd::Killed => OutcomeKind::Killed,
             RunEnd::Budget => OutcomeKind::OverBudget,
             RunEnd::Denied => OutcomeKind::Rejected,

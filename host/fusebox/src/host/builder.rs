@@ -201,7 +201,7 @@ impl HostBuilder {
         let text = |path: &Path| path.to_str().unwrap_or_default().to_owned();
         let program = std::env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
         let own = OwnPlaces { home: text(home.path()), program: text(&program) };
-        let registry = Registry::load(&sandbox, &policy, own)?;
+        let registry = Registry::load(&sandbox, &policy, own).map_err(|error| error.in_policy(&policy.source))?;
         let environment = Environment::allowed(std::env::vars_os());
         let confinement = Arc::new(Confinement::new(ConfinementSetup {
             launcher,

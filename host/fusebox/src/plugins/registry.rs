@@ -278,11 +278,30 @@ fn redacting_by(guard: &Loaded, name: &str, redaction: &Value, kill: &Kill) -> R
     Ok(Loaded { settings, ..guard.clone() })
 }
 
+/// A parser's complaint without its line and column: they are of the JSON that the host makes of the policy's TOML.
+fn without_place(message: &str) -> &str {
+    let is_place = |end: &str| end.chars().all(|c| c.is_ascii_digit() || c == ' ' || "column".contains(c));
+    match message.rsplit_once(" at line ") {
+        Some((complaint, place)) if is_place(place) => complaint,
+        _ => message,
+    }
+}
+
 /// Settings that a plugin finds nothing wrong with.
 fn checked_settings(plugin: &Plugin, name: &str, settings: &Value, kill: &Kill) -> Result<Json, Error> {
     // TOML has numbers that JSON has not; whatever a guest gets was parsed strictly.
     let settings = json::canonical(settings);
-    let refused = |message: String| Error::SettingsRefused { name: name.to_owned(), message };
+    let table = match plugin.kind() {
+        Kind::Guard => format!("guards.{name}"),
+        Kind::Executor => format!("executors.{name}"),
+        Kind::Impact => "impact".to_owned(),
+    };
+    let refused = |message: String| Error::SettingsRefused {
+        name: name.to_owned(),
+        table: table.clone(),
+        file: String::new(),
+        message: without_place(&message).to_owned(),
+    };
     let settings = Json::parse("the settings", settings.as_bytes(), MAX_SETTINGS_BYTES)
         .map_err(|error| refused(error.to_string()))?;
     let findings = plugin.check_settings(&settings, kill).result.map_err(|end| refused(end.to_string()))?;

@@ -115,7 +115,7 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
         (LimitSource::Plan, &plan.limits),
     ];
     let limits_by = limits.set_by(&sources);
-    let OpenedWorkspace { workspace, mode, left_out } = open_workspace(services, &plan, options)?;
+    let OpenedWorkspace { workspace, mode, left_out } = open_workspace(services, &id, &plan, options)?;
     let plan = Arc::new(plan);
     let PolicySnapshot { policy, policy_digest, plugins, gate, claimed_approval } = policy_snapshot(services);
     let setup = RunSetup {

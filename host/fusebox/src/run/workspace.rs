@@ -3,17 +3,22 @@
 use std::path::Path;
 
 use fusebox_core::plan::WorkspaceMode;
-use fusebox_core::policy::HardLinks;
-use fusebox_core::{Plan, WorkspacePath};
-use fusebox_effects::{Workspace, copy_folder};
+use fusebox_core::{Plan, RunId, WorkspacePath};
+use fusebox_effects::Workspace;
 
+use crate::copies;
 use crate::error::Error;
 use crate::run::options::RunOptions;
 use crate::services::Services;
 
 /// Opens the workspace that operator and plan come to. A plan may only name a folder beside or below itself, and a
 /// copy is made as soon as one of them asks for it.
-pub fn open_workspace(services: &Services, plan: &Plan, options: &RunOptions) -> Result<OpenedWorkspace, Error> {
+pub fn open_workspace(
+    services: &Services,
+    run: &RunId,
+    plan: &Plan,
+    options: &RunOptions,
+) -> Result<OpenedWorkspace, Error> {
     let none = |reason: &str| Error::NoWorkspace { reason: reason.to_owned() };
     let folder = match (&options.workspace, &plan.workspace) {
         (Some(folder), _) => folder.clone(),
@@ -35,7 +40,7 @@ pub fn open_workspace(services: &Services, plan: &Plan, options: &RunOptions) ->
     if options.mode == WorkspaceMode::InPlace && !asks_for_copy {
         return Ok(OpenedWorkspace { workspace: original, mode: WorkspaceMode::InPlace, left_out: 0 });
     }
-    let (copy, left_out) = copy_of(original.root(), hard_links)?;
+    let (copy, left_out) = copies::create(&services.home, &*services.store, run, original.root(), hard_links)?;
     services.home.keep_apart(copy.root())?;
     Ok(OpenedWorkspace { workspace: copy, mode: WorkspaceMode::Copy, left_out })
 }
@@ -51,21 +56,4 @@ pub struct OpenedWorkspace {
 /// Whether a folder is another one or lies below it, links resolved.
 fn is_below(folder: &Path, base: Option<&Path>) -> bool {
     base.and_then(|base| base.canonicalize().ok()).is_some_and(|base| folder.starts_with(base))
-}
-
-/// A copy of a folder, in the system's folder for temporary files. It stays after the run: it holds what came of it.
-fn copy_of(folder: &Path, hard_links: HardLinks) -> Result<(Workspace, u64), Error> {
-    let failed =
-        |source| Error::Effects(fusebox_effects::Error::Io { what: "making a folder for the copy".to_owned(), source });
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("fusebox-");
-    // The folder for temporary files is everybody's; the copy is not.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    let parent = builder.tempdir().map_err(failed)?;
-    let target = parent.path().join(folder.file_name().unwrap_or("workspace".as_ref()));
-    let left_out = copy_folder(folder, &target, hard_links)?;
-    let copy = Workspace::open(&target)?;
-    let _ = parent.keep();
-    Ok((copy, left_out))
 }

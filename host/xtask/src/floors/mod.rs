@@ -30,7 +30,7 @@ const CRATES: &[&[(&str, &str)]] = &[
 const STAGES: &[&[&str]] = &[
     &["error", "hex", "input"],
     &["ambient", "bundled", "home"],
-    &["policy", "signals", "sinks", "log", "approval"],
+    &["policy", "signals", "sinks", "log", "approval", "copies"],
     &["plugins", "admission"],
     &["gate", "redaction", "prediction"],
     &["audit", "kit"],

@@ -1,0 +1,41 @@
+//! `fusebox clean`.
+
+use fusebox::core::show::safe_line;
+use fusebox::{Error, now_us, rfc3339};
+use serde_json::json;
+
+use crate::args::CleanArgs;
+use crate::exit::Exit;
+use crate::list::control;
+use crate::print;
+
+pub fn clean(args: &CleanArgs) -> Result<Exit, Error> {
+    let control = control()?;
+    let latest = args.older_than.map_or(u64::MAX, |age| now_us().saturating_sub(age));
+    let (mut count, mut bytes, mut kept) = (0_u64, 0_u64, 0_u64);
+    for copy in control.copies()? {
+        let Some(ended_us) = copy.ended_us.filter(|ended| *ended <= latest) else {
+            kept += 1;
+            continue;
+        };
+        if !args.dry_run {
+            control.remove_copy(&copy)?;
+        }
+        count += 1;
+        bytes = bytes.saturating_add(copy.bytes);
+        let path = copy.path.display().to_string();
+        if args.json {
+            print::json(&json!({
+                "event": "workspace_copy", "run_id": copy.run, "path": path, "bytes": copy.bytes, "ended": rfc3339(ended_us),
+                "removed": !args.dry_run,
+            }));
+        } else {
+            print::out(&format!("{}  {} bytes", safe_line(&path, 400), copy.bytes));
+        }
+    }
+    if !args.json {
+        let did = if args.dry_run { "would remove" } else { "removed" };
+        print::out(&format!("{did} {count} copies of workspaces ({bytes} bytes); {kept} stay"));
+    }
+    Ok(Exit::Completed)
+}

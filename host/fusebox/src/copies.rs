@@ -1,0 +1,103 @@
+//! Copies of workspaces: one folder a run, beside the home. A copy stays after its run, for it holds what came of it, until it is
+//! cleaned away.
+
+use std::path::{Path, PathBuf};
+
+use fusebox_core::RunId;
+use fusebox_core::policy::HardLinks;
+use fusebox_effects::{Workspace, copy_folder};
+use fusebox_store::{ListedState, Store};
+
+use crate::ambient::now_us;
+use crate::error::Error;
+use crate::home::Home;
+
+/// Copies of ended runs that stay when another one is made; the oldest go.
+const KEPT: usize = 50;
+
+/// How long a copy without a run may belong to one that is about to be created.
+const GRACE_US: u64 = 3_600_000_000;
+
+/// A copy of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkspaceCopy {
+    /// The run that works in it, or did.
+    pub run: RunId,
+    /// Its folder.
+    pub path: PathBuf,
+    /// Bytes of the files in it.
+    pub bytes: u64,
+    /// When its run ended, in microseconds since 1970; `None` while it has not.
+    pub ended_us: Option<u64>,
+}
+
+/// Copies a folder for a run. Gives the copy, and what it does not have. The oldest copies of ended runs beyond a bound go.
+pub fn create(
+    home: &Home,
+    log: &dyn Store,
+    run: &RunId,
+    folder: &Path,
+    hard_links: HardLinks,
+) -> Result<(Workspace, u64), Error> {
+    let failed =
+        |source| Error::Effects(fusebox_effects::Error::Io { what: "making a folder for the copy".to_owned(), source });
+    let parent = home.copies().join(run.as_str());
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&parent).map_err(failed)?;
+    let target = parent.join(folder.file_name().unwrap_or("workspace".as_ref()));
+    let left_out = copy_folder(folder, &target, hard_links)?;
+    // What cannot be removed now is removed another time.
+    let _ = list(home, log).map(|copies| {
+        let mut ended: Vec<_> = copies.into_iter().filter(|copy| copy.ended_us.is_some()).collect();
+        ended.sort_by_key(|copy| std::cmp::Reverse(copy.ended_us));
+        ended.iter().skip(KEPT).for_each(|copy| drop(std::fs::remove_dir_all(&copy.path)));
+    });
+    Ok((Workspace::open(&target)?, left_out))
+}
+
+/// All copies of a home, the oldest run first.
+pub fn list(home: &Home, log: &dyn Store) -> Result<Vec<WorkspaceCopy>, Error> {
+    let mut copies = Vec::new();
+    for entry in std::fs::read_dir(home.copies()).into_iter().flatten().flatten() {
+        let path = entry.path();
+        // What is no folder of a run is none of ours.
+        let Some(run) = entry.file_name().to_str().and_then(|name| name.parse::<RunId>().ok()) else { continue };
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let ended_us = match log.run(&run)? {
+            Some(row) if matches!(row.state, ListedState::Ended(_)) => Some(row.updated_us),
+            Some(_) => None,
+            // Its run is about to be created, or never was, or its log is gone.
+            None => touched_us(&path).filter(|touched| now_us().saturating_sub(*touched) > GRACE_US),
+        };
+        copies.push(WorkspaceCopy { run, bytes: bytes_in(&path), path, ended_us });
+    }
+    copies.sort_by(|one, other| one.run.cmp(&other.run));
+    Ok(copies)
+}
+
+/// When a folder was last changed, in microseconds since 1970.
+fn touched_us(folder: &Path) -> Option<u64> {
+    let since = folder.metadata().ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_micros()).ok()
+}
+
+/// Bytes of all files below a folder; links are not followed.
+fn bytes_in(folder: &Path) -> u64 {
+    let mut bytes = 0_u64;
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => open.push(entry.path()),
+                Ok(metadata) => bytes = bytes.saturating_add(metadata.len()),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
+}
