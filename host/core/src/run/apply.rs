@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::attempt::Attempt;
 use super::stage::{Answered, Execution, Open, Question, Stage};
 use super::state::{KindApproval, RunState, StepProgress};
 use crate::event::StoppedBy;
@@ -16,7 +17,7 @@ impl RunState {
     /// state changes nothing but the count of events.
     pub fn apply(&mut self, event: &Event, time_us: u64) {
         self.seq += 1;
-        let was_us = std::mem::replace(&mut self.last_us, time_us);
+        let was_us = self.watch.tick(time_us);
         match event {
             Event::RunCreated { .. }
             | Event::ActionChecked { .. }
@@ -35,7 +36,7 @@ impl RunState {
             Event::RunLeft => self.is_interrupted = true,
             Event::RunInterrupted => {
                 self.is_interrupted = true;
-                self.idle_since.get_or_insert(was_us);
+                self.watch.stop_since(was_us);
             }
             Event::RunPaused { by, .. } => {
                 self.paused_by = Some(by.clone());
@@ -47,10 +48,8 @@ impl RunState {
             }
             Event::RiskPredicted { assessment, limits, .. } => {
                 self.tighten(limits);
-                self.profiled = self.profiled.max(Some(assessment.level));
-                self.risk = Some(assessment.clone());
-                self.is_unpredicted = false;
-                let needs_review = self.started_us.is_some() && !self.plan_reasons().is_empty();
+                self.risk.predicted(assessment);
+                let needs_review = self.watch.started_us().is_some() && !self.plan_reasons().is_empty();
                 if matches!(self.stage, Stage::Plan(_)) || (self.is_before_a_step() && needs_review) {
                     self.judge_plan_again();
                 }
@@ -58,8 +57,7 @@ impl RunState {
             Event::StepDelayed { until_us, .. } => self.stage = Stage::Delayed { until_us: *until_us },
             Event::GrantRevoked { grant, .. } => self.grants.retain(|_, held| held.id != *grant),
             Event::RunStarted => {
-                self.started_us = Some(time_us);
-                self.idle_us = 0;
+                self.watch.start(time_us);
                 self.is_plan_unjudged = false;
                 self.judge_plan_again();
             }
@@ -98,8 +96,8 @@ impl RunState {
                 if let Stage::Gate(gate) = &mut self.stage
                     && let Some(input) = gate.judged(answer(verdict.as_ref(), failure.as_ref()))
                 {
-                    let origin = self.replaced.take().map_or(Origin::Plan, |(_, origin)| origin);
-                    self.replaced = Some((input, origin));
+                    let origin = self.attempt.replaced.take().map_or(Origin::Plan, |(_, origin)| origin);
+                    self.attempt.replaced = Some((input, origin));
                 }
             }
             Event::ImpactEstimated { impact, failure, usage, .. } => {
@@ -215,12 +213,7 @@ impl RunState {
                 self.cursor = self.cursor.saturating_sub(1);
                 self.set_step(StepState::Pending);
                 self.stopped_by(None);
-                self.attempt = *attempt;
-                self.replaced = self.replaced_before.take();
-                self.edited = match &self.replaced {
-                    Some((input, Origin::Person)) => Some(input.clone()),
-                    _ => None,
-                };
+                self.attempt = std::mem::replace(&mut self.attempt_before, Attempt::first()).retry(*attempt);
                 self.stage = Stage::Retry { until_us: time_us.saturating_add(*wait_us), restores: restores.clone() };
             }
             Event::StepRestored { .. } => {
@@ -265,13 +258,13 @@ impl RunState {
                     let held = KindApproval { id: id.clone(), by: by.clone(), since_us: time_us, until_us: *until_us };
                     self.grants.insert(kind, held);
                 }
-                self.approved = Some(binding);
+                self.attempt.approved = Some(binding);
                 self.stage = Stage::Approved { effects: self.effects().to_vec() };
             }
             ApprovalAnswer::Edited { input, .. } => {
                 // A new action: it is previewed and judged as if it had just been proposed.
-                self.replaced = Some((input.clone(), Origin::Person));
-                self.edited = Some(input.clone());
+                self.attempt.replaced = Some((input.clone(), Origin::Person));
+                self.attempt.edited = Some(input.clone());
                 self.set_step(StepState::Pending);
                 self.stage = Stage::Gate(Gate::new(Arc::clone(&self.setup.gate), self.approval_reasons()));
             }
@@ -283,13 +276,10 @@ impl RunState {
     fn count_idle(&mut self, time_us: u64) {
         let waits = self.paused_by.is_some() || self.question().is_some();
         let rests = waits || self.ended.is_some() || self.is_interrupted;
-        match self.idle_since {
-            None if rests => self.idle_since = Some(time_us),
-            Some(since) if !rests => {
-                self.idle_us = self.idle_us.saturating_add(time_us.saturating_sub(since));
-                self.idle_since = None;
-            }
-            _ => {}
+        if rests {
+            self.watch.stop_since(time_us);
+        } else {
+            self.watch.go_on(time_us);
         }
     }
 
@@ -297,9 +287,9 @@ impl RunState {
     /// of exactly the same still counts.
     fn taken_up(&mut self, was_us: u64) {
         self.is_interrupted = false;
-        if self.started_us.is_some() {
+        if self.watch.started_us().is_some() {
             // Since its last event nobody is known to have worked on it.
-            self.idle_since.get_or_insert(was_us);
+            self.watch.stop_since(was_us);
         }
         match &self.stage {
             Stage::PlanPerson { question, .. } if question.binding != self.plan_binding() => self.judge_plan_again(),
@@ -312,7 +302,7 @@ impl RunState {
         }
         // Another plan, or other guards: the whole plan is judged before anything else begins.
         let is_free = matches!(self.stage, Stage::Idle | Stage::Delayed { .. });
-        if is_free && self.started_us.is_some() && std::mem::take(&mut self.is_plan_unjudged) {
+        if is_free && self.watch.started_us().is_some() && std::mem::take(&mut self.is_plan_unjudged) {
             self.judge_plan_again();
         }
     }
@@ -326,7 +316,7 @@ impl RunState {
     }
 
     fn propose_again(&mut self) {
-        self.replaced = self.edited.clone().map(|input| (input, Origin::Person));
+        self.attempt.replaced = self.attempt.edited.clone().map(|input| (input, Origin::Person));
         self.set_step(StepState::Pending);
         self.stage = Stage::Idle;
     }
@@ -336,7 +326,7 @@ impl RunState {
         let setup = Arc::make_mut(&mut self.setup);
         Arc::make_mut(&mut setup.plan).steps.push(added.clone());
         self.is_plan_unjudged = true;
-        self.is_unpredicted = true;
+        self.risk.is_predicted = false;
         self.steps.push(StepProgress { state: StepState::Pending, output: None, stopped_by: None });
     }
 
@@ -348,7 +338,7 @@ impl RunState {
     }
 
     fn start(&mut self, reserved: &Amounts) {
-        self.approved = None;
+        self.attempt.approved = None;
         let budgets = self.ledger.lines().collect();
         self.reserve(reserved);
         self.stage = Stage::Executing(Execution {
@@ -408,10 +398,7 @@ impl RunState {
         }
         self.stage = Stage::Idle;
         self.cursor += 1;
-        self.attempt_before = std::mem::replace(&mut self.attempt, 1);
-        self.replaced_before = self.replaced.take();
-        self.edited = None;
-        self.approved = None;
+        self.attempt_before = std::mem::replace(&mut self.attempt, Attempt::first());
     }
 }
 

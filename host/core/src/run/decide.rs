@@ -241,7 +241,7 @@ fn doubt_answered(
     let after = match &answer {
         ApprovalAnswer::Approved { .. } => vec![Event::StepRetried {
             step: step.id.clone(),
-            attempt: state.attempt_before + 1,
+            attempt: state.attempt_before.number + 1,
             wait_us: 0,
             restores: restores.to_vec(),
         }],

@@ -46,7 +46,7 @@ pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<Event> {
     let proposed = Event::StepProposed {
         step: step.id.clone(),
         index: u32::try_from(state.cursor).unwrap_or(u32::MAX),
-        attempt: state.attempt,
+        attempt: state.attempt.number,
         step_type: step.step_type.clone(),
         input: state.action().map_or_else(|| step.input.digest(), |action| action.input.digest()),
         description: step.description.clone(),
@@ -145,7 +145,7 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
         Ruling::Allow => start(state, effects, now_us),
         Ruling::Review => {
             let (Some(binding), Some(action)) = (state.binding(effects), state.action()) else { return Vec::new() };
-            if state.approved == Some(binding) {
+            if state.attempt.approved == Some(binding) {
                 return start(state, effects, now_us);
             }
             let held = state.grants.get(&ApprovalKind::of(&action, effects, decision));
@@ -311,8 +311,10 @@ pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -
     let after = match over {
         Some(over) => vec![over],
         None if retry_can_help && state.retries_left() > 0 => {
-            let (wait_us, restores) = (state.setup.policy.run.backoff_us(state.attempt), state.restores());
-            with_step(state, |step| vec![Event::StepRetried { step, attempt: state.attempt + 1, wait_us, restores }])
+            let (wait_us, restores) = (state.setup.policy.run.backoff_us(state.attempt.number), state.restores());
+            with_step(state, |step| {
+                vec![Event::StepRetried { step, attempt: state.attempt.number + 1, wait_us, restores }]
+            })
         }
         None => vec![end(RunEnd::StepFailed, message)],
     };

@@ -6,14 +6,17 @@
 
 mod apply;
 mod ask;
+mod attempt;
 mod decide;
 mod follow;
 mod notification;
 mod phase;
+mod plan_risk;
 mod risk;
 mod setup;
 mod stage;
 mod state;
+mod stopwatch;
 
 #[cfg(test)]
 mod tests;

@@ -30,14 +30,14 @@ impl RunState {
     /// The risk of its plan, as it was predicted last; none before, and where policy does not want it.
     #[must_use]
     pub fn risk(&self) -> Option<&Assessment> {
-        self.risk.as_deref()
+        self.risk.assessment.as_deref()
     }
 
     /// Whether the risk of its plan, as it is now, is to be predicted before anything else.
     #[must_use]
     pub fn is_risk_due(&self) -> bool {
         let can_be = self.is_before_a_step() || matches!(self.stage, Stage::Plan(_));
-        self.is_unpredicted && can_be && self.ended.is_none() && self.setup.policy.predicts().is_some()
+        !self.risk.is_predicted && can_be && self.ended.is_none() && self.setup.policy.predicts().is_some()
     }
 
     /// Whether a step comes next, for the first time or again, so that the plan can be judged before it.
@@ -53,7 +53,7 @@ impl RunState {
     /// Why a person must approve the plan whatever guards allow.
     pub(super) fn plan_reasons(&self) -> Vec<Reason> {
         let counts = self.setup.policy.enforces_risk().is_some();
-        let review = self.risk.as_ref().and_then(|risk| risk.review.clone()).filter(|_| counts);
+        let review = self.risk.assessment.as_ref().and_then(|risk| risk.review.clone()).filter(|_| counts);
         let reason = |why| Reason::new(Decider::Risk, Ruling::Review, Finding::info("uncertain-risk", why));
         review.map(reason).into_iter().collect()
     }
@@ -61,7 +61,7 @@ impl RunState {
     /// Why a step type is not permitted, if it is for the predicted risk.
     pub(super) fn why_not_permitted(&self, step_type: &str) -> String {
         let RunSetup { policy, operator, .. } = &*self.setup;
-        let Some(level) = self.profiled else { return String::new() };
+        let Some(level) = self.risk.profiled else { return String::new() };
         match policy.risk_limits(level, operator).step_types {
             Some(permitted) if !permitted.contains(step_type) => {
                 let permitted: Vec<_> = permitted.into_iter().collect();

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::attempt::Attempt;
 use super::phase::Phase;
+use super::plan_risk::PlanRisk;
 use super::setup::RunSetup;
 use super::stage::{Answered, Open, Stage};
+use super::stopwatch::Stopwatch;
 use crate::Decider;
 use crate::approval::Bound;
 use crate::evaluation::Position;
@@ -14,10 +17,9 @@ use crate::event::StoppedBy;
 use crate::gate::{MayRewrite, Reason};
 use crate::history::History;
 use crate::ledger::Line;
-use crate::risk::{Assessment, RiskLevel};
 use crate::step_state::StepState;
 use crate::{
-    Action, ApprovalId, ApprovalKind, Binding, BudgetKind, Digest, Effect, Finding, Json, Ledger, Origin, Plan, Ruling,
+    Action, ApprovalId, ApprovalKind, Binding, BudgetKind, Digest, Effect, Finding, Ledger, Origin, Plan, Ruling,
     RunLimits, Step,
 };
 
@@ -54,28 +56,17 @@ pub struct RunState {
     pub(super) paused_by: Option<String>,
     /// Its process ended, and none took it up since.
     pub(super) is_interrupted: bool,
-    /// Since when nobody works on it, where that is known.
-    pub(super) idle_since: Option<u64>,
-    /// How long nobody worked on it before.
-    pub(super) idle_us: u64,
-    /// When the last event was.
-    pub(super) last_us: u64,
+    /// How long it has been worked on.
+    pub(super) watch: Stopwatch,
     pub(super) steps: Vec<StepProgress>,
     /// The step that is under way or comes next.
     pub(super) cursor: usize,
-    pub(super) attempt: u32,
-    /// The number of tries that the step before took.
-    pub(super) attempt_before: u32,
-    /// What took the place of the current step's input, and who put it there.
-    pub(super) replaced: Option<(Json, Origin)>,
-    /// The same of the step before, for when it is tried again.
-    pub(super) replaced_before: Option<(Json, Origin)>,
-    /// The input that a person put in the place of the current step's.
-    pub(super) edited: Option<Json>,
+    /// The try of the step that is under way or comes next.
+    pub(super) attempt: Attempt,
+    /// The last try of the step before, for when it is tried again.
+    pub(super) attempt_before: Attempt,
     /// The plan, or who judges it, is not what it was when the plan was judged.
     pub(super) is_plan_unjudged: bool,
-    /// What a person approved of the current step and has not begun.
-    pub(super) approved: Option<Binding>,
     /// Kinds of actions that a person approved for the whole run.
     pub(super) grants: BTreeMap<ApprovalKind, KindApproval>,
     /// Budgets of which a warning was given.
@@ -84,17 +75,12 @@ pub struct RunState {
     pub(super) unpriced: u32,
     pub(super) stage: Stage,
     pub(super) limits: RunLimits,
-    /// The risk of the plan, as it was predicted last.
-    pub(super) risk: Option<Box<Assessment>>,
-    /// The highest level whose profile limits it.
-    pub(super) profiled: Option<RiskLevel>,
-    /// The plan, or who predicts its risk, is not what it was at the last prediction.
-    pub(super) is_unpredicted: bool,
+    /// The risk of the plan.
+    pub(super) risk: PlanRisk,
     /// The most tries that any step took.
     pub(super) most_attempts: u32,
     pub(super) ledger: Ledger,
     pub(super) history: History,
-    pub(super) started_us: Option<u64>,
     pub(super) proposed_us: u64,
     pub(super) seq: u64,
 }
@@ -108,30 +94,21 @@ impl RunState {
             ended: None,
             paused_by: None,
             is_interrupted: false,
-            idle_since: None,
-            idle_us: 0,
-            last_us: 0,
+            watch: Stopwatch::default(),
             steps: vec![pending; setup.plan.steps.len()],
             cursor: 0,
-            attempt: 1,
-            attempt_before: 1,
-            replaced: None,
-            replaced_before: None,
-            edited: None,
+            attempt: Attempt::first(),
+            attempt_before: Attempt::first(),
             is_plan_unjudged: false,
-            approved: None,
             grants: BTreeMap::new(),
             warned: BTreeSet::new(),
             unpriced: 0,
             stage: Stage::Idle,
             limits: setup.limits.clone(),
-            risk: None,
-            profiled: None,
-            is_unpredicted: true,
+            risk: PlanRisk::default(),
             most_attempts: 1,
             ledger: Ledger::new(&setup.limits),
             history: History::default(),
-            started_us: None,
             proposed_us: 0,
             seq: 0,
             setup,
@@ -151,7 +128,7 @@ impl RunState {
         match self.ended {
             Some(end) => Phase::Ended(end),
             None if waits || self.paused_by.is_some() => Phase::Paused,
-            None if self.started_us.is_none() => Phase::Created,
+            None if self.watch.started_us().is_none() => Phase::Created,
             None => Phase::Running,
         }
     }
@@ -185,7 +162,7 @@ impl RunState {
                 Stage::Retry { until_us, restores } => restores.is_empty() && now_us >= *until_us,
                 _ => false,
             };
-        comes && self.started_us.is_some() && self.current().is_some() && self.ended.is_none()
+        comes && self.watch.started_us().is_some() && self.current().is_some() && self.ended.is_none()
     }
 
     /// Whether no step is under way, and none waits.
@@ -239,7 +216,7 @@ impl RunState {
     /// The place and time of its last event.
     #[must_use]
     pub fn last(&self) -> (u64, u64) {
-        (self.seq, self.last_us)
+        (self.seq, self.watch.last_us())
     }
 
     /// Takes another setup: the policy or a plugin is not what it was, and what was approved under it is void. Follow it by
@@ -247,7 +224,7 @@ impl RunState {
     pub fn rebind(&mut self, setup: Arc<RunSetup>) {
         self.grants.clear();
         self.is_plan_unjudged = true;
-        self.is_unpredicted = true;
+        self.risk.is_predicted = false;
         self.limits = self.limits.tighten(&setup.limits);
         self.ledger.tighten(&setup.limits);
         self.setup = setup;
@@ -296,7 +273,7 @@ impl RunState {
     /// When it started, in microseconds since 1970.
     #[must_use]
     pub fn started_us(&self) -> Option<u64> {
-        self.started_us
+        self.watch.started_us()
     }
 
     /// When the current step was proposed, in microseconds since 1970.
@@ -349,14 +326,14 @@ impl RunState {
     pub fn position(&self) -> Option<Position> {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let step = self.current()?.id.clone();
-        Some(Position { step, index: count(self.cursor), total: count(self.steps.len()), attempt: self.attempt })
+        Some(Position { step, index: count(self.cursor), total: count(self.steps.len()), attempt: self.attempt.number })
     }
 
     /// The action of the current step, as it is now: its input may have been rewritten or edited.
     #[must_use]
     pub fn action(&self) -> Option<Action> {
         let step = self.current()?;
-        let (input, origin) = self.replaced.clone().unwrap_or_else(|| (step.input.clone(), Origin::Plan));
+        let (input, origin) = self.attempt.replaced.clone().unwrap_or_else(|| (step.input.clone(), Origin::Plan));
         Some(Action {
             step_type: step.step_type.clone(),
             input,
@@ -385,7 +362,7 @@ impl RunState {
     #[must_use]
     pub fn retries_left(&self) -> u32 {
         let asked = self.current().and_then(|step| step.max_retries);
-        self.setup.policy.retries(asked, &self.limits).saturating_sub(self.attempt.saturating_sub(1))
+        self.setup.policy.retries(asked, &self.limits).saturating_sub(self.attempt.number.saturating_sub(1))
     }
 
     /// Fuel that the next invocation may use: what is left of the budget, at most `most`.
@@ -398,9 +375,7 @@ impl RunState {
     /// no process carried it out.
     #[must_use]
     pub fn elapsed_us(&self, now_us: u64) -> u64 {
-        let Some(started) = self.started_us else { return 0 };
-        let until = self.idle_since.unwrap_or(now_us);
-        until.saturating_sub(started).saturating_sub(self.idle_us)
+        self.watch.elapsed_us(now_us)
     }
 
     /// Wall time that is left, in microseconds; `None` without a limit.
@@ -415,7 +390,7 @@ impl RunState {
         Some(Binding::of(Bound {
             run: &self.setup.run,
             step: &step.id,
-            attempt: self.attempt,
+            attempt: self.attempt.number,
             action: &action,
             effects,
             plugins: &self.setup.plugins,
