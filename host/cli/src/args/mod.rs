@@ -61,7 +61,7 @@ pub enum Task {
     AddStep(AddStepArgs),
     /// List runs
     #[command(after_help = "Examples:\n  \
-        fusebox runs --state paused              what waits for somebody\n  \
+        fusebox runs --state paused              what waits for a person\n  \
         fusebox runs --agent fix-bot --since 2d  what one agent did in two days")]
     Runs(RunsArgs),
     /// Show what happened in a run
@@ -71,7 +71,7 @@ pub enum Task {
         fusebox explain 0193a5c2-…                       every step\n  \
         fusebox explain 0193a5c2-… fix --phase on-error  why one step failed, and what to do")]
     Explain(ExplainArgs),
-    /// Show what happens in a run, as it happens, whoever carries it out
+    /// Show what happens in a run, as it happens, in whichever process
     Tail(OneRunArgs),
     /// List what waits for an approval, or show one thing with all that is needed to decide
     Approvals(ApprovalsArgs),
@@ -97,7 +97,7 @@ pub enum Task {
         looked at; commands that may have run are put to a person; approvals whose time is up become refusals."
     )]
     Recover(JsonArgs),
-    /// Judge one action that somebody else will carry out
+    /// Judge one action that another program will carry out
     #[command(after_help = "An action is JSON: {\"step_type\", \"input\", \"description\"?, \"scope\"?, \"agent\"?, \
         \"effects\"?}.\nEffects are previewed by the step type's executor; for other step types, state them:\n  \
         {\"step_type\": \"deploy\", \"input\": {}, \"effects\": [{\"effect\": \"run\", \"argv\": [\"make\", \"deploy\"]}]}\n\n\

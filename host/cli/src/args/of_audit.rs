@@ -84,7 +84,7 @@ pub enum AuditTask {
         #[arg(long, value_name = "NAME", default_value = "default")]
         tenant: String,
     },
-    /// Add an action of somebody else's program to the log
+    /// Add an action of another program to the log
     #[command(after_help = "It prints the place of the event, for `--because` of what follows from it:\n  \
         at=$(fusebox audit record proposed --agent mail-bot --action send_mail --message 'a reply to Ann')\n  \
         fusebox audit record executed --agent mail-bot --action send_mail --because \"$at\"")]

@@ -81,7 +81,7 @@ impl PhaseArg {
 pub struct PauseArgs {
     /// Id of the run
     pub run: String,
-    /// Why, for whoever looks at it
+    /// Why, for the record
     #[arg(long, default_value = "")]
     pub reason: String,
     /// Print JSON
@@ -299,7 +299,7 @@ pub struct ApproversArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum ApproversTask {
-    /// Make a key for somebody: its public half is kept, the private one is written to a file for them
+    /// Make a key for a person: its public half is kept, the private one is written to a file for them
     Add {
         /// Their name
         name: String,

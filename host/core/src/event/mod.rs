@@ -45,7 +45,7 @@ pub enum Event {
         plugins: BTreeMap<String, Digest>,
         /// What the operator, the policy and the plan come to.
         limits: RunLimits,
-        /// Who set each limit: the operator, the policy or the plan, whoever is the tightest.
+        /// Who set each limit: the tightest of operator, policy and plan.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         limits_by: BTreeMap<LimitKind, LimitSource>,
         steps: u32,
@@ -75,7 +75,7 @@ pub enum Event {
     RunLeft,
     /// Its process ended, as a later one found. It stays where it is until it is continued.
     RunInterrupted,
-    /// Somebody wants it to stop until it is resumed.
+    /// It stops until it is resumed.
     RunPaused {
         by: String,
         #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -92,7 +92,7 @@ pub enum Event {
         assessment: Box<Assessment>,
         /// What the run is limited to from here on.
         limits: RunLimits,
-        /// Who set each limit: the operator, the policy, the plan or the risk profile, whoever is the tightest, else the run so far.
+        /// Who set each limit: the tightest of operator, policy, plan and risk profile, else the run so far.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         limits_by: BTreeMap<LimitKind, LimitSource>,
     },
@@ -118,7 +118,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_us: Option<u64>,
     },
-    /// A person decided on the whole plan, or nobody did.
+    /// A person decided on the whole plan, or the approval expired.
     PlanApprovalDecided {
         id: ApprovalId,
         binding: Binding,
@@ -177,7 +177,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_us: Option<u64>,
     },
-    /// A person decided, or nobody did.
+    /// A person decided, or the approval expired.
     ApprovalDecided {
         step: StepId,
         id: ApprovalId,
@@ -328,27 +328,27 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         budget: Option<BudgetKind>,
         message: String,
-        /// How fast it stopped, when somebody killed it.
+        /// How fast it stopped, when it was killed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         kill: Option<KillTimes>,
     },
-    /// One action was judged that somebody else carries out; not part of a run.
+    /// One action was judged that another program carries out; not part of a run.
     ActionChecked { agent: Agent, step_type: String, input: Digest, effects: Vec<Effect>, decision: Decision },
-    /// Somebody asked the process that drives a run to pause it; not part of the run.
+    /// The process that drives a run was asked to pause it; not part of the run.
     PauseAsked { run: RunId, by: String, reason: String },
-    /// Somebody pulled a kill switch; not part of a run.
+    /// A kill switch was set; not part of a run.
     KillSet { target: KillTarget, by: String },
-    /// Somebody lifted a kill switch. What it killed stays killed.
+    /// A kill switch was lifted. What it killed stays killed.
     KillLifted { target: KillTarget, by: String },
     /// A circuit breaker changed its state; not part of a run.
     BreakerChanged { agent: String, step_type: String, from: BreakerState, to: BreakerState, reason: String },
-    /// Somebody else's program is about to act, and says so; not part of a run.
+    /// Another program is about to act; not part of a run.
     ActionProposed(RecordedAction),
-    /// Somebody else's program acted; not part of a run.
+    /// Another program acted; not part of a run.
     ActionExecuted(RecordedAction),
-    /// Somebody else's program did not let an action happen; not part of a run.
+    /// Another program blocked an action; not part of a run.
     ActionBlocked(RecordedAction),
-    /// Somebody else's program saw a rule broken; not part of a run.
+    /// Another program saw a rule broken; not part of a run.
     PolicyViolation(RecordedAction),
     /// A person says how risky the plan of a run really was; not part of a run. Predictors learn from it.
     RiskOverruled {
