@@ -197,7 +197,7 @@ fn plan(profile: &Profile, random: &mut Rng) -> Features {
     };
     let is_risky =
         |tool: Tool<'_>| matches!(tool, Tool { step_type: "deploy", .. } | Tool { program: Some("make" | "rm"), .. });
-    let around = FeatureContext { is_high_risk: &is_risky, retries: 0, most_retries: 100, time_s: 300 };
+    let context = FeatureContext { is_high_risk: &is_risky, retries: 0, most_retries: 100, time_s: 300 };
     features(&shape, &context).0
 }
 
