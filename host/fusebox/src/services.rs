@@ -101,7 +101,7 @@ impl std::fmt::Display for Notice {
     }
 }
 
-/// Whether [`Host::check`] writes its decisions into the log.
+/// Whether [`Host::check`](crate::Host::check) writes its decisions into the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RecordChecks {
     /// Each decision is durable before it is given.
