@@ -19,7 +19,7 @@ pub fn clean(args: &CleanArgs) -> Result<Exit, Error> {
             continue;
         };
         if !args.dry_run {
-            control.remove_copy(&copy)?;
+            control.remove_copy(&copy.run)?;
         }
         count += 1;
         bytes = bytes.saturating_add(copy.bytes);

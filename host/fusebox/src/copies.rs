@@ -42,11 +42,12 @@ pub fn create(
     let failed =
         |source| Error::Effects(fusebox_effects::Error::Io { what: "making a folder for the copy".to_owned(), source });
     let parent = home.copies().join(run.as_str());
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&parent).map_err(failed)?;
+    make_private(&home.copies()).or_else(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Ok(()),
+        _ => Err(failed(error)),
+    })?;
+    refuse_shared(home)?;
+    make_private(&parent).map_err(failed)?;
     let target = parent.join(folder.file_name().unwrap_or("workspace".as_ref()));
     let left_out = copy_folder(folder, &target, hard_links)?;
     // What cannot be removed now is removed another time.
@@ -58,9 +59,40 @@ pub fn create(
     Ok((Workspace::open(&target)?, left_out))
 }
 
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Refuses a folder for copies that another user made, or can look into: the home may lie where others can make folders.
+fn refuse_shared(home: &Home) -> Result<(), Error> {
+    let path = home.copies();
+    let failed = |message: String| Error::Home { path: path.clone(), message };
+    let found = std::fs::symlink_metadata(&path).map_err(|error| failed(error.to_string()))?;
+    if !found.is_dir() {
+        return Err(failed("copies of workspaces are kept there, and it is no folder; remove it".to_owned()));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let own = std::fs::metadata(home.path()).map_err(|error| failed(error.to_string()))?;
+        if found.uid() != own.uid() || found.mode() & 0o077 != 0 {
+            let message = "copies of workspaces are kept there, and others can look into it; use `chmod 700` on it if it is yours";
+            return Err(failed(message.to_owned()));
+        }
+    }
+    Ok(())
+}
+
 /// All copies of a home, the oldest run first.
 pub fn list(home: &Home, log: &dyn Store) -> Result<Vec<WorkspaceCopy>, Error> {
     let mut copies = Vec::new();
+    if std::fs::symlink_metadata(home.copies()).is_err() {
+        return Ok(copies);
+    }
+    refuse_shared(home)?;
     for entry in std::fs::read_dir(home.copies()).into_iter().flatten().flatten() {
         let path = entry.path();
         // What is no folder of a run is none of ours.

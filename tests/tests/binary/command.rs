@@ -636,6 +636,23 @@ fn copies_of_ended_runs_are_cleaned_away() {
     assert_eq!((removed.len(), &removed[0]["run_id"]), (1, &lines[0]["run_id"]));
     assert!(!copy.exists());
     assert_eq!(std::fs::read_dir(place.path("home.workspaces")).unwrap().count(), 1);
+    // A folder that others can look into, or that leads elsewhere, takes no copies.
+    let refused = |args: &[&str]| {
+        let output = place.fusebox(args);
+        assert!(
+            output.status.code() == Some(1) && text(&output.stderr).contains("FBX-5016"),
+            "{}",
+            text(&output.stderr)
+        );
+    };
+    let run = ["run", "plan.json", "--workspace", "workspace", "--copy"];
+    std::fs::set_permissions(place.path("home.workspaces"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    refused(&run);
+    std::fs::remove_dir_all(place.path("home.workspaces")).unwrap();
+    std::os::unix::fs::symlink(place.path("workspace"), place.path("home.workspaces")).unwrap();
+    refused(&run);
+    refused(&["clean"]);
 }
 
 /// The shapes of inputs that `docs/plugins.md` lists under "Inputs of the bundled step types".

@@ -186,13 +186,16 @@ impl Control {
         Ok(copies.into_iter().filter(|copy| self.tenant.is_none() || self.row(&copy.run).is_ok()).collect())
     }
 
-    /// Removes a copy of a workspace whose run has ended.
+    /// Removes the copy of the workspace of a run that has ended. Says whether there was one.
     ///
     /// # Errors
-    /// When it cannot be removed, wholly or in part.
-    pub fn remove_copy(&self, copy: &WorkspaceCopy) -> Result<(), Error> {
+    /// When the log cannot be read, or the copy cannot be removed, wholly or in part.
+    pub fn remove_copy(&self, run: &RunId) -> Result<bool, Error> {
+        let has_ended = |copy: &WorkspaceCopy| copy.run == *run && copy.ended_us.is_some();
+        let Some(copy) = self.copies()?.into_iter().find(has_ended) else { return Ok(false) };
         let failed = |source| Error::Unwritable { what: "the copy of the workspace", source };
-        std::fs::remove_dir_all(&copy.path).map_err(failed)
+        std::fs::remove_dir_all(&copy.path).map_err(failed)?;
+        Ok(true)
     }
 
     /// Stops a run until it is resumed. A step that another process carries out is carried to its end first.
