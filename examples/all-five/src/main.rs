@@ -146,7 +146,7 @@ fn outsider(audit: &Audit, folder: &Path, key: &str) -> anyhow::Result<()> {
     };
     println!("\nAn outsider verifies the log:");
     anyhow::ensure!(verify(&file)?, "the export does not hold");
-    println!("\nSomebody makes the agent's denied action look allowed, and it is verified again:");
+    println!("\nThe agent's denied action is made to look allowed, and it is verified again:");
     let changed = std::fs::read_to_string(&file)?.replacen(r#"\"ruling\":\"deny\""#, r#"\"ruling\":\"allow\""#, 1);
     std::fs::write(&file, changed)?;
     anyhow::ensure!(!verify(&file)?, "the change was not found");

@@ -23,8 +23,9 @@ mod linux {
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
+    use fusebox::core::event::RunEnded;
     use fusebox::core::policy::{ProcessPolicy, Protection};
-    use fusebox::{ApproveAll, Control, Event, Home, Host, KillOutcome, KillTarget, Plan, RunOptions, RunUpdate};
+    use fusebox::{ApproveAll, Control, Home, Host, KillOutcome, KillTarget, Plan, RunEvent, RunOptions, RunUpdate};
     use fusebox_effects::{Confinement, ConfinementSetup, Environment, ProcessSpec, Workspace, run_process};
     use serde_json::{Value, json};
 
@@ -185,7 +186,7 @@ mod linux {
                             stop.kill("bench");
                         });
                     }
-                    if let Event::RunEnded { kill: Some(times), .. } = event.event {
+                    if let RunEvent::RunEnded(RunEnded { kill: Some(times), .. }) = event.event {
                         took = Some(Duration::from_micros(times.took_us));
                     }
                 }

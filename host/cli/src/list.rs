@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
-use fusebox::{Control, Error, Home, ListedRun, ListedState, RunEvent, RunFilter, RunUpdate, rfc3339};
+use fusebox::{Control, Error, EventUpdate, Home, ListedRun, ListedState, RunFilter, RunUpdate, rfc3339};
 use serde_json::json;
 
 use crate::args::{OneRunArgs, RunsArgs};
@@ -96,7 +96,7 @@ pub fn tail(args: &OneRunArgs) -> Result<Exit, Error> {
     }
 }
 
-fn tell(view: &mut View, event: &RunEvent, json: bool) {
+fn tell(view: &mut View, event: &EventUpdate, json: bool) {
     if json {
         print::json(&event.to_json());
     } else {

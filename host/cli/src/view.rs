@@ -1,18 +1,22 @@
 //! The live view of a run.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use std::collections::BTreeMap;
-
-use fusebox::core::event::{SkipReason, StepEnd, StoppedBy};
+use fusebox::core::event::{
+    ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectRefused, EffectsPreviewed,
+    GrantRevoked, GuardJudged, PlanApprovalDecided, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted,
+    RunContinued, RunCreated, RunEnded, RunEvent, RunPaused, RunResumed, SkipReason, StepAdded, StepCompleted,
+    StepDelayed, StepEnd, StepFailed, StepInDoubt, StepProposed, StepResumed, StepRetried, StepSkipped, StoppedBy,
+};
 use fusebox::core::policy::GuardMode;
 use fusebox::core::risk::{Assessment, RiskLevel};
 use fusebox::core::show::{duration, quoted_text, safe_line, usd};
 use fusebox::core::step_state::StepState;
 use fusebox::core::{ApprovalAnswer, ApprovalId, LimitKind, LimitSource};
-use fusebox::{Decision, Effect, Event, OutputStream, Ruling, RunEnd, RunLimits, RunUpdate, Summary, Waiting};
+use fusebox::{Decision, Effect, OutputStream, Ruling, RunEnd, RunLimits, RunUpdate, Summary, Waiting};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::describe::describe_stop;
@@ -77,63 +81,70 @@ impl View {
         self.line(&format!("{look}predicted risk {level} (score {score:.2}{why}){set}{look:#}"));
     }
 
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &RunEvent) {
         match event {
-            Event::RunCreated { goal, agent, steps, .. } => {
+            RunEvent::RunCreated(RunCreated { goal, agent, steps, .. }) => {
                 self.total = *steps as usize;
                 let agent = safe_line(&agent.id, 80);
                 self.line(&format!("{BOLD}{}{BOLD:#} {DIM}(agent {agent}){DIM:#}", safe_line(goal, MAX_LINE)));
             }
-            Event::RunContinued { steps, .. } => {
+            RunEvent::RunContinued(RunContinued { steps, .. }) => {
                 self.total = *steps as usize;
                 self.line(&format!("{DIM}taken up again{DIM:#}"));
             }
-            Event::RunLeft => self.line(&format!("{DIM}left until somebody carries it on{DIM:#}")),
-            Event::RunInterrupted => self.line(&format!("{WARN}its process ended{WARN:#}")),
-            Event::RunPaused { by, reason } => {
+            RunEvent::RunLeft(_) => self.line(&format!("{DIM}left until somebody carries it on{DIM:#}")),
+            RunEvent::RunInterrupted(_) => self.line(&format!("{WARN}its process ended{WARN:#}")),
+            RunEvent::RunPaused(RunPaused { by, reason }) => {
                 let reason =
                     if reason.is_empty() { String::new() } else { format!(": {}", safe_line(reason, MAX_LINE)) };
                 self.line(&format!("{WARN}paused{WARN:#} by {}{reason}", safe_line(by, 80)));
             }
-            Event::RunResumed { by } => self.line(&format!("{GOOD}resumed{GOOD:#} by {}", safe_line(by, 80))),
-            Event::StepAdded { added, by, .. } => {
+            RunEvent::RunResumed(RunResumed { by }) => {
+                self.line(&format!("{GOOD}resumed{GOOD:#} by {}", safe_line(by, 80)))
+            }
+            RunEvent::StepAdded(StepAdded { added, by, .. }) => {
                 self.total += 1;
                 let (id, step_type, by) =
                     (safe_line(added.id.as_str(), 80), safe_line(&added.step_type, 80), safe_line(by, 80));
                 self.line(&format!("{DIM}{by} added {id} ({step_type}){DIM:#}"));
             }
-            Event::RiskPredicted { assessment, limits, limits_by } => self.risk(assessment, limits, limits_by),
-            Event::BudgetWarning { budget, used, limit } => {
+            RunEvent::RiskPredicted(RiskPredicted { assessment, limits, limits_by }) => {
+                self.risk(assessment, limits, limits_by)
+            }
+            RunEvent::BudgetWarning(BudgetWarning { budget, used, limit }) => {
                 self.line(&format!("{WARN}{used} of {limit} of the budget {budget} are used{WARN:#}"));
             }
-            Event::StepDelayed { until_us, reason, .. } => {
+            RunEvent::StepDelayed(StepDelayed { until_us, reason, .. }) => {
                 let until = fusebox::rfc3339(*until_us);
                 self.line(&format!("{WARN}waits until {until}{WARN:#}: {}", safe_line(reason, MAX_LINE)));
             }
-            Event::StepResumed { calls, .. } => {
+            RunEvent::StepResumed(StepResumed { calls, .. }) => {
                 self.start_spinner();
                 self.line(&format!("    {DIM}carried on in the middle, {calls} effects behind it{DIM:#}"));
             }
-            Event::EffectNotPerformed { .. } => {
+            RunEvent::EffectNotPerformed(_) => {
                 self.line(&format!("    {DIM}an effect that was intended did not happen{DIM:#}"));
             }
-            Event::ApprovalRequested { id, .. } | Event::PlanApprovalRequested { id, .. } if self.at.is_some() => {
+            RunEvent::ApprovalRequested(ApprovalRequested { id, .. })
+            | RunEvent::PlanApprovalRequested(PlanApprovalRequested { id, .. })
+                if self.at.is_some() =>
+            {
                 self.line(&format!("    {DIM}asked as {id}{DIM:#}"));
             }
-            Event::DoubtDecided { answer, .. } => self.answer(answer),
-            Event::GrantRevoked { grant, by } => {
+            RunEvent::DoubtDecided(DoubtDecided { answer, .. }) => self.answer(answer),
+            RunEvent::GrantRevoked(GrantRevoked { grant, by }) => {
                 self.line(&format!("{WARN}{} revoked the grant {grant}{WARN:#}", safe_line(by, 80)));
             }
-            Event::StepProposed { index, step_type, description, .. } => {
+            RunEvent::StepProposed(StepProposed { index, step_type, description, .. }) => {
                 let (number, total) = (index + 1, self.total);
                 let words = safe_line(description, MAX_LINE);
                 self.line(&format!("\n{BOLD}{number}/{total} {}{BOLD:#} {words}", safe_line(step_type, 80)));
             }
-            Event::EffectsPreviewed { effects, .. } => self.effects.clone_from(effects),
-            Event::PlanJudged { guard, failure: Some(failure), .. } => {
+            RunEvent::EffectsPreviewed(EffectsPreviewed { effects, .. }) => self.effects.clone_from(effects),
+            RunEvent::PlanJudged(PlanJudged { guard, failure: Some(failure), .. }) => {
                 self.line(&format!("    {WARN}{guard} failed: {}{WARN:#}", safe_line(failure, MAX_LINE)));
             }
-            Event::PlanDecided { decision } => match decision.ruling {
+            RunEvent::PlanDecided(PlanDecided { decision }) => match decision.ruling {
                 Ruling::Allow => {
                     for reason in &decision.reasons {
                         for finding in &reason.findings {
@@ -151,15 +162,17 @@ impl View {
                     self.line(&format!("{BAD}✗ the plan was denied{BAD:#}: {}", safe_line(&decision.why(), MAX_LINE)));
                 }
             },
-            Event::GuardJudged { guard, mode, verdict: Some(verdict), .. } if verdict.rewrite.is_some() => {
+            RunEvent::GuardJudged(GuardJudged { guard, mode, verdict: Some(verdict), .. })
+                if verdict.rewrite.is_some() =>
+            {
                 let what = verdict.findings.first().map(|finding| finding.message.as_str()).unwrap_or_default();
                 let verb = if *mode == GuardMode::Monitor { "would rewrite" } else { "rewrote" };
                 self.line(&format!("    {WARN}{guard} {verb} the input{WARN:#}: {}", safe_line(what, MAX_LINE)));
             }
-            Event::GuardJudged { guard, failure: Some(failure), .. } => {
+            RunEvent::GuardJudged(GuardJudged { guard, failure: Some(failure), .. }) => {
                 self.line(&format!("    {WARN}{guard} failed: {}{WARN:#}", safe_line(failure, MAX_LINE)));
             }
-            Event::Decided { decision, .. } => {
+            RunEvent::Decided(Decided { decision, .. }) => {
                 self.tell_effects(decision);
                 let impact = decision.impact.map(|class| format!(", impact {class}")).unwrap_or_default();
                 match decision.ruling {
@@ -171,18 +184,19 @@ impl View {
                     Ruling::Deny | Ruling::Abstain => {}
                 }
             }
-            Event::ApprovalDecided { answer, .. } | Event::PlanApprovalDecided { answer, .. } => self.answer(answer),
-            Event::StepStarted { .. } => self.start_spinner(),
-            Event::EffectRefused { effect, reason, .. } => {
+            RunEvent::ApprovalDecided(ApprovalDecided { answer, .. })
+            | RunEvent::PlanApprovalDecided(PlanApprovalDecided { answer, .. }) => self.answer(answer),
+            RunEvent::StepStarted(_) => self.start_spinner(),
+            RunEvent::EffectRefused(EffectRefused { effect, reason, .. }) => {
                 let (effect, reason) = (describe_effect(effect), safe_line(reason, MAX_LINE));
                 self.line(&format!("    {BAD}refused:{BAD:#} {effect}: {reason}"));
             }
-            Event::StepCompleted { summary, usage, .. } => {
+            RunEvent::StepCompleted(StepCompleted { summary, usage, .. }) => {
                 self.stop_spinner();
                 let time = duration(usage.duration_us);
                 self.line(&format!("    {GOOD}✓{GOOD:#} {} {DIM}{time}{DIM:#}", safe_line(summary, MAX_LINE)));
             }
-            Event::StepFailed { end, message, .. } => {
+            RunEvent::StepFailed(StepFailed { end, message, .. }) => {
                 self.stop_spinner();
                 let (first, rest) = message.split_once('\n').unwrap_or((message, ""));
                 let end = if *end == StepEnd::Failure { String::new() } else { format!(" ({end})") };
@@ -191,12 +205,12 @@ impl View {
                     self.line(&quoted_text(rest, 4000, "    │ "));
                 }
             }
-            Event::StepInDoubt { message, .. } => {
+            RunEvent::StepInDoubt(StepInDoubt { message, .. }) => {
                 self.stop_spinner();
                 let message = safe_line(message, MAX_LINE);
                 self.line(&format!("    {WARN}? in doubt{WARN:#}: an effect may or may not have happened; {message}"));
             }
-            Event::StepRetried { attempt, wait_us, restores, .. } => {
+            RunEvent::StepRetried(StepRetried { attempt, wait_us, restores, .. }) => {
                 let files = match restores.len() {
                     0 => String::new(),
                     1 => ", 1 file is restored".to_owned(),
@@ -204,14 +218,14 @@ impl View {
                 };
                 self.line(&format!("    {WARN}↻ try {attempt} in {}{WARN:#}{files}", duration(*wait_us)));
             }
-            Event::RunEnded { end, message, .. } if self.at.is_some() => {
+            RunEvent::RunEnded(RunEnded { end, message, .. }) if self.at.is_some() => {
                 let style = if *end == RunEnd::Completed { GOOD } else { BAD };
                 self.line(&format!("{style}ended{style:#}: {}", safe_line(message, MAX_LINE)));
             }
-            Event::RunEnded { kill: Some(times), .. } => {
+            RunEvent::RunEnded(RunEnded { kill: Some(times), .. }) => {
                 self.line(&format!("everything stopped {:.1} ms after the kill", times.took_us as f64 / 1000.0));
             }
-            Event::StepSkipped { reason, message, .. } => {
+            RunEvent::StepSkipped(StepSkipped { reason, message, .. }) => {
                 let word = match reason {
                     SkipReason::Denied => "denied",
                     SkipReason::GuardFailed => "not judged",

@@ -7,9 +7,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fusebox::core::event::{Chain, event_hash};
+use fusebox::core::event::{Chain, RunEvent, StepDelayed, event_hash};
 use fusebox::core::policy::AuditPolicy;
-use fusebox::{Audit, Event, EventRef, ExportOptions, Host, Plan, RunOptions, VerifyOptions};
+use fusebox::{Audit, EventRef, ExportOptions, Host, Plan, RunOptions, VerifyOptions};
 use fusebox_store::{Batch, Events as _, SqliteStore};
 use rusqlite::Connection;
 use serde_json::json;
@@ -93,11 +93,11 @@ fn checking(place: &Path) {
 /// Writes a log of many runs, as fast as it goes.
 fn fill(file: &Path) {
     let store = SqliteStore::open(file).unwrap();
-    let event = Event::StepDelayed {
+    let event = RunEvent::StepDelayed(StepDelayed {
         step: "step-1".parse().unwrap(),
         until_us: 1_795_000_000_000_000,
         reason: "x".repeat(140),
-    };
+    });
     for run in 0..EVENTS / EVENTS_OF_A_RUN {
         let mut chain = Chain::new(format!("run-{run}").parse().unwrap());
         let events = (0..EVENTS_OF_A_RUN).map(|place| chain.seal(&event, 1_795_000_000_000_000 + place)).collect();

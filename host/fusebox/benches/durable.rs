@@ -8,8 +8,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fusebox::core::event::Chain;
-use fusebox::{ApproveAll, Control, Event, Host, Plan, RunFilter, RunId, RunOptions};
+use fusebox::core::event::{Chain, RunCreated, RunEnded, RunEvent, RunStarted};
+use fusebox::{ApproveAll, Control, Host, Plan, RunFilter, RunId, RunOptions};
 use fusebox_store::{Batch, Events as _, SqliteStore};
 use rusqlite::{Connection, params};
 use serde_json::json;
@@ -177,7 +177,8 @@ fn lists(place: &Path) {
     for number in 0..LISTED {
         let run: RunId = format!("run-{number:06}").parse().unwrap();
         let mut chain = Chain::new(run.clone());
-        let events = [created(number), Event::RunStarted, ended()].map(|event| chain.seal(&event, number as u64));
+        let events = [created(number), RunEvent::RunStarted(RunStarted {}), ended()]
+            .map(|event| chain.seal(&event, number as u64));
         pending.push(log.append(Batch { events: events.into(), ..Batch::default() }));
         last = Some(run);
         if pending.len() == 2000 {
@@ -212,8 +213,8 @@ fn lists(place: &Path) {
     });
 }
 
-fn created(number: usize) -> Event {
-    Event::RunCreated {
+fn created(number: usize) -> RunEvent {
+    RunEvent::RunCreated(RunCreated {
         goal: "Make the failing median test pass".into(),
         agent: fusebox::core::Agent { id: format!("agent-{}", number % 100), kind: None, tier: None },
         tenant: format!("tenant-{}", number % 10),
@@ -228,14 +229,14 @@ fn created(number: usize) -> Event {
         engine: "wasmtime".into(),
         setup: fusebox_core::Digest::ZERO,
         redacted: Vec::new(),
-    }
+    })
 }
 
-fn ended() -> Event {
-    Event::RunEnded {
+fn ended() -> RunEvent {
+    RunEvent::RunEnded(RunEnded {
         end: fusebox::RunEnd::Completed,
         budget: None,
         message: "all steps were carried out".into(),
         kill: None,
-    }
+    })
 }

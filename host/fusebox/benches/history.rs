@@ -5,7 +5,8 @@
 //! `cargo bench -p fusebox --bench history`
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "a benchmark")]
 
-use fusebox::{ApproveAll, Event, Host, Plan, RunOptions, RunUpdate};
+use fusebox::core::event::{GuardJudged, RunEvent};
+use fusebox::{ApproveAll, Host, Plan, RunOptions, RunUpdate};
 use serde_json::json;
 
 /// Steps of the run: the most that a plan may have.
@@ -34,8 +35,8 @@ fn main() {
         while let Some(update) = run.next().await {
             let RunUpdate::Event(told) = update else { continue };
             match told.event {
-                Event::GuardJudged { usage, .. } => judged[at] += usage.duration_us,
-                Event::StepCompleted { .. } => {
+                RunEvent::GuardJudged(GuardJudged { usage, .. }) => judged[at] += usage.duration_us,
+                RunEvent::StepCompleted(_) => {
                     ended[at] = told.sealed.time_us;
                     at += 1;
                 }

@@ -74,7 +74,7 @@ pub use control::{
 pub use copies::WorkspaceCopy;
 pub use error::Error;
 pub use fusebox_core::audit as proofs;
-pub use fusebox_core::event::{Event, EventRef, RunEnd};
+pub use fusebox_core::event::{Event, EventRef, HostEvent, RunEnd, RunEvent};
 pub use fusebox_core::explain::{Explained, Explanation, Phase};
 pub use fusebox_core::{
     self as core, ApprovalAnswer, Decision, Effect, KillTarget, Plan, Policy, Ruling, RunId, RunLimits,
@@ -90,7 +90,7 @@ pub use home::Home;
 pub use host::Host;
 pub use host::builder::HostBuilder;
 pub use input::{read_file, read_from};
-pub use journal::updates::{OutputStream, RunEvent, RunUpdate};
+pub use journal::updates::{EventUpdate, OutputStream, RunUpdate};
 pub use kit::harness::Harness;
 pub use plugins::compiler::{CompileLimits, CompilePlace, OnCompile, serve_launcher};
 pub use plugins::registry::Loaded;

@@ -1,13 +1,13 @@
 //! Keeps the event log and its blobs, durably: a run without its log does not exist.
 //!
 //! ```
-//! use fusebox_core::event::{Chain, Event};
+//! use fusebox_core::event::{Chain, RunStarted};
 //! use fusebox_store::{Batch, Events as _, SqliteStore};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! let store = SqliteStore::open(&folder.path().join("log.sqlite"))?;
 //! let run: fusebox_core::RunId = "018f".parse()?;
-//! let event = Chain::new(run.clone()).seal(&Event::RunStarted, 0);
+//! let event = Chain::new(run.clone()).seal(&RunStarted {}.into(), 0);
 //! store.append(Batch { events: vec![event], ..Batch::default() }).wait()?;
 //! assert_eq!(store.events(&run, 0, 10)?.len(), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

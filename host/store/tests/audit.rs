@@ -8,17 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use examples::created;
 use fusebox_core::audit::{
     Checkpoint, CompactRange, Fault, FaultKind, Hash, SigningKey, leaf_hash, root_of_inclusion, verifies_consistency,
 };
-use fusebox_core::event::{Chain, Event, RunEnd};
+use fusebox_core::event::{Chain, RunEnd, RunEnded, RunEvent, RunStarted};
 use fusebox_core::{Digest, RunId};
 use fusebox_store::{
     AuditLog as _, Batch, Blob, CheckpointRow, Erasure, Error, Events as _, LogReport, SignCheckpoints, Signing,
     SqliteStore, Verifying,
 };
-
-use examples::created;
 
 struct Key(SigningKey);
 
@@ -74,7 +73,7 @@ fn write(store: &SqliteStore, name: &str, tenant: &str, count: u64) -> Vec<Diges
     let mut chain = Chain::new(run);
     let mut hashes = Vec::new();
     for place in 0..count {
-        let event = if place == 0 { created(tenant) } else { Event::RunStarted };
+        let event = if place == 0 { created(tenant) } else { RunEvent::RunStarted(RunStarted {}) };
         let sealed = chain.seal(&event, place);
         hashes.push(sealed.hash);
         store.append(Batch { events: vec![sealed], ..Batch::default() }).wait().unwrap();
@@ -162,7 +161,7 @@ fn a_checkpoint_falls_due_by_events() {
     let batch = |names: [&str; 3]| {
         let runs = names.into_iter().flat_map(|name| {
             let mut chain = Chain::new(name.parse().unwrap());
-            [created("acme"), Event::RunStarted].map(|event| chain.seal(&event, 1))
+            [created("acme"), RunEvent::RunStarted(RunStarted {})].map(|event| chain.seal(&event, 1))
         });
         store.append(Batch { events: runs.collect(), ..Batch::default() }).wait().unwrap();
         store.newest_checkpoint("acme").unwrap().unwrap().size
@@ -297,8 +296,13 @@ fn a_chain_that_was_written_anew_is_not_what_was_signed() {
     for at in 0..200 {
         let event = match at {
             0 => created("acme"),
-            150 => Event::RunEnded { end: RunEnd::Completed, budget: None, message: "all is well".into(), kill: None },
-            _ => Event::RunStarted,
+            150 => RunEvent::RunEnded(RunEnded {
+                end: RunEnd::Completed,
+                budget: None,
+                message: "all is well".into(),
+                kill: None,
+            }),
+            _ => RunEvent::RunStarted(RunStarted {}),
         };
         let sealed = forged.seal(&event, at);
         let payload = sealed.payload.replace('\'', "''");
@@ -323,7 +327,12 @@ fn what_is_erased_is_gone_and_nothing_else() {
         let mut events = vec![chain.seal(&created(tenant), 10)];
         if ends {
             events.push(chain.seal(
-                &Event::RunEnded { end: RunEnd::Completed, budget: None, message: String::new(), kill: None },
+                &RunEvent::RunEnded(RunEnded {
+                    end: RunEnd::Completed,
+                    budget: None,
+                    message: String::new(),
+                    kill: None,
+                }),
                 20,
             ));
         }

@@ -4,15 +4,16 @@
 mod examples;
 
 use bytes::Bytes;
-use fusebox_core::event::{Chain, Event};
-use fusebox_core::{ApprovalAnswer, ApprovalId, Binding, BudgetKind, KillTarget};
-use fusebox_core::{Digest, RunId, SealedEvent};
+use examples::created;
+use fusebox_core::event::{
+    ApprovalDecided, ApprovalRequested, Chain, HostEvent, KillLifted, KillSet, RunEnded, RunEvent, RunPaused,
+    RunStarted,
+};
+use fusebox_core::{ApprovalAnswer, ApprovalId, Binding, BudgetKind, Digest, KillTarget, RunId, SealedEvent};
 use fusebox_store::{
     Batch, Blob, Coordination as _, Error, Events as _, Fence, ListedState, ReadModels as _, Reservation, RunFilter,
     Settlement, SqliteStore,
 };
-
-use examples::created;
 
 fn run(name: &str) -> RunId {
     name.parse().unwrap()
@@ -20,7 +21,7 @@ fn run(name: &str) -> RunId {
 
 fn events(run: &RunId, count: usize) -> Vec<SealedEvent> {
     let mut chain = Chain::new(run.clone());
-    let event = |time| if time == 0 { created("default") } else { Event::RunStarted };
+    let event = |time| if time == 0 { created("default") } else { RunEvent::RunStarted(RunStarted {}) };
     (0..count).map(|time| chain.seal(&event(time), time as u64)).collect()
 }
 
@@ -242,15 +243,20 @@ fn lists_follow_the_events_and_can_be_rebuilt() {
     let mut chain = Chain::new(one.clone());
     let binding = Binding(Digest::of(b"binding"));
     let id = ApprovalId::of(&binding, 3);
-    let asked = Event::ApprovalRequested { step: step.clone(), id: id.clone(), binding, expires_us: Some(99) };
-    let sealed = [created("t"), Event::RunStarted, asked].map(|event| chain.seal(&event, 5));
+    let asked = RunEvent::ApprovalRequested(ApprovalRequested {
+        step: step.clone(),
+        id: id.clone(),
+        binding,
+        expires_us: Some(99),
+    });
+    let sealed = [created("t"), RunEvent::RunStarted(RunStarted {}), asked].map(|event| chain.seal(&event, 5));
     store.append(batch(&sealed)).wait().unwrap();
     let mut other = Chain::new(two.clone());
-    let sealed = [created("u"), Event::RunPaused { by: "p".into(), reason: String::new() }];
+    let sealed = [created("u"), RunEvent::RunPaused(RunPaused { by: "p".into(), reason: String::new() })];
     store.append(batch(&sealed.map(|event| other.seal(&event, 6)))).wait().unwrap();
     let mut host = Chain::new(run("host"));
-    let kill = Event::KillSet { target: KillTarget::Tenant("t".into()), by: "p".into() };
-    store.append(batch(&[host.seal(&kill, 7)])).wait().unwrap();
+    let kill = HostEvent::KillSet(KillSet { target: KillTarget::Tenant("t".into()), by: "p".into() });
+    store.append(batch(&[host.seal_host(&kill, 7)])).wait().unwrap();
 
     let list = |filter: RunFilter| -> Vec<String> {
         store.runs(&filter, 9).unwrap().into_iter().map(|row| row.run.to_string()).collect()
@@ -273,12 +279,16 @@ fn lists_follow_the_events_and_can_be_rebuilt() {
         store.rebuild_read_models().unwrap();
     }
     let answer = ApprovalAnswer::Rejected { by: "p".into(), channel: "c".into(), reason: String::new() };
-    let decided = Event::ApprovalDecided { step, id, binding, answer, signed: None };
-    let ended =
-        Event::RunEnded { end: fusebox_core::event::RunEnd::Denied, budget: None, message: String::new(), kill: None };
+    let decided = RunEvent::ApprovalDecided(ApprovalDecided { step, id, binding, answer, signed: None });
+    let ended = RunEvent::RunEnded(RunEnded {
+        end: fusebox_core::event::RunEnd::Denied,
+        budget: None,
+        message: String::new(),
+        kill: None,
+    });
     store.append(batch(&[decided, ended].map(|event| chain.seal(&event, 8)))).wait().unwrap();
-    let lifted = Event::KillLifted { target: KillTarget::Tenant("t".into()), by: "p".into() };
-    store.append(batch(&[host.seal(&lifted, 9)])).wait().unwrap();
+    let lifted = HostEvent::KillLifted(KillLifted { target: KillTarget::Tenant("t".into()), by: "p".into() });
+    store.append(batch(&[host.seal_host(&lifted, 9)])).wait().unwrap();
     for _ in 0..2 {
         assert!(store.open_questions(9).unwrap().is_empty() && store.switches().unwrap().is_empty());
         assert_eq!(store.run(&one).unwrap().unwrap().state.name(), "FAILED");

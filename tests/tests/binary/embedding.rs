@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use fusebox::core::event::Chain;
+use fusebox::core::event::{Chain, EffectPerformed, RunCreated, RunEvent, StepCompleted};
 use fusebox::sandbox::{Sandbox, Tape};
-use fusebox::{ApproveAll, Event, Harness, Host, Plan, Run, RunOptions, RunUpdate, Summary};
+use fusebox::{ApproveAll, Harness, Host, Plan, Run, RunOptions, RunUpdate, Summary};
 use fusebox_core::{Json, Ruling};
 use fusebox_store::{Events as _, SqliteStore};
 use fusebox_tests::{guard_with, root};
@@ -57,7 +57,7 @@ fn start(host: &Host, place: &Place) -> Run {
     host.run(plan(&steps()), options.salt([7; 16])).unwrap()
 }
 
-async fn finish(mut run: Run) -> (Summary, Vec<Event>) {
+async fn finish(mut run: Run) -> (Summary, Vec<RunEvent>) {
     let mut events = Vec::new();
     while let Some(update) = run.next().await {
         if let RunUpdate::Event(event) = update {
@@ -76,20 +76,20 @@ async fn what_is_told_is_what_the_log_holds() {
     drop(host);
     let store = SqliteStore::open(&place.folder.path().join("home/log.sqlite")).unwrap();
     let stored = store.events(&summary.run_id, 0, 1000).unwrap();
-    let read: Vec<Event> = stored.iter().map(|sealed| sealed.event().unwrap()).collect();
+    let read: Vec<RunEvent> = stored.iter().map(|sealed| sealed.run_event().unwrap()).collect();
     assert_eq!(read, told);
     // Sealing the same events again gives the same chain.
     let mut chain = Chain::new(summary.run_id.clone());
     for sealed in &stored {
-        assert_eq!(chain.seal(&sealed.event().unwrap(), sealed.time_us), *sealed);
+        assert_eq!(chain.seal(&sealed.run_event().unwrap(), sealed.time_us), *sealed);
     }
     // Everything that an event names is there.
     for event in &read {
-        if let Event::StepCompleted { output, tape, .. } = event {
+        if let RunEvent::StepCompleted(StepCompleted { output, tape, .. }) = event {
             let kept = |digest| store.blob(&summary.run_id, digest).unwrap().is_some();
             assert!(kept(output) && kept(tape));
         }
-        if let Event::RunCreated { plan, policy, .. } = event {
+        if let RunEvent::RunCreated(RunCreated { plan, policy, .. }) = event {
             let kept = |digest| store.blob(&summary.run_id, digest).unwrap().is_some();
             assert!(kept(plan) && kept(policy));
         }
@@ -103,8 +103,8 @@ async fn an_intent_comes_before_its_effect_and_both_are_recorded() {
     let mut open = 0;
     for event in &events {
         match event {
-            Event::EffectIntended { .. } => open += 1,
-            Event::EffectPerformed { failure, .. } => {
+            RunEvent::EffectIntended(_) => open += 1,
+            RunEvent::EffectPerformed(EffectPerformed { failure, .. }) => {
                 assert_eq!(*failure, None);
                 open -= 1;
             }
@@ -116,7 +116,7 @@ async fn an_intent_comes_before_its_effect_and_both_are_recorded() {
 }
 
 /// Events without what differs from run to run: durations. Fuel for setting up is comparable on one machine only.
-fn comparable(events: &[Event]) -> Vec<Value> {
+fn comparable(events: &[RunEvent]) -> Vec<Value> {
     let mut values: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
     for value in &mut values {
         if let Some(usage) = value["usage"].as_object_mut() {
@@ -149,7 +149,7 @@ async fn every_step_runs_again_from_its_tape() {
     let plan = plan(&steps());
     let mut replayed = 0;
     for event in &events {
-        let Event::StepCompleted { step, output, tape, usage, .. } = event else { continue };
+        let RunEvent::StepCompleted(StepCompleted { step, output, tape, usage, .. }) = event else { continue };
         let planned = plan.steps.iter().find(|planned| planned.id == *step).unwrap();
         let bytes = std::fs::read(root().join(format!("plugins/dist/{}.wasm", planned.step_type))).unwrap();
         let tape = kept(tape);
@@ -178,7 +178,9 @@ async fn a_file_that_changes_after_its_approval_is_a_conflict() {
     assert_eq!(summary.state, "FAILED");
     assert!(summary.reason.contains("changed since"), "{}", summary.reason);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\nmeddled\n");
-    assert!(events.iter().any(|event| matches!(event, Event::EffectPerformed { failure: Some(_), .. })));
+    assert!(
+        events.iter().any(|event| matches!(event, RunEvent::EffectPerformed(EffectPerformed { failure: Some(_), .. })))
+    );
 }
 
 #[tokio::test]
@@ -190,7 +192,7 @@ async fn a_kill_from_another_thread_is_final() {
     let mut run = host.run(plan, options).unwrap();
     let stop = run.stop_handle();
     while let Some(update) = run.next().await {
-        if matches!(&update, RunUpdate::Event(event) if matches!(event.event, Event::EffectIntended { .. })) {
+        if matches!(&update, RunUpdate::Event(event) if matches!(event.event, RunEvent::EffectIntended(_))) {
             let stop = stop.clone();
             std::thread::spawn(move || stop.kill("a test"));
         }
@@ -237,7 +239,7 @@ async fn a_program_that_is_swapped_after_its_approval_does_not_run() {
     let (summary, events) = finish(place.host().run(plan, options).unwrap()).await;
     assert_eq!(summary.state, "FAILED");
     assert!(summary.reason.contains("is now"), "{}", summary.reason);
-    assert!(!events.iter().any(|event| matches!(event, Event::EffectIntended { .. })));
+    assert!(!events.iter().any(|event| matches!(event, RunEvent::EffectIntended(_))));
     assert!(!root.join("ran-good").exists() && !root.join("ran-evil").exists());
 }
 
@@ -264,7 +266,7 @@ async fn guards_see_the_outputs_of_earlier_steps() {
     let (_, events) = finish(host.run(plan, options).unwrap()).await;
     let asked: Vec<&str> = events
         .iter()
-        .filter(|event| matches!(event, Event::ApprovalRequested { .. }))
+        .filter(|event| matches!(event, RunEvent::ApprovalRequested(_)))
         .filter_map(|event| event.step().map(fusebox_core::StepId::as_str))
         .collect();
     assert_eq!(asked, ["hostile"]);

@@ -3,6 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use fusebox::core::event::{HostEvent, KillLifted, KillSet};
 use serde_json::{Value, json};
 
 use crate::place::{Place, events, lines, refused, step, text};
@@ -578,10 +579,10 @@ fn a_switch_that_is_lifted_at_once_has_killed_what_was_there() {
     let mut chain = fusebox_core::event::Chain::new("host".parse().unwrap());
     let target = fusebox_core::KillTarget::Tenant("acme".into());
     for event in [
-        fusebox_core::Event::KillSet { target: target.clone(), by: "p".into() },
-        fusebox_core::Event::KillLifted { target, by: "p".into() },
+        HostEvent::KillSet(KillSet { target: target.clone(), by: "p".into() }),
+        HostEvent::KillLifted(KillLifted { target, by: "p".into() }),
     ] {
-        let events = vec![chain.seal(&event, 1)];
+        let events = vec![chain.seal_host(&event, 1)];
         let batch = fusebox_store::Batch { events, ..fusebox_store::Batch::default() };
         fusebox_store::Events::append(&log, batch).wait().unwrap();
     }

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use fusebox::core::event::{Chain, RunEnd, Usage};
+use fusebox::core::event::{Chain, RunCreated, RunEnd, RunEnded, RunEvent, StepFailed, StepProposed, Usage};
 use fusebox::core::{Agent, Digest, Event};
 use fusebox::{Arguments, LoggedEvent, OtelSink, Sink as _};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Status, TracerProvider as _};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 
-fn told(arguments: Arguments, events: &[Event]) -> Vec<SpanData> {
+fn told(arguments: Arguments, events: &[RunEvent]) -> Vec<SpanData> {
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     let mut sink = OtelSink::new(provider.tracer("fusebox"), arguments);
@@ -24,10 +24,10 @@ fn told(arguments: Arguments, events: &[Event]) -> Vec<SpanData> {
     exporter.get_finished_spans().unwrap()
 }
 
-fn events() -> Vec<Event> {
+fn events() -> Vec<RunEvent> {
     let step: fusebox::core::StepId = "s".parse().unwrap();
     vec![
-        Event::RunCreated {
+        RunEvent::RunCreated(RunCreated {
             goal: "a secret goal".into(),
             agent: Agent { id: "bot".into(), kind: None, tier: None },
             tenant: "acme".into(),
@@ -42,24 +42,29 @@ fn events() -> Vec<Event> {
             engine: "e".into(),
             setup: fusebox_core::Digest::ZERO,
             redacted: Vec::new(),
-        },
-        Event::StepProposed {
+        }),
+        RunEvent::StepProposed(StepProposed {
             step: step.clone(),
             index: 0,
             attempt: 1,
             step_type: "edit_file".into(),
             input: Digest::ZERO,
             description: "a secret description".into(),
-        },
-        Event::StepFailed {
+        }),
+        RunEvent::StepFailed(StepFailed {
             step,
             end: "out_of_fuel".into(),
             message: "it ran dry".into(),
             retry_can_help: false,
             tape: None,
             usage: Usage::default(),
-        },
-        Event::RunEnded { end: RunEnd::StepFailed, budget: None, message: "it ran dry".into(), kill: None },
+        }),
+        RunEvent::RunEnded(RunEnded {
+            end: RunEnd::StepFailed,
+            budget: None,
+            message: "it ran dry".into(),
+            kill: None,
+        }),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Event;
+use super::{EffectIntended, EffectNotPerformed, EffectPerformed, RunEvent};
 
 /// Where what a run is in the middle of began, by places in its chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,81 +20,53 @@ pub(super) struct Causes {
 }
 
 impl Causes {
-    /// Notes the next event of the chain. Gives the place of what it follows from; none for a first one, and for what comes from
-    /// outside of the run.
-    pub fn note(&mut self, event: &Event, seq: u64) -> Option<u64> {
+    /// Notes the next event of the chain. Gives the place of the event that it follows from: none for a first event, and none
+    /// for one that comes from outside of the run. An event that is not named here follows from the last one.
+    pub fn note(&mut self, event: &RunEvent, seq: u64) -> Option<u64> {
         let last = self.last;
         let cause = match event {
-            Event::RunCreated { .. }
-            | Event::RunContinued { .. }
-            | Event::RunInterrupted
-            | Event::RunPaused { .. }
-            | Event::RunResumed { .. }
-            | Event::StepAdded { .. }
-            | Event::GrantRevoked { .. }
-            | Event::ActionChecked { .. }
-            | Event::PauseAsked { .. }
-            | Event::KillSet { .. }
-            | Event::KillLifted { .. }
-            | Event::BreakerChanged { .. }
-            | Event::ActionProposed(_)
-            | Event::ActionExecuted(_)
-            | Event::ActionBlocked(_)
-            | Event::PolicyViolation(_)
-            | Event::RiskOverruled { .. }
-            | Event::AuditKeyRotated { .. }
-            | Event::BlobsErased { .. } => None,
-            Event::EffectsPreviewed { .. } => self.proposed,
-            Event::GuardJudged { .. } | Event::ImpactEstimated { .. } => self.previewed,
-            Event::Decided { .. } | Event::PlanDecided { .. } => self.judged.or(last),
-            Event::ApprovalRequested { .. } | Event::PlanApprovalRequested { .. } => self.decided,
-            Event::ApprovalDecided { .. } | Event::PlanApprovalDecided { .. } | Event::DoubtDecided { .. } => {
-                self.asked
-            }
-            Event::EffectIntended { .. } | Event::EffectRefused { .. } => self.started,
-            Event::EffectPerformed { call, .. } | Event::EffectNotPerformed { call, .. } => {
+            RunEvent::RunCreated(_)
+            | RunEvent::RunContinued(_)
+            | RunEvent::RunInterrupted(_)
+            | RunEvent::RunPaused(_)
+            | RunEvent::RunResumed(_)
+            | RunEvent::StepAdded(_)
+            | RunEvent::GrantRevoked(_) => None,
+            RunEvent::EffectsPreviewed(_) => self.proposed,
+            RunEvent::GuardJudged(_) | RunEvent::ImpactEstimated(_) => self.previewed,
+            RunEvent::Decided(_) | RunEvent::PlanDecided(_) => self.judged.or(last),
+            RunEvent::ApprovalRequested(_) | RunEvent::PlanApprovalRequested(_) => self.decided,
+            RunEvent::ApprovalDecided(_) | RunEvent::PlanApprovalDecided(_) | RunEvent::DoubtDecided(_) => self.asked,
+            RunEvent::EffectIntended(_) | RunEvent::EffectRefused(_) | RunEvent::StepCompleted(_) => self.started,
+            RunEvent::EffectPerformed(EffectPerformed { call, .. })
+            | RunEvent::EffectNotPerformed(EffectNotPerformed { call, .. }) => {
                 self.intended.get(call).copied().or(self.started)
             }
-            Event::StepCompleted { .. } => self.started,
-            Event::RunLeft
-            | Event::BudgetWarning { .. }
-            | Event::RunStarted
-            | Event::RiskPredicted { .. }
-            | Event::PlanJudged { .. }
-            | Event::StepDelayed { .. }
-            | Event::StepProposed { .. }
-            | Event::StepStarted { .. }
-            | Event::StepResumed { .. }
-            | Event::StepFailed { .. }
-            | Event::StepInDoubt { .. }
-            | Event::StepRetried { .. }
-            | Event::StepRestored { .. }
-            | Event::StepSkipped { .. }
-            | Event::RunEnded { .. } => last,
+            _ => last,
         };
         self.remember(event, seq);
         cause
     }
 
-    fn remember(&mut self, event: &Event, seq: u64) {
+    fn remember(&mut self, event: &RunEvent, seq: u64) {
         let at = Some(seq);
         match event {
-            Event::StepProposed { .. } => {
+            RunEvent::StepProposed(_) => {
                 let last = at;
                 *self = Self { last, proposed: at, ..Self::default() };
             }
-            Event::EffectsPreviewed { .. } => (self.previewed, self.judged) = (at, None),
-            Event::GuardJudged { .. } | Event::ImpactEstimated { .. } | Event::PlanJudged { .. } => self.judged = at,
-            Event::Decided { .. } | Event::PlanDecided { .. } => self.decided = at,
-            Event::ApprovalRequested { .. } | Event::PlanApprovalRequested { .. } | Event::StepInDoubt { .. } => {
+            RunEvent::EffectsPreviewed(_) => (self.previewed, self.judged) = (at, None),
+            RunEvent::GuardJudged(_) | RunEvent::ImpactEstimated(_) | RunEvent::PlanJudged(_) => self.judged = at,
+            RunEvent::Decided(_) | RunEvent::PlanDecided(_) => self.decided = at,
+            RunEvent::ApprovalRequested(_) | RunEvent::PlanApprovalRequested(_) | RunEvent::StepInDoubt(_) => {
                 self.asked = at;
             }
-            Event::StepStarted { .. } => self.started = at,
-            Event::EffectIntended { call, .. } => {
+            RunEvent::StepStarted(_) => self.started = at,
+            RunEvent::EffectIntended(EffectIntended { call, .. }) => {
                 self.intended.insert(*call, seq);
             }
             // A warning is no reason for what comes behind it.
-            Event::BudgetWarning { .. } => return,
+            RunEvent::BudgetWarning(_) => return,
             _ => {}
         }
         self.last = at;

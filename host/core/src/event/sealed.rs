@@ -3,14 +3,12 @@
 use serde_json::Value;
 
 use super::cause::Causes;
-use super::{Event, SCHEMA_VERSION};
+use super::{Event, HostEvent, MAX_EVENT_BYTES, RunEvent, SCHEMA_VERSION};
 use crate::id::DEFAULT_TENANT;
 use crate::{Digest, DigestBuilder, Error, RunId, json};
 
 /// What an event's fields but its payload take with their lengths, for the names that runs and kinds of events have.
 const HEAD_BYTES: usize = 256;
-/// Largest event read back, in bytes.
-const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Hash of an event: SHA-256 over these fields, each preceded by its length as 8 bytes, numbers as 8 bytes, all big-endian.
 #[must_use]
@@ -78,6 +76,14 @@ impl SealedEvent {
     /// # Errors
     /// When the payload is not an event that this version knows.
     pub fn event(&self) -> Result<Event, Error> {
+        Event::read(&self.kind, &self.payload)
+    }
+
+    /// The event, in the chain of a run.
+    ///
+    /// # Errors
+    /// When the payload is not an event of a run that this version knows.
+    pub fn run_event(&self) -> Result<RunEvent, Error> {
         json::parse_as("the event", self.payload.as_bytes(), MAX_EVENT_BYTES)
     }
 
@@ -126,8 +132,8 @@ impl Chain {
         Self { run, seq, head, tenant: None, causes: Causes::default() }
     }
 
-    /// Goes on behind an event that was read from the log.
-    pub fn follow(&mut self, sealed: &SealedEvent, event: &Event) {
+    /// Goes on behind an event that was read from the log of a run.
+    pub fn follow(&mut self, sealed: &SealedEvent, event: &RunEvent) {
         self.causes.note(event, sealed.seq);
         (self.seq, self.head) = (sealed.seq, sealed.hash);
     }
@@ -150,12 +156,27 @@ impl Chain {
         self.seq
     }
 
-    /// Adds an event. What is stored of it says as well which version of the format it has, what it follows from in its run
-    /// (`cause`, a place), and, for the first of a chain that is no run, whose log it is part of (`tenant`).
-    pub fn seal(&mut self, event: &Event, time_us: u64) -> SealedEvent {
+    /// Adds an event of a run. What is stored of it says as well which version of the format it has, and which event of its
+    /// run it follows from (`cause`, a place).
+    pub fn seal(&mut self, event: &RunEvent, time_us: u64) -> SealedEvent {
+        let cause = self.causes.note(event, self.seq + 1);
+        self.add(event.kind(), serde_json::to_value(event), cause, time_us)
+    }
+
+    /// Adds an event of the host. The first of its chain says whose log it is part of (`tenant`).
+    pub fn seal_host(&mut self, event: &HostEvent, time_us: u64) -> SealedEvent {
+        self.add(event.kind(), serde_json::to_value(event), None, time_us)
+    }
+
+    fn add(
+        &mut self,
+        kind: &str,
+        payload: Result<Value, serde_json::Error>,
+        cause: Option<u64>,
+        time_us: u64,
+    ) -> SealedEvent {
         self.seq += 1;
-        let mut payload = serde_json::to_value(event).unwrap_or(Value::Null);
-        let cause = self.causes.note(event, self.seq);
+        let mut payload = payload.unwrap_or(Value::Null);
         if let Some(map) = payload.as_object_mut() {
             map.insert("schema".into(), SCHEMA_VERSION.into());
             if let Some(cause) = cause {
@@ -169,7 +190,7 @@ impl Chain {
             run: self.run.clone(),
             seq: self.seq,
             time_us,
-            kind: event.kind().to_owned(),
+            kind: kind.to_owned(),
             payload: json::canonical_value(&payload),
             previous: self.head,
             hash: Digest::ZERO,
@@ -179,17 +200,20 @@ impl Chain {
         sealed
     }
 }
+
 #[cfg(test)]
 mod tests {
-    use super::super::RunEnd;
+    use super::super::{EffectsPreviewed, PauseAsked, RunEnd, RunEnded, RunStarted, StepProposed, StepRestored};
     use super::*;
 
     #[test]
     fn every_change_of_a_sealed_event_shows() {
         let mut chain = Chain::new("run".parse().unwrap());
-        let first = chain.seal(&Event::RunStarted, 1);
-        let second =
-            chain.seal(&Event::RunEnded { end: RunEnd::Killed, budget: None, message: String::new(), kill: None }, 2);
+        let first = chain.seal(&RunEvent::RunStarted(RunStarted {}), 1);
+        let second = chain.seal(
+            &RunEvent::RunEnded(RunEnded { end: RunEnd::Killed, budget: None, message: String::new(), kill: None }),
+            2,
+        );
         assert_eq!(second.previous, first.hash);
         assert_eq!(second.computed_hash(), second.hash);
         let changes: [fn(&mut SealedEvent); 6] = [
@@ -219,14 +243,15 @@ mod tests {
 
     #[test]
     fn what_is_stored_reads_back() {
-        let event = Event::RunEnded {
+        let event = RunEvent::RunEnded(RunEnded {
             end: RunEnd::Budget,
             budget: Some(crate::BudgetKind::Fuel),
             message: "fuel".into(),
             kill: None,
-        };
+        });
         let sealed = Chain::new("run".parse().unwrap()).seal(&event, 1);
-        assert_eq!(sealed.event(), Ok(event));
+        assert_eq!(sealed.run_event().as_ref(), Ok(&event));
+        assert_eq!(sealed.event(), Ok(event.into()));
         let shown = sealed.to_json("t");
         assert_eq!((&shown["event"], &shown["schema"]), (&"run_ended".into(), &SCHEMA_VERSION.into()));
     }
@@ -235,36 +260,37 @@ mod tests {
     fn an_event_says_what_it_follows_from() {
         let step: crate::StepId = "s".parse().unwrap();
         let mut chain = Chain::new("run".parse().unwrap());
-        let mut cause = |event: &Event| chain.seal(event, 1).to_json("t")["cause"].as_u64();
-        assert_eq!(cause(&Event::RunStarted), None);
-        let proposed = Event::StepProposed {
+        let mut cause = |event: &RunEvent| chain.seal(event, 1).to_json("t")["cause"].as_u64();
+        assert_eq!(cause(&RunEvent::RunStarted(RunStarted {})), None);
+        let proposed = RunEvent::StepProposed(StepProposed {
             step: step.clone(),
             index: 0,
             attempt: 1,
             step_type: "t".into(),
             input: Digest::ZERO,
             description: String::new(),
-        };
+        });
         assert_eq!(cause(&proposed), Some(1));
-        let previewed = Event::EffectsPreviewed {
+        let previewed = RunEvent::EffectsPreviewed(EffectsPreviewed {
             step: step.clone(),
             effects: Vec::new(),
             tape: None,
             usage: super::super::Usage::default(),
-        };
+        });
         assert_eq!(cause(&previewed), Some(2));
-        assert_eq!(cause(&Event::StepRestored { step }), Some(3));
+        assert_eq!(cause(&RunEvent::StepRestored(StepRestored { step })), Some(3));
     }
 
     #[test]
     fn a_chain_that_is_no_run_says_whose_it_is() {
         let run: RunId = "host-1".parse().unwrap();
-        let event = Event::RunLeft;
+        let event = HostEvent::PauseAsked(PauseAsked { run: run.clone(), by: "p".into(), reason: String::new() });
         let mut chain = Chain::new(run.clone()).of_tenant("acme");
-        let (first, second) = (chain.seal(&event, 1), chain.seal(&event, 2));
+        let (first, second) = (chain.seal_host(&event, 1), chain.seal_host(&event, 2));
         assert_eq!(tenant_of_first(&first.payload), "acme");
         assert!(!second.payload.contains("acme"));
         assert_eq!(tenant_of_first("{}"), DEFAULT_TENANT);
-        assert_eq!(first.event(), Ok(event));
+        assert_eq!(first.event(), Ok(event.into()));
+        assert!(first.run_event().is_err(), "it is no event of a run");
     }
 }

@@ -6,10 +6,12 @@ use super::parts::{
     After, Before, Change, Explained, Explanation, FailureKind, FileChange, GuardSummary, ImpactSummary, LimitSummary,
     OnError, Spent,
 };
-use crate::event::StepEnd;
-use crate::event::{RunEnd, SkipReason, Usage};
-use crate::{ApprovalAnswer, Decision, Effect, Event, ImpactClass, Plan, RunId, RunLimits, Step, StepId};
-use crate::{Decider, LimitKind};
+use crate::event::{
+    ApprovalDecided, Decided, DoubtDecided, EffectIntended, EffectPerformed, EffectsPreviewed, GuardJudged,
+    ImpactEstimated, PlanDecided, RiskPredicted, RunCreated, RunEnd, RunEnded, RunEvent, SkipReason, StepAdded,
+    StepCompleted, StepEnd, StepFailed, StepInDoubt, StepProposed, StepSkipped, Usage,
+};
+use crate::{ApprovalAnswer, Decider, Decision, Effect, ImpactClass, LimitKind, Plan, RunId, RunLimits, Step, StepId};
 
 /// Explains the steps of one run while its events come.
 #[derive(Debug, Clone)]
@@ -58,48 +60,50 @@ impl Explainer {
     }
 
     /// Takes the next event of the run. Gives what is to be explained with it.
-    pub fn note(&mut self, event: &Event, time_us: u64) -> Vec<Explanation> {
+    pub fn note(&mut self, event: &RunEvent, time_us: u64) -> Vec<Explanation> {
         match event {
-            Event::RunCreated { goal, agent, limits, limits_by, steps, .. } => {
+            RunEvent::RunCreated(RunCreated { goal, agent, limits, limits_by, steps, .. }) => {
                 (self.goal, self.agent, self.total) = (goal.clone(), agent.id.clone(), *steps);
                 self.set_limits(limits, |limit| limits_by.get(&limit).map(ToString::to_string));
                 Vec::new()
             }
-            Event::StepAdded { added, .. } => {
+            RunEvent::StepAdded(StepAdded { added, .. }) => {
                 self.steps.insert(added.id.clone(), (**added).clone());
                 self.total += 1;
                 Vec::new()
             }
-            Event::RiskPredicted { limits, limits_by, .. } => {
+            RunEvent::RiskPredicted(RiskPredicted { limits, limits_by, .. }) => {
                 self.set_limits(limits, |limit| limits_by.get(&limit).map(ToString::to_string));
                 Vec::new()
             }
-            Event::PlanDecided { decision } => {
+            RunEvent::PlanDecided(PlanDecided { decision }) => {
                 self.tighten(decision);
                 Vec::new()
             }
-            Event::StepProposed { step, index, attempt, step_type, description, .. } => {
+            RunEvent::StepProposed(StepProposed { step, index, attempt, step_type, description, .. }) => {
                 self.propose((step, *index, *attempt), step_type, description, time_us);
                 Vec::new()
             }
-            Event::Decided { decision, .. } => {
+            RunEvent::Decided(Decided { decision, .. }) => {
                 self.tighten(decision);
                 self.decided(decision, time_us)
             }
-            Event::StepSkipped { reason, message, by, .. } => self.skipped(*reason, message, by, time_us),
-            Event::StepCompleted { summary, usage, .. } => self.completed(summary, *usage, time_us),
-            Event::StepFailed { end, message, retry_can_help, usage, .. } => {
+            RunEvent::StepSkipped(StepSkipped { reason, message, by, .. }) => {
+                self.skipped(*reason, message, by, time_us)
+            }
+            RunEvent::StepCompleted(StepCompleted { summary, usage, .. }) => self.completed(summary, *usage, time_us),
+            RunEvent::StepFailed(StepFailed { end, message, retry_can_help, usage, .. }) => {
                 self.spend(*usage);
                 let what = after_failure(*end, *retry_can_help);
                 self.trouble(FailureKind::Failed, Some(*end), message, (&[], *retry_can_help, what), time_us)
             }
-            Event::StepInDoubt { end, message, usage, .. } => {
+            RunEvent::StepInDoubt(StepInDoubt { end, message, usage, .. }) => {
                 self.spend(*usage);
                 let what = "look whether it happened: `fusebox approve` carries it out again, with `--as-done` counts it as done, \
                             `fusebox reject` ends the run";
                 self.trouble(FailureKind::InDoubt, Some(*end), message, (&[], false, what), time_us)
             }
-            Event::RunEnded { end, message, .. } => self.ended(*end, message, time_us),
+            RunEvent::RunEnded(RunEnded { end, message, .. }) => self.ended(*end, message, time_us),
             other => {
                 if let Some(current) = &mut self.current {
                     current.note(other);
@@ -262,15 +266,15 @@ impl Explainer {
 
 impl Current {
     /// Takes an event that only adds to what will be explained.
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, event: &RunEvent) {
         match event {
-            Event::EffectsPreviewed { effects, usage, .. } => {
+            RunEvent::EffectsPreviewed(EffectsPreviewed { effects, usage, .. }) => {
                 self.before.effects.clone_from(effects);
                 // Whoever judged before a rewrite judges anew.
                 self.before.guards.clear();
                 self.spend(*usage);
             }
-            Event::GuardJudged { guard, mode, verdict, failure, usage, .. } => {
+            RunEvent::GuardJudged(GuardJudged { guard, mode, verdict, failure, usage, .. }) => {
                 self.spend(*usage);
                 self.before.guards.push(GuardSummary {
                     guard: guard.clone(),
@@ -282,7 +286,7 @@ impl Current {
                     duration_us: usage.duration_us,
                 });
             }
-            Event::ImpactEstimated { impact, failure, usage, .. } => {
+            RunEvent::ImpactEstimated(ImpactEstimated { impact, failure, usage, .. }) => {
                 self.spend(*usage);
                 self.before.impact = Some(ImpactSummary {
                     act: impact.as_ref().map(|impact| impact.act.impact),
@@ -291,16 +295,17 @@ impl Current {
                     failure: failure.clone(),
                 });
             }
-            Event::ApprovalDecided { answer, .. } | Event::DoubtDecided { answer, .. } => match answer {
+            RunEvent::ApprovalDecided(ApprovalDecided { answer, .. })
+            | RunEvent::DoubtDecided(DoubtDecided { answer, .. }) => match answer {
                 ApprovalAnswer::Approved { .. } | ApprovalAnswer::Edited { .. } | ApprovalAnswer::Happened { .. } => {
                     self.approved_by = answer.by().map(ToOwned::to_owned);
                 }
                 _ => {}
             },
-            Event::EffectIntended { call, effect, .. } => {
+            RunEvent::EffectIntended(EffectIntended { call, effect, .. }) => {
                 self.intended.insert(*call, effect.clone());
             }
-            Event::EffectPerformed { call, failure, spent, .. } => {
+            RunEvent::EffectPerformed(EffectPerformed { call, failure, spent, .. }) => {
                 let effect = self.intended.remove(call);
                 for (kind, amount) in spent {
                     match kind {

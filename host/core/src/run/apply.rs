@@ -5,8 +5,13 @@ use std::sync::Arc;
 use super::attempt::Attempt;
 use super::stage::{Answered, Execution, Open, Question, Stage};
 use super::state::{KindApproval, RunState, StepProgress};
-use crate::event::StoppedBy;
-use crate::event::{AllowedBy, Event, Judgement, Usage};
+use crate::event::{
+    AllowedBy, ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectIntended,
+    EffectNotPerformed, EffectPerformed, EffectRefused, EffectsPreviewed, GrantRevoked, GuardJudged, ImpactEstimated,
+    Judgement, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted, RunEnded, RunEvent, RunPaused, StepAdded,
+    StepCompleted, StepDelayed, StepFailed, StepInDoubt, StepProposed, StepRetried, StepSkipped, StepStarted,
+    StoppedBy, Usage,
+};
 use crate::gate::GuardAnswer;
 use crate::history::HistoryEntry;
 use crate::step_state::StepState;
@@ -15,38 +20,26 @@ use crate::{Amounts, ApprovalAnswer, ApprovalId, ApprovalKind, Binding, BudgetKi
 impl RunState {
     /// Applies the next event of the run. This is the only thing that changes a run; an event that does not fit the
     /// state changes nothing but the count of events.
-    pub fn apply(&mut self, event: &Event, time_us: u64) {
+    pub fn apply(&mut self, event: &RunEvent, time_us: u64) {
         self.seq += 1;
         let was_us = self.watch.tick(time_us);
         match event {
-            Event::RunCreated { .. }
-            | Event::ActionChecked { .. }
-            | Event::PauseAsked { .. }
-            | Event::KillSet { .. }
-            | Event::KillLifted { .. }
-            | Event::BreakerChanged { .. }
-            | Event::ActionProposed(_)
-            | Event::ActionExecuted(_)
-            | Event::ActionBlocked(_)
-            | Event::PolicyViolation(_)
-            | Event::RiskOverruled { .. }
-            | Event::AuditKeyRotated { .. }
-            | Event::BlobsErased { .. } => {}
-            Event::RunContinued { .. } => self.taken_up(was_us),
-            Event::RunLeft => self.is_interrupted = true,
-            Event::RunInterrupted => {
+            RunEvent::RunCreated(_) => {}
+            RunEvent::RunContinued(_) => self.taken_up(was_us),
+            RunEvent::RunLeft(_) => self.is_interrupted = true,
+            RunEvent::RunInterrupted(_) => {
                 self.is_interrupted = true;
                 self.watch.stop_since(was_us);
             }
-            Event::RunPaused { by, .. } => {
+            RunEvent::RunPaused(RunPaused { by, .. }) => {
                 self.paused_by = Some(by.clone());
             }
-            Event::RunResumed { .. } => self.paused_by = None,
-            Event::StepAdded { added, usage, .. } => self.add(added, *usage),
-            Event::BudgetWarning { budget, .. } => {
+            RunEvent::RunResumed(_) => self.paused_by = None,
+            RunEvent::StepAdded(StepAdded { added, usage, .. }) => self.add(added, *usage),
+            RunEvent::BudgetWarning(BudgetWarning { budget, .. }) => {
                 self.warned.insert(*budget);
             }
-            Event::RiskPredicted { assessment, limits, .. } => {
+            RunEvent::RiskPredicted(RiskPredicted { assessment, limits, .. }) => {
                 self.tighten(limits);
                 self.risk.predicted(assessment);
                 let needs_review = self.watch.started_us().is_some() && !self.plan_reasons().is_empty();
@@ -54,44 +47,44 @@ impl RunState {
                     self.judge_plan_again();
                 }
             }
-            Event::StepDelayed { until_us, .. } => self.stage = Stage::Delayed { until_us: *until_us },
-            Event::GrantRevoked { grant, .. } => self.grants.retain(|_, held| held.id != *grant),
-            Event::RunStarted => {
+            RunEvent::StepDelayed(StepDelayed { until_us, .. }) => self.stage = Stage::Delayed { until_us: *until_us },
+            RunEvent::GrantRevoked(GrantRevoked { grant, .. }) => self.grants.retain(|_, held| held.id != *grant),
+            RunEvent::RunStarted(_) => {
                 self.watch.start(time_us);
                 self.is_plan_unjudged = false;
                 self.judge_plan_again();
             }
-            Event::PlanJudged { verdict, failure, usage, .. } => {
+            RunEvent::PlanJudged(PlanJudged { verdict, failure, usage, .. }) => {
                 self.spend(*usage);
                 if let Stage::Plan(gate) = &mut self.stage {
                     gate.judged(answer(verdict.as_ref(), failure.as_ref()));
                 }
             }
-            Event::PlanDecided { decision } => {
+            RunEvent::PlanDecided(PlanDecided { decision }) => {
                 self.tighten(&decision.limits);
                 self.stage = Stage::PlanDecided { decision: decision.clone() };
             }
-            Event::PlanApprovalRequested { id, binding, expires_us } => {
+            RunEvent::PlanApprovalRequested(PlanApprovalRequested { id, binding, expires_us }) => {
                 if let Stage::PlanDecided { decision } = std::mem::replace(&mut self.stage, Stage::Idle) {
                     let question = question(id, *binding, *expires_us, time_us);
                     self.stage = Stage::PlanPerson { decision, question };
                 }
             }
-            Event::PlanApprovalDecided { .. } => {
+            RunEvent::PlanApprovalDecided(_) => {
                 self.stage = Stage::Idle;
             }
-            Event::StepProposed { attempt, .. } => {
+            RunEvent::StepProposed(StepProposed { attempt, .. }) => {
                 self.most_attempts = self.most_attempts.max(*attempt);
                 self.proposed_us = time_us;
                 self.stage = Stage::Gate(Gate::new(Arc::clone(&self.setup.gate), self.approval_reasons()));
             }
-            Event::EffectsPreviewed { effects, usage, .. } => {
+            RunEvent::EffectsPreviewed(EffectsPreviewed { effects, usage, .. }) => {
                 self.spend(*usage);
                 if let Stage::Gate(gate) = &mut self.stage {
                     gate.previewed(effects.clone());
                 }
             }
-            Event::GuardJudged { verdict, failure, usage, .. } => {
+            RunEvent::GuardJudged(GuardJudged { verdict, failure, usage, .. }) => {
                 self.spend(*usage);
                 if let Stage::Gate(gate) = &mut self.stage
                     && let Some(input) = gate.judged(answer(verdict.as_ref(), failure.as_ref()))
@@ -100,28 +93,28 @@ impl RunState {
                     self.attempt.replaced = Some((input, origin));
                 }
             }
-            Event::ImpactEstimated { impact, failure, usage, .. } => {
+            RunEvent::ImpactEstimated(ImpactEstimated { impact, failure, usage, .. }) => {
                 self.spend(*usage);
                 if let Stage::Gate(gate) = &mut self.stage {
                     gate.estimated(impact.clone().ok_or_else(|| failure.clone().unwrap_or_default()));
                 }
             }
-            Event::Decided { decision, .. } => {
+            RunEvent::Decided(Decided { decision, .. }) => {
                 self.tighten(&decision.limits);
                 let effects = self.effects().to_vec();
                 self.stage = Stage::Decided { decision: decision.clone(), effects };
             }
-            Event::ApprovalRequested { id, binding, expires_us, .. } => {
+            RunEvent::ApprovalRequested(ApprovalRequested { id, binding, expires_us, .. }) => {
                 if let Stage::Decided { decision, effects } = std::mem::replace(&mut self.stage, Stage::Idle) {
                     let question = question(id, *binding, *expires_us, time_us);
                     self.stage = Stage::Person { decision, effects, question };
                 }
                 self.set_step(StepState::AwaitingApproval);
             }
-            Event::ApprovalDecided { id, binding, answer, .. } => {
+            RunEvent::ApprovalDecided(ApprovalDecided { id, binding, answer, .. }) => {
                 self.take_answer(id, *binding, answer, time_us);
             }
-            Event::DoubtDecided { answer, .. } => {
+            RunEvent::DoubtDecided(DoubtDecided { answer, .. }) => {
                 if matches!(answer, ApprovalAnswer::Happened { .. }) {
                     self.stage = Stage::Idle;
                     if let Some(step) = self.cursor.checked_sub(1).and_then(|place| self.steps.get_mut(place)) {
@@ -129,14 +122,16 @@ impl RunState {
                     }
                 }
             }
-            Event::StepStarted { reserved, .. } => self.start(reserved),
-            Event::StepResumed { .. } => {
+            RunEvent::StepStarted(StepStarted { reserved, .. }) => self.start(reserved),
+            RunEvent::StepResumed(_) => {
                 if let Stage::Executing(execution) = &mut self.stage {
                     // What is still open only read, and is read again.
                     execution.open.clear();
                 }
             }
-            Event::EffectIntended { call, effect, allowed_by, judgement, reserved, asked, .. } => {
+            RunEvent::EffectIntended(EffectIntended {
+                call, effect, allowed_by, judgement, reserved, asked, ..
+            }) => {
                 self.judged(judgement.as_ref());
                 self.reserve(reserved);
                 if let Stage::Executing(execution) = &mut self.stage {
@@ -154,7 +149,7 @@ impl RunState {
                     execution.answered.extend(asked.map(answered));
                 }
             }
-            Event::EffectNotPerformed { call, spent, .. } => {
+            RunEvent::EffectNotPerformed(EffectNotPerformed { call, spent, .. }) => {
                 if let Stage::Executing(execution) = &mut self.stage
                     && let Some(open) = execution.open.remove(call)
                 {
@@ -164,7 +159,7 @@ impl RunState {
                     self.ledger.settle(&open.reserved, spent);
                 }
             }
-            Event::EffectPerformed { call, spent, model, answer, inverse, .. } => {
+            RunEvent::EffectPerformed(EffectPerformed { call, spent, model, answer, inverse, .. }) => {
                 if let Stage::Executing(execution) = &mut self.stage
                     && let Some(open) = execution.open.remove(call)
                 {
@@ -177,25 +172,25 @@ impl RunState {
                 }
                 self.unpriced += u32::from(model.as_ref().is_some_and(|model| !model.priced));
             }
-            Event::EffectRefused { judgement, budget, .. } => {
+            RunEvent::EffectRefused(EffectRefused { judgement, budget, .. }) => {
                 self.judged(judgement.as_ref());
                 if let Stage::Executing(execution) = &mut self.stage {
                     execution.over_budget = execution.over_budget.or(*budget);
                 }
             }
-            Event::StepCompleted { output, summary, usage, .. } => {
+            RunEvent::StepCompleted(StepCompleted { output, summary, usage, .. }) => {
                 self.settle(*usage, true);
                 if let Some(step) = self.steps.get_mut(self.cursor) {
                     step.output = Some(*output);
                 }
                 self.end_step(StepState::Completed, summary);
             }
-            Event::StepFailed { message, usage, end, .. } => {
+            RunEvent::StepFailed(StepFailed { message, usage, end, .. }) => {
                 self.settle(*usage, true);
                 self.stopped_by(Some(StoppedBy::End(*end)));
                 self.end_step(StepState::Failed, message);
             }
-            Event::StepInDoubt { message, usage, end, id, binding, .. } => {
+            RunEvent::StepInDoubt(StepInDoubt { message, usage, end, id, binding, .. }) => {
                 self.settle(*usage, true);
                 self.stopped_by(Some(StoppedBy::End(*end)));
                 let restores = match &self.stage {
@@ -208,7 +203,7 @@ impl RunState {
                     self.stage = Stage::Doubt { message: message.clone(), question, restores };
                 }
             }
-            Event::StepRetried { attempt, wait_us, restores, .. } => {
+            RunEvent::StepRetried(StepRetried { attempt, wait_us, restores, .. }) => {
                 // The failed try was the step before the cursor; it comes again, with the input it had.
                 self.cursor = self.cursor.saturating_sub(1);
                 self.set_step(StepState::Pending);
@@ -216,16 +211,16 @@ impl RunState {
                 self.attempt = std::mem::replace(&mut self.attempt_before, Attempt::first()).retry(*attempt);
                 self.stage = Stage::Retry { until_us: time_us.saturating_add(*wait_us), restores: restores.clone() };
             }
-            Event::StepRestored { .. } => {
+            RunEvent::StepRestored(_) => {
                 if let Stage::Retry { restores, .. } = &mut self.stage {
                     restores.clear();
                 }
             }
-            Event::StepSkipped { message, by, .. } => {
+            RunEvent::StepSkipped(StepSkipped { message, by, .. }) => {
                 self.stopped_by(Some(StoppedBy::Deciders(by.clone())));
                 self.end_step(StepState::Skipped, message);
             }
-            Event::RunEnded { end, .. } => {
+            RunEvent::RunEnded(RunEnded { end, .. }) => {
                 self.settle(Usage::default(), false);
                 self.ended = Some(*end);
                 self.stage = Stage::Idle;

@@ -1,9 +1,79 @@
 //! What a run asks for.
 
-use super::notification::Ask;
+#[cfg(doc)]
+use super::command::{DriverCommand, PersonCommand};
 use super::stage::{Question, Stage};
 use super::state::RunState;
 use crate::gate::GateAsk;
+use crate::{Decision, Effect};
+
+/// What a run needs to be told next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Ask<'a> {
+    /// Nothing from outside: tell [`DriverCommand::Advance`].
+    Advance,
+    /// The risk of the plan: [`DriverCommand::Assessed`].
+    Risk,
+    /// The effects of the current step: [`DriverCommand::Previewed`] or [`DriverCommand::Failed`].
+    Preview,
+    /// A guard's verdict on the whole plan, by its place: [`DriverCommand::Judged`].
+    JudgePlan {
+        /// The guard's place in the gate.
+        guard: usize,
+    },
+    /// A person's answer about the whole plan: [`PersonCommand::Answered`].
+    PersonOnPlan {
+        /// The question.
+        question: &'a Question,
+        /// Why a person is asked.
+        decision: &'a Decision,
+    },
+    /// A person's word on what to make of a step in doubt: [`PersonCommand::Answered`].
+    PersonOnDoubt {
+        /// The question.
+        question: &'a Question,
+        /// What happened.
+        message: &'a str,
+    },
+    /// That somebody resumes it: [`PersonCommand::Resume`].
+    Resume {
+        /// Who paused it.
+        by: &'a str,
+    },
+    /// What a failed try changed, as it was before, by these effects: [`DriverCommand::Restored`].
+    Restore {
+        /// What restoring does, in this order.
+        restores: &'a [Effect],
+    },
+    /// That this time has come: [`DriverCommand::Advance`].
+    Wait {
+        /// In microseconds since 1970.
+        until_us: u64,
+    },
+    /// A guard's verdict, by its place: [`DriverCommand::Judged`].
+    Judge {
+        /// The guard's place in the gate.
+        guard: usize,
+    },
+    /// An estimate: [`DriverCommand::Estimated`].
+    Estimate,
+    /// A person's answer: [`PersonCommand::Answered`].
+    Person {
+        /// The question.
+        question: &'a Question,
+        /// Why a person is asked.
+        decision: &'a Decision,
+        /// What will happen.
+        effects: &'a [Effect],
+    },
+    /// The outcome of the step: [`DriverCommand::Completed`] or [`DriverCommand::Failed`].
+    Execute {
+        /// What may happen.
+        effects: &'a [Effect],
+    },
+    /// Nothing: the run has ended.
+    Nothing,
+}
 
 impl RunState {
     /// What it needs to be told next.

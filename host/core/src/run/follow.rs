@@ -1,36 +1,39 @@
 //! The events that follow.
 
-use super::notification::{Command, HostCallJudgement, StepDone};
+use super::command::{EffectRequest, HostCallJudgement, StepDone};
 use super::phase::Phase;
 use super::stage::Stage;
 use super::state::RunState;
-use crate::Decider;
-use crate::event::StepEnd;
-use crate::event::{AllowedBy, Event, KillTimes, RunEnd, SkipReason, Usage};
+use crate::event::{
+    AllowedBy, ApprovalDecided, ApprovalRequested, Decided, EffectIntended, EffectRefused, GuardJudged,
+    ImpactEstimated, KillTimes, PlanApprovalRequested, PlanJudged, RunEnd, RunEnded, RunEvent, RunStarted, SkipReason,
+    StepCompleted, StepEnd, StepFailed, StepInDoubt, StepProposed, StepRestored, StepRetried, StepSkipped, StepStarted,
+    Usage,
+};
 use crate::gate::GuardAnswer;
 use crate::policy::OnDenied;
 use crate::{
-    Amounts, ApprovalAnswer, ApprovalId, ApprovalKind, BudgetKind, Decision, Digest, Effect, Failure, Impact, Ledger,
-    Ruling, StepId, Verdict,
+    Amounts, ApprovalAnswer, ApprovalId, ApprovalKind, BudgetKind, Decider, Decision, Digest, Effect, Failure, Impact,
+    Ledger, Ruling, StepId, Verdict,
 };
 
 /// Events of the current step; none behind the last one, where nothing is under way.
-pub(super) fn with_step(state: &RunState, events: impl FnOnce(StepId) -> Vec<Event>) -> Vec<Event> {
+pub(super) fn with_step(state: &RunState, events: impl FnOnce(StepId) -> Vec<RunEvent>) -> Vec<RunEvent> {
     state.current().map(|step| step.id.clone()).map(events).unwrap_or_default()
 }
 
-pub(super) fn end(end: RunEnd, message: impl Into<String>) -> Event {
-    Event::RunEnded { end, budget: None, message: message.into(), kill: None }
+pub(super) fn end(end: RunEnd, message: impl Into<String>) -> RunEvent {
+    RunEnded { end, budget: None, message: message.into(), kill: None }.into()
 }
 
 /// The end of a run that used up a budget.
-fn over_budget(budget: BudgetKind, message: impl Into<String>) -> Event {
-    Event::RunEnded { end: RunEnd::Budget, budget: Some(budget), message: message.into(), kill: None }
+fn over_budget(budget: BudgetKind, message: impl Into<String>) -> RunEvent {
+    RunEnded { end: RunEnd::Budget, budget: Some(budget), message: message.into(), kill: None }.into()
 }
 
-pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<Event> {
+pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<RunEvent> {
     if state.phase() == Phase::Created {
-        return vec![Event::RunStarted];
+        return vec![RunStarted {}.into()];
     }
     let Some(step) = state.current() else {
         return vec![match state.ledger.overspent() {
@@ -43,14 +46,15 @@ pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<Event> {
     if let Some(kind) = out_of_budget(state, now_us) {
         return vec![over_budget(kind, format!("the budget {kind} is used up"))];
     }
-    let proposed = Event::StepProposed {
+    let proposed: RunEvent = StepProposed {
         step: step.id.clone(),
         index: u32::try_from(state.cursor).unwrap_or(u32::MAX),
         attempt: state.attempt.number,
         step_type: step.step_type.clone(),
         input: state.action().map_or_else(|| step.input.digest(), |action| action.input.digest()),
         description: step.description.clone(),
-    };
+    }
+    .into();
     if state.limits.permits(&step.step_type) {
         return vec![proposed];
     }
@@ -68,18 +72,18 @@ pub(super) fn out_of_budget(state: &RunState, now_us: u64) -> Option<BudgetKind>
     state.ledger.exhausted()
 }
 
-pub(super) fn judged(state: &RunState, guard: usize, answer: GuardAnswer, usage: Usage) -> Vec<Event> {
+pub(super) fn judged(state: &RunState, guard: usize, answer: GuardAnswer, usage: Usage) -> Vec<RunEvent> {
     let Some(slot) = state.setup.gate.guards.get(guard) else { return Vec::new() };
     let (verdict, failure) = verdict_or_failure(state, answer);
     with_step(state, |step| {
-        vec![Event::GuardJudged { step, guard: slot.name.clone(), mode: slot.mode, verdict, failure, usage }]
+        vec![GuardJudged { step, guard: slot.name.clone(), mode: slot.mode, verdict, failure, usage }.into()]
     })
 }
 
-pub(super) fn plan_judged(state: &RunState, guard: usize, answer: GuardAnswer, usage: Usage) -> Vec<Event> {
+pub(super) fn plan_judged(state: &RunState, guard: usize, answer: GuardAnswer, usage: Usage) -> Vec<RunEvent> {
     let Some(slot) = state.setup.gate.guards.get(guard) else { return Vec::new() };
     let (verdict, failure) = verdict_or_failure(state, answer);
-    vec![Event::PlanJudged { guard: slot.name.clone(), mode: slot.mode, verdict, failure, usage }]
+    vec![PlanJudged { guard: slot.name.clone(), mode: slot.mode, verdict, failure, usage }.into()]
 }
 
 pub(super) fn verdict_or_failure(state: &RunState, answer: GuardAnswer) -> (Option<Verdict>, Option<String>) {
@@ -90,13 +94,13 @@ pub(super) fn verdict_or_failure(state: &RunState, answer: GuardAnswer) -> (Opti
 }
 
 /// What follows from the decision on the whole plan; after an allow, the first step.
-pub(super) fn follow_plan(state: &RunState, decision: &Decision, now_us: u64) -> Vec<Event> {
+pub(super) fn follow_plan(state: &RunState, decision: &Decision, now_us: u64) -> Vec<RunEvent> {
     match decision.ruling {
         Ruling::Allow => propose(state, now_us),
         Ruling::Review => {
             let binding = state.plan_binding();
             let (id, expires_us) = (ApprovalId::of(&binding, state.seq + 1), expiry(state, now_us));
-            vec![Event::PlanApprovalRequested { id, binding, expires_us }]
+            vec![PlanApprovalRequested { id, binding, expires_us }.into()]
         }
         Ruling::Deny | Ruling::Abstain => match state.ledger.exhausted() {
             Some(kind @ BudgetKind::Fuel) => {
@@ -110,9 +114,9 @@ pub(super) fn follow_plan(state: &RunState, decision: &Decision, now_us: u64) ->
     }
 }
 
-pub(super) fn restored(state: &RunState, failure: Option<Failure>) -> Vec<Event> {
+pub(super) fn restored(state: &RunState, failure: Option<Failure>) -> Vec<RunEvent> {
     match failure {
-        None => with_step(state, |step| vec![Event::StepRestored { step }]),
+        None => with_step(state, |step| vec![StepRestored { step }.into()]),
         Some(failure) => {
             vec![end(RunEnd::StepFailed, format!("what the failed try changed could not be restored: {failure}"))]
         }
@@ -125,22 +129,22 @@ fn expiry(state: &RunState, now_us: u64) -> Option<u64> {
     Some(now_us.saturating_add(u64::from(seconds) * 1_000_000))
 }
 
-pub(super) fn estimated(state: &RunState, impact: Result<Impact, String>, usage: Usage) -> Vec<Event> {
+pub(super) fn estimated(state: &RunState, impact: Result<Impact, String>, usage: Usage) -> Vec<RunEvent> {
     let fault = |impact: &Impact| impact.act.fault().or_else(|| impact.refrain.fault());
     // Numbers out of range, NaN above all, are not kept: JSON cannot hold them.
     let (impact, failure) = match impact.and_then(|impact| fault(&impact).map_or(Ok(impact), Err)) {
         Ok(impact) => (Some(impact), None),
         Err(why) => (None, Some(why)),
     };
-    with_step(state, |step| vec![Event::ImpactEstimated { step, impact, failure, usage }])
+    with_step(state, |step| vec![ImpactEstimated { step, impact, failure, usage }.into()])
 }
 
-pub(super) fn decided(state: &RunState, decision: &Decision) -> Vec<Event> {
-    with_step(state, |step| vec![Event::Decided { step, decision: decision.clone() }])
+pub(super) fn decided(state: &RunState, decision: &Decision) -> Vec<RunEvent> {
+    with_step(state, |step| vec![Decided { step, decision: decision.clone() }.into()])
 }
 
 /// What follows from a decision.
-pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], now_us: u64) -> Vec<Event> {
+pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], now_us: u64) -> Vec<RunEvent> {
     match decision.ruling {
         Ruling::Allow => start(state, effects, now_us),
         Ruling::Review => {
@@ -153,13 +157,14 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
             let id = ApprovalId::of(&binding, state.seq + 1);
             with_step(state, |step| {
                 let (asked, expires_us) = (id.clone(), expiry(state, now_us));
-                let requested = Event::ApprovalRequested { step: step.clone(), id: asked, binding, expires_us };
+                let requested: RunEvent =
+                    ApprovalRequested { step: step.clone(), id: asked, binding, expires_us }.into();
                 let decided = held.map(|held| {
                     let note = format!("as {}", held.id);
                     let channel = "earlier, for this kind".to_owned();
                     let by = held.by.clone();
                     let answer = ApprovalAnswer::Approved { by, channel, note, same_kind: false, until_us: None };
-                    Event::ApprovalDecided { step, id, binding, answer, signed: None }
+                    ApprovalDecided { step, id, binding, answer, signed: None }.into()
                 });
                 [requested].into_iter().chain(decided).collect()
             })
@@ -172,7 +177,7 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
 }
 
 /// What follows from an answer that is a refusal; nothing from another one.
-pub(super) fn refused(state: &RunState, answer: &ApprovalAnswer) -> Vec<Event> {
+pub(super) fn refused(state: &RunState, answer: &ApprovalAnswer) -> Vec<RunEvent> {
     let by = match answer {
         ApprovalAnswer::Rejected { by, .. } => Decider::Person(by.clone()),
         _ => Decider::Expiry,
@@ -194,8 +199,8 @@ pub(super) fn refusal(answer: &ApprovalAnswer) -> Option<(SkipReason, String)> {
     }
 }
 
-pub(super) fn skip(state: &RunState, reason: SkipReason, message: String, by: Vec<Decider>) -> Vec<Event> {
-    let mut events = with_step(state, |step| vec![Event::StepSkipped { step, reason, message: message.clone(), by }]);
+pub(super) fn skip(state: &RunState, reason: SkipReason, message: String, by: Vec<Decider>) -> Vec<RunEvent> {
+    let mut events = with_step(state, |step| vec![StepSkipped { step, reason, message: message.clone(), by }.into()]);
     // A guard that had too little fuel left to judge fails, and so denies; the reason is the budget.
     if let Some(kind @ BudgetKind::Fuel) = state.ledger.exhausted() {
         events.push(over_budget(kind, format!("the budget {kind} is used up: {message}")));
@@ -208,7 +213,7 @@ pub(super) fn skip(state: &RunState, reason: SkipReason, message: String, by: Ve
     events
 }
 
-pub(super) fn start(state: &RunState, effects: &[Effect], now_us: u64) -> Vec<Event> {
+pub(super) fn start(state: &RunState, effects: &[Effect], now_us: u64) -> Vec<RunEvent> {
     // Judging and asking take time, too.
     if let Some(kind) = out_of_budget(state, now_us) {
         return vec![over_budget(kind, format!("the budget {kind} is used up"))];
@@ -218,13 +223,11 @@ pub(super) fn start(state: &RunState, effects: &[Effect], now_us: u64) -> Vec<Ev
         return vec![over_budget(BudgetKind::Steps, error.to_string())];
     }
     let Some(binding) = state.binding(effects) else { return Vec::new() };
-    with_step(state, |step| vec![Event::StepStarted { step, binding, reserved }])
+    with_step(state, |step| vec![StepStarted { step, binding, reserved }.into()])
 }
 
-pub(super) fn host_call(state: &RunState, calls: u32, command: Command) -> Vec<Event> {
-    let Command::HostCall { effect, judgement, note, reserve: reserved, over: tenants, asked } = command else {
-        return Vec::new();
-    };
+pub(super) fn host_call(state: &RunState, calls: u32, call: EffectRequest) -> Vec<RunEvent> {
+    let EffectRequest { effect, judgement, note, reserve: reserved, over: tenants, asked } = call;
     let judgement = &judgement;
     let allowed_by = match (state.covering(&effect), judgement) {
         (Some(index), _) => Ok(AllowedBy::Covered(u32::try_from(index).unwrap_or(u32::MAX))),
@@ -243,22 +246,22 @@ pub(super) fn host_call(state: &RunState, calls: u32, command: Command) -> Vec<E
     };
     with_step(state, |step| {
         vec![match (allowed_by, over) {
-            (Ok(_), Some((budget, reason))) => Event::EffectRefused { step, effect, reason, judgement, budget },
+            (Ok(_), Some((budget, reason))) => EffectRefused { step, effect, reason, judgement, budget }.into(),
             (Ok(allowed_by), None) => {
-                Event::EffectIntended { step, call: calls, effect, allowed_by, judgement, note, reserved, asked }
+                EffectIntended { step, call: calls, effect, allowed_by, judgement, note, reserved, asked }.into()
             }
-            (Err(reason), _) => Event::EffectRefused { step, effect, reason, judgement, budget: None },
+            (Err(reason), _) => EffectRefused { step, effect, reason, judgement, budget: None }.into(),
         }]
     })
 }
 
-pub(super) fn completed(state: &RunState, done: StepDone) -> Vec<Event> {
+pub(super) fn completed(state: &RunState, done: StepDone) -> Vec<RunEvent> {
     let StepDone { output, summary, delta, tape, usage } = done;
-    with_step(state, |step| vec![Event::StepCompleted { step, output, summary, delta, tape, usage }])
+    with_step(state, |step| vec![StepCompleted { step, output, summary, delta, tape, usage }.into()])
 }
 
 /// The end of a run whose step failed for want of a budget.
-pub(super) fn out_of_budget_after(state: &RunState, usage: Usage, message: &str, now_us: u64) -> Option<Event> {
+pub(super) fn out_of_budget_after(state: &RunState, usage: Usage, message: &str, now_us: u64) -> Option<RunEvent> {
     let mut ledger: Ledger = state.ledger.clone();
     ledger.settle(&Amounts::new(), &[(BudgetKind::Fuel, usage.fuel())].into());
     let over = match &state.stage {
@@ -291,14 +294,14 @@ pub(super) struct StepFailure {
     pub usage: Usage,
 }
 
-pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -> Vec<Event> {
+pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -> Vec<RunEvent> {
     let StepFailure { end: name, message, retry_can_help, tape, usage } = failure;
     let over = out_of_budget_after(state, usage, &message, now_us);
     // What was asked for before its process ended and is now not asked for again happened all the same.
     let is_lost = name == StepEnd::Diverged && !state.answered().is_empty();
     if is_in_doubt(state) || is_lost {
         let mut events = in_doubt(state, name, message, tape, usage);
-        if let (Some(over), [Event::StepInDoubt { id, binding, .. }]) = (over, &mut events[..]) {
+        if let (Some(over), [RunEvent::StepInDoubt(StepInDoubt { id, binding, .. })]) = (over, &mut events[..]) {
             (*id, *binding) = (None, None);
             events.push(over);
         }
@@ -306,14 +309,14 @@ pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -
     }
     let text = message.clone();
     let failed = with_step(state, |step| {
-        vec![Event::StepFailed { step, end: name, message: text, retry_can_help, tape, usage }]
+        vec![StepFailed { step, end: name, message: text, retry_can_help, tape, usage }.into()]
     });
     let after = match over {
         Some(over) => vec![over],
         None if retry_can_help && state.retries_left() > 0 => {
             let (wait_us, restores) = (state.setup.policy.run.backoff_us(state.attempt.number), state.restores());
             with_step(state, |step| {
-                vec![Event::StepRetried { step, attempt: state.attempt.number + 1, wait_us, restores }]
+                vec![StepRetried { step, attempt: state.attempt.number + 1, wait_us, restores }.into()]
             })
         }
         None => vec![end(RunEnd::StepFailed, message)],
@@ -328,46 +331,46 @@ pub(super) fn in_doubt(
     message: String,
     tape: Option<Digest>,
     usage: Usage,
-) -> Vec<Event> {
+) -> Vec<RunEvent> {
     let binding = state.binding(state.effects());
     let id = binding.as_ref().map(|binding| ApprovalId::of(binding, state.seq + 1));
-    with_step(state, |step| vec![Event::StepInDoubt { step, end, message, tape, usage, id, binding }])
+    with_step(state, |step| vec![StepInDoubt { step, end, message, tape, usage, id, binding }.into()])
 }
 
 /// The end of a run whose tenant has nothing left.
-pub(super) fn exhausted(state: &RunState, budget: Option<BudgetKind>, message: String) -> Vec<Event> {
+pub(super) fn exhausted(state: &RunState, budget: Option<BudgetKind>, message: String) -> Vec<RunEvent> {
     let mut events = match &state.stage {
         Stage::Executing(_) => step_failed_for_budget(state, &message),
         _ => Vec::new(),
     };
-    events.push(Event::RunEnded { end: RunEnd::Budget, budget, message, kill: None });
+    events.push(RunEnded { end: RunEnd::Budget, budget, message, kill: None }.into());
     events
 }
 
-fn step_failed_for_budget(state: &RunState, message: &str) -> Vec<Event> {
+fn step_failed_for_budget(state: &RunState, message: &str) -> Vec<RunEvent> {
     let (end, message, tape, usage) = (StepEnd::Budget, message.to_owned(), None, Usage::default());
     with_step(state, |step| {
         vec![if is_in_doubt(state) {
-            Event::StepInDoubt { step, end, message, tape, usage, id: None, binding: None }
+            StepInDoubt { step, end, message, tape, usage, id: None, binding: None }.into()
         } else {
-            Event::StepFailed { step, end, message, retry_can_help: false, tape, usage }
+            StepFailed { step, end, message, retry_can_help: false, tape, usage }.into()
         }]
     })
 }
 
-pub(super) fn kill(state: &RunState, by: &str, times: KillTimes, tape: Option<Digest>, usage: Usage) -> Vec<Event> {
+pub(super) fn kill(state: &RunState, by: &str, times: KillTimes, tape: Option<Digest>, usage: Usage) -> Vec<RunEvent> {
     let (killed, message) = (StepEnd::Killed, format!("killed by {by}"));
     let mut events = match &state.stage {
         Stage::Executing(_) => with_step(state, |step| {
             let (end, message) = (killed, message.clone());
             vec![if is_in_doubt(state) {
-                Event::StepInDoubt { step, end, message, tape, usage, id: None, binding: None }
+                StepInDoubt { step, end, message, tape, usage, id: None, binding: None }.into()
             } else {
-                Event::StepFailed { step, end, message, retry_can_help: false, tape, usage }
+                StepFailed { step, end, message, retry_can_help: false, tape, usage }.into()
             }]
         }),
         _ => Vec::new(),
     };
-    events.push(Event::RunEnded { end: RunEnd::Killed, budget: None, message, kill: Some(times) });
+    events.push(RunEnded { end: RunEnd::Killed, budget: None, message, kill: Some(times) }.into());
     events
 }

@@ -7,9 +7,9 @@
 mod apply;
 mod ask;
 mod attempt;
+mod command;
 mod decide;
 mod follow;
-mod notification;
 mod phase;
 mod plan_risk;
 mod risk;
@@ -22,8 +22,11 @@ mod stopwatch;
 mod tests;
 
 pub use crate::step_state::StepState;
+pub use ask::Ask;
+pub use command::{
+    Command, DriverCommand, EffectRequest, HostCallJudgement, PersonCommand, ProcessCommand, Resumption, StepDone,
+};
 pub use decide::decide;
-pub use notification::{Ask, Command, HostCallJudgement, Resumption, StepDone};
 pub use phase::Phase;
 pub use setup::{RunSetup, StoredSetup};
 pub use stage::{Answered, Open, Question};

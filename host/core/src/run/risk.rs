@@ -4,15 +4,14 @@ use super::setup::RunSetup;
 use super::stage::Stage;
 use super::state::RunState;
 use crate::budget::BudgetKind;
-use crate::event::Event;
+use crate::event::{RiskPredicted, RunEvent};
 use crate::gate::Reason;
 use crate::risk::{Assessment, PlanShape, ShapeStep};
 use crate::step_state::StepState;
-use crate::{Decider, LimitSource};
-use crate::{Finding, Ruling};
+use crate::{Decider, Finding, LimitSource, Ruling};
 
 /// What follows from the risk of the plan: its profile only tightens.
-pub(super) fn assessed(state: &RunState, assessment: Box<Assessment>) -> Vec<Event> {
+pub(super) fn assessed(state: &RunState, assessment: Box<Assessment>) -> Vec<RunEvent> {
     let RunSetup { policy, plan, operator, .. } = &*state.setup;
     let profile = policy.risk_limits(assessment.level, operator);
     let limits = state.limits.tighten(&profile).capped();
@@ -23,7 +22,7 @@ pub(super) fn assessed(state: &RunState, assessment: Box<Assessment>) -> Vec<Eve
         (LimitSource::RiskProfile(assessment.level), &profile),
         (LimitSource::Run, &state.limits),
     ]);
-    vec![Event::RiskPredicted { assessment, limits, limits_by }]
+    vec![RiskPredicted { assessment, limits, limits_by }.into()]
 }
 
 impl RunState {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use fusebox_core::breaker::{Breaker, BreakerChange, BreakerSettings, CallOutcome};
+use fusebox_core::event::{BreakerChanged, HostEvent};
 use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::policy::RateLimitPolicy;
 use fusebox_core::rate::Rate;
-use fusebox_core::{Event, Policy, json};
+use fusebox_core::{Policy, json};
 use fusebox_store::Store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -178,7 +179,13 @@ impl Throttle {
         let Some(change) = change else { return Ok(()) };
         let (agent, step_type) = (admitted.agent.clone(), admitted.step_type.clone());
         let BreakerChange { from, to, reason } = change.clone();
-        let event = Event::BreakerChanged { agent: agent.clone(), step_type: step_type.clone(), from, to, reason };
+        let event = HostEvent::BreakerChanged(BreakerChanged {
+            agent: agent.clone(),
+            step_type: step_type.clone(),
+            from,
+            to,
+            reason,
+        });
         record_for_host(&*self.log, &admitted.tenant, &event)?;
         if let Some(OnBreaker(told)) = &self.on_breaker {
             told(&BreakerTurn { agent, step_type, change });

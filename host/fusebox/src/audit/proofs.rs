@@ -1,8 +1,8 @@
 //! Proofs of single events and of growth, and changing keys.
 
 use fusebox_core::audit::{Checkpoint, Hash, Proof, ProvedEvent, VerifierKey, tenant_of_origin, verifies_consistency};
-use fusebox_core::event::EventRef;
-use fusebox_core::{Event, RunId, json};
+use fusebox_core::event::{AuditKeyRotated, EventRef, HostEvent};
+use fusebox_core::{RunId, json};
 use serde::{Deserialize, Serialize};
 
 use super::export::proved;
@@ -130,7 +130,12 @@ impl Audit {
         if to.introduced.is_none() {
             let (from, to, by) = (from.public.to_string(), to.public.to_string(), by.to_owned());
             let run_id: RunId = side_chain("host", tenant)?;
-            let seq = append(&*self.log, (&run_id, tenant), &Event::AuditKeyRotated { from, to, by }, &[])?;
+            let seq = append(
+                &*self.log,
+                (&run_id, tenant),
+                &HostEvent::AuditKeyRotated(AuditKeyRotated { from, to, by }),
+                &[],
+            )?;
             self.keys.introduce(tenant, &mut ring, Introduced { event: EventRef { run_id, seq }, size: None })?;
         }
         let introduced = ring.keys.last().and_then(|key| key.introduced.clone());

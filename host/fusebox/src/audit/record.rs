@@ -1,8 +1,8 @@
 //! Other programs' own actions, in the same log.
 
 use bytes::Bytes;
-use fusebox_core::event::{EventRef, RecordedAction};
-use fusebox_core::{Agent, Event, Json};
+use fusebox_core::event::{EventRef, HostEvent, RecordedAction};
+use fusebox_core::{Agent, Json};
 use fusebox_store::Blob;
 
 use super::Audit;
@@ -146,10 +146,10 @@ impl Audit {
             details.map(|details| Ok::<_, Error>(Blob::salted(new_salt()?, Bytes::from(details)))).transpose()?;
         said.details = blob.as_ref().map(Blob::digest);
         let event = match kind {
-            RecordKind::Proposed => Event::ActionProposed(said),
-            RecordKind::Executed => Event::ActionExecuted(said),
-            RecordKind::Blocked => Event::ActionBlocked(said),
-            RecordKind::Violation => Event::PolicyViolation(said),
+            RecordKind::Proposed => HostEvent::ActionProposed(said),
+            RecordKind::Executed => HostEvent::ActionExecuted(said),
+            RecordKind::Blocked => HostEvent::ActionBlocked(said),
+            RecordKind::Violation => HostEvent::PolicyViolation(said),
         };
         let run_id = side_chain("actions", tenant)?;
         let blobs: Vec<Blob> = blob.into_iter().collect();

@@ -1,7 +1,8 @@
 //! Erasing what events name by digest. The events stay, so what was proved stays proved.
 
+use fusebox_core::event::{BlobsErased, HostEvent};
 use fusebox_core::id::HOST_TENANT;
-use fusebox_core::{Event, Policy, RunId};
+use fusebox_core::{Policy, RunId};
 use fusebox_store::{Erased, Erasure, ListedState};
 
 use super::Audit;
@@ -54,13 +55,13 @@ impl Audit {
             }
             if !erasure.dry_run {
                 let runs: Vec<RunId> = planned.runs.iter().take(MAX_NAMED).map(|(run, _)| run.clone()).collect();
-                let event = Event::BlobsErased {
+                let event = HostEvent::BlobsErased(BlobsErased {
                     runs,
                     blobs: planned.blobs,
                     bytes: planned.bytes,
                     reason: reason.clone(),
                     by: by.clone(),
-                };
+                });
                 let chain = side_chain("host", &tenant)?;
                 append(&*self.log, (&chain, &tenant), &event, &[])?;
                 self.log.erase(mine)?;

@@ -6,9 +6,9 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::event::{Chain, Event};
+use fusebox_core::event::{ActionChecked, Chain, HostEvent};
 use fusebox_core::gate::Reason;
-use fusebox_core::id::DEFAULT_TENANT;
+use fusebox_core::id::{DEFAULT_TENANT, check_tenant};
 use fusebox_core::{
     Decider, Decision, Effect, EvaluationContext, Finding, Gate, Json, ProposedEffect, Ruling, RunId, RunLimits,
 };
@@ -24,9 +24,7 @@ use crate::gate::effects::{ResolvedEffects, resolve};
 use crate::gate::judge;
 use crate::gate::judge::Revised;
 use crate::gate::preview::ReadOnlyHandler;
-use crate::services::RecordChecks;
-use crate::services::Services;
-use fusebox_core::id::check_tenant;
+use crate::services::{RecordChecks, Services};
 
 /// Judges one action on account of a tenant: under its kill switch, in its log.
 ///
@@ -175,19 +173,19 @@ fn record(
         return Err(over.into());
     }
     let mut input = proposal.action.input.as_str().to_owned();
-    let mut event = Event::ActionChecked {
+    let mut event = HostEvent::ActionChecked(ActionChecked {
         agent: proposal.agent.clone(),
         step_type: proposal.action.step_type.clone(),
         input: proposal.action.input.digest(),
         effects: effects.to_vec(),
         decision: decision.clone(),
-    };
+    });
     if let Some(redactor) = &services.redactor {
         event = redactor.redacted_value(&event)?.unwrap_or(event);
         input = redactor.redacted(&input)?.unwrap_or(input);
     }
     let blob = Blob::salted(new_salt()?, Bytes::from(input));
-    if let Event::ActionChecked { input, .. } = &mut event {
+    if let HostEvent::ActionChecked(ActionChecked { input, .. }) = &mut event {
         *input = blob.digest();
     }
     let pending = {
@@ -197,7 +195,7 @@ fn record(
             Entry::Occupied(chain) => chain.into_mut(),
             Entry::Vacant(place) => place.insert(Chain::new(new_run_id()?).of_tenant(tenant)),
         };
-        let sealed = chain.seal(&event, now);
+        let sealed = chain.seal_host(&event, now);
         services.store.append(Batch { events: vec![sealed], blobs: vec![blob], ..Batch::default() })
     };
     let written = pending.wait();

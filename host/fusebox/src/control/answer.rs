@@ -1,7 +1,8 @@
 //! Answers what runs ask.
 
 use fusebox_core::event::Signed;
-use fusebox_core::{ApprovalAnswer, Ask, Command, Contents, Decision, Effect, Json};
+use fusebox_core::run::PersonCommand;
+use fusebox_core::{ApprovalAnswer, Ask, Contents, Decision, Effect, Json};
 use fusebox_store::{QuestionRow, RunRow, Store};
 
 use super::{Control, PATIENCE};
@@ -147,7 +148,7 @@ impl Control {
                 Some(Signed { key: key.name().to_owned(), signature: key.sign(text.as_bytes()) })
             }
         };
-        let told = journal.submit(Command::Answered { binding, answer, signed });
+        let told = journal.submit(PersonCommand::Answered { binding, answer, signed });
         match told {
             Err(Error::Core(fusebox_core::Error::NotNow { .. })) => Err(Error::AnswerDoesNotFit {
                 message: "a plan or a step in doubt cannot be edited, and only a step in doubt can have happened"

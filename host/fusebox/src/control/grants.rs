@@ -1,6 +1,7 @@
 //! Approvals of everything of a kind: listed, and revoked.
 
-use fusebox_core::{ApprovalId, Command, RunId, json};
+use fusebox_core::run::PersonCommand;
+use fusebox_core::{ApprovalId, RunId, json};
 use fusebox_store::RunFilter;
 
 use super::{Control, PATIENCE, refuse_ended};
@@ -81,7 +82,7 @@ impl Control {
         if !journal.state.grants().any(|(_, held)| held.id == *grant) {
             return Err(Error::UnknownGrant { run: run.to_string(), grant: grant.to_string() });
         }
-        journal.submit(Command::Revoke { grant: grant.clone(), by: by.to_owned() })?;
+        journal.submit(PersonCommand::Revoke { grant: grant.clone(), by: by.to_owned() })?;
         pollster::block_on(journal.release())
     }
 }

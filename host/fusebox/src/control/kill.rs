@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use fusebox_core::event::{Chain, KillTimes, RunEnd, Usage};
+use fusebox_core::event::{Chain, HostEvent, KillLifted, KillSet, KillTimes, RunEnd, RunEnded, RunEvent, Usage};
 use fusebox_core::id::{HOST_TENANT, check_tenant};
-use fusebox_core::{Command, Digest, Event, KillTarget, RunId};
+use fusebox_core::run::PersonCommand;
+use fusebox_core::{Digest, KillTarget, RunId};
 use fusebox_store::{Batch, RunFilter};
 
 use super::{Control, RETRY};
@@ -50,7 +51,7 @@ impl Control {
         record_for_host(
             &*self.log,
             &self.owner(target)?,
-            &Event::KillSet { target: target.clone(), by: by.to_owned() },
+            &HostEvent::KillSet(KillSet { target: target.clone(), by: by.to_owned() }),
         )?;
         let request = Signal { kind: SignalKind::Kill, target: target.clone(), by: by.to_owned(), requested_us };
         Board::open(&self.home)?.request(&request)?;
@@ -79,7 +80,7 @@ impl Control {
         record_for_host(
             &*self.log,
             &self.owner(target)?,
-            &Event::KillLifted { target: target.clone(), by: by.to_owned() },
+            &HostEvent::KillLifted(KillLifted { target: target.clone(), by: by.to_owned() }),
         )?;
         // Whoever keeps the switches in mind looks again.
         let nobody = KillTarget::Run("nobody".parse()?);
@@ -135,7 +136,7 @@ impl Control {
         };
         if journal.ended.is_none() {
             let times = KillTimes::new(requested_us, now_us());
-            journal.submit(Command::Kill { by: by.to_owned(), times, tape: None, usage: Usage::default() })?;
+            journal.submit(PersonCommand::Kill { by: by.to_owned(), times, tape: None, usage: Usage::default() })?;
         }
         pollster::block_on(journal.release())
     }
@@ -152,7 +153,8 @@ impl Control {
         let (seq, head) = self.log.head(run)?.unwrap_or((0, Digest::ZERO));
         let now = now_us();
         let kill = (end == RunEnd::Killed).then(|| KillTimes::new(requested_us, now));
-        let sealed = Chain::at(run.clone(), seq, head).seal(&Event::RunEnded { end, budget: None, message, kill }, now);
+        let sealed = Chain::at(run.clone(), seq, head)
+            .seal(&RunEvent::RunEnded(RunEnded { end, budget: None, message, kill }), now);
         Ok(self.log.append(Batch { events: vec![sealed], ..Batch::default() }).wait()?)
     }
 
@@ -164,8 +166,8 @@ impl Control {
             Err(fusebox_store::Error::Damaged { .. }) => return Ok(None),
             last => last?,
         };
-        match last.first().filter(|last| last.kind == "run_ended").map(|last| last.event()).transpose()? {
-            Some(Event::RunEnded { kill, .. }) => Ok(Some(kill)),
+        match last.first().filter(|last| last.kind == "run_ended").map(|last| last.run_event()).transpose()? {
+            Some(RunEvent::RunEnded(RunEnded { kill, .. })) => Ok(Some(kill)),
             _ => Ok(None),
         }
     }

@@ -21,10 +21,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_core::event::{HostEvent, PauseAsked};
 use fusebox_core::id::check_tenant;
 use fusebox_core::policy::AuditPolicy;
-use fusebox_core::run::Phase;
-use fusebox_core::{Command, Event, KillTarget, RunId};
+use fusebox_core::run::{PersonCommand, Phase, ProcessCommand};
+use fusebox_core::{KillTarget, RunId};
 use fusebox_store::{RunFilter, RunRow, Store, Switch};
 use tokio::sync::mpsc;
 
@@ -41,7 +42,7 @@ use crate::home::Home;
 use crate::journal::lease::Lease;
 use crate::journal::replay::{ReplayedRun, replay};
 use crate::journal::tenant_budget::TenantBudget;
-use crate::journal::updates::RunEvent;
+use crate::journal::updates::EventUpdate;
 use crate::journal::{Journal, JournalSetup};
 use crate::log::side_chain::record_for_host;
 use crate::redaction::retention::RetentionFilter;
@@ -147,12 +148,12 @@ impl Control {
     ///
     /// # Errors
     /// When the log cannot be read, or an event is not what was written.
-    pub fn events(&self, run: &RunId, after: u64, max: u32) -> Result<Vec<RunEvent>, Error> {
+    pub fn events(&self, run: &RunId, after: u64, max: u32) -> Result<Vec<EventUpdate>, Error> {
         if self.tenant.is_some() {
             self.row(run)?;
         }
         let sealed = self.log.events(run, after, max)?;
-        sealed.into_iter().map(|sealed| Ok(RunEvent { event: sealed.event()?, sealed })).collect()
+        sealed.into_iter().map(|sealed| Ok(EventUpdate { event: sealed.run_event()?, sealed })).collect()
     }
 
     /// Kill switches that are set.
@@ -213,7 +214,11 @@ impl Control {
         match self.journal(run, HELD) {
             Err(Error::RunBusy { .. }) => {
                 // Durable first: whoever drives it may end before it hears.
-                let asked = Event::PauseAsked { run: run.clone(), by: by.to_owned(), reason: reason.to_owned() };
+                let asked = HostEvent::PauseAsked(PauseAsked {
+                    run: run.clone(),
+                    by: by.to_owned(),
+                    reason: reason.to_owned(),
+                });
                 record_for_host(&*self.log, &tenant, &asked)?;
                 Board::open(&self.home)?.request(&request)?;
                 Ok(PauseOutcome::Asked)
@@ -223,7 +228,7 @@ impl Control {
                 refuse_ended(&journal)?;
                 let was = journal.state.paused_by().is_some();
                 if !was {
-                    journal.submit(Command::Pause { by: by.to_owned(), reason: reason.to_owned() })?;
+                    journal.submit(PersonCommand::Pause { by: by.to_owned(), reason: reason.to_owned() })?;
                 }
                 pollster::block_on(journal.release())?;
                 Ok(if was { PauseOutcome::WasPaused } else { PauseOutcome::Paused })
@@ -242,7 +247,7 @@ impl Control {
         if journal.state.paused_by().is_none() {
             return Ok(false);
         }
-        journal.submit(Command::Resume { by: by.to_owned() })?;
+        journal.submit(PersonCommand::Resume { by: by.to_owned() })?;
         pollster::block_on(journal.release())?;
         Ok(true)
     }
@@ -300,7 +305,7 @@ impl Control {
         journal.ended = ended;
         if journal.state.phase() == Phase::Running && !journal.state.is_interrupted() {
             // Nobody held it, so its process ended; since then nobody worked on it.
-            journal.submit(Command::Interrupted)?;
+            journal.submit(ProcessCommand::Interrupted)?;
         }
         Ok(journal)
     }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fusebox_core::event::RunEnd;
+use fusebox_core::event::{
+    HostEvent, RiskOverruled, RiskPredicted, RunCreated, RunEnd, RunEnded, RunEvent, StepSkipped,
+};
 use fusebox_core::id::check_tenant;
 use fusebox_core::risk::{Assessment, RiskLevel};
-use fusebox_core::{Decider, Event, LimitKind, LimitSource, RunId};
+use fusebox_core::{Decider, Event, LimitKind, LimitSource, RunId, SealedEvent};
 use fusebox_risk::{Outcome, OutcomeKind};
 use fusebox_store::{ListedState, RunFilter, RunRow, Store};
 
@@ -57,7 +59,13 @@ pub fn overrule(services: &Services, run: &RunId, to: RiskLevel, by: &str, reaso
         reason = redactor.redacted_value(&reason)?.unwrap_or(reason);
     }
     let from = Some(assessment.level);
-    let event = Event::RiskOverruled { run: run.clone(), from, to, reason: reason.clone(), by: by.to_owned() };
+    let event = HostEvent::RiskOverruled(RiskOverruled {
+        run: run.clone(),
+        from,
+        to,
+        reason: reason.clone(),
+        by: by.to_owned(),
+    });
     append(&*services.store, (&side_chain("risk", &row.tenant)?, &row.tenant), &event, &[])?;
     Ok(RiskLabel { run: run.clone(), from, to, by: by.to_owned(), reason })
 }
@@ -119,8 +127,8 @@ fn outcome(services: &Services, row: &RunRow) -> Result<Option<Outcome>, Error> 
 
 fn agent_of(log: &dyn Store, run: &RunId) -> Result<Option<fusebox_core::Agent>, Error> {
     let first = log.events(run, 0, 1)?;
-    Ok(match first.first().map(fusebox_core::SealedEvent::event).transpose()? {
-        Some(Event::RunCreated { agent, .. }) => Some(agent),
+    Ok(match first.first().map(fusebox_core::SealedEvent::run_event).transpose()? {
+        Some(RunEvent::RunCreated(RunCreated { agent, .. })) => Some(agent),
         _ => None,
     })
 }
@@ -128,7 +136,10 @@ fn agent_of(log: &dyn Store, run: &RunId) -> Result<Option<fusebox_core::Agent>,
 /// Whether limits of the risk profile stopped a run.
 fn stopped_by_profile(log: &dyn Store, run: &RunId) -> Result<bool, Error> {
     let mut limits = ProfileLimits::default();
-    each(log, run, |event| limits.note(&event))?;
+    each(log, run, |sealed| {
+        limits.note(&sealed.run_event()?);
+        Ok(())
+    })?;
     Ok(limits.stopped_the_run)
 }
 
@@ -141,16 +152,16 @@ struct ProfileLimits {
 }
 
 impl ProfileLimits {
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, event: &RunEvent) {
         match event {
-            Event::RiskPredicted { limits_by, .. } => {
+            RunEvent::RiskPredicted(RiskPredicted { limits_by, .. }) => {
                 let by_profile = limits_by.iter().filter(|(_, by)| matches!(by, LimitSource::RiskProfile(_)));
                 self.set = by_profile.map(|(limit, _)| *limit).collect();
             }
-            Event::StepSkipped { by, .. } if by[..] == [Decider::Limits] => {
+            RunEvent::StepSkipped(StepSkipped { by, .. }) if by[..] == [Decider::Limits] => {
                 self.stopped_the_run |= self.set.contains(&LimitKind::StepTypes);
             }
-            Event::RunEnded { end: RunEnd::Budget, budget: Some(budget), .. } => {
+            RunEvent::RunEnded(RunEnded { end: RunEnd::Budget, budget: Some(budget), .. }) => {
                 self.stopped_the_run |= self.set.contains(&budget.limit_kind());
             }
             _ => {}
@@ -161,10 +172,11 @@ impl ProfileLimits {
 /// The last word on a run's plan, if its risk was predicted.
 fn last_assessment(log: &dyn Store, run: &RunId) -> Result<Option<Assessment>, Error> {
     let mut last = None;
-    each(log, run, |event| {
-        if let Event::RiskPredicted { assessment, .. } = event {
+    each(log, run, |sealed| {
+        if let RunEvent::RiskPredicted(RiskPredicted { assessment, .. }) = sealed.run_event()? {
             last = Some(*assessment);
         }
+        Ok(())
     })?;
     Ok(last)
 }
@@ -172,10 +184,11 @@ fn last_assessment(log: &dyn Store, run: &RunId) -> Result<Option<Assessment>, E
 /// People's last word on each run of a tenant.
 fn overruled(log: &dyn Store, tenant: &str) -> Result<BTreeMap<RunId, RiskLevel>, Error> {
     let mut last = BTreeMap::new();
-    each(log, &side_chain("risk", tenant)?, |event| {
-        if let Event::RiskOverruled { run, to, .. } = event {
+    each(log, &side_chain("risk", tenant)?, |sealed| {
+        if let Event::Host(HostEvent::RiskOverruled(RiskOverruled { run, to, .. })) = sealed.event()? {
             last.insert(run, to);
         }
+        Ok(())
     })?;
     Ok(last)
 }
@@ -184,14 +197,14 @@ fn overruled(log: &dyn Store, tenant: &str) -> Result<BTreeMap<RunId, RiskLevel>
 const LOOKED_AT: [&str; 4] = ["risk_predicted", "risk_overruled", "step_skipped", "run_ended"];
 
 /// All events of a chain that say something of its risk.
-fn each(log: &dyn Store, chain: &RunId, mut told: impl FnMut(Event)) -> Result<(), Error> {
+fn each(log: &dyn Store, chain: &RunId, mut note: impl FnMut(&SealedEvent) -> Result<(), Error>) -> Result<(), Error> {
     let mut after = 0;
     loop {
         let page = log.events(chain, after, PAGE)?;
         for sealed in &page {
             after = sealed.seq;
             if LOOKED_AT.contains(&sealed.kind.as_str()) {
-                told(sealed.event()?);
+                note(sealed)?;
             }
         }
         if page.len() < PAGE as usize {
@@ -207,7 +220,7 @@ mod tests {
 
     use super::*;
 
-    fn predicted(set_by_profile: LimitKind) -> Event {
+    fn predicted(set_by_profile: LimitKind) -> RunEvent {
         let features = Features {
             num_steps: 1,
             num_tools: 1,
@@ -232,7 +245,7 @@ mod tests {
             failure: None,
         });
         let by = [(set_by_profile, LimitSource::RiskProfile(RiskLevel::Low))].into();
-        Event::RiskPredicted { assessment, limits: RunLimits::default(), limits_by: by }
+        RunEvent::RiskPredicted(RiskPredicted { assessment, limits: RunLimits::default(), limits_by: by })
     }
 
     #[test]
@@ -242,7 +255,12 @@ mod tests {
                 let mut limits = ProfileLimits::default();
                 limits.note(&predicted(other.limit_kind()));
                 let message = "all is spent".to_owned();
-                limits.note(&Event::RunEnded { end: RunEnd::Budget, budget: Some(budget), message, kill: None });
+                limits.note(&RunEvent::RunEnded(RunEnded {
+                    end: RunEnd::Budget,
+                    budget: Some(budget),
+                    message,
+                    kill: None,
+                }));
                 assert_eq!(limits.stopped_the_run, budget == other, "{budget} under a profile of {other}");
             }
         }

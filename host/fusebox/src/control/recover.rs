@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fusebox_core::event::{KillTimes, RunEnd, Usage};
-use fusebox_core::{ApprovalAnswer, Command, RunId};
+use fusebox_core::run::PersonCommand;
+use fusebox_core::{ApprovalAnswer, RunId};
 use fusebox_effects::Workspace;
 use fusebox_store::RunRow;
 
@@ -65,13 +66,13 @@ impl Control {
         let done = if let Some(switch) = self.log.killed_by(run)? {
             let times = KillTimes::new(switch.set_us, crate::ambient::now_us());
             let by = switch.by;
-            journal.submit(Command::Kill { by: by.clone(), times, tape: None, usage: Usage::default() })?;
+            journal.submit(PersonCommand::Kill { by: by.clone(), times, tape: None, usage: Usage::default() })?;
             format!("it was killed, as {by} had asked")
         } else if let Some((by, reason)) = self.log.pause_asked(run)? {
             if journal.state.paused_by().is_some() {
                 return Ok(None);
             }
-            journal.submit(Command::Pause { by: by.clone(), reason })?;
+            journal.submit(PersonCommand::Pause { by: by.clone(), reason })?;
             format!("it is paused, as {by} had asked")
         } else if let Some(question) = journal.state.question() {
             if question.expires_us.is_none_or(|expires| journal.now_us() < expires) {
@@ -79,7 +80,7 @@ impl Control {
             }
             let (binding, reason) = (question.binding, "nobody answered before its time was up".to_owned());
             let answer = ApprovalAnswer::Expired { reason };
-            journal.submit(Command::Answered { binding, answer, signed: None })?;
+            journal.submit(PersonCommand::Answered { binding, answer, signed: None })?;
             "its approval expired, which means no".to_owned()
         } else if journal.state.is_executing() {
             let workspace = Workspace::open(&replay(&*self.log, run)?.workspace)?;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_core::event::{Event, Judgement};
-use fusebox_core::run::HostCallJudgement;
-use fusebox_core::{Action, Amounts, Command, Effect, EvaluationContext, Failure, Gate, StepId, WorkspacePath, json};
+use fusebox_core::event::{EffectIntended, EffectRefused, Judgement, RunEvent};
+use fusebox_core::run::{DriverCommand, EffectRequest, HostCallJudgement};
+use fusebox_core::{Action, Amounts, Effect, EvaluationContext, Failure, Gate, StepId, WorkspacePath, json};
 use fusebox_effects::gateway::Quote;
 use fusebox_effects::{Output, ProcessSpec, run_process};
 use fusebox_sandbox::{
@@ -24,9 +24,8 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::error::Error;
 use crate::execution::undo::{self, Undo};
-use crate::gate::effects;
-use crate::gate::judge;
 use crate::gate::preview::ReadOnlyHandler;
+use crate::gate::{effects, judge};
 use crate::journal::Journal;
 use crate::journal::updates::{OutputStream, RunUpdate};
 use crate::services::Services;
@@ -171,7 +170,7 @@ impl StepHandler {
         let failure = reply.as_ref().err().cloned();
         let answer = is_lasting.then(|| journal.blob(Bytes::from(json::canonical(&reply))));
         let inverse = undo.filter(|_| reply.is_ok()).map(|undo| Box::new(undo.inverse));
-        journal.submit(Command::HostCallDone { call: place, failure, spent, model, answer, inverse })?;
+        journal.submit(DriverCommand::HostCallDone { call: place, failure, spent, model, answer, inverse })?;
         if let Effect::Read { path } = needed {
             self.read.insert(path);
         }
@@ -286,9 +285,10 @@ impl StepHandler {
         let (part, recorded) = if is_lasting { self.tape.part(self.part_from, call) } else { Default::default() };
         let part = is_lasting.then(|| journal.as_blob(Bytes::from(part)));
         let asked = part.as_ref().map(Blob::digest);
-        let events = journal.submit(Command::HostCall { effect, judgement, note, reserve, over, asked })?;
+        let events =
+            journal.submit(DriverCommand::HostCall(EffectRequest { effect, judgement, note, reserve, over, asked }))?;
         match events.first() {
-            Some(Event::EffectIntended { call, .. }) => {
+            Some(RunEvent::EffectIntended(EffectIntended { call, .. })) => {
                 if let Some(part) = part {
                     journal.keep(part);
                     if let Some(bytes) = undo.and_then(|undo| undo.keep.clone()) {
@@ -300,7 +300,7 @@ impl StepHandler {
                 }
                 Ok(Ok(*call))
             }
-            Some(Event::EffectRefused { reason, effect, budget, .. }) => {
+            Some(RunEvent::EffectRefused(EffectRefused { reason, effect, budget, .. })) => {
                 let refused = format!("{} was refused: {reason}", effect.name());
                 journal.flush().await?;
                 Ok(Err(if budget.is_some() { Failure::Budget(refused) } else { Failure::Denied(refused) }))

@@ -5,8 +5,8 @@
 //! and a person decides. A prompt changes nothing; it is asked again, and what it may have cost is counted.
 
 use bytes::Bytes;
-use fusebox_core::run::Open;
-use fusebox_core::{Amounts, Command, Effect, json};
+use fusebox_core::run::{DriverCommand, Open, ProcessCommand};
+use fusebox_core::{Amounts, Effect, json};
 use fusebox_effects::Workspace;
 use fusebox_sandbox::{HostAnswer, Reply};
 
@@ -36,15 +36,15 @@ pub fn settle_open(journal: &mut Journal, workspace: &Workspace) -> Result<Settl
         match &open.effect {
             Effect::Read { .. } => {}
             Effect::Prompt { .. } => {
-                journal.submit(Command::HostCallUndone { call, spent: open.reserved.clone() })?;
+                journal.submit(ProcessCommand::HostCallUndone { call, spent: open.reserved.clone() })?;
             }
             effect => match trace(journal, effect, workspace)? {
                 Trace::Happened { inverse } => happened(journal, call, inverse)?,
                 Trace::DidNotHappen => {
-                    journal.submit(Command::HostCallUndone { call, spent: Amounts::new() })?;
+                    journal.submit(ProcessCommand::HostCallUndone { call, spent: Amounts::new() })?;
                 }
                 Trace::Unknown => {
-                    journal.submit(Command::Doubt { message: doubt(&open) })?;
+                    journal.submit(ProcessCommand::Doubt { message: doubt(&open) })?;
                     return Ok(Settled::InDoubt);
                 }
             },
@@ -57,7 +57,7 @@ fn happened(journal: &mut Journal, call: u32, inverse: Option<Box<Effect>>) -> R
     let reply: Reply = Ok(HostAnswer::Done);
     let answer = Some(journal.blob(Bytes::from(json::canonical(&reply))));
     let (failure, spent, model) = (None, Amounts::new(), None);
-    journal.submit(Command::HostCallDone { call, failure, spent, model, answer, inverse })?;
+    journal.submit(DriverCommand::HostCallDone { call, failure, spent, model, answer, inverse })?;
     Ok(())
 }
 

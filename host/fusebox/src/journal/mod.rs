@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::event::{Chain, Event, RunEnd};
+use fusebox_core::event::{BudgetWarning, Chain, RunEnd, RunEnded, RunEvent};
 use fusebox_core::explain::Explainer;
 use fusebox_core::run::decide;
 use fusebox_core::{Amounts, BudgetKind, Command, Digest, Effect, Failure, Json, RunState, SealedEvent, StepId, json};
@@ -25,7 +25,7 @@ use crate::home::Home;
 use crate::journal::lease::Lease;
 use crate::journal::replay::{ReplayedRun, replay};
 use crate::journal::tenant_budget::{TenantBudget, used};
-use crate::journal::updates::{RunEvent, RunUpdate};
+use crate::journal::updates::{EventUpdate, RunUpdate};
 use crate::redaction::retention::RetentionFilter;
 
 /// State, chain and log of a run. Events gather until [`flush`](Self::flush), which must come before every effect.
@@ -45,7 +45,7 @@ pub struct Journal {
     /// dropped.
     in_flight: Vec<Pending>,
     /// Sealed, not yet told to whoever watches.
-    untold: Vec<(SealedEvent, Event)>,
+    untold: Vec<(SealedEvent, RunEvent)>,
     updates: mpsc::UnboundedSender<RunUpdate>,
     explainer: Option<Explainer>,
     pub ended: Option<(RunEnd, String, u64)>,
@@ -99,7 +99,7 @@ impl Journal {
     }
 
     /// Tells the run something. The events that follow are applied at once and durable after the next flush.
-    pub fn submit(&mut self, command: Command) -> Result<Vec<Event>, Error> {
+    pub fn submit(&mut self, command: impl Into<Command>) -> Result<Vec<RunEvent>, Error> {
         let now = self.now_us();
         let events = decide(&self.state, command, now)?;
         for event in &events {
@@ -108,7 +108,7 @@ impl Journal {
         while self.ended.is_none()
             && let Some((budget, used, limit)) = self.state.warning_due(now)
         {
-            self.record(Event::BudgetWarning { budget, used, limit }, now)?;
+            self.record(BudgetWarning { budget, used, limit }.into(), now)?;
         }
         Ok(events)
     }
@@ -117,9 +117,9 @@ impl Journal {
     ///
     /// # Errors
     /// When it may hold what must not be kept, and the guard that could tell fails.
-    pub fn record(&mut self, event: Event, now: u64) -> Result<(), Error> {
+    pub fn record(&mut self, event: RunEvent, now: u64) -> Result<(), Error> {
         self.state.apply(&event, now);
-        if let Event::RunEnded { end, message, .. } = &event {
+        if let RunEvent::RunEnded(RunEnded { end, message, .. }) = &event {
             self.ended = Some((*end, message.clone(), now));
             self.settle();
         }
@@ -225,7 +225,7 @@ impl Journal {
         for (sealed, event) in self.untold.drain(..) {
             // Nobody has to watch.
             let explained = self.explainer.as_mut().map(|explainer| explainer.note(&event, sealed.time_us));
-            let _ = self.updates.send(RunUpdate::Event(Box::new(RunEvent { sealed, event })));
+            let _ = self.updates.send(RunUpdate::Event(Box::new(EventUpdate { sealed, event })));
             for explanation in explained.into_iter().flatten() {
                 let _ = self.updates.send(RunUpdate::Explanation(Box::new(explanation)));
             }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::event::{Chain, RunEnd};
+use fusebox_core::event::{Chain, RunContinued, RunCreated, RunEnd, RunEnded, RunEvent};
 use fusebox_core::gate::GateSetup;
 use fusebox_core::run::{RunSetup, StoredSetup};
-use fusebox_core::{Digest, Event, Plan, Policy, RunId, RunState, SealedEvent, StepId, json};
+use fusebox_core::{Digest, Plan, Policy, RunId, RunState, SealedEvent, StepId, json};
 use fusebox_store::Store;
 
 use crate::error::Error;
@@ -43,7 +43,9 @@ pub fn replay(log: &dyn Store, run: &RunId) -> Result<ReplayedRun, Error> {
     let unknown = || Error::UnknownRun { run: run.to_string() };
     let first = log.events(run, 0, 1)?;
     let created = first.first().ok_or_else(unknown)?;
-    let Event::RunCreated { tenant, plan, policy, plugins, limits, setup, redacted, .. } = created.event()? else {
+    let RunEvent::RunCreated(RunCreated { tenant, plan, policy, plugins, limits, setup, redacted, .. }) =
+        created.run_event()?
+    else {
         return Err(unknown());
     };
     let digest = setup;
@@ -88,8 +90,8 @@ impl ReplayedRun {
         if sealed.previous != self.chain.head() || sealed.seq != self.chain.seq() + 1 {
             return Err(damaged(run, sealed.seq, "it does not follow from the event before it").into());
         }
-        let event = sealed.event()?;
-        if let Event::RunContinued { setup, policy, plugins, .. } = &event {
+        let event = sealed.run_event()?;
+        if let RunEvent::RunContinued(RunContinued { setup, policy, plugins, .. }) = &event {
             let before = self.state.setup();
             if *setup != self.setup || *policy != before.policy_digest || *plugins != before.plugins {
                 let stored = stored_setup(log, run, setup)?;
@@ -105,7 +107,7 @@ impl ReplayedRun {
                 self.state.rebind(policy_snapshot.setup_after(before));
             }
         }
-        if let Event::RunEnded { end, message, .. } = &event {
+        if let RunEvent::RunEnded(RunEnded { end, message, .. }) = &event {
             self.ended = Some((*end, message.clone(), sealed.time_us));
         }
         self.state.apply(&event, sealed.time_us);

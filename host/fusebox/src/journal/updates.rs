@@ -1,6 +1,6 @@
 //! What whoever watches a run is told.
 
-use fusebox_core::event::Event;
+use fusebox_core::event::RunEvent;
 use fusebox_core::explain::Explanation;
 use fusebox_core::{SealedEvent, StepId};
 use serde_json::Value;
@@ -9,14 +9,14 @@ use crate::ambient::rfc3339;
 
 /// An event that is durable in the log.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RunEvent {
+pub struct EventUpdate {
     /// The event as it is stored.
     pub sealed: SealedEvent,
     /// The event.
-    pub event: Event,
+    pub event: RunEvent,
 }
 
-impl RunEvent {
+impl EventUpdate {
     /// One JSON object: the event with its run, place, time and hash.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -39,7 +39,7 @@ pub enum OutputStream {
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunUpdate {
     /// An event, durable by now.
-    Event(Box<RunEvent>),
+    Event(Box<EventUpdate>),
     /// An explanation, where they were [asked for](crate::HostBuilder::explained). It follows from events that are durable by now.
     Explanation(Box<Explanation>),
     /// Output of a process or answer of a model, as it comes. Not recorded as such; escape it where it is shown.

@@ -1,5 +1,6 @@
 //! Explanations of a run from its log.
 
+use fusebox_core::event::{RunCreated, RunEvent};
 use fusebox_core::explain::Explainer;
 use fusebox_core::{Plan, RunId};
 use fusebox_store::Store;
@@ -18,12 +19,12 @@ pub fn explainer_of(log: &dyn Store, run: &RunId, plan: &Plan) -> Result<Explain
     Ok(explainer)
 }
 
-pub fn each_event(log: &dyn Store, run: &RunId, mut note: impl FnMut(&fusebox_core::Event, u64)) -> Result<(), Error> {
+pub fn each_event(log: &dyn Store, run: &RunId, mut note: impl FnMut(&RunEvent, u64)) -> Result<(), Error> {
     let mut after = 0;
     loop {
         let page = log.events(run, after, PAGE)?;
         for sealed in &page {
-            note(&sealed.event()?, sealed.time_us);
+            note(&sealed.run_event()?, sealed.time_us);
             after = sealed.seq;
         }
         if page.len() < PAGE as usize {
@@ -35,7 +36,7 @@ pub fn each_event(log: &dyn Store, run: &RunId, mut note: impl FnMut(&fusebox_co
 /// The plan that a run was created with, if it is still kept.
 pub fn plan_of(log: &dyn Store, run: &RunId) -> Result<Option<Plan>, Error> {
     let first = log.events(run, 0, 1)?;
-    let created = first.first().map(|sealed| sealed.event()).transpose()?;
-    let Some(fusebox_core::Event::RunCreated { plan, .. }) = created else { return Ok(None) };
+    let created = first.first().map(|sealed| sealed.run_event()).transpose()?;
+    let Some(RunEvent::RunCreated(RunCreated { plan, .. })) = created else { return Ok(None) };
     Ok(log.blob(run, &plan)?.map(|kept| Plan::from_canonical(kept.bytes())).transpose()?)
 }

@@ -1,12 +1,12 @@
 //! Chains of the log for events that belong to no run.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
-use fusebox_core::event::Chain;
+use fusebox_core::event::{Chain, HostEvent};
 use fusebox_core::id::{HOST_TENANT, check_tenant};
-use fusebox_core::{Digest, Event, RunId};
+use fusebox_core::{Digest, RunId};
 use fusebox_store::{Batch, Blob, Error as StoreError, Store};
+use parking_lot::Mutex;
 
 use crate::ambient::now_us;
 use crate::error::Error;
@@ -18,7 +18,7 @@ pub type CheckChains = Mutex<BTreeMap<String, Chain>>;
 const TRIES: u32 = 100;
 
 /// Adds an event to the chain of what concerns no single run of a tenant, or no tenant, and waits until it is durable.
-pub fn record_for_host(log: &dyn Store, tenant: &str, event: &Event) -> Result<(), Error> {
+pub fn record_for_host(log: &dyn Store, tenant: &str, event: &HostEvent) -> Result<(), Error> {
     let chain = side_chain("host", tenant)?;
     append(log, (&chain, tenant), event, &[])?;
     Ok(())
@@ -40,11 +40,16 @@ pub fn side_chain(kind: &str, tenant: &str) -> Result<RunId, Error> {
 
 /// Adds an event to a chain that is no run, and waits until it is durable. Several processes may do so at once; each comes behind
 /// the other. Gives its place.
-pub fn append(log: &dyn Store, (chain, tenant): (&RunId, &str), event: &Event, blobs: &[Blob]) -> Result<u64, Error> {
+pub fn append(
+    log: &dyn Store,
+    (chain, tenant): (&RunId, &str),
+    event: &HostEvent,
+    blobs: &[Blob],
+) -> Result<u64, Error> {
     let mut tries = 0;
     loop {
         let (seq, head) = log.head(chain)?.unwrap_or((0, Digest::ZERO));
-        let sealed = Chain::at(chain.clone(), seq, head).of_tenant(tenant).seal(event, now_us());
+        let sealed = Chain::at(chain.clone(), seq, head).of_tenant(tenant).seal_host(event, now_us());
         let batch = Batch { events: vec![sealed], blobs: blobs.to_vec(), ..Batch::default() };
         match log.append(batch).wait() {
             Err(StoreError::Conflict { .. }) if tries < TRIES => tries += 1,

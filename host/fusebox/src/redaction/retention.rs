@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::{Event, Plan, Step, StepId};
+use fusebox_core::event::RunEvent;
+use fusebox_core::{Plan, Step, StepId};
 use fusebox_store::{Blob, SALT_BYTES};
 
 use crate::ambient::new_salt;
@@ -69,7 +70,7 @@ impl RetentionFilter {
     ///
     /// # Errors
     /// When a guard fails.
-    pub fn event(&self, event: &Event) -> Result<Option<Event>, Error> {
+    pub fn event(&self, event: &RunEvent) -> Result<Option<RunEvent>, Error> {
         self.redactor_of(event.step()).map_or(Ok(None), |redactor| redactor.redacted_value(event))
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fusebox_core::evaluation::Risk;
 use fusebox_core::event::Usage;
 use fusebox_core::gate::GateAsk;
-use fusebox_core::run::Phase;
-use fusebox_core::{Command, Contents, Decision, EvaluationContext, Gate, Origin, Plan, Ruling, RunId, Step, json};
+use fusebox_core::run::{PersonCommand, Phase};
+use fusebox_core::{Contents, Decision, EvaluationContext, Gate, Origin, Plan, Ruling, RunId, Step, json};
 
 use crate::approval::approver::{Answer, ApprovalRequest, Approver, Subject};
 use crate::error::Error;
@@ -85,7 +85,7 @@ pub async fn add_step(
         }
     }
     let added = Box::new(step.clone());
-    journal.submit(Command::AddStep { step: added, by: by.to_owned(), decision, usage })?;
+    journal.submit(PersonCommand::AddStep { step: added, by: by.to_owned(), decision, usage })?;
     journal.release().await?;
     Ok(step)
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::LimitSource;
-use fusebox_core::event::{Chain, Event, Usage};
+use fusebox_core::event::{Chain, RunCreated, RunEvent, Usage};
 use fusebox_core::explain::Explainer;
 use fusebox_core::run::{Phase, Resumption, RunSetup, StoredSetup};
-use fusebox_core::{Contents, Plan, RunId, RunLimits, RunState, StepId, json};
+use fusebox_core::{Contents, LimitSource, Plan, RunId, RunLimits, RunState, StepId, json};
 use fusebox_effects::Workspace;
 use fusebox_store::Blob;
 use tokio::sync::{Mutex, mpsc};
@@ -29,8 +28,7 @@ use crate::run::driver::{Driver, Start};
 use crate::run::handle::Run;
 use crate::run::options::{RunOptions, StopAt};
 use crate::run::workspace::{OpenedWorkspace, open_workspace};
-use crate::services::Explanations;
-use crate::services::Services;
+use crate::services::{Explanations, Services};
 use crate::signals::listener::SignalListener;
 use crate::signals::stop::StopHandle;
 
@@ -138,7 +136,7 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
     let plan_blob = retention.blob(None, Bytes::from(kept.plan.canonical()));
     let policy_blob = Blob::plain(Bytes::from(json::canonical(&*services.policy)));
     let stored = Blob::plain(Bytes::from(stored_setup(services, &workspace, &options.limits).canonical()));
-    let created = Event::RunCreated {
+    let created = RunEvent::RunCreated(RunCreated {
         goal: kept.plan.goal.clone(),
         agent: plan.agent.clone(),
         tenant: options.tenant.clone(),
@@ -153,7 +151,7 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
         engine: services.sandbox.engine(),
         setup: stored.digest(),
         redacted: kept.redacted,
-    };
+    });
     Ok(Prepared {
         lease: Lease::of_new(&services.home, &id)?,
         chain: Chain::new(id),

@@ -4,8 +4,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use fusebox_core::event::RunEnd;
-use fusebox_core::{BudgetKind, Decision, Effect, Event, RunId, json};
+use fusebox_core::event::{
+    Decided, EffectIntended, EffectPerformed, EffectsPreviewed, GuardJudged, RunCreated, RunEnd, RunEnded, RunEvent,
+    StepFailed, StepInDoubt, StepProposed, StepSkipped,
+};
+use fusebox_core::{BudgetKind, Decision, Effect, RunId, json};
 use opentelemetry::trace::{Span, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer};
 use opentelemetry::{Context, KeyValue};
 
@@ -61,10 +64,10 @@ where
     }
 
     fn note(&mut self, logged: &LoggedEvent) {
-        let Ok(event) = logged.sealed.event() else { return };
+        let Ok(event) = logged.sealed.run_event() else { return };
         let (run, at) = (&logged.sealed.run, time(logged.sealed.time_us));
         match &event {
-            Event::RunCreated { goal, agent, .. } => {
+            RunEvent::RunCreated(RunCreated { goal, agent, .. }) => {
                 let mut attributes = vec![
                     KeyValue::new("gen_ai.operation.name", "invoke_agent"),
                     KeyValue::new("gen_ai.agent.id", agent.id.clone()),
@@ -77,7 +80,7 @@ where
                 self.begin(run, format!("invoke_agent {}", agent.id), at, attributes);
             }
             // A process that takes a run up does not know the span that another one began.
-            Event::RunContinued { .. } if !self.runs.contains_key(run) => {
+            RunEvent::RunContinued(_) if !self.runs.contains_key(run) => {
                 let attributes = vec![
                     KeyValue::new("gen_ai.operation.name", "invoke_agent"),
                     KeyValue::new("gen_ai.conversation.id", run.to_string()),
@@ -86,7 +89,7 @@ where
                 ];
                 self.begin(run, "invoke_agent".to_owned(), at, attributes);
             }
-            Event::StepProposed { step, attempt, step_type, description, .. } => {
+            RunEvent::StepProposed(StepProposed { step, attempt, step_type, description, .. }) => {
                 let mut attributes = vec![
                     KeyValue::new("gen_ai.operation.name", "execute_tool"),
                     KeyValue::new("gen_ai.tool.name", step_type.clone()),
@@ -102,7 +105,7 @@ where
                     end(open.step.replace(parent.with_span(span)), at, None);
                 }
             }
-            Event::EffectIntended { call, effect: Effect::Prompt { model, size, .. }, .. } => {
+            RunEvent::EffectIntended(EffectIntended { call, effect: Effect::Prompt { model, size, .. }, .. }) => {
                 let attributes = vec![
                     KeyValue::new("gen_ai.operation.name", "chat"),
                     KeyValue::new("gen_ai.request.model", model.clone()),
@@ -118,7 +121,7 @@ where
                 if let Some(open) = self.runs.get_mut(run) {
                     open.note(other, at, self.arguments);
                 }
-                if matches!(other, Event::RunEnded { .. }) {
+                if matches!(other, RunEvent::RunEnded(_)) {
                     self.runs.remove(run);
                 }
             }
@@ -137,7 +140,7 @@ where
 
 impl<S: Span> OpenRun<S> {
     /// Takes an event that begins no span.
-    fn note(&mut self, event: &Event, at: SystemTime, arguments: Arguments) {
+    fn note(&mut self, event: &RunEvent, at: SystemTime, arguments: Arguments) {
         // What went wrong may quote what was given.
         let told = |message: &str| if arguments == Arguments::On { message.to_owned() } else { String::new() };
         let on_step = |attribute: KeyValue| {
@@ -146,10 +149,10 @@ impl<S: Span> OpenRun<S> {
             }
         };
         match event {
-            Event::EffectsPreviewed { effects, .. } if arguments == Arguments::On => {
+            RunEvent::EffectsPreviewed(EffectsPreviewed { effects, .. }) if arguments == Arguments::On => {
                 on_step(KeyValue::new("fusebox.effects", json::canonical(effects)));
             }
-            Event::GuardJudged { guard, verdict, failure, usage, .. } => {
+            RunEvent::GuardJudged(GuardJudged { guard, verdict, failure, usage, .. }) => {
                 let word = match (verdict, failure) {
                     (Some(verdict), _) => json::canonical(&verdict.ruling).trim_matches('"').to_owned(),
                     (None, _) => "failed".to_owned(),
@@ -160,14 +163,14 @@ impl<S: Span> OpenRun<S> {
                     i64::try_from(usage.fuel()).unwrap_or(i64::MAX),
                 ));
             }
-            Event::Decided { decision, .. } => {
+            RunEvent::Decided(Decided { decision, .. }) => {
                 let Decision { ruling, impact, .. } = decision;
                 on_step(KeyValue::new("fusebox.ruling", json::canonical(ruling).trim_matches('"').to_owned()));
                 if let Some(impact) = impact {
                     on_step(KeyValue::new("fusebox.impact", impact.to_string()));
                 }
             }
-            Event::EffectPerformed { call, failure, spent, model, .. } => {
+            RunEvent::EffectPerformed(EffectPerformed { call, failure, spent, model, .. }) => {
                 let Some((_, mut span)) = self.call.take_if(|(open, _)| open == call) else { return };
                 if let Some(model) = model {
                     span.set_attribute(KeyValue::new("gen_ai.response.model", model.model.clone()));
@@ -184,16 +187,17 @@ impl<S: Span> OpenRun<S> {
                 }
                 span.end_with_timestamp(at);
             }
-            Event::StepCompleted { .. } => end(self.step.take(), at, None),
-            Event::StepFailed { end: how, message, .. } | Event::StepInDoubt { end: how, message, .. } => {
+            RunEvent::StepCompleted(_) => end(self.step.take(), at, None),
+            RunEvent::StepFailed(StepFailed { end: how, message, .. })
+            | RunEvent::StepInDoubt(StepInDoubt { end: how, message, .. }) => {
                 on_step(KeyValue::new("error.type", how.clone()));
                 end(self.step.take(), at, Some(told(message)));
             }
-            Event::StepSkipped { message, .. } => {
+            RunEvent::StepSkipped(StepSkipped { message, .. }) => {
                 on_step(KeyValue::new("error.type", "skipped"));
                 end(self.step.take(), at, Some(told(message)));
             }
-            Event::RunEnded { end: how, message, .. } => {
+            RunEvent::RunEnded(RunEnded { end: how, message, .. }) => {
                 if let Some((_, mut span)) = self.call.take() {
                     span.end_with_timestamp(at);
                 }

@@ -1,6 +1,10 @@
 //! Read models: what events come to, for lists.
 
-use fusebox_core::{Event, KillTarget, json};
+use fusebox_core::event::{
+    ApprovalDecided, ApprovalRequested, DoubtDecided, HostEvent, KillLifted, KillSet, PauseAsked, PlanApprovalDecided,
+    PlanApprovalRequested, RunCreated, RunEnded, RunEvent, StepInDoubt,
+};
+use fusebox_core::{KillTarget, json};
 use rusqlite::{Transaction, params};
 
 use crate::error::Error;
@@ -51,12 +55,16 @@ pub fn last_of_batch(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Resu
     Ok(())
 }
 
-fn read(stored: &Stored<'_>) -> Result<Event, Error> {
-    json::parse_as("the event", stored.payload.as_bytes(), MAX_EVENT_BYTES).map_err(|error| Error::Damaged {
-        run: stored.run.to_owned(),
-        seq: stored.seq,
-        what: error.to_string(),
-    })
+fn run_event(stored: &Stored<'_>) -> Result<RunEvent, Error> {
+    json::parse_as("the event", stored.payload.as_bytes(), MAX_EVENT_BYTES).map_err(|error| damaged(stored, &error))
+}
+
+fn host_event(stored: &Stored<'_>) -> Result<HostEvent, Error> {
+    json::parse_as("the event", stored.payload.as_bytes(), MAX_EVENT_BYTES).map_err(|error| damaged(stored, &error))
+}
+
+fn damaged(stored: &Stored<'_>, error: &fusebox_core::Error) -> Error {
+    Error::Damaged { run: stored.run.to_owned(), seq: stored.seq, what: error.to_string() }
 }
 
 fn set(transaction: &Transaction<'_>, statement: &str, run: &str) -> Result<(), Error> {
@@ -65,7 +73,7 @@ fn set(transaction: &Transaction<'_>, statement: &str, run: &str) -> Result<(), 
 }
 
 fn created(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
-    let Event::RunCreated { goal, agent, tenant, steps, .. } = read(stored)? else { return Ok(()) };
+    let RunEvent::RunCreated(RunCreated { goal, agent, tenant, steps, .. }) = run_event(stored)? else { return Ok(()) };
     transaction
         .prepare_cached(
             "INSERT INTO runs
@@ -99,10 +107,12 @@ fn withdraw(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Er
 }
 
 fn asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
-    let (id, kind, step, expires_us) = match read(stored)? {
-        Event::ApprovalRequested { step, id, expires_us, .. } => (id, "step", Some(step), expires_us),
-        Event::PlanApprovalRequested { id, expires_us, .. } => (id, "plan", None, expires_us),
-        Event::StepInDoubt { step, id: Some(id), .. } => (id, "doubt", Some(step), None),
+    let (id, kind, step, expires_us) = match run_event(stored)? {
+        RunEvent::ApprovalRequested(ApprovalRequested { step, id, expires_us, .. }) => {
+            (id, "step", Some(step), expires_us)
+        }
+        RunEvent::PlanApprovalRequested(PlanApprovalRequested { id, expires_us, .. }) => (id, "plan", None, expires_us),
+        RunEvent::StepInDoubt(StepInDoubt { step, id: Some(id), .. }) => (id, "doubt", Some(step), None),
         _ => return Ok(()),
     };
     transaction
@@ -127,10 +137,10 @@ fn asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error
 }
 
 fn decided(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
-    let (id, answer) = match read(stored)? {
-        Event::ApprovalDecided { id, answer, .. }
-        | Event::PlanApprovalDecided { id, answer, .. }
-        | Event::DoubtDecided { id, answer, .. } => (id, answer),
+    let (id, answer) = match run_event(stored)? {
+        RunEvent::ApprovalDecided(ApprovalDecided { id, answer, .. })
+        | RunEvent::PlanApprovalDecided(PlanApprovalDecided { id, answer, .. })
+        | RunEvent::DoubtDecided(DoubtDecided { id, answer, .. }) => (id, answer),
         _ => return Ok(()),
     };
     transaction
@@ -140,7 +150,7 @@ fn decided(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Err
 }
 
 fn ended(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
-    let Event::RunEnded { end, .. } = read(stored)? else { return Ok(()) };
+    let RunEvent::RunEnded(RunEnded { end, .. }) = run_event(stored)? else { return Ok(()) };
     withdraw(transaction, stored)?;
     transaction
         .prepare_cached("UPDATE runs SET ended = ?2, question = NULL, paused = 0 WHERE run_id = ?1")?
@@ -152,7 +162,7 @@ fn ended(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error
 }
 
 fn pause_asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
-    let Event::PauseAsked { run, by, reason } = read(stored)? else { return Ok(()) };
+    let HostEvent::PauseAsked(PauseAsked { run, by, reason }) = host_event(stored)? else { return Ok(()) };
     transaction
         .prepare_cached("INSERT INTO pauses (run_id, by, reason) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
         .execute(params![run.as_str(), by, reason])?;
@@ -160,8 +170,8 @@ fn pause_asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(),
 }
 
 fn switched(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
-    match read(stored)? {
-        Event::KillSet { target, by } => {
+    match host_event(stored)? {
+        HostEvent::KillSet(KillSet { target, by }) => {
             transaction
                 .prepare_cached(
                     "INSERT INTO switches (target, by, set_us, set_at) VALUES (?1, ?2, ?3, ?4)
@@ -169,7 +179,7 @@ fn switched(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Er
                 )?
                 .execute(params![json::canonical(&target), by, stored.time_us, stored.log_index])?;
         }
-        Event::KillLifted { target, .. } => {
+        HostEvent::KillLifted(KillLifted { target, .. }) => {
             transaction
                 .prepare_cached("UPDATE switches SET is_lifted = 1 WHERE target = ?1")?
                 .execute([json::canonical(&target)])?;

@@ -1,10 +1,11 @@
 //! Events for tests.
 
-use fusebox_core::{Agent, Digest, Event};
+use fusebox_core::event::{RunCreated, RunEvent};
+use fusebox_core::{Agent, Digest};
 
 /// The first event of a run.
-pub fn created(tenant: &str) -> Event {
-    Event::RunCreated {
+pub fn created(tenant: &str) -> RunEvent {
+    RunEvent::RunCreated(RunCreated {
         goal: "g".into(),
         agent: Agent { id: "a".into(), kind: None, tier: None },
         tenant: tenant.into(),
@@ -19,5 +20,5 @@ pub fn created(tenant: &str) -> Event {
         engine: "e".into(),
         setup: fusebox_core::Digest::ZERO,
         redacted: Vec::new(),
-    }
+    })
 }

@@ -1,12 +1,14 @@
 //! What follows from what, one case at a time.
 
 use super::*;
+use crate::event::{ApprovalDecided, EffectIntended, EffectRefused, RunEnded, RunEvent, StepProposed, StepRetried};
+use crate::run::{DriverCommand, EffectRequest};
 
-pub fn tell(state: &mut RunState, command: Command) -> Vec<Event> {
+pub fn tell(state: &mut RunState, command: impl Into<Command>) -> Vec<RunEvent> {
     tell_at(state, command, 0)
 }
 
-pub fn tell_at(state: &mut RunState, command: Command, now_us: u64) -> Vec<Event> {
+pub fn tell_at(state: &mut RunState, command: impl Into<Command>, now_us: u64) -> Vec<RunEvent> {
     let events = decide(state, command, now_us).unwrap();
     for event in &events {
         state.apply(event, now_us);
@@ -17,11 +19,11 @@ pub fn tell_at(state: &mut RunState, command: Command, now_us: u64) -> Vec<Event
 /// A run whose plan was judged and whose first step is proposed.
 pub fn proposed(steps: usize, needs_approval: bool, limits: RunLimits) -> RunState {
     let mut state = RunState::new(setup(steps, OnDenied::Stop, needs_approval, limits));
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert!(matches!(state.ask(), Ask::JudgePlan { guard: 0 }));
-    tell(&mut state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
+    tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert!(matches!(state.ask(), Ask::Preview));
     state
 }
@@ -34,10 +36,10 @@ pub fn executing(limits: RunLimits) -> RunState {
 }
 
 pub fn carry_on(state: &mut RunState) {
-    tell(state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(1) });
-    tell(state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(1) });
-    tell(state, Command::Advance);
-    tell(state, Command::Advance);
+    tell(state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(1) });
+    tell(state, DriverCommand::Judged { answer: verdict(Ruling::Abstain), usage: usage(1) });
+    tell(state, DriverCommand::Advance);
+    tell(state, DriverCommand::Advance);
     assert!(matches!(state.ask(), Ask::Execute { .. }));
 }
 
@@ -45,10 +47,10 @@ pub fn carry_on(state: &mut RunState) {
 fn a_run_completes() {
     let mut state = executing(RunLimits::default());
     let call = host_call(effect("a"), HostCallJudgement::NotNeeded);
-    assert!(matches!(tell(&mut state, call)[..], [Event::EffectIntended { call: 0, .. }]));
+    assert!(matches!(tell(&mut state, call)[..], [RunEvent::EffectIntended(EffectIntended { call: 0, .. })]));
     tell(&mut state, host_call_done(0));
     tell(&mut state, done(1));
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Completed));
     assert_eq!(state.ledger().line(BudgetKind::Fuel).spent, 3);
 }
@@ -63,7 +65,7 @@ fn an_effect_that_nothing_covers_is_refused_unless_judged_allowed() {
         (decision(Ruling::Allow), true),
     ] {
         let events = tell(&mut state, host_call(effect("b"), judgement));
-        assert_eq!(matches!(events[..], [Event::EffectIntended { .. }]), intended);
+        assert_eq!(matches!(events[..], [RunEvent::EffectIntended(_)]), intended);
     }
 }
 
@@ -71,9 +73,9 @@ fn an_effect_that_nothing_covers_is_refused_unless_judged_allowed() {
 fn an_approved_change_covers_one_host_call() {
     let mut state = executing(RunLimits::default());
     let call = || host_call(effect("a"), HostCallJudgement::NotNeeded);
-    assert!(matches!(tell(&mut state, call())[..], [Event::EffectIntended { .. }]));
+    assert!(matches!(tell(&mut state, call())[..], [RunEvent::EffectIntended(_)]));
     tell(&mut state, host_call_done(0));
-    assert!(matches!(tell(&mut state, call())[..], [Event::EffectRefused { .. }]));
+    assert!(matches!(tell(&mut state, call())[..], [RunEvent::EffectRefused(_)]));
 }
 
 #[test]
@@ -89,10 +91,10 @@ fn killing_leaves_an_open_write_in_doubt() {
 #[test]
 fn an_approval_of_something_else_is_void() {
     let mut state = proposed(1, true, RunLimits::default());
-    tell(&mut state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
-    tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
+    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+    tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, DriverCommand::Advance);
     let answer = approved(false);
     let wrong = answered(Binding(Digest::ZERO), answer);
     assert!(matches!(decide(&state, wrong, 0), Err(Error::BindingChanged { .. })));
@@ -110,11 +112,11 @@ fn failing_with_an_open_write_leaves_it_in_doubt() {
 #[test]
 fn a_step_does_not_start_when_the_time_is_up() {
     let mut state = proposed(1, false, RunLimits { time_us: Some(10), ..RunLimits::default() });
-    tell(&mut state, Command::Previewed { effects: vec![], tape: None, usage: usage(0) });
-    tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-    tell(&mut state, Command::Advance);
-    let events = decide(&state, Command::Advance, 10).unwrap();
-    assert!(matches!(events[..], [Event::RunEnded { end: RunEnd::Budget, .. }]));
+    tell(&mut state, DriverCommand::Previewed { effects: vec![], tape: None, usage: usage(0) });
+    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+    tell(&mut state, DriverCommand::Advance);
+    let events = decide(&state, DriverCommand::Advance, 10).unwrap();
+    assert!(matches!(events[..], [RunEvent::RunEnded(RunEnded { end: RunEnd::Budget, .. })]));
 }
 
 #[test]
@@ -129,43 +131,43 @@ fn the_time_budget_ends_a_run_between_steps() {
     let mut state = proposed(2, false, RunLimits { time_us: Some(10), ..RunLimits::default() });
     carry_on(&mut state);
     tell(&mut state, done(1));
-    let events = decide(&state, Command::Advance, 10).unwrap();
-    assert!(matches!(events[..], [Event::RunEnded { end: RunEnd::Budget, .. }]));
+    let events = decide(&state, DriverCommand::Advance, 10).unwrap();
+    assert!(matches!(events[..], [RunEvent::RunEnded(RunEnded { end: RunEnd::Budget, .. })]));
 }
 
 #[test]
 fn a_plan_is_judged_before_its_first_step() {
     let start = || {
         let mut state = RunState::new(setup(1, OnDenied::Skip, false, RunLimits::default()));
-        tell(&mut state, Command::Advance);
+        tell(&mut state, DriverCommand::Advance);
         state
     };
     let mut state = start();
-    tell(&mut state, Command::Judged { answer: verdict(Ruling::Deny), usage: usage(0) });
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Deny), usage: usage(0) });
+    tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Denied), "a denied plan has nothing to skip to");
 
     let mut state = start();
-    tell(&mut state, Command::Judged { answer: verdict(Ruling::Review), usage: usage(0) });
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Review), usage: usage(0) });
+    tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert!(matches!(state.ask(), Ask::PersonOnPlan { .. }));
     let binding = asks(&state);
     let wrong = answered(Binding(Digest::ZERO), approved(false));
     assert!(matches!(decide(&state, wrong, 0), Err(Error::BindingChanged { .. })));
     tell(&mut state, answered(binding, approved(false)));
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert!(matches!(state.ask(), Ask::Preview));
 }
 
 #[test]
 fn an_edited_action_is_a_new_one_and_judged_again() {
     let mut state = proposed(1, true, RunLimits::default());
-    tell(&mut state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
-    tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
+    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+    tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, DriverCommand::Advance);
     let binding = asks(&state);
     let input = json(r#"{"a":1}"#);
     tell(&mut state, answered(binding, edited(input.clone())));
@@ -173,18 +175,18 @@ fn an_edited_action_is_a_new_one_and_judged_again() {
     let action = state.action().unwrap();
     assert_eq!((action.input, action.origin), (input, Origin::Person));
     // The approval of what it was before is for nothing now.
-    tell(&mut state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
-    tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
+    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+    tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert!(matches!(decide(&state, answered(binding, approved(false)), 0), Err(Error::BindingChanged { .. })));
 }
 
 #[test]
 fn a_rewritten_action_is_what_is_approved_and_carried_out() {
     let mut state = proposed(1, false, RunLimits::default());
-    tell(&mut state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
-    tell(&mut state, Command::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(0) });
+    tell(&mut state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
+    tell(&mut state, DriverCommand::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(0) });
     assert!(matches!(state.ask(), Ask::Preview));
     carry_on(&mut state);
     assert_eq!(state.action().unwrap().input, json(r#"{"b":1}"#));
@@ -195,22 +197,25 @@ fn a_kind_that_was_approved_is_not_asked_again() {
     let mut state = proposed(3, true, RunLimits::default());
     let mut asked = 0;
     for name in ["a", "b", "c"] {
-        tell(&mut state, Command::Previewed { effects: vec![effect(name)], tape: None, usage: usage(0) });
-        tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-        tell(&mut state, Command::Advance);
-        let events = tell(&mut state, Command::Advance);
-        assert!(matches!(events[0], Event::ApprovalRequested { .. }));
+        tell(&mut state, DriverCommand::Previewed { effects: vec![effect(name)], tape: None, usage: usage(0) });
+        tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+        tell(&mut state, DriverCommand::Advance);
+        let events = tell(&mut state, DriverCommand::Advance);
+        assert!(matches!(events[0], RunEvent::ApprovalRequested(_)));
         if state.question().is_some() {
             let binding = asks(&state);
             asked += 1;
             tell(&mut state, answered(binding, approved(true)));
         } else {
-            assert!(matches!(&events[1], Event::ApprovalDecided { answer: ApprovalAnswer::Approved { .. }, .. }));
+            assert!(matches!(
+                &events[1],
+                RunEvent::ApprovalDecided(ApprovalDecided { answer: ApprovalAnswer::Approved { .. }, .. })
+            ));
         }
-        tell(&mut state, Command::Advance);
+        tell(&mut state, DriverCommand::Advance);
         assert!(matches!(state.ask(), Ask::Execute { .. }));
         tell(&mut state, done(0));
-        tell(&mut state, Command::Advance);
+        tell(&mut state, DriverCommand::Advance);
     }
     assert_eq!(asked, 1);
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Completed));
@@ -222,16 +227,16 @@ fn a_failed_try_is_restored_waited_for_and_proposed_again() {
     tell(&mut state, host_call(effect("a"), HostCallJudgement::NotNeeded));
     tell(&mut state, host_call_done(0));
     let events = tell(&mut state, failed_with(true));
-    assert!(matches!(events[..], [Event::StepFailed { .. }, Event::StepRetried { attempt: 2, .. }]));
+    assert!(matches!(events[..], [RunEvent::StepFailed(_), RunEvent::StepRetried(StepRetried { attempt: 2, .. })]));
     assert!(matches!(state.ask(), Ask::Restore { restores: [_] }));
-    assert!(decide(&state, Command::Advance, 0).is_err(), "first it is restored");
-    tell(&mut state, Command::Restored { failure: None });
+    assert!(decide(&state, DriverCommand::Advance, 0).is_err(), "first it is restored");
+    tell(&mut state, DriverCommand::Restored { failure: None });
     assert!(matches!(state.ask(), Ask::Wait { .. }));
-    let events = tell(&mut state, Command::Advance);
-    assert!(matches!(events[..], [Event::StepProposed { attempt: 2, .. }]));
+    let events = tell(&mut state, DriverCommand::Advance);
+    assert!(matches!(events[..], [RunEvent::StepProposed(StepProposed { attempt: 2, .. })]));
     carry_on(&mut state);
     tell(&mut state, failed_with(true));
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     carry_on(&mut state);
     tell(&mut state, failed_with(true));
     assert_eq!(state.phase(), Phase::Ended(RunEnd::StepFailed), "two retries are the most");
@@ -253,10 +258,20 @@ fn a_run_that_took_more_than_its_budget_is_not_completed() {
     let mut state = executing(RunLimits { tokens: Some(10), ..RunLimits::default() });
     let prompt = Effect::Prompt { model: "m".into(), content: Digest::ZERO, size: 1, max_output_tokens: 1 };
     let (judgement, reserve) = (decision(Ruling::Allow), tokens(1));
-    tell(&mut state, Command::HostCall { effect: prompt, judgement, note: None, reserve, over: None, asked: None });
+    tell(
+        &mut state,
+        DriverCommand::HostCall(EffectRequest {
+            effect: prompt,
+            judgement,
+            note: None,
+            reserve,
+            over: None,
+            asked: None,
+        }),
+    );
     tell(&mut state, spent(0, tokens(11)));
     tell(&mut state, done(0));
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Budget));
 }
 
@@ -264,13 +279,15 @@ fn a_run_that_took_more_than_its_budget_is_not_completed() {
 fn what_a_model_call_may_cost_is_reserved_and_settled() {
     let mut state = executing(RunLimits { tokens: Some(10), ..RunLimits::default() });
     let prompt = Effect::Prompt { model: "m".into(), content: Digest::ZERO, size: 1, max_output_tokens: 1 };
-    let call = |amount| Command::HostCall {
-        effect: prompt.clone(),
-        judgement: decision(Ruling::Allow),
-        note: None,
-        reserve: tokens(amount),
-        over: None,
-        asked: None,
+    let call = |amount| {
+        DriverCommand::HostCall(EffectRequest {
+            effect: prompt.clone(),
+            judgement: decision(Ruling::Allow),
+            note: None,
+            reserve: tokens(amount),
+            over: None,
+            asked: None,
+        })
     };
     tell(&mut state, call(8));
     assert_eq!(state.ledger().line(BudgetKind::Tokens).reserved, 8);
@@ -278,7 +295,7 @@ fn what_a_model_call_may_cost_is_reserved_and_settled() {
     let line = state.ledger().line(BudgetKind::Tokens);
     assert_eq!((line.reserved, line.spent), (0, 3));
     let refused = tell(&mut state, call(8));
-    assert!(matches!(refused[..], [Event::EffectRefused { budget: Some(BudgetKind::Tokens), .. }]));
+    assert!(matches!(refused[..], [RunEvent::EffectRefused(EffectRefused { budget: Some(BudgetKind::Tokens), .. })]));
     tell(&mut state, call(7));
     // Nobody knows what a call that was cut off has cost: all that was set aside for it counts.
     tell(&mut state, failed());

@@ -9,16 +9,19 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::notification::Resumption;
-use super::{Ask, Command, HostCallJudgement, Phase, RunSetup, RunState, StepDone, StepState, decide};
-use crate::Decider;
-use crate::event::StepEnd;
-use crate::event::{Event, Judgement, KillTimes, RunEnd, Usage};
+use super::{
+    Ask, Command, EffectRequest, HostCallJudgement, Phase, Resumption, RunSetup, RunState, StepDone, StepState, decide,
+};
+use crate::event::{
+    ApprovalDecided, Decided, EffectIntended, EffectNotPerformed, EffectsPreviewed, Judgement, KillTimes, RunEnd,
+    RunEvent, StepEnd, StepStarted, Usage,
+};
 use crate::gate::{GateSetup, GuardAnswer, GuardSlot};
 use crate::policy::{GuardMode, OnDenied, OnError, OnStepFailure, StepTypePolicy};
+use crate::run::{DriverCommand, PersonCommand, ProcessCommand};
 use crate::{
-    Amounts, ApprovalAnswer, Binding, BudgetKind, Decision, Digest, Effect, Error, Failure, Json, Origin, Plan, Policy,
-    Ruling, RunLimits, Verdict,
+    Amounts, ApprovalAnswer, Binding, BudgetKind, Decider, Decision, Digest, Effect, Error, Failure, Json, Origin,
+    Plan, Policy, Ruling, RunLimits, Verdict,
 };
 
 fn setup(steps: usize, on_denied: OnDenied, needs_approval: bool, limits: RunLimits) -> Arc<RunSetup> {
@@ -59,13 +62,14 @@ fn verdict(ruling: Ruling) -> GuardAnswer {
 
 fn done(fuel: u64) -> Command {
     let digest = Digest::of(b"");
-    Command::Completed(StepDone {
+    DriverCommand::Completed(StepDone {
         output: digest,
         summary: "done".into(),
         delta: None,
         tape: digest,
         usage: usage(fuel),
     })
+    .into()
 }
 
 fn failed() -> Command {
@@ -74,12 +78,13 @@ fn failed() -> Command {
 
 fn failed_with(retry_can_help: bool) -> Command {
     let (end, message) = (StepEnd::Failure, "did not work".to_owned());
-    Command::Failed { end, message, retry_can_help, tape: None, usage: usage(1) }
+    DriverCommand::Failed { end, message, retry_can_help, tape: None, usage: usage(1) }.into()
 }
 
 fn host_call(effect: Effect, judgement: HostCallJudgement) -> Command {
     let asked = (!effect.only_reads()).then(|| Digest::of(b"asked"));
-    Command::HostCall { effect, judgement, note: None, reserve: Amounts::new(), over: None, asked }
+    DriverCommand::HostCall(EffectRequest { effect, judgement, note: None, reserve: Amounts::new(), over: None, asked })
+        .into()
 }
 
 fn host_call_done(call: u32) -> Command {
@@ -88,7 +93,15 @@ fn host_call_done(call: u32) -> Command {
 
 fn spent(call: u32, spent: Amounts) -> Command {
     let inverse = Some(Box::new(effect("inverse")));
-    Command::HostCallDone { call, failure: None, spent, model: None, answer: Some(Digest::of(b"answer")), inverse }
+    DriverCommand::HostCallDone {
+        call,
+        failure: None,
+        spent,
+        model: None,
+        answer: Some(Digest::of(b"answer")),
+        inverse,
+    }
+    .into()
 }
 
 fn approved(same_kind: bool) -> ApprovalAnswer {
@@ -108,17 +121,18 @@ fn rejected() -> ApprovalAnswer {
 }
 
 fn answered(binding: Binding, answer: ApprovalAnswer) -> Command {
-    Command::Answered { binding, answer, signed: None }
+    PersonCommand::Answered { binding, answer, signed: None }.into()
 }
 
 fn continued() -> Command {
-    Command::Continue(Box::new(Resumption {
+    ProcessCommand::Continue(Box::new(Resumption {
         setup: Digest::ZERO,
         policy: Digest::ZERO,
         plugins: BTreeMap::new(),
         host: "h".into(),
         engine: "e".into(),
     }))
+    .into()
 }
 
 fn asks(state: &RunState) -> Binding {
@@ -143,7 +157,7 @@ fn decision(ruling: Ruling) -> HostCallJudgement {
 }
 
 fn kill() -> Command {
-    Command::Kill { by: "test".into(), times: KillTimes::new(1, 2), tape: None, usage: usage(1) }
+    PersonCommand::Kill { by: "test".into(), times: KillTimes::new(1, 2), tape: None, usage: usage(1) }.into()
 }
 
 fn any_ruling() -> impl Strategy<Value = Ruling> {
@@ -154,11 +168,11 @@ fn any_ruling() -> impl Strategy<Value = Ruling> {
 fn any_command() -> impl Strategy<Value = Command> {
     let name = prop_oneof![Just("a"), Just("b")];
     prop_oneof![
-        6 => Just(Command::Advance),
-        4 => name.clone().prop_map(|name| Command::Previewed { effects: vec![effect(name)], tape: None, usage: usage(2) }),
-        4 => any_ruling().prop_map(|ruling| Command::Judged { answer: verdict(ruling), usage: usage(3) }),
-        1 => Just(Command::Judged { answer: GuardAnswer::Failed("trap".into()), usage: usage(3) }),
-        1 => Just(Command::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(3) }),
+        6 => Just(Command::from(DriverCommand::Advance)),
+        4 => name.clone().prop_map(|name| Command::from(DriverCommand::Previewed { effects: vec![effect(name)], tape: None, usage: usage(2) })),
+        4 => any_ruling().prop_map(|ruling| Command::from(DriverCommand::Judged { answer: verdict(ruling), usage: usage(3) })),
+        1 => Just(Command::from(DriverCommand::Judged { answer: GuardAnswer::Failed("trap".into()), usage: usage(3) })),
+        1 => Just(Command::from(DriverCommand::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(3) })),
         4 => (0..5u8).prop_map(|answer| {
             let answer = match answer {
                 0 => approved(false),
@@ -169,42 +183,42 @@ fn any_command() -> impl Strategy<Value = Command> {
             };
             answered(Binding(Digest::ZERO), answer)
         }),
-        4 => (name, any_ruling(), 0..9u64).prop_map(|(name, ruling, reserve)| Command::HostCall {
+        4 => (name, any_ruling(), 0..9u64).prop_map(|(name, ruling, reserve)| Command::from(DriverCommand::HostCall(EffectRequest {
             effect: effect(name),
             judgement: decision(ruling),
             note: None,
             reserve: tokens(reserve),
             over: None,
             asked: Some(Digest::of(b"asked")),
-        }),
+        }))),
         3 => (0..3u32).prop_map(host_call_done),
         3 => Just(done(5)),
         2 => any::<bool>().prop_map(failed_with),
         2 => Just(continued()),
-        1 => Just(Command::Interrupted),
-        1 => Just(Command::Leave),
-        1 => (0..3u32).prop_map(|call| Command::HostCallUndone { call, spent: tokens(1) }),
-        1 => Just(Command::Doubt { message: "gone".into() }),
-        1 => Just(Command::ResumeStep),
-        1 => Just(Command::Pause { by: "p".into(), reason: String::new() }),
-        2 => Just(Command::Resume { by: "p".into() }),
-        1 => Just(Command::Delay { until_us: 40, reason: "slowly".into() }),
-        1 => Just(Command::Block { message: "open".into(), by: Decider::Breaker }),
-        1 => any::<bool>().prop_map(|works| Command::Restored {
+        1 => Just(Command::from(ProcessCommand::Interrupted)),
+        1 => Just(Command::from(ProcessCommand::Leave)),
+        1 => (0..3u32).prop_map(|call| Command::from(ProcessCommand::HostCallUndone { call, spent: tokens(1) })),
+        1 => Just(Command::from(ProcessCommand::Doubt { message: "gone".into() })),
+        1 => Just(Command::from(ProcessCommand::ResumeStep)),
+        1 => Just(Command::from(PersonCommand::Pause { by: "p".into(), reason: String::new() })),
+        2 => Just(Command::from(PersonCommand::Resume { by: "p".into() })),
+        1 => Just(Command::from(DriverCommand::Delay { until_us: 40, reason: "slowly".into() })),
+        1 => Just(Command::from(DriverCommand::Block { message: "open".into(), by: Decider::Breaker })),
+        1 => any::<bool>().prop_map(|works| Command::from(DriverCommand::Restored {
             failure: (!works).then(|| Failure::Io("disk".into())),
-        }),
-        1 => Just(Command::Refused { message: "no".into(), tape: None, usage: usage(1) }),
+        })),
+        1 => Just(Command::from(DriverCommand::Refused { message: "no".into(), tape: None, usage: usage(1) })),
         1 => Just(kill()),
     ]
 }
 
 /// Tells a run all commands and gives back the events that came of them.
-fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<(Event, u64)> {
+fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<(RunEvent, u64)> {
     let mut log = Vec::new();
     for (now, (command, right_binding)) in commands.into_iter().enumerate() {
         let command = match (command, state.ask()) {
             (
-                Command::Answered { answer, .. },
+                Command::Person(PersonCommand::Answered { answer, .. }),
                 Ask::Person { question, .. } | Ask::PersonOnPlan { question, .. } | Ask::PersonOnDoubt { question, .. },
             ) if right_binding => answered(question.binding, answer),
             (command, _) => command,
@@ -220,33 +234,38 @@ fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<(Event, u6
 }
 
 /// Checks §5.1 over a log alone: each intended effect was allowed with its step, approved with it, or judged allowed.
-fn no_effect_without_its_allow(log: &[Event]) -> Result<(), TestCaseError> {
+fn no_effect_without_its_allow(log: &[RunEvent]) -> Result<(), TestCaseError> {
     let (mut effects, mut ruling, mut approved) = (Vec::new(), Ruling::Abstain, std::collections::BTreeSet::new());
     let mut used = BTreeMap::new();
     for event in log {
         match event {
-            Event::StepProposed { .. } => {
+            RunEvent::StepProposed(_) => {
                 (effects, ruling) = (Vec::new(), Ruling::Abstain);
                 used.clear();
             }
-            Event::EffectsPreviewed { effects: previewed, .. } => {
+            RunEvent::EffectsPreviewed(EffectsPreviewed { effects: previewed, .. }) => {
                 effects.clone_from(previewed);
                 ruling = Ruling::Abstain;
             }
-            Event::Decided { decision, .. } => ruling = decision.ruling,
-            Event::ApprovalDecided { answer: ApprovalAnswer::Approved { .. }, binding, .. } => {
+            RunEvent::Decided(Decided { decision, .. }) => ruling = decision.ruling,
+            RunEvent::ApprovalDecided(ApprovalDecided { answer: ApprovalAnswer::Approved { .. }, binding, .. }) => {
                 approved.insert(binding.0.to_string());
             }
-            Event::StepStarted { binding, .. } => {
+            RunEvent::StepStarted(StepStarted { binding, .. }) => {
                 // One approval is for one beginning.
                 let by_person = ruling == Ruling::Review && approved.remove(&binding.0.to_string());
                 prop_assert!(ruling == Ruling::Allow || by_person);
             }
-            Event::EffectIntended { call, effect, allowed_by: crate::event::AllowedBy::Covered(index), .. } => {
+            RunEvent::EffectIntended(EffectIntended {
+                call,
+                effect,
+                allowed_by: crate::event::AllowedBy::Covered(index),
+                ..
+            }) => {
                 prop_assert!(effects[*index as usize].covers(effect));
                 prop_assert!(used.insert(*index, *call).is_none(), "an approved change covers one host call");
             }
-            Event::EffectNotPerformed { call, .. } => used.retain(|_, used_by| used_by != call),
+            RunEvent::EffectNotPerformed(EffectNotPerformed { call, .. }) => used.retain(|_, used_by| used_by != call),
             _ => {}
         }
     }
@@ -255,18 +274,18 @@ fn no_effect_without_its_allow(log: &[Event]) -> Result<(), TestCaseError> {
 
 /// Each step that was decided on or came to an end is explained once for each time that it was, and every explanation reads as
 /// a paragraph of one line.
-fn every_step_is_explained(log: &[(Event, u64)]) -> Result<(), TestCaseError> {
+fn every_step_is_explained(log: &[(RunEvent, u64)]) -> Result<(), TestCaseError> {
     use crate::explain::{Explainer, Phase};
     let mut explainer = Explainer::new("r".parse().unwrap(), None);
     for (event, time) in log {
         let explained = explainer.note(event, *time);
         let phases: Vec<Phase> = explained.iter().map(|one| one.explained.phase()).collect();
         match event {
-            Event::Decided { .. } => prop_assert_eq!(&phases[..], &[Phase::Before]),
-            Event::StepCompleted { .. } => prop_assert_eq!(&phases[..], &[Phase::After]),
-            Event::StepSkipped { .. } => prop_assert_eq!(phases.last(), Some(&Phase::OnError)),
-            Event::StepFailed { .. } | Event::StepInDoubt { .. } => prop_assert_eq!(&phases[..], &[Phase::OnError]),
-            Event::RunEnded { .. } => prop_assert!(phases.iter().all(|phase| *phase == Phase::OnError)),
+            RunEvent::Decided(_) => prop_assert_eq!(&phases[..], &[Phase::Before]),
+            RunEvent::StepCompleted(_) => prop_assert_eq!(&phases[..], &[Phase::After]),
+            RunEvent::StepSkipped(_) => prop_assert_eq!(phases.last(), Some(&Phase::OnError)),
+            RunEvent::StepFailed(_) | RunEvent::StepInDoubt(_) => prop_assert_eq!(&phases[..], &[Phase::OnError]),
+            RunEvent::RunEnded(_) => prop_assert!(phases.iter().all(|phase| *phase == Phase::OnError)),
             _ => prop_assert!(phases.is_empty(), "{:?} for {:?}", phases, event),
         }
         for explanation in explained {
@@ -292,12 +311,12 @@ proptest! {
         let setup = setup(3, on_denied, needs_approval, limits);
         let mut state = RunState::new(Arc::clone(&setup));
         let timed = drive(&mut state, commands);
-        let log: Vec<Event> = timed.iter().map(|(event, _)| event.clone()).collect();
+        let log: Vec<RunEvent> = timed.iter().map(|(event, _)| event.clone()).collect();
 
         no_effect_without_its_allow(&log)?;
 
         // Terminal is final.
-        let ended = log.iter().position(|event| matches!(event, Event::RunEnded { .. }));
+        let ended = log.iter().position(|event| matches!(event, RunEvent::RunEnded(_)));
         prop_assert!(ended.is_none_or(|place| place + 1 == log.len()));
         if let Phase::Ended(_) = state.phase() {
             prop_assert_eq!(state.ask(), Ask::Nothing);
@@ -331,7 +350,7 @@ proptest! {
             let sealed = chain.seal(event, 0);
             let cause = sealed.to_json("t")["cause"].as_u64();
             prop_assert!(cause.is_none_or(|cause| cause < sealed.seq), "{:?} of {}", cause, sealed.payload);
-            prop_assert_eq!(&sealed.event().unwrap(), event);
+            prop_assert_eq!(&sealed.run_event().unwrap(), event);
         }
 
         every_step_is_explained(&timed)?;
@@ -339,7 +358,7 @@ proptest! {
         // What the log says reads back as it was.
         for event in &log {
             let text = crate::json::canonical(event);
-            prop_assert_eq!(&crate::json::parse_as::<Event>("event", text.as_bytes(), 1 << 20).unwrap(), event);
+            prop_assert_eq!(&crate::json::parse_as::<RunEvent>("event", text.as_bytes(), 1 << 20).unwrap(), event);
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use super::examples::tell;
 use super::*;
-use crate::event::StepEnd;
+use crate::event::{RiskPredicted, RunEvent, StepEnd};
 use crate::policy::{RiskMode, RiskPolicy, RiskTools};
 use crate::risk::{Assessment, Features, RiskLevel};
-use crate::{Decider, LimitKind, LimitSource};
-use crate::{Plan, Step};
+use crate::run::{DriverCommand, PersonCommand, ProcessCommand};
+use crate::{Decider, LimitKind, LimitSource, Plan, Step};
 
 fn predicting(risk: RiskPolicy, operator: RunLimits, limits: RunLimits) -> RunState {
     let mut setup = (*setup(2, OnDenied::Stop, false, limits)).clone();
@@ -29,7 +29,7 @@ fn assessment(level: RiskLevel, review: Option<&str>) -> Command {
         plan_depth: 1,
         time_limit_sec: 300,
     };
-    Command::Assessed(Box::new(Assessment {
+    DriverCommand::Assessed(Box::new(Assessment {
         features,
         estimator: "bytes/4".into(),
         level,
@@ -40,14 +40,15 @@ fn assessment(level: RiskLevel, review: Option<&str>) -> Command {
         challenger: None,
         review: review.map(Into::into),
     }))
+    .into()
 }
 
 /// Takes the plan through the gate.
-fn judge_plan(state: &mut RunState) -> Vec<Event> {
+fn judge_plan(state: &mut RunState) -> Vec<RunEvent> {
     assert!(matches!(state.ask(), Ask::JudgePlan { guard: 0 }), "{:?}", state.ask());
-    tell(state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
-    tell(state, Command::Advance);
-    tell(state, Command::Advance)
+    tell(state, DriverCommand::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
+    tell(state, DriverCommand::Advance);
+    tell(state, DriverCommand::Advance)
 }
 
 fn step(id: &str) -> Box<Step> {
@@ -59,25 +60,25 @@ fn step(id: &str) -> Box<Step> {
 fn added(id: &str) -> Command {
     let decision =
         Decision { ruling: Ruling::Allow, reasons: vec![], impact: None, limits: RunLimits::default(), input: None };
-    Command::AddStep { step: step(id), by: "ann".into(), decision, usage: usage(0) }
+    PersonCommand::AddStep { step: step(id), by: "ann".into(), decision, usage: usage(0) }.into()
 }
 
 #[test]
 fn risk_comes_before_everything_else_and_sets_limits() {
     let mut state = predicting(RiskPolicy::default(), RunLimits::default(), RunLimits::default());
     assert_eq!(state.ask(), Ask::Risk);
-    assert!(decide(&state, Command::Advance, 0).is_err(), "nothing begins before");
+    assert!(decide(&state, DriverCommand::Advance, 0).is_err(), "nothing begins before");
     let events = tell(&mut state, assessment(RiskLevel::Medium, None));
-    let [Event::RiskPredicted { limits, limits_by, .. }] = &events[..] else { panic!("{events:?}") };
+    let [RunEvent::RiskPredicted(RiskPredicted { limits, limits_by, .. })] = &events[..] else { panic!("{events:?}") };
     assert_eq!((limits.tokens, limits.retries), (Some(5000), Some(3)));
     assert_eq!(limits_by[&LimitKind::Tokens], LimitSource::RiskProfile(RiskLevel::Medium));
     assert_eq!(state.limits().time_us, Some(180_000_000));
     assert_eq!(state.ledger().line(BudgetKind::Tokens).limit, Some(5000));
     assert_eq!(state.ask(), Ask::Advance);
     assert!(decide(&state, assessment(RiskLevel::Low, None), 0).is_err(), "it is not asked for twice");
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert!(
-        matches!(judge_plan(&mut state)[..], [Event::StepProposed { .. }, Event::StepSkipped { .. }, ..]),
+        matches!(judge_plan(&mut state)[..], [RunEvent::StepProposed(_), RunEvent::StepSkipped(_), ..]),
         "t is no standard tool"
     );
 }
@@ -88,7 +89,7 @@ fn an_operators_budget_counts_instead_and_a_plans_only_tightens() {
     let both = RunLimits { time_us: Some(7_000_000), ..operator.clone() };
     let mut state = predicting(RiskPolicy::default(), operator, both);
     let events = tell(&mut state, assessment(RiskLevel::High, None));
-    let [Event::RiskPredicted { limits, limits_by, .. }] = &events[..] else { panic!("{events:?}") };
+    let [RunEvent::RiskPredicted(RiskPredicted { limits, limits_by, .. })] = &events[..] else { panic!("{events:?}") };
     assert_eq!((limits.tokens, limits.time_us, limits.retries), (Some(90_000), Some(7_000_000), Some(1)));
     assert_eq!(
         (limits_by[&LimitKind::Tokens], limits_by[&LimitKind::Retries]),
@@ -101,8 +102,8 @@ fn an_operators_budget_counts_instead_and_a_plans_only_tightens() {
 fn what_is_not_sure_is_for_a_person() {
     let mut state = predicting(RiskPolicy::default(), RunLimits::default(), RunLimits::default());
     tell(&mut state, assessment(RiskLevel::Low, Some("who knows")));
-    tell(&mut state, Command::Advance);
-    assert!(matches!(judge_plan(&mut state)[..], [Event::PlanApprovalRequested { .. }]));
+    tell(&mut state, DriverCommand::Advance);
+    assert!(matches!(judge_plan(&mut state)[..], [RunEvent::PlanApprovalRequested(_)]));
     let Ask::PersonOnPlan { decision, .. } = state.ask() else { panic!("{:?}", state.ask()) };
     assert_eq!(decision.reasons[0].by, Decider::Risk);
 }
@@ -114,9 +115,9 @@ fn a_person_is_asked_without_guards_as_well() {
     setup.gate = Arc::new(GateSetup::default());
     let mut state = RunState::new(Arc::new(setup));
     tell(&mut state, assessment(RiskLevel::Low, Some("who knows")));
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
-    assert!(matches!(tell(&mut state, Command::Advance)[..], [Event::PlanApprovalRequested { .. }]));
+    tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, DriverCommand::Advance);
+    assert!(matches!(tell(&mut state, DriverCommand::Advance)[..], [RunEvent::PlanApprovalRequested(_)]));
 }
 
 #[test]
@@ -125,8 +126,8 @@ fn a_monitored_risk_changes_nothing() {
     let mut state = predicting(risk, RunLimits::default(), RunLimits::default());
     tell(&mut state, assessment(RiskLevel::High, Some("who knows")));
     assert_eq!(*state.limits(), RunLimits::default());
-    tell(&mut state, Command::Advance);
-    assert!(matches!(judge_plan(&mut state)[..], [Event::StepProposed { .. }]));
+    tell(&mut state, DriverCommand::Advance);
+    assert!(matches!(judge_plan(&mut state)[..], [RunEvent::StepProposed(_)]));
 }
 
 #[test]
@@ -157,74 +158,71 @@ fn what_was_approved_by_kind_is_asked_for_again_when_the_risk_is_high() {
     setup.policy = Arc::new(Policy { risk: Some(risk), ..(*setup.policy).clone() });
     let mut state = RunState::new(Arc::new(setup));
     tell(&mut state, assessment(RiskLevel::Low, None));
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     judge_plan(&mut state);
     let ask = |state: &mut RunState| {
-        tell(state, Command::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
-        tell(state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
-        tell(state, Command::Advance);
-        tell(state, Command::Advance)
+        tell(state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
+        tell(state, DriverCommand::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
+        tell(state, DriverCommand::Advance);
+        tell(state, DriverCommand::Advance)
     };
     let carry_out = |state: &mut RunState| {
-        tell(state, Command::Advance);
+        tell(state, DriverCommand::Advance);
         tell(state, done(0));
     };
-    assert!(matches!(ask(&mut state)[..], [Event::ApprovalRequested { .. }]));
+    assert!(matches!(ask(&mut state)[..], [RunEvent::ApprovalRequested(_)]));
     let binding = state.binding(&[effect("a")]).unwrap();
     tell(&mut state, answered(binding, approved(true)));
     carry_out(&mut state);
-    tell(&mut state, Command::Advance);
-    assert!(
-        matches!(ask(&mut state)[..], [Event::ApprovalRequested { .. }, Event::ApprovalDecided { .. }]),
-        "the kind"
-    );
+    tell(&mut state, DriverCommand::Advance);
+    assert!(matches!(ask(&mut state)[..], [RunEvent::ApprovalRequested(_), RunEvent::ApprovalDecided(_)]), "the kind");
     carry_out(&mut state);
     tell(&mut state, added("more"));
     tell(&mut state, assessment(RiskLevel::High, None));
-    tell(&mut state, Command::Advance);
-    assert!(matches!(ask(&mut state)[..], [Event::ApprovalRequested { .. }]), "every step, from now on");
+    tell(&mut state, DriverCommand::Advance);
+    assert!(matches!(ask(&mut state)[..], [RunEvent::ApprovalRequested(_)]), "every step, from now on");
 }
 
 #[test]
 fn another_policy_predicts_anew_and_the_plan_is_judged_anew() {
     let mut state = predicting(RiskPolicy::default(), RunLimits::default(), RunLimits::default());
     tell(&mut state, assessment(RiskLevel::Low, None));
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     state.rebind(Arc::clone(&state.setup().clone()));
     let digest = Digest::of(b"");
     let (host, engine) = (String::new(), String::new());
     let resumption = Resumption { setup: digest, policy: digest, plugins: BTreeMap::new(), host, engine };
-    tell(&mut state, Command::Continue(Box::new(resumption)));
+    tell(&mut state, ProcessCommand::Continue(Box::new(resumption)));
     assert_eq!(state.ask(), Ask::Risk, "before the plan is judged");
     tell(&mut state, assessment(RiskLevel::Low, Some("who knows")));
-    assert!(matches!(judge_plan(&mut state)[..], [Event::PlanApprovalRequested { .. }]), "the gate begins anew");
+    assert!(matches!(judge_plan(&mut state)[..], [RunEvent::PlanApprovalRequested(_)]), "the gate begins anew");
 }
 
 #[test]
 fn a_step_that_is_tried_again_under_another_policy_waits_for_its_prediction() {
     let mut state = super::examples::executing(RunLimits::default());
-    let failed = Command::Failed {
+    let failed = DriverCommand::Failed {
         end: StepEnd::Deadline,
         message: "late".into(),
         retry_can_help: true,
         tape: None,
         usage: usage(0),
     };
-    assert!(matches!(tell(&mut state, failed)[..], [Event::StepFailed { .. }, Event::StepRetried { .. }]));
+    assert!(matches!(tell(&mut state, failed)[..], [RunEvent::StepFailed(_), RunEvent::StepRetried(_)]));
     let mut setup = (**state.setup()).clone();
     let mut policy = (*setup.policy).clone();
     policy.risk = Some(RiskPolicy::default());
     setup.policy = Arc::new(policy);
     state.rebind(Arc::new(setup));
     assert_eq!(state.ask(), Ask::Risk);
-    assert!(decide(&state, Command::Advance, u64::MAX).is_err(), "nothing is proposed before");
+    assert!(decide(&state, DriverCommand::Advance, u64::MAX).is_err(), "nothing is proposed before");
     let mut unsure = state.clone();
     tell(&mut unsure, assessment(RiskLevel::Low, Some("who knows")));
-    assert!(matches!(judge_plan(&mut unsure)[..], [Event::PlanApprovalRequested { .. }]), "a person looks at it first");
+    assert!(matches!(judge_plan(&mut unsure)[..], [RunEvent::PlanApprovalRequested(_)]), "a person looks at it first");
     tell(&mut state, assessment(RiskLevel::High, None));
-    let events = decide(&state, Command::Advance, 0).unwrap();
+    let events = decide(&state, DriverCommand::Advance, 0).unwrap();
     assert!(
-        matches!(events[..], [Event::StepProposed { .. }, Event::StepSkipped { .. }, ..]),
+        matches!(events[..], [RunEvent::StepProposed(_), RunEvent::StepSkipped(_), ..]),
         "t is not safe: {events:?}"
     );
 }
@@ -236,7 +234,7 @@ fn what_was_done_has_a_shape() {
     let mut state = predicting(policy, RunLimits::default(), RunLimits::default());
     assert_eq!(state.shape(0), None);
     tell(&mut state, assessment(RiskLevel::Low, None));
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     judge_plan(&mut state);
     super::examples::carry_on(&mut state);
     tell(&mut state, done(1));

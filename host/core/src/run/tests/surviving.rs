@@ -2,9 +2,11 @@
 
 use super::examples::{carry_on, executing, proposed, tell, tell_at};
 use super::*;
-
 use crate::Decider;
-use crate::event::StepEnd;
+use crate::event::{
+    ApprovalDecided, BudgetWarning, EffectIntended, RunEnded, RunEvent, StepEnd, StepProposed, StepRetried,
+};
+use crate::run::{DriverCommand, EffectRequest, PersonCommand, ProcessCommand};
 
 /// A run whose first step waits for a person, with the effect `a`.
 fn waiting(limits: RunLimits) -> RunState {
@@ -15,10 +17,10 @@ fn waiting(limits: RunLimits) -> RunState {
 }
 
 fn judge(state: &mut RunState, name: &str) {
-    tell(state, Command::Previewed { effects: vec![effect(name)], tape: None, usage: usage(0) });
-    tell(state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-    tell(state, Command::Advance);
-    tell(state, Command::Advance);
+    tell(state, DriverCommand::Previewed { effects: vec![effect(name)], tape: None, usage: usage(0) });
+    tell(state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+    tell(state, DriverCommand::Advance);
+    tell(state, DriverCommand::Advance);
 }
 
 #[test]
@@ -29,7 +31,7 @@ fn an_approval_outlasts_its_process_for_exactly_the_same() {
         tell(&mut state, answered(binding, approved(false)));
         tell(&mut state, continued());
         assert_eq!(state.ask(), Ask::Advance, "it is judged anew");
-        tell(&mut state, Command::Advance);
+        tell(&mut state, DriverCommand::Advance);
         judge(&mut state, name);
         assert_eq!(matches!(state.ask(), Ask::Execute { .. }), begins, "{name}");
         assert_eq!(state.question().is_some(), !begins, "another effect is another question");
@@ -41,9 +43,9 @@ fn an_approval_begins_one_step_once() {
     let mut state = waiting(RunLimits::default());
     let binding = asks(&state);
     tell(&mut state, answered(binding, approved(false)));
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     tell(&mut state, failed_with(true));
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     judge(&mut state, "a");
     assert_ne!(asks(&state), binding, "another try is another question");
 }
@@ -73,16 +75,19 @@ fn a_late_answer_means_no() {
     let binding = asks(&state);
     assert_eq!(state.question().unwrap().expires_us, Some(1_000_000));
     let events = tell_at(&mut state, answered(binding, approved(false)), 1_000_000);
-    assert!(matches!(&events[0], Event::ApprovalDecided { answer: ApprovalAnswer::Expired { .. }, .. }));
+    assert!(matches!(
+        &events[0],
+        RunEvent::ApprovalDecided(ApprovalDecided { answer: ApprovalAnswer::Expired { .. }, .. })
+    ));
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Denied));
 }
 
 fn proposed_of(setup: Arc<RunSetup>) -> RunState {
     let mut state = RunState::new(setup);
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
-    tell(&mut state, Command::Advance);
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
+    tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, DriverCommand::Advance);
     state
 }
 
@@ -104,18 +109,20 @@ fn a_kind_can_be_revoked_and_runs_out() {
         let mut state = waiting(RunLimits::default());
         let (binding, id) = (asks(&state), state.question().unwrap().id.clone());
         tell(&mut state, answered(binding, answer));
-        tell(&mut state, Command::Advance);
+        tell(&mut state, DriverCommand::Advance);
         tell(&mut state, done(0));
-        tell(&mut state, Command::Advance);
+        tell(&mut state, DriverCommand::Advance);
         if revoked {
-            assert!(decide(&state, Command::Revoke { grant: "other".parse().unwrap(), by: "p".into() }, 0).is_err());
-            tell(&mut state, Command::Revoke { grant: id, by: "p".into() });
+            assert!(
+                decide(&state, PersonCommand::Revoke { grant: "other".parse().unwrap(), by: "p".into() }, 0).is_err()
+            );
+            tell(&mut state, PersonCommand::Revoke { grant: id, by: "p".into() });
             assert_eq!(state.grants().count(), 0);
         }
-        tell(&mut state, Command::Previewed { effects: vec![effect("b")], tape: None, usage: usage(0) });
-        tell(&mut state, Command::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-        tell(&mut state, Command::Advance);
-        tell_at(&mut state, Command::Advance, at);
+        tell(&mut state, DriverCommand::Previewed { effects: vec![effect("b")], tape: None, usage: usage(0) });
+        tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
+        tell(&mut state, DriverCommand::Advance);
+        tell_at(&mut state, DriverCommand::Advance, at);
         assert_eq!(state.question().is_some(), asked_again, "{revoked} {at}");
     }
 }
@@ -139,17 +146,20 @@ fn what_was_done_is_remembered_and_what_was_not_is_free_again() {
     tell(&mut state, host_call(effect("a"), HostCallJudgement::NotNeeded));
     tell(&mut state, continued());
     assert!(matches!(state.ask(), Ask::Execute { .. }), "it stays where it was");
-    assert!(decide(&state, Command::ResumeStep, 0).is_err(), "first it must be known whether that happened");
+    assert!(decide(&state, ProcessCommand::ResumeStep, 0).is_err(), "first it must be known whether that happened");
     assert_eq!(state.open_effects().len(), 1);
-    tell(&mut state, Command::HostCallUndone { call: 0, spent: Amounts::new() });
-    tell(&mut state, Command::ResumeStep);
+    tell(&mut state, ProcessCommand::HostCallUndone { call: 0, spent: Amounts::new() });
+    tell(&mut state, ProcessCommand::ResumeStep);
     let again = tell(&mut state, host_call(effect("a"), HostCallJudgement::NotNeeded));
-    assert!(matches!(again[..], [Event::EffectIntended { call: 1, .. }]), "its approval was not used up");
+    assert!(
+        matches!(again[..], [RunEvent::EffectIntended(EffectIntended { call: 1, .. })]),
+        "its approval was not used up"
+    );
     tell(&mut state, host_call_done(1));
     let answers: Vec<_> = state.answered().iter().map(|answered| (answered.call, answered.answer.is_some())).collect();
     assert_eq!(answers, [(0, false), (1, true)]);
     let third = tell(&mut state, host_call(effect("a"), HostCallJudgement::NotNeeded));
-    assert!(matches!(third[..], [Event::EffectRefused { .. }]));
+    assert!(matches!(third[..], [RunEvent::EffectRefused(_)]));
 }
 
 #[test]
@@ -159,24 +169,26 @@ fn a_step_in_doubt_waits_for_a_person() {
         tell(&mut state, host_call(effect("a"), HostCallJudgement::NotNeeded));
         tell(&mut state, host_call_done(0));
         tell(&mut state, host_call(effect("b"), decision(Ruling::Allow)));
-        tell(&mut state, Command::Doubt { message: "its process ended".into() });
+        tell(&mut state, ProcessCommand::Doubt { message: "its process ended".into() });
         assert_eq!((state.phase(), state.steps()[0].state), (Phase::Paused, StepState::InDoubt));
         state
     };
     let mut state = in_doubt();
     let binding = asks(&state);
     let events = tell(&mut state, answered(binding, approved(false)));
-    assert!(matches!(&events[1], Event::StepRetried { attempt: 2, restores, .. } if restores.len() == 1));
+    assert!(
+        matches!(&events[1], RunEvent::StepRetried(StepRetried { attempt: 2, restores, .. }) if restores.len() == 1)
+    );
     assert!(matches!(state.ask(), Ask::Restore { .. }), "what it is known to have done is taken back");
-    tell(&mut state, Command::Restored { failure: None });
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Restored { failure: None });
+    tell(&mut state, DriverCommand::Advance);
     carry_on(&mut state);
 
     let mut state = in_doubt();
     let binding = asks(&state);
     tell(&mut state, answered(binding, happened()));
     assert_eq!(state.steps()[0].state, StepState::Completed);
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Completed));
 
     let mut state = in_doubt();
@@ -191,7 +203,7 @@ fn a_resumed_step_that_goes_another_way_is_in_doubt() {
     tell(&mut state, host_call(effect("a"), HostCallJudgement::NotNeeded));
     tell(&mut state, host_call_done(0));
     let (end, message) = (StepEnd::Diverged, String::new());
-    tell(&mut state, Command::Failed { end, message, retry_can_help: false, tape: None, usage: usage(0) });
+    tell(&mut state, DriverCommand::Failed { end, message, retry_can_help: false, tape: None, usage: usage(0) });
     assert_eq!(state.steps()[0].state, StepState::InDoubt);
     assert!(state.question().is_some());
 }
@@ -199,13 +211,13 @@ fn a_resumed_step_that_goes_another_way_is_in_doubt() {
 #[test]
 fn a_paused_run_goes_on_only_when_resumed() {
     let mut state = proposed(1, false, RunLimits::default());
-    tell(&mut state, Command::Pause { by: "p".into(), reason: String::new() });
+    tell(&mut state, PersonCommand::Pause { by: "p".into(), reason: String::new() });
     assert_eq!((state.phase(), state.ask()), (Phase::Paused, Ask::Resume { by: "p" }));
-    assert!(decide(&state, Command::Advance, 0).is_err());
-    assert!(decide(&state, Command::Pause { by: "p".into(), reason: String::new() }, 0).is_err());
-    tell(&mut state, Command::Resume { by: "p".into() });
+    assert!(decide(&state, DriverCommand::Advance, 0).is_err());
+    assert!(decide(&state, PersonCommand::Pause { by: "p".into(), reason: String::new() }, 0).is_err());
+    tell(&mut state, PersonCommand::Resume { by: "p".into() });
     carry_on(&mut state);
-    tell(&mut state, Command::Pause { by: "p".into(), reason: String::new() });
+    tell(&mut state, PersonCommand::Pause { by: "p".into(), reason: String::new() });
     tell(&mut state, kill());
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Killed), "a paused run can be killed");
 }
@@ -217,8 +229,8 @@ fn time_counts_only_while_somebody_works() {
     let binding = asks(&state);
     tell_at(&mut state, answered(binding, approved(false)), 1000);
     assert_eq!(state.time_left_us(1010), Some(90));
-    tell_at(&mut state, Command::Pause { by: "p".into(), reason: String::new() }, 1010);
-    tell_at(&mut state, Command::Resume { by: "p".into() }, 2000);
+    tell_at(&mut state, PersonCommand::Pause { by: "p".into(), reason: String::new() }, 1010);
+    tell_at(&mut state, PersonCommand::Resume { by: "p".into() }, 2000);
     assert_eq!(state.time_left_us(2005), Some(85));
     tell_at(&mut state, continued(), 5000);
     assert_eq!(state.time_left_us(5000), Some(90), "nobody knows how long its process went on after its last event");
@@ -229,7 +241,7 @@ fn a_step_that_is_added_comes_last() {
     let mut state = executing(RunLimits::default());
     let step =
         |state: &RunState| Box::new(state.setup().plan.parse_addition(br#"{"step_type":"t","input":{}}"#).unwrap());
-    let add = |state: &RunState| Command::AddStep {
+    let add = |state: &RunState| PersonCommand::AddStep {
         step: step(state),
         by: "p".into(),
         decision: Decision {
@@ -246,7 +258,7 @@ fn a_step_that_is_added_comes_last() {
     let command = add(&state);
     tell(&mut state, command);
     assert_eq!(state.steps().len(), 2);
-    tell(&mut state, Command::Advance);
+    tell(&mut state, DriverCommand::Advance);
     assert_eq!(state.current().unwrap().id.as_str(), "step-2");
     carry_on(&mut state);
 }
@@ -254,18 +266,18 @@ fn a_step_that_is_added_comes_last() {
 #[test]
 fn a_step_that_is_not_let_on_waits_or_is_skipped() {
     let mut state = executing(RunLimits::default());
-    assert!(decide(&state, Command::Delay { until_us: 5, reason: String::new() }, 0).is_err());
+    assert!(decide(&state, DriverCommand::Delay { until_us: 5, reason: String::new() }, 0).is_err());
     tell(&mut state, failed_with(true));
-    tell(&mut state, Command::Delay { until_us: 5, reason: "slowly".into() });
+    tell(&mut state, DriverCommand::Delay { until_us: 5, reason: "slowly".into() });
     assert_eq!(state.ask(), Ask::Wait { until_us: 5 });
-    assert!(decide(&state, Command::Advance, 4).is_err());
-    let events = tell_at(&mut state, Command::Block { message: "open".into(), by: Decider::Breaker }, 5);
+    assert!(decide(&state, DriverCommand::Advance, 4).is_err());
+    let events = tell_at(&mut state, DriverCommand::Block { message: "open".into(), by: Decider::Breaker }, 5);
     assert!(matches!(
         events[..],
         [
-            Event::StepProposed { attempt: 2, .. },
-            Event::StepSkipped { .. },
-            Event::RunEnded { end: RunEnd::Denied, .. }
+            RunEvent::StepProposed(StepProposed { attempt: 2, .. }),
+            RunEvent::StepSkipped(_),
+            RunEvent::RunEnded(RunEnded { end: RunEnd::Denied, .. })
         ]
     ));
 }
@@ -274,18 +286,20 @@ fn a_step_that_is_not_let_on_waits_or_is_skipped() {
 fn a_warning_is_given_once_and_in_time() {
     let mut state = executing(RunLimits { tokens: Some(10), ..RunLimits::default() });
     let prompt = Effect::Prompt { model: "m".into(), content: Digest::ZERO, size: 1, max_output_tokens: 1 };
-    let call = |amount| Command::HostCall {
-        effect: prompt.clone(),
-        judgement: decision(Ruling::Allow),
-        note: None,
-        reserve: tokens(amount),
-        over: None,
-        asked: None,
+    let call = |amount| {
+        DriverCommand::HostCall(EffectRequest {
+            effect: prompt.clone(),
+            judgement: decision(Ruling::Allow),
+            note: None,
+            reserve: tokens(amount),
+            over: None,
+            asked: None,
+        })
     };
     tell(&mut state, call(7));
     assert_eq!(state.warning_due(0), None);
     tell(&mut state, call(1));
     assert_eq!(state.warning_due(0), Some((BudgetKind::Tokens, 8, 10)));
-    state.apply(&Event::BudgetWarning { budget: BudgetKind::Tokens, used: 8, limit: 10 }, 0);
+    state.apply(&RunEvent::BudgetWarning(BudgetWarning { budget: BudgetKind::Tokens, used: 8, limit: 10 }), 0);
     assert_eq!(state.warning_due(0), None);
 }

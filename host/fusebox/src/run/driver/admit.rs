@@ -2,8 +2,9 @@
 //! tenant has something left.
 
 use fusebox_core::breaker::CallOutcome;
+use fusebox_core::run::DriverCommand;
 use fusebox_core::step_state::StepState;
-use fusebox_core::{BudgetKind, Command, Decider};
+use fusebox_core::{BudgetKind, Decider};
 use fusebox_store::Error as StoreError;
 
 use super::Driver;
@@ -15,7 +16,7 @@ impl Driver {
     pub(super) async fn may_begin_a_step(&mut self) -> Result<bool, Error> {
         let mut journal = self.journal.lock().await;
         if journal.is_fuel_exhausted()? {
-            journal.submit(Command::Exhausted {
+            journal.submit(DriverCommand::Exhausted {
                 budget: Some(BudgetKind::Fuel),
                 message: "the tenant's budget fuel is used up".to_owned(),
             })?;
@@ -35,13 +36,13 @@ impl Driver {
         }
         match journal.cover_next_step() {
             Err(error @ StoreError::BudgetExceeded { budget, .. }) => {
-                journal.submit(Command::Exhausted { budget: Some(budget), message: error.to_string() })?;
+                journal.submit(DriverCommand::Exhausted { budget: Some(budget), message: error.to_string() })?;
                 return Ok(false);
             }
             other => other?,
         }
         if let Some(message) = journal.over_quota()? {
-            journal.submit(Command::Exhausted { budget: None, message })?;
+            journal.submit(DriverCommand::Exhausted { budget: None, message })?;
             return Ok(false);
         }
         let Some(step) = journal.state.current() else { return Ok(true) };
@@ -56,11 +57,11 @@ impl Driver {
                 Ok(true)
             }
             Admission::Later { until_us, reason } => {
-                journal.submit(Command::Delay { until_us, reason })?;
+                journal.submit(DriverCommand::Delay { until_us, reason })?;
                 Ok(false)
             }
             Admission::Refused { message } => {
-                journal.submit(Command::Block { message, by: Decider::Breaker })?;
+                journal.submit(DriverCommand::Block { message, by: Decider::Breaker })?;
                 Ok(false)
             }
         }

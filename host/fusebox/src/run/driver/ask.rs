@@ -1,7 +1,7 @@
 //! Asking a person, and taking the answer.
 
-use fusebox_core::run::Question;
-use fusebox_core::{ApprovalAnswer, Ask, Binding, Command, Decision, Effect, Json};
+use fusebox_core::run::{PersonCommand, ProcessCommand, Question};
+use fusebox_core::{ApprovalAnswer, Ask, Binding, Decision, Effect, Json};
 
 use super::{Driver, sleep_for};
 use crate::approval::approver::{Answer, ApprovalRequest, ApprovalScope, Subject};
@@ -82,9 +82,9 @@ impl Driver {
                 if let ApprovalAnswer::Edited { input, .. } = &answer {
                     journal.look_through_input(input);
                 }
-                journal.submit(Command::Answered { binding, answer, signed: None })?;
+                journal.submit(PersonCommand::Answered { binding, answer, signed: None })?;
                 if let (true, true, Some(resumption)) = (is_approved, self.is_stale, &self.resumption) {
-                    journal.submit(Command::Continue(Box::new(resumption.clone())))?;
+                    journal.submit(ProcessCommand::Continue(Box::new(resumption.clone())))?;
                 }
             }
             // The same is asked again.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use fusebox_core::Verdict;
 use fusebox_core::gate::{GuardAnswer, MayRewrite};
-use fusebox_core::{Command, Verdict};
+use fusebox_core::run::DriverCommand;
 use fusebox_sandbox::PreparedAction;
 
 use super::Driver;
@@ -21,7 +22,7 @@ impl Driver {
         drop(journal);
         let (answer, usage) = judge::plan(&self.services.registry, place, &plan, Arc::new(situation), fuel, &self.kill);
         if !self.kill.is_killed() {
-            self.journal.lock().await.submit(Command::Judged { answer, usage })?;
+            self.journal.lock().await.submit(DriverCommand::Judged { answer, usage })?;
         }
         Ok(())
     }
@@ -31,7 +32,7 @@ impl Driver {
         let mut journal = self.journal.lock().await;
         let assessment =
             Predictor::assess_run(self.services.predictor.as_ref(), &self.services.registry, &journal.state);
-        journal.submit(Command::Assessed(Box::new(assessment)))?;
+        journal.submit(DriverCommand::Assessed(Box::new(assessment)))?;
         Ok(())
     }
 
@@ -58,7 +59,7 @@ impl Driver {
             {
                 journal.found_by(&guard.name);
             }
-            journal.submit(Command::Judged { answer, usage })?;
+            journal.submit(DriverCommand::Judged { answer, usage })?;
         }
         Ok(())
     }
@@ -82,7 +83,7 @@ impl Driver {
         let fuel = self.journal.lock().await.fuel_for_next()?;
         let (impact, usage) = judge::impact(&self.services.registry, &judged, fuel / 2, &self.kill);
         if !self.kill.is_killed() {
-            self.journal.lock().await.submit(Command::Estimated { impact, usage })?;
+            self.journal.lock().await.submit(DriverCommand::Estimated { impact, usage })?;
         }
         Ok(())
     }

@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fusebox_core::evaluation::{Risk, StepOutputs};
-use fusebox_core::event::{Event, KillTimes, StepEnd, Usage};
-use fusebox_core::run::Resumption;
-use fusebox_core::run::StepDone;
-use fusebox_core::{Ask, Command, Contents, Digest, Effect, EvaluationContext, Failure};
+use fusebox_core::event::{KillTimes, RunEvent, StepEnd, Usage};
+use fusebox_core::run::{DriverCommand, PersonCommand, ProcessCommand, Resumption, StepDone};
+use fusebox_core::{Ask, Contents, Digest, Effect, EvaluationContext, Failure};
 use fusebox_effects::Workspace;
 use fusebox_sandbox::{End, Kill, Limits, PreparedAction, RecordedTape, Recording, Report, Resuming, TapeEntry};
 use fusebox_store::Blob;
@@ -78,7 +77,7 @@ pub struct Driver {
 /// How carrying a run out begins.
 pub enum Start {
     /// It is created.
-    Create { created: Box<Event>, blobs: Vec<Blob> },
+    Create { created: Box<RunEvent>, blobs: Vec<Blob> },
     /// It is taken up again.
     Continue { resumption: Box<Resumption>, blobs: Vec<Blob> },
 }
@@ -120,7 +119,7 @@ impl Driver {
                 break self.pause(by).await?;
             }
             if self.until == StopAt::NextStep && self.has_ended_one_since(steps_before).await {
-                self.journal.lock().await.submit(Command::Leave)?;
+                self.journal.lock().await.submit(ProcessCommand::Leave)?;
                 break Some(Waiting::NextStep);
             }
             match self.next().await {
@@ -198,7 +197,7 @@ impl Driver {
             return Ok(false);
         }
         let (tape, usage) = std::mem::take(&mut self.aborted);
-        journal.submit(Command::Kill { by, times, tape, usage })?;
+        journal.submit(PersonCommand::Kill { by, times, tape, usage })?;
         journal.flush().await?;
         Ok(true)
     }
@@ -208,14 +207,14 @@ impl Driver {
             return Ok(());
         }
         let mut journal = self.journal.lock().await;
-        let events = journal.submit(Command::Advance)?;
-        if events.iter().any(|event| matches!(event, Event::StepProposed { .. })) {
+        let events = journal.submit(DriverCommand::Advance)?;
+        if events.iter().any(|event| matches!(event, RunEvent::StepProposed(_))) {
             self.judged = None;
             self.is_stale = false;
             self.contents = Contents::default();
         }
         // What was denied is not kept: it may hold what nobody may see.
-        let goes_on = |event: &Event| matches!(event, Event::ApprovalRequested { .. } | Event::StepStarted { .. });
+        let goes_on = |event: &RunEvent| matches!(event, RunEvent::ApprovalRequested(_) | RunEvent::StepStarted(_));
         if events.iter().any(goes_on) {
             for (_, bytes) in self.contents.iter() {
                 journal.content(bytes.clone());
@@ -259,7 +258,7 @@ impl Driver {
     async fn preview(&mut self) -> Result<(), Error> {
         let mut journal = self.journal.lock().await;
         if let Some(message) = journal.unavailable() {
-            journal.submit(Command::Refused { message, tape: None, usage: Usage::default() })?;
+            journal.submit(DriverCommand::Refused { message, tape: None, usage: Usage::default() })?;
             return Ok(());
         }
         let fuel = journal.fuel_for_next()?;
@@ -289,14 +288,18 @@ impl Driver {
                 }
                 self.contents = resolved.contents;
                 self.judged = None;
-                self.journal.lock().await.submit(Command::Previewed { effects: resolved.effects, tape, usage })?;
+                self.journal.lock().await.submit(DriverCommand::Previewed {
+                    effects: resolved.effects,
+                    tape,
+                    usage,
+                })?;
             }
             // What a preview says of files that guards deny must not be told: the step is denied for reading them.
             Err(_) if denies(&self.services.registry, &action, reads.effects(), situation, &self.kill) => {
-                self.journal.lock().await.submit(Command::Previewed { effects: reads.effects(), tape, usage })?;
+                self.journal.lock().await.submit(DriverCommand::Previewed { effects: reads.effects(), tape, usage })?;
             }
             Err(Failure::Denied(message)) => {
-                self.journal.lock().await.submit(Command::Refused { message, tape, usage })?;
+                self.journal.lock().await.submit(DriverCommand::Refused { message, tape, usage })?;
             }
             Err(failure) => {
                 self.journal.lock().await.submit(failure_command(&failure, usage, tape))?;
@@ -375,7 +378,7 @@ impl Driver {
                 let output = journal.blob(Bytes::from(outcome.output.as_str().to_owned()));
                 let delta = outcome.delta.map(|delta| journal.blob(Bytes::from(delta.as_str().to_owned())));
                 let done = StepDone { output, summary: outcome.summary, delta, tape, usage };
-                journal.submit(Command::Completed(done))?;
+                journal.submit(DriverCommand::Completed(done))?;
                 self.outputs.remember(&step.id, output, &outcome.output);
             }
             Ok(Err(failure)) => {
@@ -411,7 +414,7 @@ impl Driver {
         if self.kill.is_killed() {
             return Ok(());
         }
-        self.journal.lock().await.submit(Command::Failed {
+        self.journal.lock().await.submit(DriverCommand::Failed {
             end: end.kind(),
             message: end.to_string(),
             retry_can_help: end.retry_can_help(),
@@ -430,8 +433,8 @@ async fn sleep_for(micros: Option<u64>) {
     }
 }
 
-fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>) -> Command {
-    Command::Failed {
+fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>) -> DriverCommand {
+    DriverCommand::Failed {
         end: StepEnd::Failure,
         message: failure.to_string(),
         retry_can_help: failure.retry_can_help(),

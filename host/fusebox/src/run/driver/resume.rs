@@ -1,16 +1,14 @@
 //! Starts, leaves and resumes a run.
 
 use bytes::Bytes;
-use fusebox_core::Command;
-use fusebox_core::run::Resumption;
+use fusebox_core::run::{PersonCommand, ProcessCommand, Resumption};
 use fusebox_sandbox::{Reply, TapeEntry, TapePart};
 
 use super::{Driver, Start};
 use crate::admission::throttle::{Throttle, ThrottleKey};
 use crate::error::Error;
 use crate::execution::settle::{Settled, settle_open};
-use crate::journal::replay;
-use crate::journal::{Journal, LeaseOutcome};
+use crate::journal::{Journal, LeaseOutcome, replay};
 use crate::run::summary::Waiting;
 use crate::signals::stop::KillRequest;
 
@@ -74,7 +72,7 @@ impl Driver {
             return Ok(step.map(|step| Waiting::Doubt { id, step: step.id.clone() }));
         }
         if journal.state.paused_by().is_none() {
-            journal.submit(Command::Pause { by: by.clone(), reason: String::new() })?;
+            journal.submit(PersonCommand::Pause { by: by.clone(), reason: String::new() })?;
         }
         Ok(Some(Waiting::Paused { by }))
     }
@@ -115,7 +113,7 @@ pub fn resume(
     resumption: Resumption,
     workspace: &fusebox_effects::Workspace,
 ) -> Result<Vec<TapeEntry>, Error> {
-    journal.submit(Command::Continue(Box::new(resumption)))?;
+    journal.submit(ProcessCommand::Continue(Box::new(resumption)))?;
     if !journal.state.is_executing() || journal.state.paused_by().is_some() {
         return Ok(Vec::new());
     }
@@ -123,7 +121,7 @@ pub fn resume(
         return Ok(Vec::new());
     }
     let answered = answered_before(journal)?;
-    journal.submit(Command::ResumeStep)?;
+    journal.submit(ProcessCommand::ResumeStep)?;
     Ok(answered)
 }
 

@@ -1,6 +1,7 @@
 //! Trying a step again: restoring what the failed try changed, and waiting.
 
-use fusebox_core::{Command, Effect};
+use fusebox_core::Effect;
+use fusebox_core::run::DriverCommand;
 
 use super::{Driver, sleep_for};
 use crate::error::Error;
@@ -12,7 +13,7 @@ impl Driver {
         // What will be restored is durable before anything is.
         journal.flush().await?;
         let failure = restore(restores, &self.workspace, |digest| journal.kept(digest))?;
-        journal.submit(Command::Restored { failure })?;
+        journal.submit(DriverCommand::Restored { failure })?;
         journal.flush().await
     }
 

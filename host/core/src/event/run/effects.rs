@@ -1,0 +1,74 @@
+//! Events of the effects of a step.
+
+#![expect(missing_docs, reason = "fields are named after the core types that they hold")]
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::parts::{AllowedBy, Judgement, ModelUse};
+use crate::{Amounts, BudgetKind, Digest, Effect, Failure, StepId};
+
+/// An effect is about to happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EffectIntended {
+    pub step: StepId,
+    pub call: u32,
+    pub effect: Effect,
+    pub allowed_by: AllowedBy,
+    /// The judgement, where nothing that was approved covers the effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Judgement>,
+    /// What people should know of how it happens, such as missing confinement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Set aside in the ledger.
+    #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+    pub reserved: Amounts,
+    /// What the executor was answered since its last effect, and what it asks for now. Kept as a blob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Digest>,
+}
+
+/// An effect happened, or failed to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EffectPerformed {
+    pub step: StepId,
+    pub call: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// What it cost.
+    #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+    pub spent: Amounts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelUse>,
+    /// What the executor is answered. Kept as a blob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Digest>,
+    /// The effect that takes this one back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse: Option<Box<Effect>>,
+}
+
+/// An effect that was intended did not happen before its process ended, or what it was answered is lost and it can be
+/// asked for again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EffectNotPerformed {
+    pub step: StepId,
+    pub call: u32,
+    /// What it may have cost.
+    #[serde(default, skip_serializing_if = "Amounts::is_empty")]
+    pub spent: Amounts,
+}
+
+/// An effect was asked for and refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EffectRefused {
+    pub step: StepId,
+    pub effect: Effect,
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Judgement>,
+    /// The budget that could not cover it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetKind>,
+}

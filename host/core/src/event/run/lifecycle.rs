@@ -1,0 +1,129 @@
+//! Events of a run as a whole.
+
+#![expect(missing_docs, reason = "fields are named after the core types that they hold")]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::event::parts::{KillTimes, RunEnd, Usage};
+use crate::plan::WorkspaceMode;
+use crate::risk::Assessment;
+use crate::{Agent, ApprovalId, BudgetKind, Decision, Digest, LimitKind, LimitSource, RunLimits, Step, StepId};
+
+/// The run exists; nothing has happened yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunCreated {
+    pub goal: String,
+    pub agent: Agent,
+    pub tenant: String,
+    /// The plan is kept as a blob.
+    pub plan: Digest,
+    /// The policy is kept as a blob.
+    pub policy: Digest,
+    pub plugins: BTreeMap<String, Digest>,
+    /// What the operator, the policy and the plan come to.
+    pub limits: RunLimits,
+    /// Who set each limit: the tightest of operator, policy and plan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits_by: BTreeMap<LimitKind, LimitSource>,
+    pub steps: u32,
+    pub workspace: WorkspaceMode,
+    /// Version of the host and of its engine: fuel is comparable within these only.
+    pub host: String,
+    pub engine: String,
+    /// Guards, what executors claim, and the workspace; kept as a blob.
+    pub setup: Digest,
+    /// Steps whose inputs held what must not be kept. The plan that is kept has it replaced, so these steps can be carried
+    /// out by the process that was given the plan only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<StepId>,
+}
+
+/// A process took the run up again: after a pause, an approval, or the end of the process before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunContinued {
+    /// As at its creation, as they are now. A change of any of them voids what was approved and not yet begun.
+    pub setup: Digest,
+    pub policy: Digest,
+    pub plugins: BTreeMap<String, Digest>,
+    pub host: String,
+    pub engine: String,
+    /// Steps of its plan by now.
+    pub steps: u32,
+}
+
+/// Its process left it between two steps, as it was asked to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunLeft {}
+
+/// Its process ended, as a later one found. It stays where it is until it is continued.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunInterrupted {}
+
+/// It stops until it is resumed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunPaused {
+    pub by: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// It may go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunResumed {
+    pub by: String,
+}
+
+/// A step was added behind the last one; guards judged the whole plan with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepAdded {
+    pub added: Box<Step>,
+    pub by: String,
+    pub decision: Decision,
+    pub usage: Usage,
+}
+
+/// Most of a budget is used up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BudgetWarning {
+    pub budget: BudgetKind,
+    pub used: u64,
+    pub limit: u64,
+}
+
+/// The risk of the plan, as it is now, was predicted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RiskPredicted {
+    pub assessment: Box<Assessment>,
+    /// What the run is limited to from here on.
+    pub limits: RunLimits,
+    /// Who set each limit: the tightest of operator, policy, plan and risk profile, else the run so far.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits_by: BTreeMap<LimitKind, LimitSource>,
+}
+
+/// The first step may be proposed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunStarted {}
+
+/// An approval of everything of a kind no longer counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GrantRevoked {
+    pub grant: ApprovalId,
+    pub by: String,
+}
+
+/// The run has ended, for good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunEnded {
+    pub end: RunEnd,
+    /// The budget that is used up, where the end is `budget` and it was not the room in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetKind>,
+    pub message: String,
+    /// How fast it stopped, when it was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kill: Option<KillTimes>,
+}
