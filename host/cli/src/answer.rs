@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use fusebox::core::Json;
 use fusebox::core::show::safe_line;
-use fusebox::{ApprovalAnswer, ApproverKey, Control, Error, QuestionRow, Responder, Subject, now_us, rfc3339};
-use serde_json::json;
+use fusebox::{ApprovalAnswer, ApproverKey, Control, Error, QuestionRow, Responder, Subject, now_us};
 
 use crate::args::{ApproveArgs, PersonArgs, RejectArgs, RevokeArgs};
 use crate::ask::asked;
 use crate::exit::Exit;
 use crate::list::control;
 use crate::operator::{self, user};
+use crate::output::{Output, Time};
 use crate::print;
 use crate::run::{host, read_input};
 use crate::terminal_approver;
@@ -74,7 +74,7 @@ pub fn revoke(args: &RevokeArgs) -> Result<Exit, Error> {
     let (run, grant) = (args.run.parse()?, args.grant.parse()?);
     control()?.revoke(&run, &grant, &user())?;
     if args.json {
-        print::json(&json!({ "event": "grant_revoked", "run_id": run, "grant": grant }));
+        print::json(&Output::Revoke { run_id: &run, grant: &grant });
     } else {
         print::out(&format!("{grant} is revoked; the run {run} asks again"));
     }
@@ -97,14 +97,13 @@ fn tell(row: &QuestionRow, control: &Control, json: bool) -> Result<(), Error> {
     let Some(decided) = &row.decided else { return Ok(()) };
     let by = decided.by.clone().unwrap_or_default();
     if json {
-        print::json(&json!({
-            "event": "approval_answer",
-            "id": row.id,
-            "run_id": row.run,
-            "answer": decided.answer,
-            "by": by,
-            "time": rfc3339(decided.at_us),
-        }));
+        print::json(&Output::ApprovalAnswer {
+            id: &row.id,
+            run_id: &row.run,
+            answer: &decided.answer,
+            by: &by,
+            time: Time(decided.at_us),
+        });
         return Ok(());
     }
     let (run, listed) = (&row.run, control.run(&row.run)?);

@@ -1,11 +1,11 @@
 //! `fusebox approvers`: who may approve with a key.
 
 use fusebox::{Error, Home, KnownKeys};
-use serde_json::json;
 
 use crate::args::{ApproversArgs, ApproversTask};
 use crate::exit::Exit;
 use crate::operator;
+use crate::output::Output;
 use crate::print;
 
 pub fn approvers(args: &ApproversArgs) -> Result<Exit, Error> {
@@ -14,7 +14,7 @@ pub fn approvers(args: &ApproversArgs) -> Result<Exit, Error> {
         None => {
             for (name, public) in known.all() {
                 if args.json {
-                    print::json(&json!({ "event": "approver", "name": name, "ed25519": public }));
+                    print::json(&Output::Approver { name, ed25519: public });
                 } else {
                     print::out(&format!("{name:<20} {public}"));
                 }

@@ -2,12 +2,13 @@
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
-use fusebox::{Asked, Control, Effect, Error, OpenQuestion, QuestionKind, rfc3339};
-use serde_json::{Value, json};
+use fusebox::{Asked, Control, Effect, Error, OpenQuestion, QuestionKind, Subject, rfc3339};
+use serde_json::Value;
 
 use crate::args::{ApprovalsArgs, GrantsArgs};
 use crate::exit::Exit;
 use crate::list::control;
+use crate::output::{Approval, AskedOf, Output, Time};
 use crate::run::host;
 use crate::{print, terminal_approver};
 
@@ -16,15 +17,7 @@ pub fn approvals(args: &ApprovalsArgs) -> Result<Exit, Error> {
     if let Some(id) = &args.id {
         let asked = asked(&control, id)?;
         if args.json {
-            let request = &asked.request;
-            print::json(&json!({
-                "event": "approval",
-                "id": request.id,
-                "run_id": request.run,
-                "expires": request.expires_us.map(rfc3339),
-                "effects": request.effects,
-                "decision": request.decision,
-            }));
+            print::json(&Output::Approval(of_asked(&asked)));
         } else {
             let dim = Style::new().dimmed();
             let (run, agent, goal) = (&asked.run.run, &asked.run.agent, &asked.run.goal);
@@ -36,7 +29,7 @@ pub fn approvals(args: &ApprovalsArgs) -> Result<Exit, Error> {
     }
     let questions = control.questions()?;
     for question in &questions {
-        if args.json { print::json(&as_json(question)) } else { print::out(&line(question)) }
+        if args.json { print::json(&Output::Approval(of_question(question))) } else { print::out(&line(question)) }
     }
     if questions.is_empty() && !args.json {
         print::out("nothing waits for an approval");
@@ -79,25 +72,47 @@ fn line(question: &OpenQuestion) -> String {
     )
 }
 
-fn as_json(question: &OpenQuestion) -> Value {
+fn of_question(question: &OpenQuestion) -> Approval<'_> {
     let OpenQuestion { question: row, run } = question;
-    let kind = match row.kind {
-        QuestionKind::Plan => "plan",
-        QuestionKind::Step => "step",
-        QuestionKind::Doubt => "doubt",
+    Approval {
+        id: Some(&row.id),
+        run_id: &row.run,
+        kind: match row.kind {
+            QuestionKind::Plan => AskedOf::Plan,
+            QuestionKind::Step => AskedOf::Step,
+            QuestionKind::Doubt => AskedOf::Doubt,
+        },
+        step: row.step.as_deref(),
+        agent: &run.agent,
+        tenant: &run.tenant,
+        goal: &run.goal,
+        asked: Some(Time(row.asked_us)),
+        expires: row.expires_us.map(Time),
+        effects: None,
+        decision: None,
+    }
+}
+
+fn of_asked(asked: &Asked) -> Approval<'_> {
+    let Asked { request, run } = asked;
+    let (kind, step) = match &request.subject {
+        Subject::Plan(_) => (AskedOf::Plan, None),
+        Subject::Step { step, .. } => (AskedOf::Step, Some(step.id.as_str())),
+        Subject::Doubt { step, .. } => (AskedOf::Doubt, Some(step.id.as_str())),
     };
-    json!({
-        "event": "approval",
-        "id": row.id,
-        "run_id": row.run,
-        "kind": kind,
-        "step": row.step,
-        "agent": run.agent,
-        "tenant": run.tenant,
-        "goal": run.goal,
-        "asked": rfc3339(row.asked_us),
-        "expires": row.expires_us.map(rfc3339),
-    })
+    Approval {
+        id: request.id.as_ref(),
+        run_id: &request.run,
+        kind,
+        step,
+        agent: &run.agent,
+        tenant: &run.tenant,
+        goal: &run.goal,
+        asked: None,
+        expires: request.expires_us.map(Time),
+        effects: Some(&request.effects),
+        decision: Some(&request.decision),
+    }
 }
 
 pub fn grants(args: &GrantsArgs) -> Result<Exit, Error> {
@@ -106,15 +121,14 @@ pub fn grants(args: &GrantsArgs) -> Result<Exit, Error> {
     for held in &grants {
         let kind: Value = serde_json::from_str(&held.kind).unwrap_or(Value::Null);
         if args.json {
-            print::json(&json!({
-                "event": "grant",
-                "run_id": held.run,
-                "grant": held.grant,
-                "by": held.by,
-                "since": rfc3339(held.since_us),
-                "until": held.until_us.map(rfc3339),
-                "kind": kind,
-            }));
+            print::json(&Output::Grant {
+                run_id: &held.run,
+                grant: &held.grant,
+                by: &held.by,
+                since: Time(held.since_us),
+                until: held.until_us.map(Time),
+                kind,
+            });
             continue;
         }
         let dim = Style::new().dimmed();

@@ -11,11 +11,11 @@ use fusebox::{
     LogVerdict, Record, VerifyOptions, now_us, rfc3339,
 };
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
 
 use crate::args::{AuditArgs, AuditTask};
 use crate::exit::Exit;
 use crate::operator::user;
+use crate::output::{AuditVerified, Output, Time, VerifiedTree};
 use crate::print;
 use crate::run::{host, read_input};
 
@@ -58,7 +58,7 @@ pub fn audit(args: &AuditArgs) -> Result<Exit, Error> {
             let text = open()?.proof(event)?.to_text();
             if json {
                 let EventRef { run_id, seq } = event;
-                print::json(&json!({ "event": "audit_proof", "run_id": run_id, "seq": seq, "proof": text }));
+                print::json(&Output::AuditProof { run_id, seq: *seq, proof: &text });
             } else {
                 print::out(text.trim_end());
             }
@@ -82,7 +82,7 @@ pub fn audit(args: &AuditArgs) -> Result<Exit, Error> {
             }
             let EventRef { run_id, seq } = host(policy.clone())?.audit().record(tenant, record)?;
             if json {
-                print::json(&json!({ "event": "audit_record", "run_id": run_id, "seq": seq }));
+                print::json(&Output::AuditRecord { run_id: &run_id, seq });
             } else {
                 print::out(&format!("{run_id}/{seq}"));
             }
@@ -146,7 +146,7 @@ fn export(options: &ExportOptions, out: Option<&Path>, json: bool) -> Result<Exi
     if let Some(file) = out {
         let (events, blobs, size) = (exported.events, exported.blobs, exported.size);
         if json {
-            print::json(&json!({ "event": "audit_export", "events": events, "blobs": blobs, "size": size }));
+            print::json(&Output::AuditExport { events, blobs, size });
         } else {
             print::out(&format!(
                 "{} holds {events} events and {blobs} blobs of a log of {size} events",
@@ -165,21 +165,19 @@ fn verify_log(options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit
         Err(fault) => return Ok(wrong(&fault, json)),
     };
     if json {
-        let tenants: Vec<_> = report
-            .tenants
-            .iter()
-            .map(|tree| {
-                let covered = tree.newest.as_ref().map_or(0, |newest| newest.size);
-                json!({ "tenant": tree.tenant, "size": tree.size, "root": tree.root, "covered": covered })
-            })
-            .collect();
-        let (events, chains) = (report.events, report.chains);
-        let trust = if by_own_keys.is_empty() { Trust::Given } else { Trust::Own };
-        let said = json!({
-            "event": "audit_verified", "events": events, "chains": chains, "tenants": tenants, "trust": trust,
-            "by_own_keys": by_own_keys,
+        let trees = report.tenants.iter().map(|tree| VerifiedTree {
+            tenant: &tree.tenant,
+            size: tree.size,
+            root: tree.root.to_string(),
+            covered: tree.newest.as_ref().map_or(0, |newest| newest.size),
         });
-        print::json(&said);
+        print::json(&Output::AuditVerified(AuditVerified::Log {
+            events: report.events,
+            chains: report.chains,
+            tenants: trees.collect(),
+            trust: if by_own_keys.is_empty() { Trust::Given } else { Trust::Own },
+            by_own_keys: &by_own_keys,
+        }));
         return Ok(Exit::Completed);
     }
     holds(&format!("the log holds: {} events in {} chains", report.events, report.chains));
@@ -224,11 +222,7 @@ fn verify_file(file: &Path, options: &VerifyOptions<'_>, bar: &Bar, json: bool) 
         Err(fault) => return Ok(wrong(&fault, json)),
     };
     if json {
-        let mut said = json!(verified);
-        if let Some(map) = said.as_object_mut() {
-            map.insert("event".to_owned(), "audit_verified".into());
-        }
-        print::json(&said);
+        print::json(&Output::AuditVerified(AuditVerified::Export(&verified)));
         return Ok(Exit::Completed);
     }
     let (events, size) = (verified.events, verified.size);
@@ -240,8 +234,7 @@ fn verify_file(file: &Path, options: &VerifyOptions<'_>, bar: &Bar, json: bool) 
         print::out(&format!("  {dim}key{dim:#}     {}", safe_line(&key.to_string(), 400)));
     }
     for run in &verified.runs {
-        let is_run = !run.run_id.starts_with("actions") && !run.run_id.starts_with("host");
-        let end = match (run.ended, is_run) {
+        let end = match (run.ended, run.is_run) {
             (true, _) => ", to its end",
             (false, true) => ", without its end: more may have come",
             (false, false) => "",
@@ -274,10 +267,14 @@ fn verify_proof(mut reader: impl Read, options: &VerifyOptions<'_>, json: bool) 
     };
     let event = &proved.event;
     if json {
-        let (run, seq, size) = (&event.run_id, event.seq, checkpoint.size);
-        print::json(&json!({
-            "event": "audit_verified", "events": 1, "trust": Trust::Given, "run_id": run, "seq": seq, "size": size,
-            "time": rfc3339(event.time_us), "payload": event.payload,
+        print::json(&Output::AuditVerified(AuditVerified::Event {
+            events: 1,
+            trust: Trust::Given,
+            run_id: &event.run_id,
+            seq: event.seq,
+            size: checkpoint.size,
+            time: Time(event.time_us),
+            payload: &event.payload,
         }));
         return Ok(Exit::Completed);
     }
@@ -300,10 +297,8 @@ fn verify_growth(reader: impl Read, options: &VerifyOptions<'_>, json: bool) -> 
     match proof.verify(&options.keys) {
         Ok((before, after)) => {
             if json {
-                let (old, new) = (before.size, after.size);
-                print::json(
-                    &json!({ "event": "audit_verified", "events": 0, "trust": Trust::Given, "old": old, "new": new }),
-                );
+                let (trust, old, new) = (Trust::Given, before.size, after.size);
+                print::json(&Output::AuditVerified(AuditVerified::Growth { events: 0, trust, old, new }));
             } else {
                 holds(&format!("it holds: the tree of {} events grew from that of {}", after.size, before.size));
             }
@@ -335,11 +330,7 @@ fn say_trust(trust: Trust) {
 /// Says what is wrong.
 fn wrong(fault: &Fault, json: bool) -> Exit {
     if json {
-        let mut said = json!(fault);
-        if let Some(map) = said.as_object_mut() {
-            map.insert("event".to_owned(), "audit_fault".into());
-        }
-        print::json(&said);
+        print::json(&Output::AuditFault(fault));
     } else {
         let style = AnsiColor::Red.on_default().bold();
         print::out(&format!("{style}✗{style:#} {}", safe_line(&fault.to_string(), 1000)));
@@ -367,11 +358,7 @@ fn consistency(old: &Path, new: Option<&Path>, json: bool) -> Result<Exit, Error
     };
     let (before, after) = (Checkpoint::unverified(&proof.old)?, Checkpoint::unverified(&proof.new)?);
     if json {
-        let mut said = json!(proof);
-        if let Some(map) = said.as_object_mut() {
-            map.insert("event".to_owned(), "audit_consistency".into());
-        }
-        print::json(&said);
+        print::json(&Output::AuditConsistency(&proof));
         return Ok(Exit::Completed);
     }
     holds(&format!("the tree of {} events grew from that of {}", after.size, before.size));
@@ -390,10 +377,7 @@ fn checkpoint(tenant: &str, list: bool, json: bool) -> Result<Exit, Error> {
     }
     for CheckpointRow { size, time_us, note } in rows {
         if json {
-            let time = rfc3339(time_us);
-            let said =
-                json!({ "event": "audit_checkpoint", "tenant": tenant, "size": size, "time": time, "note": note });
-            print::json(&said);
+            print::json(&Output::AuditCheckpoint { tenant, size, time: Time(time_us), note: &note });
         } else if list {
             print::out(&format!("{} {size:>12} events", rfc3339(time_us)));
         } else {
@@ -408,7 +392,7 @@ fn keys(tenant: &str, json: bool) -> Result<Exit, Error> {
     for (place, key) in keys.iter().enumerate() {
         if json {
             let newest = place + 1 == keys.len();
-            print::json(&json!({ "event": "audit_key", "tenant": tenant, "key": key, "newest": newest }));
+            print::json(&Output::AuditKey { tenant, key: key.to_string(), newest });
         } else {
             write_out(&format!("{key}\n"))?;
         }
@@ -428,9 +412,7 @@ fn erase(options: &EraseOptions, json: bool) -> Result<Exit, Error> {
     let (runs, blobs, bytes) = (erased.runs.len(), erased.blobs, erased.bytes);
     if json {
         let dry_run = options.erasure.dry_run;
-        print::json(
-            &json!({ "event": "audit_erase", "runs": runs, "blobs": blobs, "bytes": bytes, "dry_run": dry_run }),
-        );
+        print::json(&Output::AuditErase { runs, blobs, bytes, dry_run });
     } else {
         let done = if options.erasure.dry_run { "would be erased" } else { "were erased; their events stay" };
         print::out(&format!("{blobs} blobs of {runs} runs, {bytes} bytes, {done}"));

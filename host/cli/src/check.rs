@@ -3,10 +3,10 @@
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
 use fusebox::{Decision, Error, Proposal, Ruling};
-use serde_json::Value;
 
 use crate::args::CheckArgs;
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::print;
 use crate::run::{builder, read_input, tell_notices};
 
@@ -16,19 +16,11 @@ pub fn check(args: CheckArgs) -> Result<Exit, Error> {
     tell_notices(&host, args.json);
     let decision = host.check_for(&args.tenant, &proposal)?;
     if args.json {
-        print_json(&decision)
+        print::json(&Output::Decision(&decision));
     } else {
-        print(&decision)
+        print(&decision);
     }
     Ok(Exit::of_decision(&decision))
-}
-
-fn print_json(decision: &Decision) {
-    let mut value = serde_json::to_value(decision).unwrap_or(Value::Null);
-    if let Some(map) = value.as_object_mut() {
-        map.insert("event".to_owned(), "decision".into());
-    }
-    print::json(&value);
 }
 
 fn print(decision: &Decision) {

@@ -1,12 +1,12 @@
 //! `fusebox clean`.
 
 use fusebox::core::show::safe_line;
-use fusebox::{Error, now_us, rfc3339};
-use serde_json::json;
+use fusebox::{Error, now_us};
 
 use crate::args::CleanArgs;
 use crate::exit::Exit;
 use crate::list::control;
+use crate::output::{Output, Time};
 use crate::print;
 
 pub fn clean(args: &CleanArgs) -> Result<Exit, Error> {
@@ -25,10 +25,8 @@ pub fn clean(args: &CleanArgs) -> Result<Exit, Error> {
         bytes = bytes.saturating_add(copy.bytes);
         let path = copy.path.display().to_string();
         if args.json {
-            print::json(&json!({
-                "event": "workspace_copy", "run_id": copy.run, "path": path, "bytes": copy.bytes, "ended": rfc3339(ended_us),
-                "removed": !args.dry_run,
-            }));
+            let (ended, removed) = (Time(ended_us), !args.dry_run);
+            print::json(&Output::WorkspaceCopy { run_id: &copy.run, path: &path, bytes: copy.bytes, ended, removed });
         } else {
             print::out(&format!("{}  {} bytes", safe_line(&path, 400), copy.bytes));
         }

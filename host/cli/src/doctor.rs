@@ -5,24 +5,17 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
 use fusebox::{Enforcement, Error, Home, Host};
-use serde_json::json;
 
 use crate::args::DoctorArgs;
 use crate::exit::Exit;
+use crate::output::{CheckStatus, Output};
 use crate::run::host;
 use crate::{policy, print};
 
 /// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Status {
-    Ok,
-    Warning,
-    Error,
-}
-
 struct Finding {
     check: String,
-    status: Status,
+    status: CheckStatus,
     message: String,
 }
 
@@ -30,16 +23,16 @@ pub fn doctor(args: DoctorArgs) -> Result<Exit, Error> {
     let mut findings = vec![home()];
     match host(args.policy) {
         Ok(host) => findings.extend(of_host(&host)),
-        Err(error) => findings.push(finding("policy", Status::Error, with_causes(&error))),
+        Err(error) => findings.push(finding("policy", CheckStatus::Error, with_causes(&error))),
     }
     for found in &findings {
         show(found, args.json);
     }
-    let is_sound = findings.iter().all(|found| found.status != Status::Error);
+    let is_sound = findings.iter().all(|found| found.status != CheckStatus::Error);
     Ok(if is_sound { Exit::Completed } else { Exit::Failed })
 }
 
-fn finding(check: &str, status: Status, message: impl Into<String>) -> Finding {
+fn finding(check: &str, status: CheckStatus, message: impl Into<String>) -> Finding {
     Finding { check: check.to_owned(), status, message: message.into() }
 }
 
@@ -50,46 +43,48 @@ fn with_causes(error: &Error) -> String {
 
 fn home() -> Finding {
     match Home::default_path().and_then(|path| Home::open(&path)) {
-        Ok(home) => finding("home", Status::Ok, format!("{} is there, and only yours", home.path().display())),
-        Err(error) => finding("home", Status::Error, with_causes(&error)),
+        Ok(home) => finding("home", CheckStatus::Ok, format!("{} is there, and only yours", home.path().display())),
+        Err(error) => finding("home", CheckStatus::Error, with_causes(&error)),
     }
 }
 
 fn of_host(host: &Host) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.push(finding("log", Status::Ok, "it opens, and this version reads and writes it"));
+    findings.push(finding("log", CheckStatus::Ok, "it opens, and this version reads and writes it"));
     findings.push(match host.audit().keys("default") {
         Ok(keys) => {
             let newest = keys.last().map(ToString::to_string).unwrap_or_default();
-            finding("audit", Status::Ok, format!("checkpoints of the log are signed by {newest}"))
+            finding("audit", CheckStatus::Ok, format!("checkpoints of the log are signed by {newest}"))
         }
-        Err(error) => finding("audit", Status::Error, with_causes(&error)),
+        Err(error) => finding("audit", CheckStatus::Error, with_causes(&error)),
     });
     findings.extend(host.sinks().into_iter().filter_map(|sink| {
         let failure = sink.failure?;
-        Some(finding("sinks", Status::Warning, format!("{}: {failure}; {} events wait", sink.name, sink.backlog)))
+        Some(finding("sinks", CheckStatus::Warning, format!("{}: {failure}; {} events wait", sink.name, sink.backlog)))
     }));
     findings.push(match Home::default_path().map(|home| cache_size(&home.join("cache"))) {
         Ok(Some((files, bytes))) => {
             let message = format!("{files} compiled plugins, {:.1} MiB", bytes as f64 / f64::from(1 << 20));
-            finding("cache", Status::Ok, message)
+            finding("cache", CheckStatus::Ok, message)
         }
-        _ => finding("cache", Status::Warning, "it cannot be read; plugins are compiled anew each time"),
+        _ => finding("cache", CheckStatus::Warning, "it cannot be read; plugins are compiled anew each time"),
     });
-    findings.push(finding("policy", Status::Ok, format!("{} holds", host.policy_source())));
+    findings.push(finding("policy", CheckStatus::Ok, format!("{} holds", host.policy_source())));
     let plugins = host.plugins();
     let own = plugins.iter().filter(|(_, loaded)| loaded.source != "bundled").count();
-    findings.push(finding("plugins", Status::Ok, format!("{} load, {own} of them not bundled", plugins.len())));
+    findings.push(finding("plugins", CheckStatus::Ok, format!("{} load, {own} of them not bundled", plugins.len())));
     findings.push(match host.gateway() {
         None => finding(
             "models",
-            Status::Warning,
+            CheckStatus::Warning,
             "there is no gateway, so analyze and summarize cannot run; see [gateway]",
         ),
-        Some(gateway) => finding("models", Status::Ok, format!("the policy knows {}", gateway.models().join(", "))),
+        Some(gateway) => {
+            finding("models", CheckStatus::Ok, format!("the policy knows {}", gateway.models().join(", ")))
+        }
     });
     findings.extend(confinement(host));
-    findings.extend(policy::warnings(host).into_iter().map(|warning| finding("policy", Status::Warning, warning)));
+    findings.extend(policy::warnings(host).into_iter().map(|warning| finding("policy", CheckStatus::Warning, warning)));
     findings
 }
 
@@ -106,7 +101,7 @@ fn cache_size(folder: &Path) -> Option<(usize, u64)> {
 fn confinement(host: &Host) -> Vec<Finding> {
     let confinement = host.confinement();
     let found = confinement.protections().iter().map(|protected| {
-        let status = if protected.holds == Enforcement::Wholly { Status::Ok } else { Status::Warning };
+        let status = if protected.holds == Enforcement::Wholly { CheckStatus::Ok } else { CheckStatus::Warning };
         let words = match protected.holds {
             Enforcement::Wholly => protected.words.clone(),
             Enforcement::Partly => format!("only partly: {}", protected.words),
@@ -116,21 +111,23 @@ fn confinement(host: &Host) -> Vec<Finding> {
     });
     let mut findings: Vec<Finding> = found.collect();
     findings.push(match confinement.refusal() {
-        Some(why) => finding("commands", Status::Warning, format!("they are refused: {why}")),
-        None => finding("commands", Status::Ok, "they run confined by what is ticked above; see docs/processes.md"),
+        Some(why) => finding("commands", CheckStatus::Warning, format!("they are refused: {why}")),
+        None => {
+            finding("commands", CheckStatus::Ok, "they run confined by what is ticked above; see docs/processes.md")
+        }
     });
     findings
 }
 
 fn show(found: &Finding, json: bool) {
-    let (word, mark, color) = match found.status {
-        Status::Ok => ("ok", "✓", AnsiColor::Green),
-        Status::Warning => ("warning", "!", AnsiColor::Yellow),
-        Status::Error => ("error", "✗", AnsiColor::Red),
+    let (mark, color) = match found.status {
+        CheckStatus::Ok => ("✓", AnsiColor::Green),
+        CheckStatus::Warning => ("!", AnsiColor::Yellow),
+        CheckStatus::Error => ("✗", AnsiColor::Red),
     };
     let message = safe_line(&found.message, 2000);
     if json {
-        print::json(&json!({ "event": "doctor", "check": found.check, "status": word, "message": message }));
+        print::json(&Output::Doctor { check: &found.check, status: found.status, message: &message });
     } else {
         let (style, dim) = (color.on_default().bold(), Style::new().dimmed());
         print::out(&format!("{style}{mark}{style:#} {dim}{:<12}{dim:#} {message}", found.check));

@@ -2,8 +2,8 @@
 
 use fusebox::core::show::safe_text;
 use fusebox::{Decision, Error, Ruling, RunEnd};
-use serde_json::json;
 
+use crate::output::Output;
 use crate::print;
 
 /// How the command ended.
@@ -100,7 +100,7 @@ pub fn message(error: &Error) -> String {
 pub fn report(error: &Error, json: bool) {
     let (code, message) = (error.root_code(), message(error));
     if json {
-        print::json(&json!({ "event": "error", "code": code, "message": message }));
+        print::json(&Output::Error { line: None, code, message: &message });
     } else {
         let style = anstyle::AnsiColor::Red.on_default().bold();
         print::err(&format!("{style}error[{code}]{style:#}: {message}\n"));

@@ -5,8 +5,8 @@ use fusebox::Error;
 use crate::args::ExplainArgs;
 use crate::exit::Exit;
 use crate::list::control;
+use crate::output::{Explained, Output};
 use crate::print;
-use crate::run::explanation_json;
 
 pub fn explain(args: &ExplainArgs) -> Result<Exit, Error> {
     let run = args.run.parse()?;
@@ -28,7 +28,7 @@ pub fn explain(args: &ExplainArgs) -> Result<Exit, Error> {
     }
     for (place, explanation) in explained.iter().enumerate() {
         if args.json {
-            print::json(&explanation_json(explanation));
+            print::json(&Output::Explanation(Explained::of(explanation)));
         } else {
             if place > 0 {
                 print::out("");

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use fusebox::core::show::safe_line;
-use fusebox::{Error, KillOutcome, KillTarget, rfc3339};
-use serde_json::json;
+use fusebox::{Error, KillOutcome, KillTarget};
 
 use crate::args::{KillArgs, UnkillArgs};
 use crate::exit::Exit;
 use crate::list::control;
 use crate::operator::user;
+use crate::output::{KillTook, KillWord, Output, Time};
 use crate::print;
 
 /// How long a run may take to answer. One that works answers within milliseconds.
@@ -35,7 +35,7 @@ pub fn kill(args: &KillArgs) -> Result<Exit, Error> {
     };
     if let Some(lift) = lift {
         if args.json {
-            print::json(&json!({ "event": "kill_switch", "target": target, "set": true }));
+            print::json(&Output::KillSwitch { target: &target, set: true, was_set: None });
         } else {
             print::out(&format!("nothing of {target} begins any more, until `{lift}`"));
         }
@@ -50,7 +50,7 @@ pub fn unkill(args: &UnkillArgs) -> Result<Exit, Error> {
     let target = args.tenant.clone().map_or(KillTarget::All, KillTarget::Tenant);
     let was = control()?.unkill(&target, &format!("{} (fusebox unkill)", user()))?;
     if args.json {
-        print::json(&json!({ "event": "kill_switch", "target": target, "set": false, "was_set": was }));
+        print::json(&Output::KillSwitch { target: &target, set: false, was_set: Some(was) });
     } else if was {
         print::out(&format!("the kill switch for {target} is lifted; what it killed stays killed"));
     } else {
@@ -60,32 +60,37 @@ pub fn unkill(args: &UnkillArgs) -> Result<Exit, Error> {
 }
 
 fn show(outcome: &KillOutcome, json: bool) {
-    let (run, word) = match outcome {
-        KillOutcome::Killed(run, _) => (run, "killed"),
-        KillOutcome::Ended(run) => (run, "ended"),
-        KillOutcome::NoAnswer(run) => (run, "no_answer"),
-        KillOutcome::Failed(run, _) => (run, "failed"),
+    let (run_id, word) = match outcome {
+        KillOutcome::Killed(run, _) => (run, KillWord::Killed),
+        KillOutcome::Ended(run) => (run, KillWord::Ended),
+        KillOutcome::NoAnswer(run) => (run, KillWord::NoAnswer),
+        KillOutcome::Failed(run, _) => (run, KillWord::Failed),
     };
-    let mut value = json!({ "event": "kill", "run_id": run, "outcome": word });
     let text = match outcome {
         KillOutcome::Killed(_, times) => {
-            if let Some(map) = value.as_object_mut() {
-                map.insert("requested".to_owned(), rfc3339(times.requested_us).into());
-                map.insert("stopped".to_owned(), rfc3339(times.stopped_us).into());
-                map.insert("took_us".to_owned(), times.took_us.into());
-            }
-            format!("{run} was killed; it stopped {:.1} ms after the request", times.took_us as f64 / 1000.0)
+            format!("{run_id} was killed; it stopped {:.1} ms after the request", times.took_us as f64 / 1000.0)
         }
-        KillOutcome::Ended(_) => format!("{run} had ended by itself"),
+        KillOutcome::Ended(_) => format!("{run_id} had ended by itself"),
         KillOutcome::Failed(_, why) => {
-            format!("{run} could not be ended, but begins nothing more: {}", safe_line(why, 1000))
+            format!("{run_id} could not be ended, but begins nothing more: {}", safe_line(why, 1000))
         }
         KillOutcome::NoAnswer(_) => {
-            format!("{run} did not answer within {} s: its process may be gone, or stuck", PATIENCE.as_secs())
+            format!("{run_id} did not answer within {} s: its process may be gone, or stuck", PATIENCE.as_secs())
         }
     };
-    if let (KillOutcome::Failed(_, why), Some(map)) = (outcome, value.as_object_mut()) {
-        map.insert("message".to_owned(), why.as_str().into());
+    if !json {
+        print::out(&text);
+        return;
     }
-    if json { print::json(&value) } else { print::out(&text) }
+    let (message, times) = match outcome {
+        KillOutcome::Killed(_, times) => (None, Some(times)),
+        KillOutcome::Failed(_, why) => (Some(why.as_str()), None),
+        KillOutcome::Ended(_) | KillOutcome::NoAnswer(_) => (None, None),
+    };
+    let times = times.map(|times| KillTook {
+        requested: Time(times.requested_us),
+        stopped: Time(times.stopped_us),
+        took_us: times.took_us,
+    });
+    print::json(&Output::Kill { run_id, outcome: word, message, times });
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
 use fusebox::{Control, Error, EventUpdate, Home, ListedRun, ListedState, RunFilter, RunUpdate, rfc3339};
-use serde_json::json;
 
 use crate::args::{OneRunArgs, RunsArgs};
 use crate::exit::Exit;
+use crate::output::{Output, Run, Time};
 use crate::print;
 use crate::view::View;
 
@@ -34,7 +34,7 @@ pub fn runs(args: &RunsArgs) -> Result<Exit, Error> {
     let control = control()?;
     let listed = control.runs(&filter, args.limit)?;
     for run in &listed {
-        if args.json { print::json(&as_json(run)) } else { print::out(&line(run)) }
+        if args.json { print::json(&Output::Run(of_run(run))) } else { print::out(&line(run)) }
     }
     if args.json {
         return Ok(Exit::Completed);
@@ -53,7 +53,7 @@ pub fn show(args: &OneRunArgs) -> Result<Exit, Error> {
     let (control, run) = (control()?, args.run.parse()?);
     let listed = control.run(&run)?;
     if args.json {
-        print::json(&as_json(&listed));
+        print::json(&Output::Run(of_run(&listed)));
     } else {
         heading(&listed);
     }
@@ -98,7 +98,7 @@ pub fn tail(args: &OneRunArgs) -> Result<Exit, Error> {
 
 fn tell(view: &mut View, event: &EventUpdate, json: bool) {
     if json {
-        print::json(&event.to_json());
+        print::event(event);
     } else {
         view.told_at(event.sealed.time_us);
         view.update(&RunUpdate::Event(Box::new(event.clone())));
@@ -152,21 +152,20 @@ fn why(run: &ListedRun) -> Option<&'static str> {
     }
 }
 
-fn as_json(run: &ListedRun) -> serde_json::Value {
+fn of_run(run: &ListedRun) -> Run<'_> {
     let row = &run.row;
-    json!({
-        "event": "run",
-        "run_id": row.run,
-        "state": row.state.name(),
-        "why": why(run),
-        "goal": row.goal,
-        "agent": row.agent,
-        "tenant": row.tenant,
-        "steps": row.steps,
-        "completed": row.completed,
-        "created": rfc3339(row.created_us),
-        "updated": rfc3339(row.updated_us),
-        "events": row.events,
-        "driven": run.is_driven,
-    })
+    Run {
+        run_id: &row.run,
+        state: row.state.name(),
+        why: why(run),
+        goal: &row.goal,
+        agent: &row.agent,
+        tenant: &row.tenant,
+        steps: row.steps,
+        completed: row.completed,
+        created: Time(row.created_us),
+        updated: Time(row.updated_us),
+        events: row.events,
+        driven: run.is_driven,
+    }
 }

@@ -17,6 +17,7 @@ mod kill;
 mod list;
 mod man;
 mod operator;
+mod output;
 mod plugins;
 mod policy;
 mod print;

@@ -6,10 +6,11 @@ use anstyle::Style;
 use fusebox::core::show::{safe_json, safe_line};
 use fusebox::sandbox::Plugin;
 use fusebox::{Error, Harness};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::args::{PluginsArgs, PluginsTask};
 use crate::exit::Exit;
+use crate::output::{self, Output};
 use crate::print;
 use crate::run::{builder, host, read_input};
 
@@ -40,7 +41,7 @@ pub fn plugins(args: PluginsArgs) -> Result<Exit, Error> {
             let host = host(args.policy)?;
             for (_, loaded) in host.plugins() {
                 if args.json {
-                    print::json(&facts(&loaded.plugin, &loaded.source));
+                    print::json(&Output::Plugin(facts(&loaded.plugin, &loaded.source)));
                 } else {
                     row(&loaded.plugin, &loaded.source);
                 }
@@ -54,19 +55,18 @@ fn is_file(plugin: &str) -> bool {
     plugin.contains(['/', '\\']) || plugin.ends_with(".wasm") || plugin == "-"
 }
 
-fn facts(plugin: &Plugin, source: &str) -> Value {
+fn facts<'a>(plugin: &'a Plugin, source: &'a str) -> output::Plugin<'a> {
     let description = plugin.description();
-    json!({
-        "event": "plugin",
-        "name": description.name,
-        "kind": plugin.kind().name(),
-        "version": description.version,
-        "source": source,
-        "size": plugin.size(),
-        "sha256": plugin.digest(),
-        "warnings": plugin.warnings(),
-        "description": description,
-    })
+    output::Plugin {
+        name: &description.name,
+        kind: plugin.kind().name(),
+        version: &description.version,
+        source,
+        size: plugin.size(),
+        sha256: plugin.digest().to_string(),
+        warnings: plugin.warnings(),
+        description,
+    }
 }
 
 fn row(plugin: &Plugin, source: &str) {
@@ -78,7 +78,7 @@ fn row(plugin: &Plugin, source: &str) {
 
 fn show(plugin: &Plugin, source: &str, json: bool) {
     if json {
-        print::json(&facts(plugin, source));
+        print::json(&Output::Plugin(facts(plugin, source)));
         return;
     }
     row(plugin, source);

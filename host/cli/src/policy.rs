@@ -3,10 +3,10 @@
 use anstyle::Style;
 use fusebox::core::show::safe_line;
 use fusebox::{Error, Host, LoadedPolicy};
-use serde_json::json;
 
 use crate::args::{PolicyArgs, PolicyTask, SchemaOf};
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::run::{builder, host, tell_notices};
 use crate::{print, schema};
 
@@ -49,7 +49,7 @@ fn check(host: &Host, json: bool) {
     let warnings = warnings(host);
     let source = host.policy_source();
     if json {
-        print::json(&json!({ "event": "policy", "policy": source, "warnings": warnings }));
+        print::json(&Output::Policy { policy: source, warnings: &warnings });
         return;
     }
     let policy = &host.policy().policy;
@@ -78,11 +78,7 @@ fn explain(host: &Host, prefix: &str, json: bool) -> Exit {
     }
     for setting in settings {
         if json {
-            let mut value = serde_json::to_value(&setting).unwrap_or_default();
-            if let Some(map) = value.as_object_mut() {
-                map.insert("event".to_owned(), "setting".into());
-            }
-            print::json(&value);
+            print::json(&Output::Setting(&setting));
         } else {
             let (key, value) = (safe_line(&setting.key, 200), safe_line(&setting.value, 400));
             print::out(&format!("{key} = {value}  {DIM}# {}{DIM:#}", safe_line(&setting.source, 400)));

@@ -3,8 +3,10 @@
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use fusebox::Error;
-use serde_json::Value;
+use fusebox::{Error, EventUpdate};
+use serde::Serialize;
+
+use crate::output::{Output, StoredEvent};
 
 /// A line on standard output, with colours where it is a terminal.
 pub fn out(line: &str) {
@@ -18,7 +20,18 @@ pub fn err(text: &str) {
 }
 
 /// One JSON object on a line of standard output.
-pub fn json(value: &Value) {
+pub fn json(line: &Output<'_>) {
+    json_line(line);
+}
+
+/// An event of a run as one JSON object on a line of standard output.
+pub fn event(update: &EventUpdate) {
+    json_line(&StoredEvent::of(update));
+}
+
+fn json_line(line: &impl Serialize) {
+    // As a value first: its fields come in alphabetical order, whatever type they have.
+    let value = serde_json::to_value(line).unwrap_or_default();
     let _ = writeln!(std::io::stdout(), "{value}");
 }
 

@@ -7,13 +7,13 @@ use fusebox::{
     ApproveAll, ApproveLater, ApproveNothing, Approver, Error, Host, HostBuilder, Plan, Run, RunLimits, RunOptions,
     RunUpdate, read_file, read_from,
 };
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::args::{Approve, Budgets, CreateArgs, RunArgs};
 use crate::backlog::Backlog;
 use crate::exit::Exit;
 use crate::operator;
+use crate::output::{Explained, Output};
 use crate::print;
 use crate::terminal_approver::TerminalApprover;
 use crate::view::View;
@@ -61,7 +61,7 @@ pub fn tell_notices(host: &Host, json: bool) {
 fn tell_notice(text: &str, json: bool) {
     let text = fusebox::core::show::safe_line(text, 2000);
     if json {
-        print::json(&serde_json::json!({ "event": "notice", "message": text }));
+        print::json(&Output::Notice { message: &text });
     } else {
         let style = anstyle::AnsiColor::Yellow.on_default().bold();
         print::err(&format!("{style}notice{style:#}: {text}\n"));
@@ -145,28 +145,14 @@ pub fn carry_out(host: &Host, run: Run, runtime: Runtime, backlog: &Backlog, jso
     Ok(Exit::of_run(watched?.end))
 }
 
-/// An explanation as one JSON object.
-pub fn explanation_json(explanation: &fusebox::Explanation) -> Value {
-    let mut value = serde_json::to_value(explanation).unwrap_or(Value::Null);
-    if let Some(map) = value.as_object_mut() {
-        map.insert("event".to_owned(), "explanation".into());
-        map.insert("time".to_owned(), fusebox::rfc3339(explanation.time_us).into());
-    }
-    value
-}
-
 fn print_json(told: Told<'_>) {
     match told {
-        Told::Update(RunUpdate::Event(event)) => print::json(&event.to_json()),
-        Told::Update(RunUpdate::Explanation(explanation)) => print::json(&explanation_json(explanation)),
-        Told::Update(RunUpdate::Output { .. } | RunUpdate::Progress { .. }) | Told::Killed | Told::Pausing => {}
-        Told::Ended(summary) => {
-            let mut value = serde_json::to_value(summary).unwrap_or(Value::Null);
-            if let Some(map) = value.as_object_mut() {
-                map.insert("event".to_owned(), "summary".into());
-            }
-            print::json(&value);
+        Told::Update(RunUpdate::Event(event)) => print::event(event),
+        Told::Update(RunUpdate::Explanation(explanation)) => {
+            print::json(&Output::Explanation(Explained::of(explanation)))
         }
+        Told::Update(RunUpdate::Output { .. } | RunUpdate::Progress { .. }) | Told::Killed | Told::Pausing => {}
+        Told::Ended(summary) => print::json(&Output::Summary(summary)),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use fusebox::core::show::safe_line;
 use fusebox::{Error, Host, PauseOutcome, RunId, StopAt};
-use serde_json::json;
 
 use crate::args::{AddStepArgs, ContinueArgs, JsonArgs, OneRunArgs, PauseArgs, StartArgs};
 use crate::backlog::Backlog;
 use crate::exit::Exit;
 use crate::list::control;
 use crate::operator::user;
+use crate::output::{Output, PauseWord};
 use crate::print;
 use crate::run::{Explanations, approver, builder, carry_out, prepare, read_input, runtime, tell_notices};
 
@@ -16,7 +16,7 @@ pub fn start(args: StartArgs) -> Result<Exit, Error> {
     let (host, plan, options) = prepare(args.create, Explanations::Untold, args.json)?;
     let run = host.start(plan, &options)?;
     if args.json {
-        print::json(&json!({ "event": "run_start", "run_id": run }));
+        print::json(&Output::RunStart { run_id: &run });
     } else {
         print::out(&format!(
             "{run}\ncarry it out with `fusebox continue {run}`, or step by step with `fusebox next {run}`"
@@ -55,12 +55,12 @@ pub fn pause(args: &PauseArgs) -> Result<Exit, Error> {
     let run = args.run.parse()?;
     let outcome = control()?.pause(&run, &user(), &args.reason)?;
     let (word, text) = match outcome {
-        PauseOutcome::Paused => ("paused", format!("{run} is paused; `fusebox resume {run}` lets it go on")),
-        PauseOutcome::WasPaused => ("was_paused", format!("{run} was paused already")),
-        PauseOutcome::Asked => ("asked", format!("{run} pauses when the step under way has ended")),
+        PauseOutcome::Paused => (PauseWord::Paused, format!("{run} is paused; `fusebox resume {run}` lets it go on")),
+        PauseOutcome::WasPaused => (PauseWord::WasPaused, format!("{run} was paused already")),
+        PauseOutcome::Asked => (PauseWord::Asked, format!("{run} pauses when the step under way has ended")),
     };
     if args.json {
-        print::json(&json!({ "event": "pause", "run_id": run, "outcome": word }));
+        print::json(&Output::Pause { run_id: &run, outcome: word });
     } else {
         print::out(&text);
     }
@@ -71,7 +71,7 @@ pub fn resume(args: &OneRunArgs) -> Result<Exit, Error> {
     let run = args.run.parse()?;
     let was = control()?.resume(&run, &user())?;
     if args.json {
-        print::json(&json!({ "event": "resume", "run_id": run, "was_paused": was }));
+        print::json(&Output::Resume { run_id: &run, was_paused: was });
     } else if was {
         print::out(&format!("{run} may go on; carry it on with `fusebox continue {run}`"));
     } else {
@@ -88,7 +88,7 @@ pub fn add_step(args: AddStepArgs) -> Result<Exit, Error> {
     let approver = approver(args.approve, &backlog);
     let added = runtime()?.block_on(host.add_step(&run, &step, &user(), &*approver))?;
     if args.json {
-        print::json(&json!({ "event": "step_add", "run_id": run, "step": added.id }));
+        print::json(&Output::StepAdd { run_id: &run, step: &added.id });
     } else {
         print::out(&format!("{} is now the last step of {run}", safe_line(added.id.as_str(), 80)));
     }
@@ -107,13 +107,12 @@ pub fn recover(args: &JsonArgs) -> Result<Exit, Error> {
             }
         };
         if args.json {
-            print::json(&json!({
-                "event": "recovery",
-                "run_id": run.run,
-                "state": run.state,
-                "recovered": run.outcome.is_ok(),
-                "message": outcome,
-            }));
+            print::json(&Output::Recovery {
+                run_id: &run.run,
+                state: &run.state,
+                recovered: run.outcome.is_ok(),
+                message: &outcome,
+            });
         } else {
             print::out(&format!("{} {}: {}", run.run, run.state, safe_line(&outcome, 1000)));
         }

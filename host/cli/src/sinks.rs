@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use fusebox::core::show::safe_line;
 use fusebox::{Error, Host, SinkStatus};
-use serde_json::json;
 
 use crate::args::SinksArgs;
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::print;
 use crate::run::host;
 
@@ -40,10 +40,8 @@ fn deliver(host: &Host, patience: Duration) {
 fn show(sink: &SinkStatus, json: bool) {
     let SinkStatus { name, told, backlog, failure, elsewhere } = sink;
     if json {
-        let failure = failure.as_ref();
-        print::json(&json!({
-            "event": "sink", "name": name, "told": told, "backlog": backlog, "failure": failure, "elsewhere": elsewhere,
-        }));
+        let (told, backlog, elsewhere) = (*told, *backlog, *elsewhere);
+        print::json(&Output::Sink { name, told, backlog, failure: failure.as_deref(), elsewhere });
         return;
     }
     let state = match failure {

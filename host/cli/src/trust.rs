@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::args::TrustArgs;
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::{print, run};
 
 pub fn trust(args: &TrustArgs) -> Result<Exit, Error> {
@@ -16,15 +17,13 @@ pub fn trust(args: &TrustArgs) -> Result<Exit, Error> {
     let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
     if args.list {
         for (folder, digest) in trust.all() {
-            tell(args.json, &json!({ "event": "trust", "folder": folder, "digest": digest }), || {
-                format!("{}  {digest}", safe_line(folder, 1000))
-            });
+            tell(args.json, &Output::Trust { folder, digest }, || format!("{}  {digest}", safe_line(folder, 1000)));
         }
         return Ok(Exit::Completed);
     }
     if args.revoke {
         let was = trust.remove(folder)?;
-        tell(args.json, &json!({ "event": "trust_revoked", "folder": name, "was_trusted": was }), || {
+        tell(args.json, &Output::TrustRevoked { folder: &name, was_trusted: was }, || {
             let word = if was { "no longer trusted" } else { "was not trusted" };
             format!("{}: {word}", safe_line(&name, 1000))
         });
@@ -36,7 +35,7 @@ pub fn trust(args: &TrustArgs) -> Result<Exit, Error> {
         trust.remove(folder)?;
         return Err(error);
     }
-    tell(args.json, &json!({ "event": "trust", "folder": name, "digest": digest }), || {
+    tell(args.json, &Output::Trust { folder: &name, digest: &digest }, || {
         let text = toml_lines(&serde_json::to_value(&policy).unwrap_or_default());
         format!(
             "trusted {}/{PROJECT_FILE} as it is now ({digest})\nit tightens:\n{text}\nA change to the file needs to be \
@@ -47,8 +46,8 @@ pub fn trust(args: &TrustArgs) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
-fn tell(json: bool, value: &serde_json::Value, text: impl FnOnce() -> String) {
-    if json { print::json(value) } else { print::out(&text()) }
+fn tell(json: bool, line: &Output<'_>, text: impl FnOnce() -> String) {
+    if json { print::json(line) } else { print::out(&text()) }
 }
 
 /// What a policy says, a line for each of its parts that says something.

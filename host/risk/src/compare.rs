@@ -1,12 +1,13 @@
 //! Comparing two models by what became of runs: the champion, whose word counted, and a challenger, whose word was recorded.
 
 use fusebox_core::risk::Prediction;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Outcome;
 
 /// How two models compare.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Comparison {
     /// Runs of which both models said something.
     pub runs: usize,
@@ -23,7 +24,7 @@ pub struct Comparison {
 }
 
 /// How well scores said what became of runs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Score {
     /// SHA-256 of the model.
     pub model: String,

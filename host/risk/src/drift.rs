@@ -1,6 +1,7 @@
 //! Whether plans are still like those that a model was trained on: the population stability index.
 
 use fusebox_core::risk::Features;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Metadata;
@@ -15,7 +16,7 @@ pub const LEAST_PLANS: usize = 30;
 const LEAST_SHARE: f64 = 1e-4;
 
 /// How far one feature has moved.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Drift {
     /// The feature's name.
     pub feature: String,
@@ -32,7 +33,7 @@ pub struct Drift {
 }
 
 /// Whether a drift matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// There are fewer plans than [`LEAST_PLANS`].

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fusebox_core::risk::{Features, RuleName, Thresholds};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Outcome;
@@ -15,7 +16,7 @@ pub const LEAST_EITHER: usize = 5;
 const LEAST_GAIN: f64 = 0.05;
 
 /// What is proposed for one agent type.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Proposal {
     /// The agent type; none for agents that name none.
     pub agent_type: Option<String>,
@@ -28,7 +29,7 @@ pub struct Proposal {
 }
 
 /// What is proposed for one HIGH threshold.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ProposedThreshold {
     /// The threshold.
     pub threshold: RuleName,
@@ -40,7 +41,7 @@ pub struct ProposedThreshold {
 }
 
 /// How well a threshold separates.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Separation {
     /// The most that does not count as HIGH.
     pub limit: u64,

@@ -8,17 +8,19 @@ use fusebox::core::risk::{Features, RiskLevel, RuleName};
 use fusebox::core::show::safe_line;
 use fusebox::risk::{compare, drift, thresholds};
 use fusebox::{Error, Host, Outcome};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::predict::switched_off;
 use crate::args::Which;
 use crate::exit::Exit;
 use crate::operator::user;
+use crate::output::Output;
 use crate::print;
 use crate::run::read_input;
 
 /// Largest line of an export, in bytes.
 const MAX_LINE: usize = 1024 * 1024;
+const NO_RUNS: &str = "no run whose risk was predicted has ended yet";
 
 /// The runs that are looked at.
 fn outcomes(host: &Host, which: &Which) -> Result<Vec<Outcome>, Error> {
@@ -34,13 +36,14 @@ fn outcomes(host: &Host, which: &Which) -> Result<Vec<Outcome>, Error> {
     Ok(outcomes)
 }
 
-/// A value with the name of what it is.
-fn named(event: &str, value: impl serde::Serialize) -> Value {
-    let mut value = serde_json::to_value(value).unwrap_or(Value::Null);
-    if let Some(value) = value.as_object_mut() {
-        value.insert("event".to_owned(), event.into());
+/// Says that there is nothing to go by.
+fn nothing(message: &str, json: bool) -> Exit {
+    if json {
+        print::json(&Output::Notice { message })
+    } else {
+        print::out(message)
     }
-    value
+    Exit::Completed
 }
 
 pub fn export(host: &Host, which: &Which, out: Option<&Path>, json: bool) -> Result<Exit, Error> {
@@ -61,7 +64,7 @@ pub fn export(host: &Host, which: &Which, out: Option<&Path>, json: bool) -> Res
     print::whole_file(file, "the outcomes", |written| write(written).map_err(failed))?;
     let count = outcomes.len();
     if json {
-        print::json(&json!({ "event": "risk_export", "runs": count }));
+        print::json(&Output::RiskExport { runs: count });
     } else {
         print::out(&format!("{} holds {count} runs", file.display()));
     }
@@ -70,16 +73,11 @@ pub fn export(host: &Host, which: &Which, out: Option<&Path>, json: bool) -> Res
 
 pub fn compare(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
     let Some(comparison) = compare::compare(&outcomes(host, which)?) else {
-        let why = "no run has the word of two models; name a challenger in the policy, as risk.challenger";
-        if json {
-            print::json(&json!({ "event": "risk_comparison", "runs": 0, "message": why }));
-        } else {
-            print::out(why);
-        }
-        return Ok(Exit::Completed);
+        let why = "no run was judged by two models; name a challenger in the policy, as risk.challenger";
+        return Ok(nothing(why, json));
     };
     if json {
-        print::json(&named("risk_comparison", &comparison));
+        print::json(&Output::RiskComparison(&comparison));
         return Ok(Exit::Completed);
     }
     let (runs, badly) = (comparison.runs, comparison.went_badly);
@@ -105,17 +103,13 @@ pub fn drift(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
     let plans: Vec<Features> = outcomes(host, which)?.iter().map(|run| run.assessment.features).collect();
     let model = host.predictor().ok_or_else(switched_off)?.model()?;
     let drifts = drift::drift(model.metadata(), &plans);
-    if json && drifts.is_empty() {
-        print::json(&json!({ "event": "risk_drift", "runs": 0 }));
+    if drifts.is_empty() {
+        return Ok(nothing(NO_RUNS, json));
     }
     if json {
         for one in &drifts {
-            print::json(&named("risk_drift", one));
+            print::json(&Output::RiskDrift(one));
         }
-        return Ok(Exit::Completed);
-    }
-    if drifts.is_empty() {
-        print::out("no run whose risk was predicted has ended yet");
         return Ok(Exit::Completed);
     }
     print::out(&format!("{} runs against the training data of {}", plans.len(), model.digest()));
@@ -140,17 +134,14 @@ pub fn drift(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
 pub fn thresholds(host: &Host, which: &Which, json: bool) -> Result<Exit, Error> {
     let predictor = host.predictor().ok_or_else(switched_off)?;
     let proposals = thresholds::propose(&outcomes(host, which)?, &|agent_type| predictor.thresholds_of(agent_type));
-    if json && proposals.is_empty() {
-        print::json(&json!({ "event": "risk_thresholds", "runs": 0 }));
+    if proposals.is_empty() {
+        return Ok(nothing(NO_RUNS, json));
     }
     if json {
         for proposal in &proposals {
-            print::json(&named("risk_thresholds", proposal));
+            print::json(&Output::RiskThresholds(proposal));
         }
         return Ok(Exit::Completed);
-    }
-    if proposals.is_empty() {
-        print::out("no run whose risk was predicted has ended yet");
     }
     for proposal in &proposals {
         let agents = proposal.agent_type.as_deref().map_or_else(
@@ -202,10 +193,8 @@ pub fn overrule(host: &Host, (run, level, reason): (&str, RiskLevel, &str), json
     let overruled = host.overrule(&run.parse()?, level, &user(), reason)?;
     let from = overruled.from.map_or("unknown", RiskLevel::name);
     if json {
-        let fusebox::RiskLabel { run, to, by, reason, .. } = &overruled;
-        print::json(&json!({
-            "event": "risk_overruled", "run_id": run, "from": overruled.from, "to": to, "by": by, "reason": reason,
-        }));
+        let fusebox::RiskLabel { run, from, to, by, reason } = &overruled;
+        print::json(&Output::RiskOverrule { run_id: run, from: *from, to: *to, by, reason });
     } else {
         print::out(&format!("recorded: {run} was {level}, and counted as {from}"));
     }

@@ -5,11 +5,11 @@ use std::path::Path;
 use fusebox::core::risk::{Assessment, Features};
 use fusebox::core::{Agent, json};
 use fusebox::{Error, Host, Plan, RunLimits};
-use serde_json::{Value, json};
 
 use super::show;
 use crate::args::PlanOrFeatures;
 use crate::exit::{self, Exit};
+use crate::output::{Output, RiskPrediction, RiskShares};
 use crate::print;
 use crate::run::read_input;
 
@@ -51,21 +51,15 @@ fn agent(what: &PlanOrFeatures) -> Agent {
     Agent { id: String::new(), kind: what.agent_type.clone(), tier: what.agent_tier.clone() }
 }
 
-fn as_json(said: &Said) -> Value {
+fn of_said(said: &Said, line: Option<u64>) -> RiskPrediction<'_> {
     let Said { assessment, limits } = said;
-    json!({
-        "event": "risk_prediction",
-        "level": assessment.level,
-        "score": assessment.score(),
-        "assessment": assessment,
-        "limits": limits,
-    })
+    RiskPrediction { line, level: assessment.level, score: assessment.score(), assessment, limits }
 }
 
 pub fn predict(host: &Host, what: &PlanOrFeatures, json: bool) -> Result<Exit, Error> {
     let said = assess(host, &read_input("the plan or features", &what.file)?, &agent(what))?;
     if json {
-        print::json(&as_json(&said));
+        print::json(&Output::RiskPrediction(of_said(&said, None)));
     } else {
         show::assessment(&said.assessment, &said.limits);
     }
@@ -76,18 +70,11 @@ pub fn explain(host: &Host, what: &PlanOrFeatures, json: bool) -> Result<Exit, E
     let said = assess(host, &read_input("the plan or features", &what.file)?, &agent(what))?;
     let explained = host.predictor().ok_or_else(switched_off)?.explain(&said.assessment.features)?;
     if json {
-        let mut said = as_json(&said);
-        if let Some(said) = said.as_object_mut() {
-            said.insert("event".to_owned(), "risk_explanation".into());
-            let names = fusebox::core::risk::FEATURES;
-            let shares: serde_json::Map<String, Value> =
-                names.iter().zip(explained.shares).map(|(name, share)| ((*name).to_owned(), share.into())).collect();
-            said.insert(
-                "explanation".to_owned(),
-                json!({ "base": explained.base, "score": explained.score, "shares": shares }),
-            );
-        }
-        print::json(&said);
+        let shares = fusebox::core::risk::FEATURES.into_iter().zip(explained.shares).collect();
+        print::json(&Output::RiskExplanation {
+            prediction: of_said(&said, None),
+            explanation: RiskShares { base: explained.base, score: explained.score, shares },
+        });
     } else {
         show::assessment(&said.assessment, &said.limits);
         show::bars(&said.assessment, &explained);
@@ -103,21 +90,17 @@ pub fn batch(host: &Host, file: &Path, json: bool) -> Result<Exit, Error> {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let number = place + 1;
+        let number = place as u64 + 1;
         match assess(host, line, &nobody) {
             Ok(said) if json => {
-                let mut said = as_json(&said);
-                if let Some(said) = said.as_object_mut() {
-                    said.insert("line".to_owned(), number.into());
-                }
-                print::json(&said);
+                print::json(&Output::RiskPrediction(of_said(&said, Some(number))));
             }
             Ok(said) => print::out(&format!("{number}: {}", show::short(&said.assessment))),
             Err(error) => {
                 exit = Exit::BadInput;
                 let (code, message) = (error.root_code(), exit::message(&error));
                 if json {
-                    print::json(&json!({ "event": "error", "line": number, "code": code, "message": message }));
+                    print::json(&Output::Error { line: Some(number), code, message: &message });
                 } else {
                     print::err(&format!("error[{code}] in line {number}: {message}\n"));
                 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::chains::Chains;
@@ -16,7 +17,7 @@ use crate::event::{event_hash, tenant_of_first};
 use crate::{Digest, blob_digest};
 
 /// Whose word the keys are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trust {
     /// Whoever checks knew the key before.
@@ -26,18 +27,27 @@ pub enum Trust {
 }
 
 /// A run that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct VerifiedRun {
     /// The run, or another chain.
     pub run_id: String,
+    /// Whether it is a run: its first event creates one.
+    pub is_run: bool,
     /// Its events.
     pub events: u64,
     /// Whether its last event is its end: nothing can have come behind it.
     pub ended: bool,
 }
 
+/// What the events of a chain say of it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    is_run: bool,
+    ended: bool,
+}
+
 /// What holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verified {
     /// Which log.
     pub origin: String,
@@ -48,6 +58,7 @@ pub struct Verified {
     /// Its root.
     pub root: Digest,
     /// Keys that signed it.
+    #[schemars(with = "Vec<String>")]
     pub keys: Vec<VerifierKey>,
     /// Whose word the keys are.
     pub trust: Trust,
@@ -77,7 +88,7 @@ struct Open {
     checkpoint: Checkpoint,
     signed_by: Vec<VerifierKey>,
     chains: Chains,
-    ended: BTreeMap<String, bool>,
+    seen: BTreeMap<String, Seen>,
     block: Option<(u64, Vec<Digest>)>,
     /// The least leaf that may come.
     next_leaf: u64,
@@ -199,7 +210,7 @@ impl Open {
             checkpoint,
             signed_by,
             chains: Chains::default(),
-            ended: BTreeMap::new(),
+            seen: BTreeMap::new(),
             block: None,
             next_leaf: 0,
             events: 0,
@@ -288,7 +299,7 @@ impl Open {
         if self.header.blobs {
             self.named.extend(digests_in(payload));
         }
-        self.note_end(run, kind == "run_ended");
+        self.see(run, kind);
         self.next_leaf = leaf + 1;
         self.events += 1;
         if let Some(tree) = &mut self.tree {
@@ -297,11 +308,12 @@ impl Open {
         self.compare_with(since)
     }
 
-    fn note_end(&mut self, run: &str, is_end: bool) {
-        match self.ended.get_mut(run) {
-            Some(ended) => *ended = is_end,
+    fn see(&mut self, run: &str, kind: &str) {
+        let ended = kind == "run_ended";
+        match self.seen.get_mut(run) {
+            Some(seen) => seen.ended = ended,
             None => {
-                self.ended.insert(run.to_owned(), is_end);
+                self.seen.insert(run.to_owned(), Seen { is_run: kind == "run_created", ended });
             }
         }
     }
@@ -355,10 +367,9 @@ impl Open {
         let mut runs: Vec<VerifiedRun> = self
             .chains
             .heads()
-            .map(|(run, events, _)| VerifiedRun {
-                run_id: run.to_owned(),
-                events,
-                ended: self.ended.get(run).copied().unwrap_or_default(),
+            .map(|(run, events, _)| {
+                let Seen { is_run, ended } = self.seen.get(run).copied().unwrap_or_default();
+                VerifiedRun { run_id: run.to_owned(), is_run, events, ended }
             })
             .collect();
         runs.sort_by(|one, two| one.run_id.cmp(&two.run_id));

@@ -3,6 +3,7 @@
 use fusebox_core::audit::{Checkpoint, Hash, Proof, ProvedEvent, VerifierKey, tenant_of_origin, verifies_consistency};
 use fusebox_core::event::{AuditKeyRotated, EventRef, HostEvent};
 use fusebox_core::{RunId, json};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::export::proved;
@@ -15,13 +16,14 @@ use crate::log::side_chain::{append, check_owner, side_chain};
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// That the tree of one checkpoint grew into that of another one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsistencyProof {
     /// The older checkpoint, signed.
     pub old: String,
     /// The newer checkpoint, signed.
     pub new: String,
     /// The hashes that show it (RFC 6962, section 2.1.2), in base64.
+    #[schemars(with = "Vec<String>")]
     pub hashes: Vec<Hash>,
 }
 
