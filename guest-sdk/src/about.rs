@@ -1,4 +1,4 @@
-//! What `describe()` answers.
+//! Answers of `describe()`.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,7 +14,7 @@ pub struct About {
 }
 
 impl About {
-    /// `name` is what policy files call the plugin, `version` its semantic version, `summary` one sentence.
+    /// `name` is the plugin's name in policy files, `version` its semantic version, `summary` one sentence.
     #[must_use]
     pub fn new(name: &'static str, version: &'static str, summary: &'static str) -> Self {
         Self { name, version, summary, rewrites: false }
@@ -71,7 +71,7 @@ impl About {
     }
 }
 
-/// What an executor says of its step type. A new one is pessimistic; each method takes one caution away.
+/// An executor's claims about its step type. A new one is pessimistic; each method removes one caution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Annotations {
     #[serde(skip)]
@@ -101,7 +101,7 @@ impl Annotations {
         }
     }
 
-    /// Changes nothing.
+    /// Claims that a step changes nothing.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;

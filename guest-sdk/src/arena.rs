@@ -36,7 +36,7 @@ impl Arena {
         self.space.0.get().cast()
     }
 
-    /// Where `pointer` lies in the arena; `None` when it is the system's.
+    /// Offset of `pointer` in the arena; `None` when the system allocated it.
     fn offset(&self, pointer: *mut u8) -> Option<usize> {
         let offset = (pointer as usize).wrapping_sub(self.start() as usize);
         (offset < ARENA_BYTES).then_some(offset)

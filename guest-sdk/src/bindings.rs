@@ -1,4 +1,4 @@
-//! What `wit_bindgen` makes of the contract: one module per world, sharing the types of the first.
+//! Bindings that `wit_bindgen` generates: one module per world, sharing the types of the first.
 
 #[allow(missing_docs, unsafe_code, clippy::all, clippy::restriction)]
 pub mod guard_world {

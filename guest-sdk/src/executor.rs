@@ -1,4 +1,4 @@
-//! Executors.
+//! Executors, which preview and carry out steps.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -14,13 +14,13 @@ pub trait Executor {
     type Input: DeserializeOwned + JsonSchema;
     /// The step's output. Its JSON Schema goes into `describe()`.
     type Output: Serialize + JsonSchema;
-    /// What `undo` needs; [`NoDelta`] when the step cannot be undone.
+    /// Data for `undo`; [`NoDelta`] when the step cannot be undone.
     type Delta: Serialize + DeserializeOwned;
 
     /// Name, version and purpose.
     fn about() -> About;
 
-    /// The step type and what can be said of it.
+    /// Claims about the step type.
     fn annotations() -> Annotations;
 
     /// Judges settings that have the right shape; any finding of severity error refuses the policy.
@@ -40,10 +40,10 @@ pub trait Executor {
     /// A [`Failure`] when it did not work.
     fn execute(input: &Self::Input, settings: &Self::Settings) -> Result<Done<Self::Output, Self::Delta>, Failure>;
 
-    /// Takes an earlier `execute` back.
+    /// Undoes an earlier `execute`.
     ///
     /// # Errors
-    /// A [`Failure`] when it cannot be taken back; always, unless written.
+    /// A [`Failure`] when it cannot be undone; always, unless implemented.
     fn undo(_delta: Self::Delta) -> Result<(), Failure> {
         Err(Failure::Unsupported("this step cannot be undone".into()))
     }
@@ -53,14 +53,14 @@ pub trait Executor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoDelta {}
 
-/// What came of a step.
+/// Result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done<O, D> {
-    /// The step's output.
+    /// Output of the step.
     pub output: O,
-    /// What was done, in one line.
+    /// Summary of the step, in one line.
     pub summary: String,
-    /// What `undo` needs; `None` when there is nothing to undo.
+    /// Data for `undo`; `None` when there is nothing to undo.
     pub delta: Option<D>,
 }
 

@@ -1,4 +1,4 @@
-//! Guards.
+//! Guards, which judge actions.
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};

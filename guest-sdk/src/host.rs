@@ -1,4 +1,4 @@
-//! What the host offers. On wasm these are the contract's imports; elsewhere they are the fakes of [`crate::testing`].
+//! Functions of the host. On wasm these are the contract's imports; elsewhere they are the fakes of [`crate::testing`].
 
 /// Calls the import on wasm and the fake elsewhere.
 macro_rules! host_or_fake {
@@ -30,31 +30,31 @@ pub mod context {
         host_or_fake!(import::run(), |fakes| fakes.run.clone())
     }
 
-    /// Who acts.
+    /// Agent that acts.
     #[must_use]
     pub fn agent() -> Agent {
         host_or_fake!(import::agent_info(), |fakes| fakes.agent.clone())
     }
 
-    /// The tenant on whose account the agent acts.
+    /// Tenant that owns the run.
     #[must_use]
     pub fn tenant() -> String {
         host_or_fake!(import::tenant(), |fakes| fakes.tenant.clone())
     }
 
-    /// What the run is for.
+    /// Goal of the run's plan.
     #[must_use]
     pub fn goal() -> String {
         host_or_fake!(import::goal(), |fakes| fakes.goal.clone())
     }
 
-    /// Who proposed the action.
+    /// Source of the action's proposal.
     #[must_use]
     pub fn origin() -> Origin {
         host_or_fake!(import::proposed_by(), |fakes| fakes.origin.clone())
     }
 
-    /// When the action was proposed, in microseconds since 1970.
+    /// Time of the action's proposal, in microseconds since 1970.
     #[must_use]
     pub fn proposed_at() -> u64 {
         host_or_fake!(import::proposed_at(), |fakes| fakes.proposed_at)
@@ -66,7 +66,7 @@ pub mod context {
         host_or_fake!(import::whole_plan(), |fakes| fakes.plan.clone())
     }
 
-    /// Where the action stands in its run.
+    /// Position of the action in its run.
     #[must_use]
     pub fn position() -> Option<Position> {
         host_or_fake!(import::step_position(), |fakes| fakes.position.clone())
@@ -90,7 +90,7 @@ pub mod context {
         host_or_fake!(import::budgets(), |fakes| fakes.budgets.clone())
     }
 
-    /// Steps that ended, oldest first, behind the entry whose `seq` is `after`; at most `max`.
+    /// Steps that ended, oldest first, after the entry whose `seq` is `after`; at most `max`.
     #[must_use]
     pub fn history(after: u64, max: u32) -> Vec<HistoryEntry> {
         host_or_fake!(import::history(after, max), |fakes| {
@@ -150,8 +150,8 @@ pub mod log {
         emit(Level::Warn, message);
     }
 
-    /// Makes panics hand their text to the host before the trap. The export macros call it; a panic in a native test
-    /// stays an ordinary panic.
+    /// Makes panics pass their text to the host before the trap. The export macros call it; a panic in a native test
+    /// remains an ordinary panic.
     pub fn forward_panics() {
         #[cfg(target_arch = "wasm32")]
         std::panic::set_hook(Box::new(|info| import::panic(&info.to_string())));
@@ -248,7 +248,7 @@ pub mod workspace {
     }
 }
 
-/// Processes.
+/// Processes on the host.
 pub mod process {
     use crate::Failure;
     #[cfg(target_arch = "wasm32")]
@@ -264,7 +264,7 @@ pub mod process {
     }
 }
 
-/// Language models.
+/// Language models behind the host's gateway.
 pub mod model {
     use crate::Failure;
     #[cfg(target_arch = "wasm32")]
@@ -285,14 +285,14 @@ pub mod progress {
     #[cfg(target_arch = "wasm32")]
     use crate::bindings::executor_world::fusebox::plugin::progress as import;
 
-    /// Tells what is being done; `fraction` is in [0, 1].
+    /// Reports the progress of the step; `fraction` is in [0, 1].
     pub fn update(message: &str, fraction: Option<f64>) {
         host_or_fake!(import::update(message, fraction), |fakes| {
             fakes.progress.push((message.to_owned(), fraction));
         });
     }
 
-    /// Whether the run was told to stop.
+    /// Whether the run is to stop.
     #[must_use]
     pub fn cancelled() -> bool {
         host_or_fake!(import::cancelled(), |fakes| fakes.cancelled)

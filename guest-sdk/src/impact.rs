@@ -1,4 +1,4 @@
-//! Impact models.
+//! Impact models, which estimate actions.
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -21,7 +21,7 @@ pub trait ImpactModel {
         Vec::new()
     }
 
-    /// Estimates one alternative.
+    /// Estimates the impact of one alternative.
     fn estimate(alternative: &Alternative, settings: &Self::Settings) -> Estimate;
 }
 

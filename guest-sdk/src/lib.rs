@@ -25,12 +25,12 @@
 //! fusebox_sdk::export_guard!(LockFiles);
 //! ```
 //!
-//! Build it for `wasm32-unknown-unknown` as a `cdylib`; the host takes the core module as it is, or the component that
-//! `wit-component` makes of it. Build against the oldest host you want to support: a newer host serves older plugins,
+//! Build it for `wasm32-unknown-unknown` as a `cdylib`; the host takes the core module as it is, or a component made
+//! from it with `wit-component`. Build against the oldest host you want to support: a newer host serves older plugins,
 //! an older host may lack a function that a newer SDK imports.
 //!
-//! The kinds are [`Guard`], [`ImpactModel`] and [`Executor`]. What the host offers is in [`context`], [`log`] and, for
-//! executors, [`payloads`], [`workspace`], [`process`], [`model`] and [`progress`]. Outside of wasm these call the
+//! The kinds are [`Guard`], [`ImpactModel`] and [`Executor`]. Functions of the host are in [`context`], [`log`] and,
+//! for executors, [`payloads`], [`workspace`], [`process`], [`model`] and [`progress`]. Outside of wasm these call the
 //! in-memory fakes of [`testing`], so plugin logic is tested with a plain `cargo test`, without a host.
 //!
 //! Why it is built so: everything a plugin can get wrong at the edge (parsing settings and input, schemas, panics that
@@ -63,8 +63,8 @@ pub use impact::{Alternative, Estimate, Factor, ImpactModel};
 pub use prompt::{ModelSettings, Prompt};
 pub use settings::{NoSettings, check_settings_json, parse_json, settings_or_default};
 pub use types::{
-    Action, Effect, Failure, Finding, Origin, OtherEffect, Payload, Plan, PlanStep, PromptEffect, ReadEffect,
-    RemoveEffect, Ruling, RunEffect, RunLimits, Scope, Severity, Verdict, WriteEffect,
+    Action, Effect, Failure, Finding, MAX_FINDINGS, Origin, OtherEffect, Payload, Plan, PlanStep, PromptEffect,
+    ReadEffect, RemoveEffect, Ruling, RunEffect, RunLimits, Scope, Severity, Verdict, WriteEffect,
 };
 
 #[doc(hidden)]

@@ -1,4 +1,4 @@
-//! Prompts for models, made of an instruction and what it is about.
+//! Prompts for models, made of an instruction and the data that it is about.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{self, Completion, Request};
 use crate::{Effect, Failure, context, payloads, workspace};
 
-/// A prompt. Made of the same parts it is the same text, so that what a preview proposes is what is sent.
+/// A prompt. Equal parts give an equal text, so that the prompt sent is the one previewed.
 ///
 /// ```
 /// use fusebox_sdk::testing::Fakes;
@@ -84,7 +84,7 @@ impl Prompt {
         self
     }
 
-    /// The text.
+    /// Text of the whole prompt.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -98,7 +98,7 @@ impl Prompt {
         Ok(Effect::prompt(model, payloads::seal(self.text.as_bytes())?, max_output_tokens))
     }
 
-    /// Sends it.
+    /// Sends the prompt to a model.
     ///
     /// # Errors
     /// As [`model::complete`].
@@ -108,7 +108,7 @@ impl Prompt {
     }
 }
 
-/// Settings of an executor that asks models: what counts where a step says nothing of it.
+/// Settings of an executor that asks models: defaults for steps that do not set them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {

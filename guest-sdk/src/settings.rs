@@ -1,4 +1,4 @@
-//! Parsing what the host hands over as JSON.
+//! Parsing of JSON from the host.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -10,7 +10,7 @@ use crate::Finding;
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
 
-/// Parses JSON into a type; the error says what was expected.
+/// Parses JSON into a type; the error names the expected shape.
 ///
 /// # Errors
 /// The parser's message, which names the field or position.
@@ -26,7 +26,7 @@ pub fn settings_or_default<T: DeserializeOwned + Default>(json: &str) -> Result<
     if json == "{}" { Ok(T::default()) } else { parse_json(json) }
 }
 
-/// What `check-settings` answers: the parser's complaint, or what `check` finds in valid settings.
+/// Answer of `check-settings`: the parser's error, or the findings of `check` on valid settings.
 #[must_use]
 pub fn check_settings_json<T: DeserializeOwned + Default>(
     json: &str,

@@ -18,7 +18,7 @@ use crate::bindings::guard_world::fusebox::plugin::log::Level;
 use crate::bindings::guard_world::fusebox::plugin::types::{Agent, BudgetLine, HistoryEntry, Position, Risk};
 use crate::{Failure, Origin, Payload, Plan};
 
-/// The situation a plugin finds itself in, and what it did. All fields are free to set and to look at afterwards.
+/// The situation of a plugin under test, and a record of its calls. All fields can be set before and read afterwards.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fakes {
     /// Answer of `context::run`.
@@ -43,9 +43,9 @@ pub struct Fakes {
     pub risk: Option<Risk>,
     /// Answer of `context::budgets`.
     pub budgets: Vec<BudgetLine>,
-    /// What `context::history` serves.
+    /// Entries that `context::history` returns.
     pub history: Vec<HistoryEntry>,
-    /// What `context::step_output` serves, by step id, as JSON.
+    /// Outputs that `context::step_output` returns, by step id, as JSON.
     pub step_outputs: BTreeMap<String, String>,
     /// Files of the workspace by path.
     pub files: BTreeMap<String, Vec<u8>>,
@@ -57,11 +57,11 @@ pub struct Fakes {
     pub cancelled: bool,
     /// Commands that were started.
     pub commands: Vec<Command>,
-    /// What models were asked; the prompt is the payload that `content` names.
+    /// Requests to models; the prompt is the payload that `content` names.
     pub requests: Vec<Request>,
     /// Lines that were logged.
     pub logged: Vec<(Level, String)>,
-    /// Progress that was told.
+    /// Progress that was reported.
     pub progress: Vec<(String, Option<f64>)>,
     /// Payloads that were staged; handle `n` is the `n`th, counted from 1.
     pub payloads: Vec<Vec<u8>>,
@@ -154,7 +154,7 @@ impl Fakes {
         self
     }
 
-    /// Runs plugin code in this situation, on this thread, and gives back what it answered and the fakes afterwards.
+    /// Runs plugin code in this situation, on this thread, and returns its answer and the fakes afterwards.
     pub fn run<T>(self, plugin: impl FnOnce() -> T) -> (T, Self) {
         let before = CURRENT.replace(self);
         let answer = plugin();

@@ -5,12 +5,15 @@ pub use crate::bindings::guard_world::fusebox::plugin::types::{
     RemoveEffect, Ruling, RunEffect, RunLimits, Scope, Severity, Verdict, WriteEffect,
 };
 
+/// Most findings of a verdict. The host takes a verdict with more as a failure of the guard.
+pub const MAX_FINDINGS: usize = 64;
+
 impl Verdict {
     fn new(ruling: Ruling, findings: Vec<Finding>) -> Self {
         Self { ruling, findings, rewrite: None, limits: None }
     }
 
-    /// No opinion.
+    /// A verdict without an opinion.
     #[must_use]
     pub fn abstain() -> Self {
         Self::new(Ruling::Abstain, Vec::new())
@@ -34,18 +37,27 @@ impl Verdict {
         Self::new(Ruling::Deny, vec![reason])
     }
 
-    /// Puts another input in the place of the action's, as JSON. Declare it with [`About::rewrites`](crate::About::rewrites);
-    /// the policy must grant it.
+    /// Replaces the action's input by another one, as JSON. Declare this with
+    /// [`About::rewrites`](crate::About::rewrites); the policy must grant it.
     #[must_use]
     pub fn rewriting(mut self, input: String) -> Self {
         self.rewrite = Some(input);
         self
     }
 
-    /// Adds a finding.
+    /// Adds a finding that calls for a ruling: the verdict takes the stricter of its own and this one
+    /// (`Abstain < Allow < Review < Deny`). Findings beyond [`MAX_FINDINGS`] are left out.
+    pub fn add(&mut self, ruling: Ruling, finding: Finding) {
+        self.ruling = self.ruling.max(ruling);
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Adds a finding to the verdict, unless it has [`MAX_FINDINGS`].
     #[must_use]
     pub fn with(mut self, finding: Finding) -> Self {
-        self.findings.push(finding);
+        self.add(Ruling::Abstain, finding);
         self
     }
 }
@@ -65,7 +77,7 @@ impl Finding {
         Self::new(Severity::Warning, code, message)
     }
 
-    /// A finding that speaks against what was judged.
+    /// A finding against the judged action.
     pub fn error(code: &str, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, message)
     }
@@ -79,7 +91,7 @@ impl Finding {
 }
 
 impl Effect {
-    /// Reads `path`.
+    /// An effect that reads `path`.
     pub fn read(path: impl Into<String>) -> Self {
         Self::Read(ReadEffect { path: path.into() })
     }
@@ -105,7 +117,7 @@ impl Effect {
         Self::Run(RunEffect { argv, program: String::new(), cwd: cwd.into(), env_names: Vec::new(), shell_text })
     }
 
-    /// Sends a sealed prompt to a model, by the name or alias that the policy knows.
+    /// Sends a sealed prompt to a model, by its name or alias in the policy.
     pub fn prompt(model: impl Into<String>, content: Payload, max_output_tokens: u64) -> Self {
         Self::Prompt(PromptEffect { model: model.into(), content, max_output_tokens })
     }
@@ -119,5 +131,28 @@ impl Effect {
             Self::Remove(effect) => Some(&effect.path),
             Self::Run(_) | Self::Prompt(_) | Self::Net(_) | Self::Tool(_) | Self::Other(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_takes_the_strictest_ruling_and_a_bounded_number_of_findings() {
+        let mut verdict = Verdict::abstain();
+        for (ruling, now) in [
+            (Ruling::Allow, Ruling::Allow),
+            (Ruling::Review, Ruling::Review),
+            (Ruling::Deny, Ruling::Deny),
+            (Ruling::Abstain, Ruling::Deny),
+        ] {
+            verdict.add(ruling, Finding::info("code", "why"));
+            assert_eq!(verdict.ruling, now);
+        }
+        for _ in 0..MAX_FINDINGS {
+            verdict = verdict.with(Finding::info("code", "why"));
+        }
+        assert_eq!((verdict.findings.len(), verdict.ruling), (MAX_FINDINGS, Ruling::Deny));
     }
 }

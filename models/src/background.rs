@@ -1,9 +1,9 @@
-//! Plans that stand for all others: what explanations compare with.
+//! Plans that represent all others: the baseline of explanations.
 
 use crate::data::Sample;
 use crate::network::Scaler;
 
-/// How many. Each costs 512 predictions for an explanation.
+/// Number of rows. Each costs 512 predictions for an explanation.
 pub const ROWS: usize = 8;
 /// Rounds of moving centres.
 const ROUNDS: usize = 20;

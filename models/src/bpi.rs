@@ -1,5 +1,5 @@
-//! Features of traces. A trace of a business process is a plan that somebody carried out: its activities are tools, and what was
-//! completed are its steps.
+//! Features of traces. A trace of a business process is a plan that people carried out: its activities are tools, and
+//! its completed activities are steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
@@ -12,8 +12,8 @@ use fusebox_risk::BYTES_PER_TOKEN;
 use crate::data::{Sample, Source};
 use crate::xes::{self, Trace, TraceEvent};
 
-/// Activities that bind whoever runs the process: words in their names, in lower case. In BPI 2012 these are `A_APPROVED`,
-/// `A_ACTIVATED`, `A_REGISTERED` and `O_ACCEPTED`.
+/// Binding activities: words in their names, in lower case. In BPI 2012 these are `A_APPROVED`, `A_ACTIVATED`,
+/// `A_REGISTERED` and `O_ACCEPTED`.
 pub const HIGH_RISK_WORDS: [&str; 9] =
     ["approve", "activate", "register", "accepted", "pay", "transfer", "delete", "terminate", "refund"];
 
@@ -39,9 +39,9 @@ const MAX_RETRIES: u64 = 1000;
 pub struct Log {
     /// Those in which something was completed, in the order of the log.
     pub samples: Vec<Sample>,
-    /// All traces.
+    /// Number of traces.
     pub traces: u64,
-    /// All events.
+    /// Number of events.
     pub events: u64,
     /// Traces that are longer than plans may be, or in which nothing was completed.
     pub left_out: u64,
@@ -50,12 +50,12 @@ pub struct Log {
 /// Reads a log.
 ///
 /// # Errors
-/// When it cannot be read, is no XES, or has no trace that could be a plan.
+/// When it cannot be read, is not XES, or has no trace that could be a plan.
 pub fn read(path: &Path, high_risk: &[String], told: impl FnMut(u64)) -> Result<Log> {
     from(xes::open(path)?, high_risk, told)
 }
 
-/// Reads a log from what is open already.
+/// Reads a log from an open reader.
 ///
 /// # Errors
 /// As [`read`].
@@ -80,7 +80,7 @@ pub fn from(log: impl BufRead, high_risk: &[String], mut told: impl FnMut(u64)) 
 pub fn features(trace: &Trace, high_risk: &[String]) -> Option<Features> {
     let has_transitions = trace.events.iter().any(|event| event.transition.is_some());
     let is = |event: &&TraceEvent, transition: &str| event.transition.as_deref() == Some(transition);
-    // A step is what was completed: what was only scheduled, started or withdrawn had no effect.
+    // A step is a completed activity: one that was only scheduled, started or withdrawn had no effect.
     let steps: Vec<&str> = trace
         .events
         .iter()
@@ -97,7 +97,7 @@ pub fn features(trace: &Trace, high_risk: &[String]) -> Option<Features> {
         let tool = tool.to_lowercase();
         high_risk.iter().any(|word| tool.contains(word.as_str()))
     };
-    // What a reader of the case would have before them: all values, by the host's own estimator.
+    // Text of the case for its reader: all values, by the host's own estimator.
     let bytes = trace.bytes + trace.events.iter().map(|event| event.bytes).sum::<u64>();
     Some(Features {
         num_steps: steps.len() as u64,
@@ -112,7 +112,7 @@ pub fn features(trace: &Trace, high_risk: &[String]) -> Option<Features> {
     })
 }
 
-/// How often the activity that was begun most often was begun again.
+/// Number of further starts of the activity that was started most often.
 fn retries(trace: &Trace) -> u64 {
     let mut begun: BTreeMap<&str, u64> = BTreeMap::new();
     for event in trace.events.iter().filter(|event| event.transition.as_deref() == Some("start")) {
@@ -134,7 +134,8 @@ fn follow<'a>(open: &mut BTreeSet<&'a str>, event: &'a TraceEvent) {
     }
 }
 
-/// One more than the most activities that were open at once: what is completed while another one is open belongs to that one.
+/// One more than the most activities that were open at once: an activity completed while another is open belongs to
+/// that one.
 fn depth(trace: &Trace) -> u64 {
     let mut open: BTreeSet<&str> = BTreeSet::new();
     let mut deepest = 0;
@@ -145,8 +146,8 @@ fn depth(trace: &Trace) -> u64 {
     (1 + deepest).min(MAX_DEPTH)
 }
 
-/// How long somebody worked on it, in seconds: while any activity was open. Waiting does not count, as it does not in a run. A log
-/// without beginnings counts short gaps between its events.
+/// Time during which people worked on it, in seconds: while any activity was open. Waiting does not count, as it does
+/// not in a run. A log without starts counts short gaps between its events.
 fn worked_s(trace: &Trace) -> u64 {
     let has_starts = trace.events.iter().any(|event| event.transition.as_deref() == Some("start"));
     let mut open: BTreeSet<&str> = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The model card: what the model is, how good it is, and where it is wrong.
+//! The model card: the model's purpose, its quality, and its errors.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::report::{Report, levels};
 use crate::trained::Trained;
 
-/// What a training came to, in a few lines.
+/// Summary of a training, in a few lines.
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let mut text = String::from("test set    plans   accuracy  log loss  HIGH recall  calibration error\n");

@@ -1,4 +1,4 @@
-//! What a network is trained on.
+//! Data for training a network.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use fusebox_core::Digest;
 use fusebox_core::risk::{Features, RiskLevel, Thresholds};
 use serde::Serialize;
 
-/// Where a plan comes from.
+/// Source of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -19,7 +19,7 @@ pub enum Source {
     Hard,
     /// Plans around the thresholds; only trained on.
     Boundary,
-    /// Runs, with what became of them.
+    /// Runs with their outcomes.
     Outcomes,
 }
 
@@ -40,11 +40,11 @@ impl Source {
 /// One plan with its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// What it looks like.
+    /// Features of the plan.
     pub features: Features,
-    /// How risky it is.
+    /// Risk level of the plan.
     pub label: RiskLevel,
-    /// Where it comes from.
+    /// Source of the plan.
     pub source: Source,
 }
 
@@ -56,7 +56,7 @@ impl Sample {
     }
 }
 
-/// Which part of the data a plan is in.
+/// Part of the data that a plan is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// Weights are fitted to it.
@@ -71,8 +71,8 @@ pub enum Part {
 const TRAIN_PERCENT: u64 = 70;
 const VALIDATE_PERCENT: u64 = 15;
 
-/// The part of a plan: a pure function of seed and features, so that plans that look the same are in the same part, whatever their
-/// source. A trace that comes twice can thus not leak from one part into another.
+/// The part of a plan: a pure function of seed and features, so that plans with equal features are in the same part,
+/// whatever their source. A trace that occurs twice can thus not leak from one part into another.
 #[must_use]
 pub fn part(features: &Features, seed: u64) -> Part {
     let text = format!("{seed} {:?}", features.numbers());
@@ -88,13 +88,13 @@ pub fn part(features: &Features, seed: u64) -> Part {
 /// All data, in parts.
 #[derive(Debug, Clone, Default)]
 pub struct Data {
-    /// What weights are fitted to.
+    /// Samples that weights are fitted to.
     pub train: Vec<Sample>,
-    /// What decides when training stops.
+    /// Samples that decide when training stops.
     pub validate: Vec<Sample>,
-    /// What is only looked at in the end.
+    /// Samples for the final test only.
     pub test: Vec<Sample>,
-    /// Digests of what was read or drawn, by source.
+    /// Digests of the data that was read or drawn, by source.
     pub digests: BTreeMap<String, String>,
 }
 
@@ -104,7 +104,7 @@ impl Data {
         for sample in samples {
             match part(&sample.features, seed) {
                 Part::Train => self.train.push(*sample),
-                // What is only trained on must not decide how good it is.
+                // Samples for training only must not count in the test.
                 _ if sample.source == Source::Boundary => {}
                 Part::Validate => self.validate.push(*sample),
                 Part::Test => self.test.push(*sample),
@@ -134,11 +134,11 @@ pub fn csv(samples: &[Sample]) -> String {
     text
 }
 
-/// Runs that `fusebox risk export` wrote, as samples: a person's word counts; a run that went badly is at least MEDIUM, and one
-/// level above what the rules said; else the rules' level stands.
+/// Runs that `fusebox risk export` wrote, as samples: a person's judgement counts; a run that went badly is at least
+/// MEDIUM, and one level above that of the rules; else the level of the rules stands.
 ///
 /// # Errors
-/// When a line is none of an export. The error says which.
+/// When a line is not of an export. The error names the line.
 pub fn outcomes(text: &str) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for (place, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

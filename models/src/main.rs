@@ -1,7 +1,8 @@
-//! Trains the risk predictor that Fusebox embeds, and reports how good it is.
+//! Trains the risk predictor that Fusebox embeds, and reports its quality.
 //!
-//! `fusebox-train all --bpi FILE --out DIR` does the whole. Why it is built so: data, network and calibration are functions of a
-//! seed, so that whoever has the same data gets the same model, and can check that what is embedded is what was trained.
+//! `fusebox-train all --bpi FILE --out DIR` does the whole. Why it is built so: data, network and calibration are
+//! functions of a seed, so that the same data give the same model, and an auditor can check that the embedded model is
+//! the trained one.
 
 mod background;
 mod bpi;
@@ -24,7 +25,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
-/// What candle takes the number of its threads from.
+/// Variable from which candle takes its number of threads.
 const THREADS: &str = "RAYON_NUM_THREADS";
 
 #[derive(Parser)]
@@ -40,9 +41,9 @@ enum What {
     Bpi(BpiArgs),
     /// Draws plans from risk profiles and writes their features, as comma-separated values
     Synthetic {
-        /// How many, a third of each level
+        /// Number of plans, a third of each level
         count: usize,
-        /// Where random numbers begin
+        /// Seed of the random numbers
         #[arg(long, default_value_t = 9)]
         seed: u64,
     },
@@ -64,16 +65,16 @@ struct AllArgs {
     /// An XES 1.0 event log
     #[arg(long, value_name = "FILE")]
     bpi: PathBuf,
-    /// Runs with what became of them, as `fusebox risk export` writes them
+    /// Runs with their outcomes, as `fusebox risk export` writes them
     #[arg(long, value_name = "FILE")]
     outcomes: Option<PathBuf>,
-    /// Where everything is written
+    /// Folder for all results
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Where random numbers begin
+    /// Seed of the random numbers
     #[arg(long, default_value_t = 9)]
     seed: u64,
-    /// How many plans are drawn from risk profiles, and as many around the thresholds
+    /// Number of plans drawn from risk profiles, and as many around the thresholds
     #[arg(long, default_value_t = 180_000, value_parser = clap::value_parser!(u64).range(600..=10_000_000))]
     synthetic: u64,
     /// A word in the names of activities that are of high risk, instead of the built-in ones; can be given several times
@@ -141,7 +142,7 @@ fn run(what: What) -> Result<()> {
 
 fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }

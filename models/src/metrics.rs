@@ -1,4 +1,4 @@
-//! How good predictions are.
+//! Quality of predictions.
 
 use fusebox_core::risk::RiskLevel;
 use serde::Serialize;
@@ -10,12 +10,12 @@ pub const BINS: usize = 15;
 /// The least probability that a log is taken of.
 const LEAST: f64 = 1e-12;
 
-/// How good predictions of some data are.
+/// Quality of predictions on some data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metrics {
-    /// Plans.
+    /// Number of plans.
     pub plans: usize,
-    /// The share whose level was right, in [0, 1].
+    /// Share of plans with the right level, in [0, 1].
     pub accuracy: f64,
     /// Mean of minus the natural logarithm of the right level's probability.
     pub log_loss: f64,
@@ -29,7 +29,7 @@ pub struct Metrics {
     pub high_missed_with_floor: usize,
 }
 
-/// How good predictions of one level are.
+/// Quality of predictions of one level.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct LevelMetrics {
     /// Of those that were predicted, the share that was right.
@@ -47,7 +47,7 @@ pub fn level(said: &[f64; 3]) -> RiskLevel {
     fusebox_core::risk::Probabilities { low, medium, high }.level()
 }
 
-/// The share whose level was right.
+/// Share of plans with the right level.
 #[must_use]
 pub fn accuracy(said: &[[f64; 3]], samples: &[Sample]) -> f64 {
     let right = said.iter().zip(samples).filter(|(said, sample)| level(said) == sample.label).count();

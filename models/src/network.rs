@@ -31,13 +31,13 @@ pub struct Dense {
     pub weights: Vec<f32>,
     /// One for each output.
     pub bias: Vec<f32>,
-    /// How many inputs.
+    /// Number of inputs.
     pub inputs: usize,
-    /// How many outputs.
+    /// Number of outputs.
     pub outputs: usize,
 }
 
-/// How features are brought to mean 0 and deviation 1 before the first layer.
+/// Scaling of features to mean 0 and deviation 1 before the first layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scaler {
     /// Means of the training data.
@@ -46,32 +46,32 @@ pub struct Scaler {
     pub deviation: [f64; 9],
 }
 
-/// A trained network.
+/// A trained network with its scaling and temperature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// What comes before the first layer.
+    /// Scaling before the first layer.
     pub scaler: Scaler,
     /// The layers; between them stands ReLU, behind the last one softmax.
     pub layers: Vec<Dense>,
-    /// What the last layer's outputs are divided by before the softmax.
+    /// Divisor of the last layer's outputs before the softmax.
     pub temperature: f64,
 }
 
-/// How training went, epoch by epoch.
+/// Result of one epoch of training.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Epoch {
     /// Mean cross-entropy over the training data, with dropout.
     pub train_loss: f64,
     /// Mean cross-entropy over the validation data.
     pub validate_loss: f64,
-    /// Share of the validation data whose level was right.
+    /// Share of the validation data with the right level.
     pub validate_accuracy: f64,
 }
 
-/// When training ends.
+/// Condition for the end of training.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopping {
-    /// Most epochs.
+    /// Most epochs of a training.
     pub epochs: usize,
     /// Epochs without a lower loss over the validation data, after which it stops.
     pub patience: usize,
@@ -109,7 +109,7 @@ impl Scaler {
     }
 }
 
-/// Trains a network. `told` hears of each epoch as it ends.
+/// Trains a network. Calls `told` at the end of each epoch.
 ///
 /// # Errors
 /// When there are no data, or a loss is not a number.
@@ -187,7 +187,7 @@ fn begin(inputs: usize, outputs: usize, random: &mut Rng) -> Result<Vec<Var>> {
     Ok(vec![Var::from_tensor(&weights)?, Var::from_tensor(&bias)?])
 }
 
-/// What the first hidden layer is multiplied by: 0 for neurons that are left out, and for the others so much more.
+/// Factors for the first hidden layer: 0 for neurons that are left out, and more than 1 for the others.
 fn dropout(random: &mut Rng) -> Result<Tensor> {
     let [_, width, ..] = LAYERS;
     let kept = 1.0 / (1.0 - DROPOUT);

@@ -1,4 +1,4 @@
-//! Reports as pictures.
+//! Plots of reports.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What is reported of a training: everything but the pictures.
+//! Report of a training: everything but the plots.
 
 use std::collections::BTreeMap;
 
@@ -15,33 +15,33 @@ use crate::network::{Epoch, Network};
 /// Bins of a feature, at the most: tenths of the training data.
 const BINS: usize = 10;
 
-/// What is reported.
+/// Report of a training.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// The network's shape.
     pub network: &'static str,
-    /// How many plans, by part and source.
+    /// Number of plans, by part and source.
     pub plans: BTreeMap<String, BTreeMap<&'static str, usize>>,
-    /// SHA-256 of what was read, and of what was drawn, by source.
+    /// SHA-256 of the data that was read or drawn, by source.
     pub digests: BTreeMap<String, String>,
     /// The log: traces, events, and traces that are no plans.
     pub log: LogReport,
-    /// How training went.
+    /// Results of the epochs.
     pub epochs: Vec<Epoch>,
     /// Of the test data by source; `mixed` is all but the hard set.
     pub metrics: BTreeMap<&'static str, Metrics>,
-    /// How much the log loss of the mixed test data grows when one feature is shuffled (Breiman 2001).
+    /// Growth of the log loss on the mixed test data when one feature is shuffled (Breiman 2001).
     pub importance: BTreeMap<&'static str, f64>,
-    /// How many plans of the hard test set were wrong, by the threshold that they are near.
+    /// Number of wrong plans in the hard test set, by the threshold that they are near.
     pub hard_by_threshold: BTreeMap<String, (usize, usize)>,
 }
 
-/// What was read of the log.
+/// Contents of the event log.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct LogReport {
-    /// All traces.
+    /// Number of traces.
     pub traces: u64,
-    /// All events.
+    /// Number of events.
     pub events: u64,
     /// Traces that are no plans.
     pub left_out: u64,
@@ -155,7 +155,7 @@ fn hard_by_threshold(network: &Network, samples: &[Sample]) -> Result<BTreeMap<S
     Ok(counts)
 }
 
-/// What the network was trained on, feature by feature.
+/// Training data of the network, feature by feature.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "features and counts are below 2^53")]
 pub fn trained_features(samples: &[Sample]) -> Vec<TrainedFeature> {
@@ -188,7 +188,7 @@ pub fn trained_features(samples: &[Sample]) -> Vec<TrainedFeature> {
     FEATURES.iter().enumerate().map(of).collect()
 }
 
-/// Plans of the test data that are wrong, with what was said of them, as comma-separated values.
+/// Wrong plans of the test data, with their predictions, as comma-separated values.
 ///
 /// # Errors
 /// When the network's weights do not fit one another.

@@ -25,7 +25,7 @@ const TOOLS: [&str; 12] = [
 ];
 /// Step types that plans declare and do not use.
 const DECLARED: [&str; 4] = ["translate", "notify", "index", "measure"];
-/// How many of [`TOOLS`] are of high risk.
+/// Number of [`TOOLS`] with high risk; they come last.
 const HIGH_RISK: usize = 3;
 /// Most tokens of a drawn plan.
 const MOST_TOKENS: u64 = 40_000;
@@ -36,7 +36,7 @@ const MOST_SECONDS: u64 = 86_400;
 /// Longest streak of a drawn plan.
 const MOST_STREAK: u64 = 30;
 
-/// What a drawn plan is meant to be like.
+/// Profile of a drawn plan.
 #[derive(Debug, Clone, Copy)]
 struct Profile {
     steps: u64,
@@ -201,8 +201,8 @@ fn plan(profile: &Profile, random: &mut Rng) -> Features {
     features(&shape, &context).0
 }
 
-/// Plans within one unit of a threshold, and otherwise as plans below it: what a network must find hardest. Half of them are just
-/// beyond it.
+/// Plans within one unit of a threshold, and otherwise like plans below it: the hardest ones for a network. Half of
+/// them are just beyond it.
 #[must_use]
 pub fn hard(count: usize, seed: u64) -> Vec<Sample> {
     near(count, Rng::with_seed(seed ^ 0x4a5d), Source::Hard, |_, _| 1)

@@ -4,16 +4,16 @@ use crate::data::Data;
 use crate::network::Network;
 use crate::report::Report;
 
-/// What was trained.
+/// Result of a training.
 pub struct Trained {
-    /// The network.
+    /// Network that was trained.
     pub network: Network,
-    /// The ONNX file.
+    /// Content of the ONNX file.
     pub onnx: Vec<u8>,
     /// The metadata beside it.
     pub metadata: Vec<u8>,
-    /// What is reported of it.
+    /// Report of the training.
     pub report: Report,
-    /// What it was trained and tested on.
+    /// Data of training and test.
     pub data: Data,
 }

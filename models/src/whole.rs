@@ -17,34 +17,35 @@ use crate::report::{LogReport, Report, mixed, of_source, report, trained_feature
 use crate::trained::Trained;
 use crate::{bpi, card, onnx, plots, synthetic};
 
-/// When training ends.
+/// Condition for the end of training.
 const STOPPING: Stopping = Stopping { epochs: 30, patience: 10 };
 /// Of so many drawn plans, one is added to the hard set.
 const PER_HARD: usize = 12;
-/// How far the exported file may be from the network's own forward pass.
+/// Most difference between the exported file and the network's own forward pass.
 const EXPORT_TOLERANCE: f64 = 1e-5;
 
-/// What to train on, and where to write.
+/// Data to train on, and folder for the results.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// An event log.
+    /// Path of an event log.
     pub bpi: PathBuf,
-    /// Runs with what became of them.
+    /// Runs with their outcomes.
     pub outcomes: Option<String>,
-    /// Where everything is written.
+    /// Folder for all results.
     pub out: PathBuf,
-    /// Where random numbers begin.
+    /// Seed of the random numbers.
     pub seed: u64,
-    /// How many plans are drawn.
+    /// Number of plans that are drawn.
     pub count: usize,
     /// Words in the names of risky activities.
     pub high_risk: Vec<String>,
 }
 
-/// Does the whole and writes it.
+/// Trains the model and writes all results.
 ///
 /// # Errors
-/// When the data cannot be read, the folder cannot be written, or the exported file does not say what the network says.
+/// When the data cannot be read, the folder cannot be written, or the exported file predicts otherwise than the
+/// network.
 pub fn all(options: &Options) -> Result<Report> {
     let reports = options.out.join("reports");
     fs::create_dir_all(&reports).with_context(|| format!("cannot make the folder {}", reports.display()))?;
@@ -67,7 +68,7 @@ pub fn all(options: &Options) -> Result<Report> {
 /// Reads and draws data and trains on them.
 ///
 /// # Errors
-/// When the data cannot be read, or the exported file does not say what the network says.
+/// When the data cannot be read, or the exported file predicts otherwise than the network.
 pub fn trained(options: &Options, bar: &ProgressBar) -> Result<Trained> {
     let seed = options.seed;
     bar.set_message("reading the log");
@@ -115,7 +116,7 @@ pub fn trained(options: &Options, bar: &ProgressBar) -> Result<Trained> {
     Ok(Trained { network, onnx, metadata, report, data })
 }
 
-/// Whether the exported file, as the host runs it, says what the network's own forward pass says.
+/// Whether the exported file, run by the host's code, predicts the same as the network's own forward pass.
 fn says_the_same(network: &Network, onnx: &[u8], metadata: &[u8], samples: &[Sample]) -> Result<()> {
     let model = Model::from_bytes(onnx, metadata)?;
     let inputs: Vec<[f32; 9]> = samples.iter().map(|sample| sample.features.inputs()).collect();

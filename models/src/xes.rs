@@ -38,7 +38,7 @@ pub struct TraceEvent {
     pub bytes: u64,
 }
 
-/// Opens a log, compressed with gzip or not: its first bytes tell.
+/// Opens a log, compressed with gzip or not, as its first bytes show.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -54,10 +54,10 @@ pub fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     })
 }
 
-/// Reads a log and tells of each trace. Memory is that of one trace.
+/// Reads a log and calls `told` with each trace. Memory is that of one trace.
 ///
 /// # Errors
-/// When it is no well-formed XML, not of the shape of XES, or larger than it may be; or what `told` gives.
+/// When it is not well-formed XML, not of the shape of XES, or too large; or any error of `told`.
 pub fn read(log: impl BufRead, mut told: impl FnMut(Trace) -> Result<()>) -> Result<()> {
     let mut reader = Reader::from_reader(log);
     let mut buffer = Vec::new();
@@ -110,7 +110,7 @@ fn short(name: &str) -> String {
 /// Takes an attribute of the trace or event that is open. Attributes within attributes only count as bytes.
 fn attribute(element: &BytesStart<'_>, path: &[String], trace: &mut Trace, event: &mut TraceEvent) -> Result<()> {
     let is_in = |name: &str| path.iter().any(|parent| parent == name);
-    // Global attributes only say what every trace or event has.
+    // Global attributes only declare defaults of every trace or event.
     if is_in("global") || !is_in("trace") {
         return Ok(());
     }

@@ -17,24 +17,24 @@ pub fn root() -> PathBuf {
 /// built.
 pub const IS_SMOKE: bool = option_env!("BENCH_SMOKE").is_some();
 
-/// How often a benchmark measures: so often, once where it only shows that it runs, or as `BENCH_ROUNDS` says.
+/// Number of measurements of a benchmark: so many, one where it only shows that it runs, or as `BENCH_ROUNDS` says.
 #[must_use]
 pub fn bench_rounds(otherwise: usize) -> usize {
     let asked = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
     asked.filter(|rounds| *rounds > 0).unwrap_or(if IS_SMOKE { 1 } else { otherwise })
 }
 
-/// How much a benchmark measures at once: so much, or a fiftieth where it only shows that it runs.
+/// Amount of one measurement: so much, or a fiftieth where the benchmark only shows that it runs.
 #[must_use]
 pub const fn bench_amount(full: usize) -> usize {
     if IS_SMOKE && full >= 500 { full / 50 } else { full }
 }
 
-/// Where guests put results: this much from here on is zero.
+/// Address of guests' results: this much from here on is zero.
 const RESULT: u32 = 16;
-/// Where `describe()`'s text lies, and other constants.
+/// Address of `describe()`'s text and of other constants.
 const TEXT: u32 = 4096;
-/// Where their heap starts.
+/// Start of their heap.
 const HEAP: u32 = 65_536;
 
 /// A guest of a world, from its functions. `describe` is what `describe()` answers.
@@ -78,7 +78,7 @@ pub fn module(world: &str, wat: &str) -> Vec<u8> {
     module
 }
 
-/// What an honest description of a test plugin says.
+/// A valid description of a test plugin.
 #[must_use]
 pub fn description(kind: &str) -> String {
     let step_types = if kind == "executor" {

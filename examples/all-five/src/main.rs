@@ -1,6 +1,6 @@
-//! An agent's own loop, with five primitives around each of its calls: the **gate** judges it, a **circuit breaker** keeps it from
-//! hammering what fails, its **explanation** says why it did or did not happen, the **audit log** keeps both, and somebody who trusts
-//! none of this **verifies** the log with a program of their own.
+//! An agent's own loop, with five primitives around each of its calls: the **gate** judges it, a **circuit breaker**
+//! stops repeated failures, its **explanation** says why it did or did not happen, the **audit log** keeps both, and an
+//! outsider who trusts none of this **verifies** the log with a program of their own.
 //!
 //! `cargo run --release -p all-five` (with Python, which the outsider's verifier is written in)
 
@@ -13,10 +13,10 @@ use fusebox::core::{Action, Agent, Effect, Json, Origin, ProposedEffect, Scope};
 use fusebox::{Audit, CallError, CheckEffects, CircuitBreaker, ExportOptions, Host, Proposal, Ruling, explain};
 
 const AGENT: &str = "price-bot";
-/// Prices of a shop that answers nobody today: the failure that is injected.
+/// Prices of a shop that never answers: the injected failure.
 const SHOP: &str = "shop.example";
 
-/// What the agent wants to do, and why.
+/// An action that the agent wants to take, with its reason.
 struct SignalKind {
     action: &'static str,
     description: &'static str,
@@ -87,7 +87,7 @@ fn take(host: &Host, breaker: &CircuitBreaker, workspace: &Path, kind: SignalKin
         .recorded(host.audit(), "default");
     match decision.ruling {
         Ruling::Allow => {}
-        // Whoever embeds the host asks their own user here; this one says yes.
+        // An embedder asks its own user here; this one says yes.
         Ruling::Review => println!("    a person is asked, and approves: {}", decision.why()),
         Ruling::Deny | Ruling::Abstain => {
             call.block("the gate", &decision.why())?;
@@ -133,7 +133,7 @@ fn proposal(workspace: &Path, action: &str, description: &str, effect: ProposedE
     })
 }
 
-/// Somebody who has the export and a key, and believes nothing else: first with the file as it is, then with one word changed.
+/// An outsider with only the export and a key checks the file as it is, then with one word changed.
 fn outsider(audit: &Audit, folder: &Path, key: &str) -> anyhow::Result<()> {
     let file = folder.join("export.ndjson");
     audit.export(&ExportOptions::default(), &mut std::fs::File::create(&file)?, &|_, _| {})?;

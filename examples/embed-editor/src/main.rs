@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p embed-editor`
 //!
-//! The editor changes its files itself; the host only judges. So the editor states what an edit does (which file, with
-//! which content), and the host derives the rest: what the file is now, what guards say, how much it matters. Every
-//! decision is durable in the log before it is given.
+//! The editor changes its files itself; the host only judges. So the editor states the effects of an edit (file and
+//! content), and the host derives the rest: the current file, the guards' verdicts, the impact. Every decision is
+//! durable in the log before it is returned.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use fusebox::core::{Action, Agent, Json, Origin, ProposedEffect, Scope};
 use fusebox::{CheckEffects, Decision, Host, Proposal, Ruling};
 
-/// What the agent wants to write, file by file.
+/// Files that the agent wants to write, with their contents.
 const EDITS: [(&str, &str); 5] = [
     ("notes.txt", "hello\n"),
     ("src/main.py", "print('hello')\n"),

@@ -1,4 +1,4 @@
-//! What a sandbox costs a process, and how fast a kill ends things.
+//! Cost of a sandbox for a process, and time from a kill to the end.
 //!
 //! Starting: a sandboxed `true` beside the same without sandbox, and beside the floor, which is the standard library's
 //! own way to start it and wait. Killing: from the request to the moment when the guest, all processes or the model call

@@ -1,4 +1,4 @@
-//! `fusebox approvers`: who may approve with a key.
+//! `fusebox approvers`: approvers with keys.
 
 use fusebox::{Error, Home, KnownKeys};
 
@@ -21,12 +21,12 @@ pub fn approvers(args: &ApproversArgs) -> Result<Exit, Error> {
             }
             if known.all().next().is_none() && !args.json {
                 print::out(
-                    "nobody has a key; people approve on a terminal, or make one with `fusebox approvers add NAME --out FILE`",
+                    "no keys yet; approve on a terminal, or make one with `fusebox approvers add NAME --out FILE`",
                 );
             }
         }
         Some(ApproversTask::Add { name, out }) => {
-            // Whoever has a key may approve, so making one takes a person as well.
+            // The holder of a key can approve, so making one takes a person as well.
             if !operator::is_possible() {
                 return Err(Error::NotAPerson);
             }
@@ -35,7 +35,7 @@ pub fn approvers(args: &ApproversArgs) -> Result<Exit, Error> {
         }
         Some(ApproversTask::Remove { name }) => {
             let was = known.remove(name)?;
-            print::out(if was { "that key approves nothing any more" } else { "nobody of that name has a key" });
+            print::out(if was { "that key can no longer approve" } else { "there is no key of that name" });
         }
     }
     Ok(Exit::Completed)

@@ -1,4 +1,4 @@
-//! `fusebox approvals` and `grants`: what waits for a person, and what was granted.
+//! `fusebox approvals` and `grants`: open questions, and approvals of a kind.
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
@@ -37,7 +37,7 @@ pub fn approvals(args: &ApprovalsArgs) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
-/// A question with all that is known of it, and how what it starts would be confined under the policy in force.
+/// A question with all its data, and the confinement of its processes under the policy in force.
 pub fn asked(control: &Control, id: &str) -> Result<Asked, Error> {
     let mut asked = control.asked(id)?;
     if asked.request.effects.iter().any(|effect| matches!(effect, Effect::Run { .. })) {

@@ -102,7 +102,7 @@ fn open() -> Result<Audit, Error> {
     Audit::open(&Home::default_path()?)
 }
 
-/// A bar on the terminal, for whoever waits. Nothing is shown where standard error is no terminal.
+/// A progress bar, only where standard error is a terminal.
 struct Bar(ProgressBar);
 
 impl Bar {
@@ -189,7 +189,7 @@ fn verify_log(options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit
     if !by_own_keys.is_empty() {
         let whose = by_own_keys.join(", ");
         print::out(&format!(
-            "  ! no key was given for {whose}, so the log's own was taken: whoever can write the log could have made it. Give --key",
+            "  ! no key was given for {whose}, so the log's own was taken: the log's writer could have made it. Give --key",
         ));
     }
     Ok(Exit::Completed)
@@ -321,13 +321,13 @@ fn holds(text: &str) {
 fn say_trust(trust: Trust) {
     if trust == Trust::Own {
         print::out(
-            "  ! no key was given, so its own keys were taken: it fits together, but whoever made it could have made them too. \
+            "  ! no key was given, so its own keys were taken: it fits together, but its maker could have made them too. \
              Give --key",
         );
     }
 }
 
-/// Says what is wrong.
+/// Prints a fault.
 fn wrong(fault: &Fault, json: bool) -> Exit {
     if json {
         print::json(&Output::AuditFault(fault));
@@ -400,7 +400,7 @@ fn keys(tenant: &str, json: bool) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
-/// Writes what is to be kept, as it is: whoever sends it to a file wants to know that it got there.
+/// Writes text verbatim and reports a failure: a truncated file must not pass for a whole one.
 fn write_out(text: &str) -> Result<(), Error> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch as flag;
 
-/// What was told and not yet printed. Whoever asks a person waits for it first: what leads to a question stands above it.
+/// Number of updates not yet printed. A question to a person waits for it first: the events that led to it stand above
+/// it.
 #[derive(Debug, Clone)]
 pub struct Backlog(Arc<flag::Sender<usize>>);
 

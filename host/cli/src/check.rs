@@ -1,4 +1,4 @@
-//! `fusebox check`.
+//! `fusebox check`: judges one action.
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;

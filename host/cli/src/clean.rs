@@ -1,4 +1,4 @@
-//! `fusebox clean`.
+//! `fusebox clean`: removes copies of workspaces.
 
 use fusebox::core::show::safe_line;
 use fusebox::{Error, now_us};

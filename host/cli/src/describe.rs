@@ -5,7 +5,7 @@ use fusebox::core::event::{StepEnd, StoppedBy};
 
 use fusebox::core::show::safe_line;
 
-/// What stopped a step, in words.
+/// Cause of a step's stop, in words.
 pub fn describe_stop(stopped: &StoppedBy) -> Vec<String> {
     match stopped {
         StoppedBy::Deciders(deciders) => deciders.iter().map(describe_decider).collect(),
@@ -13,7 +13,7 @@ pub fn describe_stop(stopped: &StoppedBy) -> Vec<String> {
     }
 }
 
-/// Who denied or rejected a step, in words.
+/// Decider that denied or rejected a step, in words.
 fn describe_decider(decider: &Decider) -> String {
     match decider {
         Decider::BuiltIn => "the built-in rules".to_owned(),
@@ -29,7 +29,7 @@ fn describe_decider(decider: &Decider) -> String {
     }
 }
 
-/// How a step ended that failed, in words.
+/// End of a failed step, in words.
 fn describe_end(end: StepEnd) -> &'static str {
     match end {
         StepEnd::Failure => "its own failure",

@@ -1,4 +1,4 @@
-//! `fusebox doctor`: what works here, what does not, and what to do.
+//! `fusebox doctor`: checks of the setup of this machine, with advice on faults.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::output::{CheckStatus, Output};
 use crate::run::host;
 use crate::{policy, print};
 
-/// How a check came out.
+/// Result of a check.
 struct Finding {
     check: String,
     status: CheckStatus,
@@ -97,7 +97,7 @@ fn cache_size(folder: &Path) -> Option<(usize, u64)> {
     }))
 }
 
-/// How processes are confined here, as it was found by trying it.
+/// Confinement of processes on this machine, found by testing it.
 fn confinement(host: &Host) -> Vec<Finding> {
     let confinement = host.confinement();
     let found = confinement.protections().iter().map(|protected| {

@@ -11,13 +11,13 @@ use similar::{ChangeTag, TextDiff};
 
 /// Longest line that is shown, in characters.
 const MAX_LINE: usize = 400;
-/// Longest text that is shown as a whole, in characters. What is cut says so.
+/// Longest text that is shown as a whole, in characters. A text that is cut is marked.
 const MAX_TEXT: usize = 200_000;
 /// Most lines of one diff.
 const MAX_DIFF_LINES: usize = 2000;
 /// Largest text that is compared, in bytes.
 const MAX_DIFF_BYTES: usize = 1024 * 1024;
-/// How long it is compared; afterwards the difference is shown coarser than it is.
+/// Time limit of a comparison; afterwards the difference is shown coarser than it is.
 const DIFF_TIME: Duration = Duration::from_millis(200);
 /// Unchanged lines around each change.
 const CONTEXT_LINES: usize = 3;
@@ -27,7 +27,7 @@ const REMOVED: Style = AnsiColor::Red.on_default();
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
-/// All effects of a step. `confinement` says what its processes can do.
+/// All effects of a step. `confinement` describes the confinement of its processes.
 pub fn effects(effects: &[Effect], contents: &Contents, confinement: &str) -> String {
     let mut shown = String::new();
     for effect in effects {
@@ -39,7 +39,7 @@ pub fn effects(effects: &[Effect], contents: &Contents, confinement: &str) -> St
     shown
 }
 
-/// What an effect does, in one line.
+/// Description of an effect, in one line.
 pub fn describe_effect(effect: &Effect) -> String {
     let line = |text: &str| safe_line(text, MAX_LINE);
     match effect {
@@ -65,7 +65,7 @@ pub fn describe_effect(effect: &Effect) -> String {
     }
 }
 
-/// What an effect does, without anything that could be the secret that it holds.
+/// Description of an effect, without any text that could be its secret.
 pub fn describe_hidden(effect: &Effect) -> String {
     match effect {
         Effect::Write { .. } | Effect::Remove { .. } | Effect::Read { .. } | Effect::Prompt { .. } => {

@@ -6,7 +6,7 @@ use fusebox::{Decision, Error, Ruling, RunEnd};
 use crate::output::Output;
 use crate::print;
 
-/// How the command ended.
+/// Result of the command, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Completed,
@@ -31,7 +31,7 @@ impl Exit {
         }
     }
 
-    /// The log, the home and the engine fail by themselves; everything else is what we were given.
+    /// Errors of the log, the home and the engine are internal; all others are faults of the input.
     pub fn of(error: &Error) -> Self {
         match error {
             Error::KillSwitch { .. } => Self::Killed,
@@ -80,7 +80,7 @@ impl Exit {
 /// Longest error text that is shown, in characters.
 const MAX_CHARS: usize = 1000;
 
-/// An error with its causes, to be printed. What it quotes may come from anybody, so it is escaped.
+/// An error with its causes, to be printed. Its quotations are untrusted, so it is escaped.
 pub fn message(error: &Error) -> String {
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -92,7 +92,7 @@ pub fn message(error: &Error) -> String {
         }
         cause = source.source();
     }
-    // Lines of what it quotes stay behind a margin.
+    // Quoted lines stay behind a margin.
     safe_text(&message, MAX_CHARS).replace('\n', "\n  │ ")
 }
 

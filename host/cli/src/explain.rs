@@ -1,4 +1,4 @@
-//! `fusebox explain`.
+//! `fusebox explain`: prints explanations of a run's steps.
 
 use fusebox::Error;
 

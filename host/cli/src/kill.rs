@@ -12,7 +12,7 @@ use crate::operator::user;
 use crate::output::{KillTook, KillWord, Output, Time};
 use crate::print;
 
-/// How long a run may take to answer. One that works answers within milliseconds.
+/// Time for a run to answer. A working run answers within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub fn kill(args: &KillArgs) -> Result<Exit, Error> {

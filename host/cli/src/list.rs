@@ -14,7 +14,7 @@ use crate::view::View;
 
 /// Events that are read at once.
 const PAGE: u32 = 500;
-/// How often it is looked for new events.
+/// Time between two looks for new events.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The runs of the default home.
@@ -112,14 +112,14 @@ fn heading(run: &ListedRun) {
     print::out(&format!("{dim}created {created}, tenant {}, {} events{dim:#}\n", run.row.tenant, run.row.events));
 }
 
-/// What somebody can do about a run that does not go on by itself.
+/// Prints what an operator can do about a run that does not go on by itself.
 fn what_to_do(run: &ListedRun) {
     let id = &run.row.run;
     let hint = match run.row.state {
         ListedState::Ended(_) => return,
         _ if run.is_driven => format!("a process carries it out; watch it with `fusebox tail {id}`"),
         ListedState::Created => format!("carry it out with `fusebox continue {id}`"),
-        ListedState::Running => format!("nobody carries it out; do with `fusebox continue {id}`"),
+        ListedState::Running => format!("no process carries it out; continue it with `fusebox continue {id}`"),
         ListedState::Paused => format!("resume it with `fusebox resume {id}`"),
         ListedState::AwaitingApproval | ListedState::InDoubt => {
             "it waits for a person; `fusebox approvals` says for what".to_owned()

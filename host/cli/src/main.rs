@@ -84,6 +84,6 @@ fn main() {
         report(&error, json);
         Exit::of(&error)
     });
-    // A prompt may still wait for input on a thread that nobody can end; the process must not wait for it.
+    // A prompt may still wait for input on a thread that cannot be ended; the process must not wait for it.
     std::process::exit(exit.code())
 }

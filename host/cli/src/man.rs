@@ -48,7 +48,7 @@ pub fn man(command: Option<&str>, dir: Option<&Path>) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
-/// Whoever reads may have gone away.
+/// Writes bytes; the reader may have closed the pipe.
 fn write(bytes: &[u8]) {
     use std::io::Write as _;
     let _ = std::io::stdout().write_all(bytes);

@@ -1,4 +1,4 @@
-//! All lines that `--json` prints. Each is one JSON object whose field `event` says what it is; `fusebox schema output`
+//! All lines that `--json` prints. Each is one JSON object with its kind in `event`; `fusebox schema output`
 //! derives their schema from the types here.
 
 use fusebox::core::risk::{Assessment, RiskLevel};
@@ -46,7 +46,7 @@ pub struct StoredEvent {
     /// Place of the event in the run, counted from 1.
     #[schemars(range(min = 1))]
     seq: u64,
-    /// When it was decided.
+    /// Time of the decision.
     time: Time,
     /// SHA-256 of the event, in hexadecimal.
     hash: String,
@@ -65,7 +65,7 @@ impl StoredEvent {
     }
 }
 
-/// One line.
+/// One line of the output.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[schemars(rename = "Output")]
@@ -79,12 +79,12 @@ pub enum Output<'a> {
         code: &'a str,
         message: &'a str,
     },
-    /// A person should know this.
+    /// A notice for the operator.
     Notice {
         message: &'a str,
     },
 
-    /// A run exists now.
+    /// A run was created.
     RunStart {
         run_id: &'a RunId,
     },
@@ -126,7 +126,7 @@ pub enum Output<'a> {
     Kill {
         run_id: &'a RunId,
         outcome: KillWord,
-        /// Why it could not be ended.
+        /// Reason why it could not be ended.
         #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<&'a str>,
         #[serde(flatten)]
@@ -164,7 +164,7 @@ pub enum Output<'a> {
         run_id: &'a RunId,
         grant: &'a ApprovalId,
     },
-    /// A person who may approve with a key.
+    /// An approver with a key.
     Approver {
         name: &'a str,
         /// Public key, in base64.
@@ -272,7 +272,7 @@ pub struct Run<'a> {
     pub run_id: &'a RunId,
     /// `CREATED`, `RUNNING`, `PAUSED`, `COMPLETED`, `FAILED` or `KILLED`.
     pub state: &'a str,
-    /// What it waits for, or why it ended as it did.
+    /// Reason of its wait or of its end.
     pub why: Option<&'a str>,
     pub goal: &'a str,
     pub agent: &'a str,
@@ -351,10 +351,10 @@ pub struct Approval<'a> {
     pub asked: Option<Time>,
     /// From then on the answer is no.
     pub expires: Option<Time>,
-    /// What will happen; where one question was asked for by its id.
+    /// Effects that would happen; where one question was asked for by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effects: Option<&'a [Effect]>,
-    /// Why a person is asked; where one question was asked for by its id.
+    /// Decision that asks for a review; where one question was asked for by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<&'a Decision>,
 }
@@ -383,7 +383,7 @@ pub enum CheckStatus {
     Error,
 }
 
-/// What was verified.
+/// Result of a verification.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum AuditVerified<'a> {
@@ -393,7 +393,7 @@ pub enum AuditVerified<'a> {
         chains: u64,
         tenants: Vec<VerifiedTree<'a>>,
         trust: Trust,
-        /// Tenants whose keys were not given, so that those of the log were taken.
+        /// Tenants without given keys: those of the log were taken.
         by_own_keys: &'a [String],
     },
     /// An export.
@@ -440,13 +440,13 @@ pub struct RiskShares {
     /// The score of the average plan.
     pub base: f64,
     pub score: f64,
-    /// What each feature adds to `base`.
+    /// Share that each feature adds to `base`.
     pub shares: std::collections::BTreeMap<&'static str, f64>,
 }
 
 /// JSON Schema of a line.
 pub fn schema() -> Value {
-    /// One line that `--json` prints: an object whose field `event` says what it is.
+    /// One line that `--json` prints: an object with its kind in `event`.
     #[derive(JsonSchema)]
     #[serde(untagged)]
     #[schemars(title = "Output")]

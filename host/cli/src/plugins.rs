@@ -1,4 +1,4 @@
-//! `fusebox plugins`.
+//! `fusebox plugins`: lists plugins and shows one.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `fusebox policy`.
+//! `fusebox policy`: checks, explains and prints policies.
 
 use anstyle::Style;
 use fusebox::core::show::safe_line;
@@ -31,7 +31,7 @@ pub fn policy(args: PolicyArgs) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
-/// What works, but perhaps not as it is meant.
+/// Settings that work, but perhaps not as intended.
 pub fn warnings(host: &Host) -> Vec<String> {
     let plugins = host.plugins();
     let of_plugins = plugins.iter().flat_map(|(name, loaded)| {

@@ -1,4 +1,4 @@
-//! Printing. Whoever reads may have gone away, as `head` does; what is done does not depend on being watched.
+//! Printing. The reader may close the pipe, as `head` does; the command's work does not depend on it.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -35,7 +35,7 @@ fn json_line(line: &impl Serialize) {
     let _ = writeln!(std::io::stdout(), "{value}");
 }
 
-/// A file that takes its name once it is whole: whoever interrupts this is not left with half of one. `what` names it in errors.
+/// A file that gets its name once it is whole: an interruption leaves no half of one. `what` names it in errors.
 pub fn whole_file(
     file: &Path,
     what: &'static str,

@@ -1,4 +1,4 @@
-//! `fusebox run`.
+//! `fusebox run`: carries out a plan.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,13 +30,13 @@ pub fn read_input(what: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
     read_file(what, path, MAX_INPUT_BYTES)
 }
 
-/// How to set up a host under the policy that was given, if any.
+/// A builder of a host under the given policy, if any.
 pub fn builder(policy: Option<PathBuf>) -> HostBuilder {
     let mut builder = Host::builder().on_compile(|bytes| {
         let kib = bytes.div_ceil(1024);
         print::err(&format!("compiling a plugin of {kib} KiB; its code is kept for the next time\n"));
     });
-    // The very file that runs, whatever its name leads to by now.
+    // Exactly the running file, even if its name leads elsewhere by now.
     if let Ok(program) = std::env::current_exe() {
         builder = builder.launcher(program);
     }
@@ -51,7 +51,7 @@ pub fn host(policy: Option<PathBuf>) -> Result<Host, Error> {
     builder(policy).build()
 }
 
-/// Tells what whoever runs this should know.
+/// Prints notices for the operator.
 pub fn tell_notices(host: &Host, json: bool) {
     for notice in host.notices() {
         tell_notice(&notice.to_string(), json);
@@ -126,7 +126,7 @@ pub fn runtime() -> Result<Runtime, Error> {
     })
 }
 
-/// Carries a run on while somebody watches.
+/// Carries a run on and prints its updates.
 pub fn carry_out(host: &Host, run: Run, runtime: Runtime, backlog: &Backlog, json: bool) -> Result<Exit, Error> {
     let watched = if json {
         runtime.block_on(watch::watch(run, backlog, print_json))
@@ -190,7 +190,7 @@ fn limits_of(budgets: &Budgets) -> RunLimits {
     }
 }
 
-/// Who is asked.
+/// Approver for this choice.
 pub fn approver(approve: Approve, backlog: &Backlog) -> Arc<dyn Approver> {
     match approve {
         Approve::All => Arc::new(ApproveAll { by: operator::user() }),

@@ -1,4 +1,4 @@
-//! `fusebox sinks`.
+//! `fusebox sinks`: shows the sinks of the policy.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::output::Output;
 use crate::print;
 use crate::run::host;
 
-/// How often it is looked whether they were told everything.
+/// Time between two looks whether they have received all events.
 const LOOK: Duration = Duration::from_millis(50);
 
 pub fn sinks(args: SinksArgs) -> Result<Exit, Error> {
@@ -47,8 +47,8 @@ fn show(sink: &SinkStatus, json: bool) {
     let state = match failure {
         Some(failure) => format!("it does not take them: {}", safe_line(failure, 300)),
         None if *elsewhere => "another process tells it".to_owned(),
-        None if *backlog > 0 => "it is being told".to_owned(),
-        None => "it was told everything".to_owned(),
+        None if *backlog > 0 => "it is receiving events".to_owned(),
+        None => "it has received all events".to_owned(),
     };
     print::out(&format!("{name:<20} {backlog:>8} events behind  {state}"));
 }

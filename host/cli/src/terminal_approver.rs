@@ -22,8 +22,8 @@ const DIM: Style = Style::new().dimmed();
 /// Largest input that can be edited, in bytes.
 const MAX_EDIT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Shows what will happen and asks: approve, approve all of this kind, edit, deny with a reason, leave it for
-/// later, or quit.
+/// Shows the effects and asks: approve, approve all of this kind, edit, deny with a reason, leave it for later, or
+/// quit.
 #[derive(Debug)]
 pub struct TerminalApprover {
     backlog: Backlog,
@@ -138,7 +138,7 @@ async fn read_answer(subject: &Subject) -> Answer {
     }
 }
 
-/// Whether somebody says yes.
+/// Whether the person answers yes.
 pub fn confirms(question: &str) -> bool {
     matches!(pollster::block_on(prompt(question)).as_deref(), Some("y" | "yes" | "a" | "approve"))
 }
@@ -165,7 +165,7 @@ async fn edited(action: &Action) -> Result<Option<Json>, String> {
     Ok((input != action.input).then_some(input))
 }
 
-/// Lets the person's editor change the input, in a file that only they can read.
+/// Opens the person's editor on the input, in a file that only they can read.
 fn in_editor(editor: &str, action: &Action) -> Result<Vec<u8>, String> {
     let failed = |what: &str, error: std::io::Error| format!("{what}: {error}");
     let mut file = tempfile::Builder::new().prefix("fusebox-input-").suffix(".json").tempfile();
@@ -181,8 +181,8 @@ fn in_editor(editor: &str, action: &Action) -> Result<Vec<u8>, String> {
     read_file("the edited input", file.path(), MAX_EDIT_BYTES).map_err(|error| error.to_string())
 }
 
-/// Lines from standard input, read by a thread of their own while somebody wants one. Reading a terminal cannot be
-/// interrupted; when a question is withdrawn, because it was answered elsewhere, the reading goes on for the next one.
+/// Lines from standard input, read by a thread of their own on demand. Reading a terminal cannot be interrupted; when a
+/// question is withdrawn, because it was answered elsewhere, the reading goes on for the next one.
 struct Lines {
     is_reading: Arc<AtomicBool>,
     sender: mpsc::UnboundedSender<Option<String>>,
@@ -194,7 +194,7 @@ static LINES: LazyLock<Mutex<Lines>> = LazyLock::new(|| {
     Mutex::new(Lines { is_reading: Arc::default(), sender, lines })
 });
 
-/// One line; `None` at the end of input. What was typed before the question is no answer to it.
+/// One line; `None` at the end of input. Text typed before the question does not answer it.
 async fn prompt(text: &str) -> Option<String> {
     let mut lines = LINES.lock().await;
     while lines.lines.try_recv().is_ok() {}
@@ -207,7 +207,7 @@ async fn prompt(text: &str) -> Option<String> {
             let mut line = String::new();
             let read = std::io::stdin().lock().read_line(&mut line);
             is_reading.store(false, Ordering::SeqCst);
-            // Nobody may wait for it any more.
+            // The receiver may be gone.
             let _ = sender.send(read.ok().filter(|count| *count > 0).map(|_| line.trim().to_owned()));
         });
     }

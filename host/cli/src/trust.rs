@@ -1,4 +1,4 @@
-//! `fusebox trust`.
+//! `fusebox trust`: trusts policies of projects.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ pub fn trust(args: &TrustArgs) -> Result<Exit, Error> {
         return Ok(Exit::Completed);
     }
     let (policy, digest) = trust.add(folder)?;
-    // What cannot be in force is not trusted: its guards load, and take their settings.
+    // A policy that cannot be in force is not trusted: its guards must load, and accept their settings.
     if let Err(error) = run::builder(None).project(folder).build() {
         trust.remove(folder)?;
         return Err(error);
@@ -50,7 +50,7 @@ fn tell(json: bool, line: &Output<'_>, text: impl FnOnce() -> String) {
     if json { print::json(line) } else { print::out(&text()) }
 }
 
-/// What a policy says, a line for each of its parts that says something.
+/// The content of a policy, with a line for each setting.
 fn toml_lines(value: &serde_json::Value) -> String {
     let says = |value: &serde_json::Value| match value {
         serde_json::Value::Object(map) => {

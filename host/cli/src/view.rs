@@ -32,17 +32,17 @@ const BOLD: Style = Style::new().bold();
 /// Longest text that is shown in one line, in characters.
 const MAX_LINE: usize = 400;
 
-/// Prints what happens as it happens.
+/// Prints the events of a run as they happen.
 pub struct View {
     total: usize,
     /// Shows that something is going on, on a terminal.
     spinner: Option<ProgressBar>,
-    /// Output that has no line end yet, and the mark of what it is from.
+    /// Output without a line end yet, and the mark of its source.
     partial: String,
     mark: &'static str,
     /// Effects that are being judged.
     effects: Vec<Effect>,
-    /// When what is shown happened, where that is to be shown.
+    /// Time of the shown event, where times are shown.
     at: Option<u64>,
 }
 
@@ -51,7 +51,7 @@ impl View {
         Self { total: 0, spinner: None, partial: String::new(), mark: "│", effects: Vec::new(), at: None }
     }
 
-    /// What comes next happened at this time, which stands before it.
+    /// Sets the time of the next event, which is printed before it.
     pub fn told_at(&mut self, time_us: u64) {
         self.at = Some(time_us);
     }
@@ -92,7 +92,7 @@ impl View {
                 self.total = *steps as usize;
                 self.line(&format!("{DIM}taken up again{DIM:#}"));
             }
-            RunEvent::RunLeft(_) => self.line(&format!("{DIM}left until somebody carries it on{DIM:#}")),
+            RunEvent::RunLeft(_) => self.line(&format!("{DIM}left until a process continues it{DIM:#}")),
             RunEvent::RunInterrupted(_) => self.line(&format!("{WARN}its process ended{WARN:#}")),
             RunEvent::RunPaused(RunPaused { by, reason }) => {
                 let reason =
@@ -238,7 +238,7 @@ impl View {
         }
     }
 
-    /// What will happen, once it is known what guards say of it: what holds a secret is not echoed.
+    /// Prints the effects, once the guards' findings are known: an effect with a secret is not echoed.
     fn tell_effects(&mut self, decision: &Decision) {
         for (index, effect) in std::mem::take(&mut self.effects).iter().enumerate() {
             let index = u32::try_from(index).ok();
@@ -332,7 +332,7 @@ impl View {
             let Some(stopped) = &step.stopped_by else { continue };
             let (id, by) = (safe_line(step.step.as_str(), 80), describe_stop(stopped).join(", "));
             let why = step.summary.lines().next().unwrap_or_default();
-            // Reasons begin with who gives them, which stands here already.
+            // Reasons begin with their decider, which stands here already.
             let given_by = match stopped {
                 StoppedBy::Deciders(deciders) => deciders.as_slice(),
                 StoppedBy::End(_) => &[],
@@ -380,7 +380,7 @@ impl View {
     }
 }
 
-/// What a run waits for, and what to do about it.
+/// Reason why a run waits, and what to do about it.
 fn waits_for(waiting: &Waiting, run: &str) -> String {
     let answer = |id: &Option<ApprovalId>| id.as_ref().map(ToString::to_string).unwrap_or_default();
     match waiting {

@@ -1,7 +1,7 @@
-//! Carrying a run out while somebody watches, or does not.
+//! Carrying a run out, with or without a reader of its updates.
 //!
-//! The run has a task of its own. What it tells waits for whoever prints, but a kill waits for nobody: when standard
-//! output is a pipe that nobody reads, the run still stops, and so does the process.
+//! The run has a task of its own. Its updates wait for the printer, but a kill waits for no reader: when standard
+//! output is a pipe that is not read, the run still stops, and so does the process.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::operator::user;
 
 /// Updates that wait to be printed; more of them hold the run up.
 const MAX_WAITING: usize = 256;
-/// How long a killed run waits for whoever prints.
+/// Time that a killed run waits for the printer.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// What whoever watches is told.
+/// Updates for the printer.
 pub enum Told<'a> {
     Update(&'a RunUpdate),
     Killed,
@@ -56,8 +56,8 @@ pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) 
     Ok(summary)
 }
 
-/// Drives the run. Output and progress that nobody takes are left out: whoever prints slowly, or not at all, must not hold
-/// up the limits of what is under way. Once the run is killed or stopped, nothing is waited for.
+/// Drives the run. Output and progress that the printer does not take are dropped: a slow printer, or none at all, must
+/// not delay the limits of the work under way. Once the run is killed or stopped, nothing is waited for.
 async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>) -> Result<Summary, Error> {
     let stop = run.stop_handle();
     let (mut is_watched, mut left_out) = (true, 0);
@@ -89,7 +89,7 @@ async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>)
     }
     let summary = run.finish().await;
     if stop.is_stopped() && !(is_watched && backlog.is_printed().await) {
-        // Whoever prints is stuck, and would hold the process.
+        // The printer is stuck, and would hold the process.
         let end = summary.as_ref().map_or(Some(RunEnd::Killed), |summary| summary.end);
         std::process::exit(Exit::of_run(end).code());
     }
@@ -126,7 +126,7 @@ async fn interrupt() -> &'static str {
     "Ctrl-C"
 }
 
-/// The closing of the terminal, unless whoever started us wants it ignored, as `nohup` does.
+/// The closing of the terminal, unless our parent process set it to be ignored, as `nohup` does.
 #[cfg(unix)]
 fn hangup() -> Option<tokio::signal::unix::Signal> {
     // Bit 0 of the ignored signals is SIGHUP. Where the system does not tell, nothing is known to be ignored.

@@ -1,11 +1,11 @@
-//! What somebody wants done.
+//! Actions: single steps that a plan or a caller proposes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Json;
 
-/// How far an action reaches, as its proposer claims. A wider claim can add caution, a narrower one removes none.
+/// Reach of an action, as its proposer claims. A wider claim can add caution, a narrower one removes none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -16,11 +16,11 @@ pub enum Scope {
     User,
     /// A group of people.
     Cohort,
-    /// Everybody.
+    /// Everyone, without limits.
     Global,
 }
 
-/// Who proposed an action.
+/// Source of an action's proposal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -36,17 +36,17 @@ pub enum Origin {
     Embedder,
 }
 
-/// One step of one step type that somebody wants carried out.
+/// One step of one step type, as proposed to the gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
-    /// Decides which executor serves it.
+    /// Step type, which selects the executor.
     pub step_type: String,
-    /// The step's input.
+    /// Input of the step.
     pub input: Json,
-    /// The proposer's own words; untrusted.
+    /// The proposer's description; untrusted.
     pub description: String,
-    /// The proposer's own claim.
+    /// Reach that the proposer claims.
     pub scope: Scope,
-    /// Who proposed it, as the host knows.
+    /// Source of the proposal, as the host knows it.
     pub origin: Origin,
 }

@@ -1,18 +1,18 @@
-//! Who acts.
+//! Agents, on whose behalf steps run.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An agent, as its plan or caller says.
+/// An agent, as described by its plan or caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
-    /// Its name.
+    /// Name of the agent.
     pub id: String,
-    /// What it is, such as `coding`.
+    /// Kind of agent, such as `coding`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// How far it is trusted.
+    /// Trust tier, a name that policies use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
 }

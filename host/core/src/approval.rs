@@ -14,12 +14,12 @@ use crate::{
 #[serde(transparent)]
 pub struct Binding(pub Digest);
 
-/// What a binding covers.
+/// Input of a [`Binding`].
 #[derive(Debug, Clone, Copy)]
 pub struct Bound<'a> {
-    /// The run.
+    /// Run of the action.
     pub run: &'a RunId,
-    /// The step.
+    /// Step of the action.
     pub step: &'a StepId,
     /// The try, counted from 1.
     pub attempt: u32,
@@ -34,7 +34,7 @@ pub struct Bound<'a> {
 }
 
 impl Binding {
-    /// The binding of all this.
+    /// Computes the binding over all fields of `bound`.
     #[must_use]
     pub fn of(bound: Bound<'_>) -> Self {
         Self(
@@ -50,7 +50,7 @@ impl Binding {
         )
     }
 
-    /// The binding of a whole plan, before its first step.
+    /// Computes the binding of a whole plan, before its first step.
     #[must_use]
     pub fn of_plan(run: &RunId, plan: &Plan, plugins: &BTreeMap<String, Digest>, policy: &Digest) -> Self {
         Self(
@@ -64,9 +64,9 @@ impl Binding {
     }
 }
 
-/// What actions have in common that a person may approve together: the step type, what is done to the world, why a
-/// person is asked, and how much it matters. A command or prompt is only of a kind with the very same one; a file that is
-/// changed is of a kind with any other file that is changed, unless a guard had something to say of it.
+/// Common traits of actions that one approval can cover: step type, kinds of effects, reasons for review, and impact.
+/// Two commands or prompts share a kind only when they are identical; changes of two files share one, unless a guard
+/// had a finding about either.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ApprovalKind {
     step_type: String,
@@ -77,10 +77,10 @@ pub struct ApprovalKind {
 }
 
 impl ApprovalKind {
-    /// The kind of an action with these effects, which a person is asked about for these reasons.
+    /// The kind of an action with these effects, under review for the reasons in `decision`.
     #[must_use]
     pub fn of(action: &Action, effects: &[Effect], decision: &Decision) -> Self {
-        // What a guard says of this very action is part of the kind; of an estimate, only its class is.
+        // A guard's finding on this very action is part of the kind; of an estimate, only its class is.
         let told = |by: &str, finding: &crate::Finding| match finding.code.as_str() {
             "impact" => (by.to_owned(), finding.code.clone()),
             _ => (by.to_owned(), format!("{}: {}", finding.code, finding.message)),
@@ -110,66 +110,67 @@ fn kind_of_effect(effect: &Effect) -> String {
     }
 }
 
-/// What came of asking a person.
+/// Outcome of a question to a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum ApprovalAnswer {
-    /// May happen, exactly so.
+    /// The action may happen, exactly as shown.
     Approved {
-        /// Who approved.
+        /// Approver's name.
         by: String,
-        /// How: `terminal`, `command`, a key, the option that approved everything, or an earlier approval of the same kind.
+        /// Channel of the answer: `terminal`, `command`, a key, the option that approved everything, or an earlier
+        /// approval of the same kind.
         channel: String,
-        /// What they have to say to it.
+        /// The approver's remark.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
         /// Further actions of the same [`ApprovalKind`] in this run are approved as well, each when it comes.
         #[serde(default, skip_serializing_if = "is_false")]
         same_kind: bool,
-        /// Until when they are, in microseconds since 1970; without it, as long as the run goes on.
+        /// End of that approval, in microseconds since 1970; without it, the end of the run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until_us: Option<u64>,
     },
-    /// Another input takes the place of the proposed one. It is a new action, which is judged again.
+    /// Another input replaces the proposed one. It makes a new action, which is judged again.
     Edited {
-        /// Who edited.
+        /// Editor's name.
         by: String,
-        /// How.
+        /// Channel of the answer, as in `Approved`.
         channel: String,
-        /// What they have to say to it.
+        /// The editor's remark.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
-        /// The new input.
+        /// Input that replaces the proposed one.
         input: Json,
     },
     /// A step in doubt did happen, and counts as carried out.
     Happened {
-        /// Who says so.
+        /// Name of the person who vouches for it.
         by: String,
-        /// How.
+        /// Channel of the answer, as in `Approved`.
         channel: String,
-        /// What they have to say to it.
+        /// The person's remark.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
     },
-    /// Must not happen.
+    /// The action must not happen.
     Rejected {
-        /// Who rejected.
+        /// Name of the person who rejected it.
         by: String,
-        /// How.
+        /// Channel of the answer, as in `Approved`.
         channel: String,
-        /// Why; given to later steps as history.
+        /// Reason of the rejection; given to later steps as history.
         reason: String,
     },
-    /// Nobody could be asked, or nobody answered in time. Counts as rejected.
+    /// No approver could be asked, or none answered in time. Counts as rejected.
     Expired {
-        /// Why nobody answered.
+        /// Reason why there was no answer.
         reason: String,
     },
 }
 
 impl ApprovalAnswer {
-    /// Who answered, if anybody did.
+    /// Name of the person who answered; none when the question expired.
     #[must_use]
     pub fn by(&self) -> Option<&str> {
         match self {
@@ -181,7 +182,7 @@ impl ApprovalAnswer {
         }
     }
 
-    /// What was answered, in one word.
+    /// The answer in one word.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {

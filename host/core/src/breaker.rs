@@ -1,4 +1,4 @@
-//! Circuit breaker: who keeps failing is not let on for a while, then tried once.
+//! Circuit breaker: blocks a caller that keeps failing for a while, then lets it try once.
 //!
 //! ```
 //! use fusebox_core::breaker::{Breaker, BreakerSettings, BreakerState, CallOutcome};
@@ -16,7 +16,7 @@
 //! ```
 //!
 //! The pattern is Nygard's (*Release It!*, 2007, chapter 5). Times are given, never read; a clock that goes back never
-//! makes anybody wait longer than one cooldown.
+//! makes a caller wait longer than one cooldown.
 
 use std::fmt;
 
@@ -26,14 +26,14 @@ use serde::{Deserialize, Serialize};
 /// Parts of the rolling window.
 const BUCKETS: u64 = 16;
 
-/// When a breaker opens, and for how long.
+/// Conditions under which a breaker opens, and its cooldown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerSettings {
-    /// Failures one after the other that open it; without it, they do not.
+    /// Consecutive failures that open the breaker; without it, failures in a row do not open it.
     #[schemars(range(min = 1))]
     pub failures: Option<u32>,
-    /// Share of failed calls, in percent, that opens it; without it, it does not.
+    /// Share of failed calls, in percent, that opens the breaker; without it, the share does not matter.
     #[schemars(range(min = 1, max = 100))]
     pub error_percent: Option<u32>,
     /// Length of the rolling window over which the share is taken, in seconds.
@@ -42,7 +42,7 @@ pub struct BreakerSettings {
     /// Fewest calls in the window for the share to count.
     #[schemars(range(min = 1))]
     pub min_calls: u32,
-    /// How long it stays open before one call may probe, in seconds.
+    /// Time that the breaker stays open before one call may probe, in seconds.
     #[schemars(range(min = 1, max = 86_400))]
     pub cooldown_s: u32,
 }
@@ -54,7 +54,7 @@ impl Default for BreakerSettings {
 }
 
 impl BreakerSettings {
-    /// What is wrong with the numbers, if anything.
+    /// The first fault in the settings, if there is one.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
         match self {
@@ -78,7 +78,7 @@ impl BreakerSettings {
     }
 }
 
-/// Where a breaker stands.
+/// State of a breaker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BreakerState {
@@ -101,34 +101,34 @@ impl fmt::Display for BreakerState {
     }
 }
 
-/// How a call that was let on came out.
+/// Outcome of an admitted call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// It worked.
+    /// The call worked.
     Succeeded,
-    /// It did not.
+    /// The call failed.
     Failed,
-    /// Neither: it was stopped, or never begun. A probe that ends so makes room for another one.
+    /// Neither: the call was stopped, or never began. A probe that ends so makes room for another one.
     Unknown,
 }
 
 /// A change of state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BreakerChange {
-    /// From this.
+    /// State before the change.
     pub from: BreakerState,
-    /// To this.
+    /// State after the change.
     pub to: BreakerState,
-    /// Why, in one line.
+    /// Reason of the change, in one line.
     pub reason: String,
 }
 
-/// A call that was not let on.
+/// Refusal of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BreakerRefusal {
-    /// When it can be tried again at the earliest, in microseconds since 1970.
+    /// Earliest time at which the call can be tried again, in microseconds since 1970.
     pub until_us: u64,
-    /// Why it is open.
+    /// Reason why the breaker is open.
     pub reason: String,
 }
 
@@ -139,7 +139,7 @@ pub struct Breaker {
     consecutive: u32,
     /// Calls of the rolling window, oldest first.
     window: Vec<Bucket>,
-    /// When it opened, or the probe began.
+    /// Time at which the breaker opened or the probe began.
     since_us: u64,
     reason: String,
 }
@@ -152,14 +152,14 @@ struct Bucket {
 }
 
 impl Breaker {
-    /// Where it stands.
+    /// State of the breaker.
     #[must_use]
     pub fn state(&self) -> BreakerState {
         self.state
     }
 
-    /// Lets a call on, or not. Whoever is let on must [`record`](Self::record) what came of it. After the cooldown one call
-    /// probes; when nobody says within another cooldown what came of it, the next one does.
+    /// Admits or refuses a call. The caller must [`record`](Self::record) the outcome of an admitted call. After the
+    /// cooldown one call probes; when its outcome is not recorded within another cooldown, the next call probes.
     ///
     /// # Errors
     /// [`BreakerRefusal`] while it is open, or a probe is under way.
@@ -177,7 +177,7 @@ impl Breaker {
         Ok(self.turn(BreakerState::HalfOpen, "one call probes after the cooldown".to_owned()))
     }
 
-    /// What came of a call that was let on.
+    /// Records the outcome of an admitted call.
     pub fn record(&mut self, settings: &BreakerSettings, outcome: CallOutcome, now_us: u64) -> Option<BreakerChange> {
         match (self.state, outcome) {
             (BreakerState::HalfOpen, CallOutcome::Succeeded) => {
@@ -190,7 +190,7 @@ impl Breaker {
                 self.since_us = now_us.saturating_sub(settings.cooldown_us());
                 None
             }
-            // What was under way when it opened changes nothing any more.
+            // A call that began before the breaker opened changes nothing.
             (BreakerState::Open, _) | (BreakerState::Closed, CallOutcome::Unknown) => None,
             (BreakerState::Closed, CallOutcome::Succeeded) => {
                 self.consecutive = 0;
@@ -303,8 +303,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens and however the clock jumps: nobody waits longer than one cooldown, no two probes are under
-        /// way at once, and what is stored reads back.
+        /// For any calls and any jumps of the clock: no caller waits longer than one cooldown, no two probes run at
+        /// once, and the stored state reads back.
         #[test]
         fn it_stays_sound(
             steps in prop::collection::vec((0..200 * SECOND, 0..4u8), 0..60),

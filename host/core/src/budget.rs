@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is budgeted.
+/// Kind of a budget.
 #[derive(
     Debug,
     Clone,
@@ -30,21 +30,21 @@ pub enum BudgetKind {
     Fuel,
     /// Wall time, in microseconds.
     TimeUs,
-    /// Steps carried out.
+    /// Number of steps carried out.
     Steps,
 }
 
 impl BudgetKind {
-    /// All kinds.
+    /// All kinds of budgets.
     pub const ALL: [Self; 5] = [Self::Tokens, Self::MicroUsd, Self::Fuel, Self::TimeUs, Self::Steps];
 
-    /// Its name in messages and files.
+    /// Name of the kind in messages and files.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// The limit that sets it.
+    /// Kind of the limit that sets this budget.
     #[must_use]
     pub fn limit_kind(self) -> LimitKind {
         match self {
@@ -57,7 +57,7 @@ impl BudgetKind {
     }
 }
 
-/// One limit of a run.
+/// Kind of a limit of a run.
 #[derive(
     Debug,
     Clone,
@@ -77,7 +77,7 @@ impl BudgetKind {
 pub enum LimitKind {
     /// Model tokens.
     Tokens,
-    /// Money.
+    /// Money, in micro-USD.
     #[strum(serialize = "usd")]
     MicroUsd,
     /// Instructions of plugins.
@@ -85,9 +85,9 @@ pub enum LimitKind {
     /// Wall time.
     #[strum(serialize = "time")]
     TimeUs,
-    /// Steps carried out.
+    /// Number of steps carried out.
     Steps,
-    /// Retries of one step.
+    /// Retries of each step.
     Retries,
     /// The step types that may run.
     StepTypes,

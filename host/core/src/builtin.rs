@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Effect, Finding};
 
-/// Name under which built-in rules appear among those who judged.
+/// Name of the built-in rules in the reasons of a decision.
 pub const NAME: &str = "built-in";
 
-/// Name of policy files: no agent may change one, or it could loosen what it is judged by.
+/// Name of policy files: no agent may change one, as it could loosen its own rules.
 pub const POLICY_FILE: &str = "fusebox.toml";
 
 /// The program that no agent may run: it could approve itself.
 const OWN_PROGRAM: &str = "fusebox";
 
-/// What belongs to the host itself, as absolute paths without links. Empty ones are not looked for.
+/// Places of the host itself, as absolute paths without links. Empty ones are not looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnPlaces {
     /// `$FUSEBOX_HOME`: log, cache and policy.
@@ -22,8 +22,9 @@ pub struct OwnPlaces {
     pub program: String,
 }
 
-/// Refuses an effect that the built-in rules forbid: running Fusebox itself, by whatever path or through a shell, naming
-/// its home, and changing a policy file. A command can hide what it names from this rule; what it can reach is the process sandbox's matter.
+/// Refuses an effect that the built-in rules forbid: a command that runs Fusebox itself, by whatever path or through a
+/// shell, or names its home; and a change of a policy file. A command can hide names from this rule; the process
+/// sandbox limits what it can reach.
 #[must_use]
 pub fn judge(effect: &Effect, own: &OwnPlaces) -> Option<Finding> {
     let (argv, program) = match effect {

@@ -11,7 +11,7 @@ use crate::Digest;
 pub struct Contents(BTreeMap<Digest, Bytes>);
 
 impl Contents {
-    /// Keeps some bytes and gives their digest.
+    /// Adds bytes and returns their digest.
     pub fn insert(&mut self, bytes: Bytes) -> Digest {
         let digest = Digest::of(&bytes);
         self.0.insert(digest, bytes);
@@ -24,13 +24,13 @@ impl Contents {
         self.0.get(digest)
     }
 
-    /// Bytes of all of them together.
+    /// Total number of bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.values().map(Bytes::len).sum()
     }
 
-    /// All of them, by digest.
+    /// All entries, by digest.
     pub fn iter(&self) -> impl Iterator<Item = (&Digest, &Bytes)> {
         self.0.iter()
     }

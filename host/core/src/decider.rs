@@ -1,4 +1,4 @@
-//! Who decides: the host's own parts, guards and people, never as bare text.
+//! Deciders: the host's own parts, guards and people, as a type instead of bare text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// What stands before the name of a person.
+/// Prefix of the name of a person.
 const PERSON: &str = "person:";
 
-/// A part in a decision. In JSON and in the log it is one text: the word of a host's part, the name of a guard or of the impact
-/// model, or `person:NAME`. No plugin can have one of the words as its name ([`Decider::is_reserved`]).
+/// A party to a decision. In JSON and in the log it is one text: the word of a host's part, the name of a guard or of
+/// the impact model, or `person:NAME`. No plugin can have one of the words as its name ([`Decider::is_reserved`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[schemars(with = "String")]
 pub enum Decider {
@@ -52,7 +52,7 @@ impl Decider {
         Self::Expiry,
     ];
 
-    /// Whether no plugin can have this name, because a part of the host has it.
+    /// Whether the name belongs to a part of the host, so that no plugin can have it.
     #[must_use]
     pub fn is_reserved(name: &str) -> bool {
         name.starts_with(PERSON) || Self::OWN.iter().any(|own| own.word() == name)

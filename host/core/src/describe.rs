@@ -1,4 +1,4 @@
-//! What plugins say of themselves: the published schema of `describe()`.
+//! Descriptions of plugins: the published schema of `describe()`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,7 @@ use crate::Error;
 pub struct Digest(#[schemars(with = "String", regex(pattern = r"^[0-9a-f]{64}$"))] [u8; 32]);
 
 impl Digest {
-    /// 32 zero bytes: what the first event of a chain has as its predecessor.
+    /// 32 zero bytes: the predecessor of the first event of a chain.
     pub const ZERO: Self = Self([0; 32]);
 
     /// The digest of some bytes.
@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Digest {
 pub struct DigestBuilder(Sha256);
 
 impl DigestBuilder {
-    /// Starts with the name of what is hashed, so that digests of different things never coincide.
+    /// Starts with the name of the hashed thing, so that digests of different things never coincide.
     #[must_use]
     pub fn new(domain: &str) -> Self {
         Self::bare().part(domain.as_bytes())
@@ -110,7 +110,7 @@ impl DigestBuilder {
         self
     }
 
-    /// Adds bytes that are parts with their lengths already.
+    /// Adds bytes that already consist of parts with their lengths.
     #[must_use]
     pub(crate) fn raw(mut self, bytes: &[u8]) -> Self {
         self.0.update(bytes);
@@ -124,8 +124,8 @@ impl DigestBuilder {
     }
 }
 
-/// The digest by which events name a blob: over its salt and its bytes, so that nobody can tell from the digest alone what an
-/// erased blob was. Without a salt, the digest of the bytes.
+/// The digest by which events name a blob: over its salt and its bytes, so that the digest alone does not reveal an
+/// erased blob. Without a salt, the digest of the bytes.
 #[must_use]
 pub fn blob_digest(salt: Option<&[u8]>, bytes: &[u8]) -> Digest {
     match salt {

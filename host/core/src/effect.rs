@@ -1,4 +1,4 @@
-//! What an action does to the world.
+//! Effects: changes and reads that an action performs on the world.
 
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Json, WorkspacePath};
 
-/// One thing an action does to the world, as the host derived it. Contents are kept by digest in
+/// One change or read that an action performs, as the host derived it. Contents are kept by digest in
 /// [`Contents`](crate::Contents).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "effect", rename_all = "snake_case")]
 pub enum Effect {
     /// Reads a file, or lists or inspects a folder.
     Read {
-        /// What is read.
+        /// File or folder to read.
         path: WorkspacePath,
     },
     /// Creates or replaces a file.
     Write {
-        /// What is written.
+        /// File to write.
         path: WorkspacePath,
         /// Digest of the file as it is now; `None` when there is none.
         before: Option<Digest>,
@@ -29,7 +29,7 @@ pub enum Effect {
     },
     /// Removes a file.
     Remove {
-        /// What is removed.
+        /// File to remove.
         path: WorkspacePath,
         /// Digest of the file as it is now.
         before: Option<Digest>,
@@ -38,9 +38,9 @@ pub enum Effect {
     Run {
         /// Program and arguments.
         argv: Vec<String>,
-        /// The executable that `argv[0]` resolves to.
+        /// Executable that `argv[0]` resolves to.
         program: String,
-        /// Folder to run in.
+        /// Working folder of the process.
         cwd: WorkspacePath,
         /// Names of the environment variables that the process sees, sorted.
         env_names: Vec<String>,
@@ -64,31 +64,31 @@ pub enum Effect {
         method: String,
         /// Host name or address.
         host: String,
-        /// Port.
+        /// Port of the host.
         port: u16,
-        /// Path.
+        /// Path of the request.
         path: String,
     },
     /// Calls a tool of a tool server.
     Tool {
-        /// The tool server.
+        /// Name of the tool server.
         server: String,
-        /// The tool.
+        /// Name of the tool.
         name: String,
-        /// The tool's input.
+        /// Input of the tool.
         input: Json,
     },
     /// Anything else.
     Other {
-        /// What it is called.
+        /// Name of the kind of effect.
         kind: String,
-        /// What is known of it.
+        /// Further data of the effect.
         data: Json,
     },
 }
 
 impl Effect {
-    /// The effect's name in messages.
+    /// Name of the effect's kind in messages.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -103,20 +103,20 @@ impl Effect {
         }
     }
 
-    /// Whether it leaves the world as it is.
+    /// Whether the effect only reads.
     #[must_use]
     pub fn only_reads(&self) -> bool {
         matches!(self, Self::Read { .. })
     }
 
-    /// Whether it changes the world beyond what it costs: whether it happened then matters.
+    /// Whether the effect changes the world beyond its cost, so that it matters whether it happened.
     #[must_use]
     pub fn changes_the_world(&self) -> bool {
         !matches!(self, Self::Read { .. } | Self::Prompt { .. })
     }
 
-    /// Whether this effect, once approved, covers `needed`. Only equal effects do, except that whoever may write or
-    /// remove a file may look at it.
+    /// Whether this effect, once approved, covers `needed`. Only equal effects do, except that a write or removal of a
+    /// file covers a read of it.
     #[must_use]
     pub fn covers(&self, needed: &Self) -> bool {
         match (self, needed) {
@@ -159,7 +159,7 @@ pub enum ProposedEffect {
     Prompt {
         /// Model name or alias.
         model: String,
-        /// The prompt.
+        /// Content of the prompt.
         content: Bytes,
         /// Most tokens of the answer.
         max_output_tokens: u64,

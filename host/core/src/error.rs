@@ -1,4 +1,4 @@
-//! What can be wrong with what the core is given.
+//! Errors in the input of the core.
 
 /// An input that the rules refuse. The message says what was expected and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -7,7 +7,7 @@ pub enum Error {
     /// The text is not JSON.
     #[error("not JSON: {message} at line {line}, column {column}")]
     NotJson {
-        /// What the parser expected.
+        /// Message of the parser, which names the expected syntax.
         message: String,
         /// Line, counted from 1.
         line: usize,
@@ -17,7 +17,7 @@ pub enum Error {
     /// An object has the same key twice.
     #[error("the key {key:?} stands twice in one object (line {line}, column {column}); remove one of them")]
     DuplicateKey {
-        /// The key.
+        /// The key that occurs twice.
         key: String,
         /// Line, counted from 1.
         line: usize,
@@ -31,7 +31,7 @@ pub enum Error {
     NumberTooLarge {
         /// The number as read.
         number: String,
-        /// Where, such as `steps[2].input.size`.
+        /// Place of the number, such as `steps[2].input.size`.
         at: String,
         /// Line, counted from 1.
         line: usize,
@@ -41,7 +41,7 @@ pub enum Error {
     /// Arrays and objects inside one another, too deep.
     #[error("JSON is nested deeper than {limit} levels (line {line}, column {column})")]
     TooDeep {
-        /// The most levels.
+        /// Most levels of nesting.
         limit: usize,
         /// Line, counted from 1.
         line: usize,
@@ -51,7 +51,7 @@ pub enum Error {
     /// A text that is too long to be parsed.
     #[error("{what} has {size} bytes; the most is {limit}")]
     TooLarge {
-        /// What it is.
+        /// Name of the text.
         what: &'static str,
         /// Its size in bytes.
         size: usize,
@@ -61,11 +61,11 @@ pub enum Error {
     /// JSON of the wrong shape.
     #[error("{what} is wrong at {at}: {message}")]
     Shape {
-        /// What was parsed.
+        /// Name of the parsed document.
         what: &'static str,
-        /// Where, such as `steps[2].input`.
+        /// Place of the fault, such as `steps[2].input`.
         at: String,
-        /// What was expected.
+        /// The expected shape.
         message: String,
     },
     /// A plan without steps.
@@ -74,21 +74,21 @@ pub enum Error {
     /// A plan with too many steps.
     #[error("the plan has more than {limit} steps; split it into several plans")]
     PlanTooLong {
-        /// The most steps.
+        /// Most steps of a plan.
         limit: usize,
     },
     /// Groups inside one another, too deep.
     #[error("groups are nested deeper than {limit} at {at}; use fewer levels")]
     GroupsTooDeep {
-        /// The most levels.
+        /// Most levels of groups.
         limit: usize,
-        /// Where.
+        /// Place of the group.
         at: String,
     },
     /// Two steps with one id.
     #[error("two steps have the id {id:?}; ids must differ")]
     DuplicateStepId {
-        /// The id.
+        /// The id that occurs twice.
         id: String,
     },
     /// An id that cannot be used.
@@ -102,7 +102,7 @@ pub enum Error {
     BadPath {
         /// The path as given.
         path: String,
-        /// What is wrong with it.
+        /// Fault in the path.
         reason: &'static str,
     },
     /// A digest that is not 64 hexadecimal digits.
@@ -114,89 +114,89 @@ pub enum Error {
     /// A budget of zero.
     #[error("the budget {budget} is zero, so nothing could run; give a positive number or leave it out")]
     BudgetZero {
-        /// Which budget.
+        /// Name of the budget.
         budget: &'static str,
     },
-    /// A budget that cannot cover what is asked.
+    /// A budget that cannot cover the requested amount.
     #[error("the budget {budget} cannot cover this: {spent} of {limit} spent, {asked} more asked")]
     BudgetExceeded {
-        /// Which budget.
+        /// Kind of the budget.
         budget: crate::budget::BudgetKind,
         /// Spent and reserved so far.
         spent: u64,
-        /// The hard limit.
+        /// Hard limit of the budget.
         limit: u64,
-        /// What was asked for.
+        /// Requested amount.
         asked: u64,
     },
-    /// A command that makes no sense in the state that the run is in.
+    /// A command that the state of the run does not allow.
     #[error("the run is {state}, so {command} is refused")]
     NotNow {
         /// State of the run or step.
         state: String,
-        /// What was told.
+        /// Name of the command.
         command: &'static str,
     },
-    /// An approval for something else than what would now be done.
+    /// An approval of an action that differs from the one to be carried out now.
     #[error("the approval is for {approved}, but what would be done is {current}; ask again")]
     BindingChanged {
-        /// The digest that was approved.
+        /// Digest of the approved action.
         approved: String,
-        /// The digest of what would be done now.
+        /// Digest of the action to be carried out now.
         current: String,
     },
-    /// A key for checking signatures that is none.
+    /// A text that is not a key for checking signatures.
     #[error("that is no key for checking checkpoints: {message}. It looks like `name+1a2b3c4d+base64`")]
     BadVerifierKey {
-        /// What is wrong with it.
+        /// Fault in the key.
         message: String,
     },
-    /// A text that is no signed note.
+    /// A text that is not a signed note.
     #[error("that is no signed note: {message}")]
     BadNote {
-        /// What is wrong with it.
+        /// Fault in the note.
         message: String,
     },
     /// A note with a wrong signature.
     #[error("the signature by {key} is wrong: the text was changed, or another key made it")]
     WrongSignature {
-        /// The key.
+        /// Name of the key.
         key: String,
     },
     /// A note that no known key signed.
     #[error("no known key signed it; it is signed by {by}")]
     NotSigned {
-        /// Names and ids of the keys that say they did.
+        /// Names and ids of the keys that the note claims.
         by: String,
     },
-    /// A note that is no checkpoint of a log.
+    /// A note that is not a checkpoint of a log.
     #[error("that is no checkpoint: {message}")]
     BadCheckpoint {
-        /// What is wrong with it.
+        /// Fault in the checkpoint.
         message: String,
     },
     /// A proof that proves nothing.
     #[error("the proof does not hold: {message}")]
     BadProof {
-        /// What is wrong with it.
+        /// Fault in the proof.
         message: String,
     },
-    /// A feature of a plan that no plan can have.
+    /// A plan feature outside of its range.
     #[error("{field} is {value}; expected {least} to {most}")]
     FeatureOutOfRange {
-        /// The feature's name.
+        /// Name of the feature.
         field: &'static str,
-        /// What it is.
+        /// Value of the feature.
         value: u64,
-        /// The least that it can be.
+        /// Least possible value.
         least: u64,
-        /// The most that it can be.
+        /// Greatest possible value.
         most: u64,
     },
-    /// A name that no tenant can have.
+    /// A name that is not allowed for a tenant.
     #[error("{tenant:?} is not a tenant name: use 1 to 64 letters, digits, `.`, `_` or `-`")]
     BadTenant {
-        /// What was given.
+        /// The name as given.
         tenant: String,
     },
 }

@@ -9,23 +9,23 @@ use crate::ledger::Line;
 use crate::risk::{Assessment, RiskLevel};
 use crate::{Agent, BudgetKind, Contents, Digest, Json, Origin, Plan, RunId, StepId};
 
-/// Where an action stands in its run.
+/// Position of an action in its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// The step.
+    /// Id of the step.
     pub step: StepId,
-    /// Counted from 0.
+    /// Index of the step, counted from 0.
     pub index: u32,
-    /// Steps of the plan.
+    /// Number of steps in the plan.
     pub total: u32,
-    /// 1 for the first try.
+    /// Number of the try, counted from 1.
     pub attempt: u32,
 }
 
 /// The predicted risk of a plan, as plugins get it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Risk {
-    /// What counts.
+    /// Level that counts.
     pub level: RiskLevel,
     /// The probability of HIGH, in [0, 1]; 1 when no model could be asked.
     pub score: f64,
@@ -34,7 +34,7 @@ pub struct Risk {
 }
 
 impl Risk {
-    /// What plugins get of an assessment.
+    /// The part of an assessment that plugins see.
     #[must_use]
     pub fn of(assessment: &Assessment) -> Self {
         Self {
@@ -61,37 +61,37 @@ impl StepOutputs for NoOutputs {
     }
 }
 
-/// What `context` answers. Built once per judged action, shared by all who judge it.
+/// Answer to a plugin's `context` call. Built once per judged action and shared by all plugins that judge it.
 #[derive(Clone)]
 pub struct EvaluationContext {
-    /// The run, if there is one.
+    /// Run of the action, if there is one.
     pub run: Option<RunId>,
-    /// Who acts.
+    /// Agent that acts.
     pub agent: Agent,
-    /// On whose account.
+    /// Tenant that owns the run.
     pub tenant: String,
-    /// The plan, if there is one.
+    /// Plan of the run, if there is one.
     pub plan: Option<Arc<Plan>>,
-    /// Who proposed the action.
+    /// Source of the action's proposal.
     pub origin: Origin,
-    /// When the action was proposed, in microseconds since 1970.
+    /// Time of the proposal, in microseconds since 1970.
     pub proposed_at: u64,
-    /// Where the action stands.
+    /// Position of the action in its run.
     pub position: Option<Position>,
     /// The predicted risk of the plan.
     pub risk: Option<Risk>,
-    /// All budgets.
+    /// State of all budgets.
     pub budgets: Vec<(BudgetKind, Line)>,
-    /// Steps that ended.
+    /// Steps that have ended.
     pub history: History,
-    /// Outputs of steps that completed.
+    /// Outputs of the steps that completed.
     pub outputs: Arc<dyn StepOutputs>,
     /// Bytes that the judged effects refer to.
     pub contents: Contents,
 }
 
 impl EvaluationContext {
-    /// The situation of one action outside of any run.
+    /// The context of one action outside of any run.
     #[must_use]
     pub fn outside_of_a_run(agent: Agent, origin: Origin, proposed_at: u64) -> Self {
         Self {

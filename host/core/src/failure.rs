@@ -5,15 +5,15 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Why something was refused or did not work; the same cases as the contract's `failure`.
+/// Reason why a request was refused or failed; the same cases as the contract's `failure`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", content = "message", rename_all = "snake_case")]
 pub enum Failure {
     /// The input is wrong; the same input will be wrong again.
     InvalidInput(String),
-    /// What was named does not exist.
+    /// The named thing does not exist.
     NotFound(String),
-    /// The world is not as it was when the effect was previewed or approved.
+    /// The world has changed since the effect was previewed or approved.
     Conflict(String),
     /// Policy, a guard or a person refused.
     Denied(String),
@@ -21,22 +21,22 @@ pub enum Failure {
     Limit(String),
     /// A budget cannot cover it.
     Budget(String),
-    /// The run was told to stop.
+    /// The run was stopped.
     Cancelled,
-    /// It took too long.
+    /// The request took too long.
     TimedOut(String),
-    /// The host cannot do this here.
+    /// The host does not support the request here.
     Unsupported(String),
-    /// It may work later.
+    /// The request may work later.
     Unavailable(String),
     /// The operating system refused.
     Io(String),
-    /// Anything else.
+    /// Any other failure.
     Other(String),
 }
 
 impl Failure {
-    /// Whether trying the same again can help.
+    /// Whether the same request can succeed later.
     #[must_use]
     pub fn retry_can_help(&self) -> bool {
         matches!(self, Self::TimedOut(_) | Self::Unavailable(_) | Self::Io(_) | Self::Conflict(_) | Self::Other(_))

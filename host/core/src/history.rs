@@ -1,4 +1,4 @@
-//! What happened earlier in a run.
+//! History of a run.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use crate::step_state::StepState;
 /// A step that ended earlier in a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
-    /// Position of the event that ended it.
+    /// Position of the event that ended the step.
     pub seq: u64,
-    /// The step.
+    /// Id of the step.
     pub step: StepId,
-    /// Its type.
+    /// Type of the step.
     pub step_type: String,
-    /// How it ended.
+    /// State in which the step ended.
     pub state: StepState,
-    /// What happened, in one line.
+    /// Summary of the result, in one line.
     pub summary: String,
 }
 
-/// Steps that ended, oldest first, up to some moment. Cheap to clone and to add to, however long: whoever holds an earlier
-/// one sees what it saw, and both share what they have in common.
+/// Steps that ended, oldest first, up to some moment. Cheap to clone and to extend at any length: an earlier clone
+/// keeps its view, and all clones share their common entries.
 #[derive(Clone, Default)]
 pub struct History {
     shared: Arc<RwLock<Vec<HistoryEntry>>>,
@@ -51,7 +51,7 @@ impl History {
         if entries.len() == self.len {
             entries.push(entry);
         } else {
-            // Somebody went on differently from here.
+            // Another clone already continued from here.
             let mut own: Vec<HistoryEntry> = entries.iter().take(self.len).cloned().collect();
             drop(entries);
             own.push(entry);

@@ -11,14 +11,14 @@ use crate::error::Error;
 /// Longest id, in characters.
 const MAX_CHARS: usize = 64;
 
-/// The tenant of whoever names none.
+/// Tenant of a caller that names none.
 pub const DEFAULT_TENANT: &str = "default";
 
-/// Whose log holds what concerns no tenant. No tenant can have this name.
+/// Name of the log for events that concern no tenant. No tenant can have this name.
 pub const HOST_TENANT: &str = "@host";
 
-/// Checks the name of a tenant, which stands in messages, files and command lines: 1 to 64 of ASCII letters, digits, `.`, `-`
-/// and `_`.
+/// Checks the name of a tenant, which occurs in messages, files and command lines: 1 to 64 of ASCII letters, digits,
+/// `.`, `-` and `_`.
 ///
 /// # Errors
 /// When it has other characters, or another length.
@@ -40,7 +40,7 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// The text.
+            /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -86,12 +86,12 @@ id! {
 }
 
 id! {
-    /// Id of something that a person is asked: the first half of a digest over the binding and the place of the question.
+    /// Id of a question to a person: the first half of a digest over the binding and the place of the question.
     ApprovalId
 }
 
 impl ApprovalId {
-    /// The id that begins a digest.
+    /// The id made of the first half of a digest.
     pub(crate) fn beginning(digest: &Digest) -> Self {
         Self(digest.to_string().chars().take(16).collect())
     }

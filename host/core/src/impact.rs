@@ -1,4 +1,4 @@
-//! Impact: what acting does against what refraining does.
+//! Impact of acting compared with that of refraining.
 
 use std::fmt;
 
@@ -24,16 +24,16 @@ pub struct Factor {
 /// A model's estimate of one alternative.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
-    /// How much it changes for worse, in [0, 1].
+    /// Size of the change for the worse, in [0, 1].
     pub impact: f64,
-    /// How sure the model is, in [0, 1].
+    /// The model's confidence, in [0, 1].
     pub confidence: f64,
-    /// Why.
+    /// Reasons for the estimate.
     pub factors: Vec<Factor>,
 }
 
 impl Estimate {
-    /// What is wrong with it, if anything: numbers outside of [0, 1], NaN included, or too many factors.
+    /// The first fault in the estimate, if there is one: a number outside of [0, 1], NaN included, or too many factors.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let good = |value: f64| (0.0..=1.0).contains(&value);
@@ -53,20 +53,20 @@ impl Estimate {
 /// Both alternatives of one action.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Impact {
-    /// To act.
+    /// Impact of acting.
     pub act: Estimate,
-    /// To refrain.
+    /// Impact of refraining.
     pub refrain: Estimate,
 }
 
 impl Impact {
-    /// What acting adds to refraining, in [0, 1].
+    /// Impact that acting adds to refraining, in [0, 1].
     #[must_use]
     pub fn net(&self) -> f64 {
         (self.act.impact - self.refrain.impact).clamp(0.0, 1.0)
     }
 
-    /// The class of what acting adds.
+    /// Class of the net impact.
     #[must_use]
     pub fn class(&self) -> ImpactClass {
         ImpactClass::of(self.net())
@@ -102,7 +102,7 @@ impl ImpactClass {
         }
     }
 
-    /// What the class asks for.
+    /// Ruling that the class asks for.
     #[must_use]
     pub fn ruling(self) -> Ruling {
         match self {

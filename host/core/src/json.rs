@@ -14,7 +14,7 @@ use crate::{Digest, Error};
 pub const MAX_DEPTH: usize = 64;
 /// Largest integer that JavaScript and canonical JSON hold exactly: 2^53 - 1.
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
-/// Most characters that an error quotes of one thing in what was parsed: anybody wrote it, and errors are stored and shown.
+/// Most characters that an error quotes from the parsed text: it is untrusted, and errors are stored and shown.
 const MAX_QUOTED: usize = 1000;
 
 /// A JSON value with its canonical text. Cheap to clone.
@@ -46,7 +46,7 @@ impl Json {
         Self { text: text.into(), value: Arc::new(value) }
     }
 
-    /// The canonical text.
+    /// Canonical text (RFC 8785) of the value.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -111,8 +111,8 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// The canonical text (RFC 8785) of anything that serialises to JSON. What cannot be written, such as a map with keys
-/// that are not strings, is `null`; no type of this workspace is like that.
+/// The canonical text (RFC 8785) of any value that serialises to JSON. A value that JSON cannot hold, such as a map
+/// with keys that are not strings, becomes `null`; no type of this workspace is such a value.
 #[must_use]
 pub fn canonical<T: Serialize>(value: &T) -> String {
     // Objects of a `Value` are sorted as RFC 8785 asks for, as long as their keys are ASCII, and whole numbers and texts are
@@ -200,10 +200,10 @@ fn quoted(text: String) -> String {
     end.map(|start| format!("{start}…")).unwrap_or(text)
 }
 
-/// Why the strict visitor gave up; serde errors carry text only.
+/// Reason why the strict visitor stopped; serde errors carry text only.
 enum Reason {
     DuplicateKey(String),
-    /// The path is put together from its end, while the parser gives up.
+    /// The path is assembled from its end, while the parser returns.
     Number {
         number: String,
         path: String,
@@ -211,7 +211,7 @@ enum Reason {
     Depth,
 }
 
-/// Builds a value and refuses what two parsers could read differently.
+/// Builds a value and refuses JSON that two parsers could read differently.
 #[derive(Clone, Copy)]
 struct Strict<'a> {
     depth: usize,
@@ -228,7 +228,7 @@ impl Strict<'_> {
         self.refuse(Reason::Number { number: number.to_string(), path: String::new() })
     }
 
-    /// Says that what was refused, if it was a number, stands within this part.
+    /// Adds this part to the path of a refused number.
     fn within(&self, part: impl FnOnce() -> String) {
         if let Some(Reason::Number { path, .. }) = self.reason.borrow_mut().as_mut() {
             let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
@@ -277,7 +277,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        // Larger integers reach the parser as floats; they cannot be told from floats that are meant.
+        // Larger integers reach the parser as floats, which look like floats that are meant.
         let exact = value.fract() != 0.0 || value.abs() <= MAX_INTEGER as f64;
         if exact { Ok(value.into()) } else { Err(self.refuse_number(&format_args!("{value:e}"))) }
     }

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::RunId;
 
-/// What a kill switch ends.
+/// Runs that a kill switch ends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KillTarget {
-    /// Everything, until it is lifted.
+    /// All runs, until the switch is lifted.
     All,
-    /// All runs of a tenant, until it is lifted.
+    /// All runs of a tenant, until the switch is lifted.
     Tenant(String),
-    /// One run, for good.
+    /// One run, permanently.
     Run(RunId),
 }
 
 impl KillTarget {
-    /// Whether it ends this run of this tenant.
+    /// Whether the target includes this run of this tenant.
     #[must_use]
     pub fn ends(&self, run: &RunId, tenant: &str) -> bool {
         match self {
@@ -30,7 +30,7 @@ impl KillTarget {
         }
     }
 
-    /// Its name in files: each target has another one.
+    /// File name of the target, unique for each.
     #[must_use]
     pub fn key(&self) -> String {
         match self {

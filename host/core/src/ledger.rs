@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 use crate::budget::BudgetKind;
 use crate::{Error, RunLimits};
 
-/// Amounts by budget; what is not named is zero.
+/// Amounts by budget; a missing budget counts as zero.
 pub type Amounts = BTreeMap<BudgetKind, u64>;
 
-/// One budget.
+/// State of one budget.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     /// The hard limit, if there is one.
     pub limit: Option<u64>,
-    /// Set aside for what is under way.
+    /// Amount set aside for work under way.
     pub reserved: u64,
-    /// Used for good.
+    /// Amount used so far.
     pub spent: u64,
 }
 
 impl Line {
-    /// What can still be reserved; `u64::MAX` without a limit.
+    /// Amount that can still be reserved; `u64::MAX` without a limit.
     #[must_use]
     pub fn remaining(&self) -> u64 {
         let used = self.spent.saturating_add(self.reserved);
@@ -31,28 +31,27 @@ impl Line {
     }
 }
 
-/// All budgets of a run. What is spent is recorded even when it turns out to be more than was reserved; then nothing
-/// more can be reserved.
+/// All budgets of a run. Spending is recorded even when it exceeds the reservation; then nothing more can be reserved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     lines: BTreeMap<BudgetKind, Line>,
 }
 
 impl Ledger {
-    /// A ledger under these limits, nothing spent.
+    /// A ledger under these limits with nothing spent.
     #[must_use]
     pub fn new(limits: &RunLimits) -> Self {
         let line = |kind: BudgetKind| Line { limit: limit(kind, limits), ..Line::default() };
         Self { lines: BudgetKind::ALL.into_iter().map(|kind| (kind, line(kind))).collect() }
     }
 
-    /// One budget.
+    /// State of one budget.
     #[must_use]
     pub fn line(&self, kind: BudgetKind) -> Line {
         self.lines.get(&kind).copied().unwrap_or_default()
     }
 
-    /// All budgets.
+    /// State of all budgets.
     pub fn lines(&self) -> impl Iterator<Item = (BudgetKind, Line)> {
         self.lines.iter().map(|(kind, line)| (*kind, *line))
     }
@@ -96,7 +95,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The first budget of which more was spent than there was: what something took was only known afterwards.
+    /// The first budget with more spent than its limit: some amounts are only known afterwards.
     #[must_use]
     pub fn overspent(&self) -> Option<BudgetKind> {
         self.lines.iter().find(|(_, line)| line.limit.is_some_and(|limit| line.spent > limit)).map(|(kind, _)| *kind)
@@ -109,7 +108,7 @@ impl Ledger {
         amounts.iter().find(lacks).map(|(kind, _)| *kind)
     }
 
-    /// Gives back what was reserved and records what was spent.
+    /// Releases the reserved amounts and records the spent ones.
     pub fn settle(&mut self, reserved: &Amounts, spent: &Amounts) {
         for (kind, line) in &mut self.lines {
             line.reserved = line.reserved.saturating_sub(amount(reserved, *kind));
@@ -117,7 +116,7 @@ impl Ledger {
         }
     }
 
-    /// The first budget of which nothing is left.
+    /// The first budget that is used up.
     #[must_use]
     pub fn exhausted(&self) -> Option<BudgetKind> {
         self.lines.iter().find(|(_, line)| line.limit.is_some() && line.remaining() == 0).map(|(kind, _)| *kind)
@@ -159,7 +158,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever spends at most what was reserved never goes over a limit, in whatever order things happen.
+        /// Spending at most the reserved amounts never exceeds a limit, in any order.
         #[test]
         fn never_negative_never_over(limit in 0..1000u64, asks in prop::collection::vec((0..400u64, 0..400u64), 0..40)) {
             let mut ledger = Ledger::new(&RunLimits { fuel: Some(limit), ..RunLimits::default() });

@@ -15,8 +15,8 @@
 //! ```
 //!
 //! Why it is built so: nothing here reads a clock, a file or a random number. A state machine *asks* (preview this,
-//! judge with that guard, ask a person, execute) and is *told*; what it is told becomes events, and events are all that
-//! its state is made of. So a run can be rebuilt from its log, tested without a sandbox, and reasoned about.
+//! judge with that guard, ask a person, execute) and takes *commands* as answers; these become events, and its state is
+//! made of events alone. So a run can be rebuilt from its log, tested without a sandbox, and reasoned about.
 
 pub mod action;
 pub mod agent;

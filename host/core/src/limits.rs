@@ -11,7 +11,7 @@ use crate::json::MAX_INTEGER;
 use crate::risk_level::RiskLevel;
 use crate::show::usd;
 
-/// Who set a limit.
+/// Source of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitSource {
@@ -19,11 +19,11 @@ pub enum LimitSource {
     Operator,
     /// The policy.
     Policy,
-    /// The plan, of itself.
+    /// The plan, for its own run.
     Plan,
     /// The profile of this predicted risk.
     RiskProfile(RiskLevel),
-    /// What came to the run earlier, such as a guard's verdict.
+    /// A source during the run, such as a guard's verdict.
     Run,
 }
 
@@ -65,12 +65,12 @@ pub struct RunLimits {
     /// The only step types that may run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_types: Option<BTreeSet<String>>,
-    /// Asks for an approval of every step.
+    /// Whether every step needs an approval.
     pub require_approval: bool,
 }
 
 impl RunLimits {
-    /// Whether nothing is limited.
+    /// Whether no limit is set.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
@@ -94,7 +94,7 @@ impl RunLimits {
         }
     }
 
-    /// The same limits without those numbers that `other` sets: where somebody's own count instead.
+    /// The same limits without the budgets that `other` sets itself.
     #[must_use]
     pub fn except_budgets_of(mut self, other: &Self) -> Self {
         self.tokens = self.tokens.filter(|_| other.tokens.is_none());
@@ -128,13 +128,13 @@ impl RunLimits {
         .collect()
     }
 
-    /// Who set each of these limits, which are what several sources come to: the first source that sets just this value.
+    /// Source of each of these limits, which combine those of `sources`: the first source with exactly this value.
     #[must_use]
     pub fn set_by(&self, sources: &[(LimitSource, &Self)]) -> BTreeMap<LimitKind, LimitSource> {
         let of = |limits: &Self, kind| limits.in_words().into_iter().find(|(other, _)| *other == kind);
         let source = |(kind, value): (LimitKind, String)| {
             let same = |(_, limits): &&(LimitSource, &Self)| of(limits, kind).is_some_and(|(_, other)| other == value);
-            // Lists of step types can be the tighter one of several without being any of them.
+            // A list of step types can be tighter than that of any single source.
             let (source, _) =
                 sources.iter().find(same).or(sources.iter().find(|(_, limits)| of(limits, kind).is_some()))?;
             Some((kind, *source))
@@ -148,7 +148,7 @@ impl RunLimits {
         self.step_types.as_ref().is_none_or(|permitted| permitted.contains(step_type))
     }
 
-    /// The same limits, each at most 2^53 - 1: more cannot be written down exactly, and is no limit in practice.
+    /// The same limits, each at most 2^53 - 1, the largest exact number of JSON; more is no limit in practice.
     #[must_use]
     pub fn capped(mut self) -> Self {
         for limit in [&mut self.tokens, &mut self.micro_usd, &mut self.fuel, &mut self.time_us, &mut self.steps] {
@@ -157,7 +157,7 @@ impl RunLimits {
         self
     }
 
-    /// Refuses budgets of zero: nothing could run under them.
+    /// Refuses budgets of zero: nothing can run under them.
     ///
     /// # Errors
     /// [`Error::BudgetZero`] with the first such budget.

@@ -10,13 +10,13 @@ use crate::Error;
 
 /// Longest path in bytes, as on Linux.
 const MAX_BYTES: usize = 4096;
-/// Most parts of a path: folders of people and programs are not deeper.
+/// Most parts of a path; folders in practice are not deeper.
 const MAX_PARTS: usize = 128;
 /// Longest part in bytes, as on Linux.
 const MAX_PART_BYTES: usize = 255;
 
 /// A normalised path below the workspace: parts separated by `/`, none of them empty, `.` or `..`. The workspace itself
-/// is the empty path. That it is lexically inside says nothing of links; whoever opens it must not follow any.
+/// is the empty path. The path is inside lexically only: code that opens it must not follow links.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, JsonSchema)]
 #[schemars(transparent)]
 pub struct WorkspacePath(String);
@@ -52,7 +52,7 @@ impl WorkspacePath {
         Ok(Self(parts.join("/")))
     }
 
-    /// The normalised text.
+    /// Normalised text of the path.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -18,19 +18,19 @@ pub const MAX_GROUP_DEPTH: usize = 16;
 /// A plan, its steps in the order in which they run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
-    /// What it is for.
+    /// Goal of the plan.
     pub goal: String,
-    /// Who acts.
+    /// Agent on whose behalf the steps run.
     pub agent: Agent,
-    /// Where it wants to run.
+    /// Workspace that the plan asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<PlanWorkspace>,
-    /// Limits that it sets itself; they only tighten.
+    /// Limits that the plan sets itself; they only tighten.
     pub limits: RunLimits,
-    /// What should have come of it.
+    /// Expected outcome, in the agent's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_outcome: Option<String>,
-    /// Its steps, groups taken apart, depth first.
+    /// Steps of the plan, groups flattened, depth first.
     pub steps: Vec<Step>,
 }
 
@@ -38,13 +38,13 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanWorkspace {
-    /// A folder, relative to the plan's own.
+    /// Folder, relative to the folder of the plan file.
     pub path: String,
-    /// Whether to work in it or on a copy.
+    /// Whether to work in the folder or on a copy.
     pub mode: WorkspaceMode,
 }
 
-/// Where a run works.
+/// Place where a run works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkspaceMode {
@@ -57,24 +57,24 @@ pub enum WorkspaceMode {
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
-    /// Unique within the plan.
+    /// Id, unique within the plan.
     pub id: StepId,
-    /// Decides which executor serves it.
+    /// Step type, which selects the executor.
     pub step_type: String,
-    /// Its input.
+    /// Input of the step.
     pub input: Json,
-    /// The agent's words.
+    /// The agent's description.
     pub description: String,
-    /// The agent's reasons.
+    /// The agent's reasons for the step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
-    /// How sure the agent is, in [0, 1].
+    /// The agent's confidence, in [0, 1].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// What else the agent considered.
+    /// Alternatives that the agent considered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<String>,
-    /// How far it reaches, as the agent claims.
+    /// Reach of the step, as the agent claims.
     pub scope: Scope,
     /// The run can be rolled back to the state before this step.
     pub safe_point: bool,
@@ -84,7 +84,7 @@ pub struct Step {
     /// Most wall time, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_limit_s: Option<u64>,
-    /// Names of the groups around it, outermost first.
+    /// Names of the groups around the step, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }
@@ -115,7 +115,7 @@ struct GroupFile {
     steps: Vec<Value>,
 }
 
-/// What stands in a list of steps, for the schema: errors are better when each form is tried alone.
+/// Item of a list of steps, for the schema: errors are better when each form is tried alone.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "the shape of the file, for its schema only")]
@@ -183,12 +183,12 @@ impl Plan {
     /// A plan from its [`canonical`](Self::canonical) form.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When it is not a canonical plan.
     pub fn from_canonical(bytes: &[u8]) -> Result<Self, Error> {
         json::parse_as("the stored plan", bytes, 2 * MAX_BYTES)
     }
 
-    /// Parses one step that is to be added behind the last one: a step as in a plan file, without groups.
+    /// Parses one step to be added after the last one: a step as in a plan file, without groups.
     ///
     /// # Errors
     /// When it is not strict JSON or not of the shape of a step, the plan has [`MAX_STEPS`] already, or has a step with its
@@ -212,7 +212,7 @@ impl Plan {
         schemars::schema_for!(PlanFile).to_value()
     }
 
-    /// The plan as canonical JSON: what its digest is taken over and what is kept of it.
+    /// The plan as canonical JSON, which is stored and over which its digest is taken.
     #[must_use]
     pub fn canonical(&self) -> String {
         json::canonical(self)

@@ -1,9 +1,9 @@
-//! What models cost.
+//! Prices of models.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Tokens that a price is for.
+/// Number of tokens that a price covers.
 const PER_TOKENS: u128 = 1_000_000;
 
 /// The price of a model, in integer micro-USD per million tokens.
@@ -17,7 +17,7 @@ pub struct Price {
 }
 
 impl Price {
-    /// The price of what costs nothing, such as an answer from a recording.
+    /// The price of a free answer, such as one from a recording.
     pub const FREE: Self = Self { input: 0, output: 0 };
 
     /// The cost of one exchange in micro-USD, rounded up.

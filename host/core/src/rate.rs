@@ -1,29 +1,29 @@
-//! Rate limits: how often something may happen, with some slack for bursts.
+//! Rate limits: a bound on the rate of calls, with some slack for bursts.
 //!
-//! The generic cell rate algorithm (ITU-T I.371, virtual scheduling): one number is all that is remembered. Times are
-//! given, never read; a clock that goes back never makes anybody wait longer than the whole allowance takes.
+//! The generic cell rate algorithm (ITU-T I.371, virtual scheduling), whose state is one number. Times are given, never
+//! read; a clock that goes back never makes a caller wait longer than the whole allowance takes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How often something may happen.
+/// Highest rate of calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateSettings {
-    /// So many times …
+    /// Number of calls …
     #[schemars(range(min = 1))]
     pub count: u32,
     /// … in this many seconds.
     #[schemars(range(min = 1, max = 86_400))]
     pub per_s: u32,
-    /// So many at once at the most; without it, all of `count`.
+    /// Most calls at once; without it, all of `count`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub burst: Option<u32>,
 }
 
 impl RateSettings {
-    /// What is wrong with the numbers, if anything.
+    /// The first fault in the settings, if there is one.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
         match self {
@@ -47,18 +47,18 @@ impl RateSettings {
 /// A rate limit's memory. It can be stored and read back at any time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
-    /// When the next call would come if all came evenly, in microseconds since 1970.
+    /// Time of the next call if all came evenly, in microseconds since 1970.
     due_us: u64,
 }
 
 impl Rate {
-    /// Lets one call on, or says when it could come: in microseconds since 1970.
+    /// Admits a call, or returns the earliest time for it, in microseconds since 1970.
     ///
     /// # Errors
-    /// With that time, when it comes too fast. Nothing is remembered of it.
+    /// That time, when the call comes too early. A refused call does not change the state.
     pub fn admit(&mut self, settings: &RateSettings, now_us: u64) -> Result<(), u64> {
         let (interval, slack) = (settings.interval_us(), settings.slack_us());
-        // Further ahead than that it can only be when the clock went back.
+        // Only a clock that went back puts it further ahead than that.
         let due = self.due_us.min(now_us.saturating_add(slack).saturating_add(interval));
         let earliest = due.saturating_sub(slack);
         if now_us < earliest {
@@ -92,7 +92,8 @@ mod tests {
     }
 
     proptest! {
-        /// In any window no more pass than the count and the burst together, and who waits as told passes.
+        /// In any window no more pass than the count and the burst together, and a caller that waits as long as
+        /// required passes.
         #[test]
         fn never_faster_than_allowed(
             count in 1..20u32, per_s in 1..20u32, burst in prop::option::of(1..10u32),

@@ -1,17 +1,17 @@
-//! How risky a plan is.
+//! Levels of a plan's risk.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How risky a plan is, the least first.
+/// Level of a plan's risk, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskLevel {
-    /// As most plans are.
+    /// The risk of most plans.
     Low,
-    /// More than usual.
+    /// More risk than usual.
     Medium,
     /// A person should look at each step.
     High,
@@ -21,7 +21,7 @@ impl RiskLevel {
     /// All levels, the least first: the order of a model's outputs.
     pub const ALL: [Self; 3] = [Self::Low, Self::Medium, Self::High];
 
-    /// Its place in [`ALL`](Self::ALL).
+    /// Index of the level in [`ALL`](Self::ALL).
     #[must_use]
     pub fn index(self) -> usize {
         match self {
@@ -31,7 +31,7 @@ impl RiskLevel {
         }
     }
 
-    /// Its name in capitals.
+    /// Name of the level in capitals.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,5 @@
-//! Showing untrusted text truly: nothing in it can move the cursor, change its direction or hide. And amounts as people read them.
+//! Display of untrusted text: nothing in it can move the cursor, change its direction or hide. And amounts in readable
+//! form.
 
 use std::fmt::Write as _;
 
@@ -19,8 +20,8 @@ pub fn duration(micros: u64) -> String {
     }
 }
 
-/// Escapes what could mislead a reader of a terminal: control characters except line feed and tab, bidirectional
-/// marks, zero-width and other invisible characters. Text over `max_chars` is cut, and says so.
+/// Escapes characters that could mislead a reader of a terminal: control characters except line feed and tab,
+/// bidirectional marks, zero-width and other invisible characters. Text over `max_chars` is cut, and marked so.
 #[must_use]
 pub fn safe_text(text: &str, max_chars: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(max_chars * 4));
@@ -45,7 +46,8 @@ pub fn safe_text(text: &str, max_chars: usize) -> String {
     shown
 }
 
-/// As [`safe_text`], for one line: line feeds become `␤` and tabs `␉`, which are escaped where the text has them itself.
+/// As [`safe_text`], for one line: line feeds become `␤` and tabs `␉`; these signs are escaped where the text itself
+/// has them.
 #[must_use]
 pub fn safe_line(text: &str, max_chars: usize) -> String {
     let shown = safe_text(text, max_chars);
@@ -56,7 +58,8 @@ pub fn safe_line(text: &str, max_chars: usize) -> String {
     without_long_blanks(&own.replace('\n', "␤").replace('\t', "␉"))
 }
 
-/// JSON on several lines that can be copied: what could mislead a reader of a terminal is escaped as JSON does it.
+/// JSON on several lines that can be copied: characters that could mislead a reader of a terminal are escaped in JSON
+/// style.
 #[must_use]
 pub fn safe_json(value: &serde_json::Value) -> String {
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
@@ -75,10 +78,10 @@ pub fn safe_json(value: &serde_json::Value) -> String {
     shown
 }
 
-/// So many blanks in a row could push what follows to the start of a new line of the screen.
+/// Number of blanks that could push text to the start of a new line of the screen.
 const LONG_BLANK: &str = "     ";
 
-/// A text in which each long run of blanks is a number of them.
+/// A text with each long run of blanks replaced by its length.
 fn without_long_blanks(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -92,7 +95,8 @@ fn without_long_blanks(text: &str) -> String {
     shown
 }
 
-/// Characters of a quoted line; a longer one is broken, so that a narrow screen does not break it in front of the margin.
+/// Most characters of a quoted line; a longer one is broken, so that a narrow screen does not break it before the
+/// margin.
 const QUOTED_COLUMNS: usize = 72;
 
 /// As [`safe_text`], each line behind a margin: text of several lines, or of one that fills several lines of the screen,
@@ -104,7 +108,7 @@ pub fn quoted_text(text: &str, max_chars: usize, margin: &str) -> String {
     for line in shown.lines() {
         let mut rest: Vec<char> = line.chars().collect();
         while rest.len() > QUOTED_COLUMNS {
-            // Behind a blank, where there is one.
+            // At a blank, where there is one.
             let blank = rest.iter().take(QUOTED_COLUMNS).rposition(|c| *c == ' ').filter(|at| *at > QUOTED_COLUMNS / 2);
             let tail = rest.split_off(blank.map_or(QUOTED_COLUMNS, |at| at + 1));
             lines.push(format!("{margin}{}", rest.iter().collect::<String>()));
@@ -176,7 +180,7 @@ mod tests {
             prop_assert!(!safe_text(&text, 50).chars().any(misleads));
         }
 
-        /// Texts that differ are shown differently.
+        /// Texts that differ are displayed differently.
         #[test]
         fn what_is_shown_is_what_there_is(one in "[a\\\\nu{1b}␤\n\u{1b}]{0,6}", other in "[a\\\\nu{1b}␤\n\u{1b}]{0,6}") {
             prop_assert_eq!(one == other, safe_line(&one, 50) == safe_line(&other, 50));

@@ -1,26 +1,26 @@
-//! Where a step stands.
+//! States of a step.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a step stands.
+/// State of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
-    /// Not begun, or before the gate.
+    /// The step has not begun, or is before the gate.
     Pending,
-    /// Being carried out.
+    /// The step is being carried out.
     Running,
-    /// Waiting for a person.
+    /// The step waits for a person.
     AwaitingApproval,
-    /// Not carried out.
+    /// The step was not carried out.
     Skipped,
-    /// Carried out.
+    /// The step was carried out.
     Completed,
-    /// Did not work.
+    /// The step failed.
     Failed,
-    /// May or may not have had an effect.
+    /// The step may or may not have had an effect.
     InDoubt,
-    /// Carried out and taken back.
+    /// The step was carried out and taken back.
     RolledBack,
 }

@@ -1,4 +1,4 @@
-//! What guards answer.
+//! Verdicts of guards.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,28 +7,28 @@ use crate::{Json, RunLimits};
 
 /// Most findings of one verdict.
 pub const MAX_FINDINGS: usize = 64;
-/// Longest text of a finding that is kept, in bytes.
+/// Longest stored text of a finding, in bytes.
 pub const MAX_FINDING_BYTES: usize = 4096;
 
-/// A judgement, strictest last: the maximum of several is the one that counts.
+/// A judgement, strictest last: the maximum of several counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ruling {
     /// No opinion.
     Abstain,
-    /// May happen. Answers only when all others abstain.
+    /// The action may happen. Counts only when no other guard is stricter.
     Allow,
     /// A person must decide.
     Review,
-    /// Must not happen.
+    /// The action must not happen.
     Deny,
 }
 
-/// How much a finding matters.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Good to know.
+    /// For information only.
     Info,
     /// Worth a look.
     Warning,
@@ -41,11 +41,11 @@ pub enum Severity {
 pub struct Finding {
     /// Short stable name for machines.
     pub code: String,
-    /// How much it matters.
+    /// Severity of the finding.
     pub severity: Severity,
     /// One sentence for people.
     pub message: String,
-    /// Index of the effect it is about.
+    /// Index of the effect that the finding is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<u32>,
 }
@@ -66,7 +66,7 @@ impl Finding {
         Self { severity: Severity::Info, ..Self::error(code, message) }
     }
 
-    /// Says which effect it is about.
+    /// Sets the effect that the finding is about.
     #[must_use]
     pub fn on(mut self, effect: usize) -> Self {
         self.effect = u32::try_from(effect).ok();
@@ -77,11 +77,11 @@ impl Finding {
 /// A guard's judgement of an action or a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// The judgement.
+    /// Ruling of the guard.
     pub ruling: Ruling,
-    /// Why.
+    /// Findings that support the ruling.
     pub findings: Vec<Finding>,
-    /// Another input for the action.
+    /// Replacement for the action's input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Json>,
     /// Tighter limits for the rest of the run.

@@ -19,7 +19,7 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 const MAX_DEPTH: usize = 128;
 
 /// Copies the regular files and folders of `from` into the new folder `to`. Links, devices, FIFOs and sockets are left
-/// out, and files with further names unless these are allowed; their number is given back.
+/// out, as are files with several hard links unless these are allowed. Returns the number of omissions.
 ///
 /// # Errors
 /// When `from` is not a folder, something cannot be read or written, or it is larger than a copy may be.
@@ -49,7 +49,8 @@ struct Copy {
 }
 
 impl Copy {
-    /// Everything is opened from the handle of its folder: whatever names mean by then, nothing from elsewhere is copied.
+    /// Opens everything from the handle of its folder: even when names change meanwhile, nothing from elsewhere is
+    /// copied.
     fn folder(&mut self, from: &Dir, to: &Path, depth: usize) -> Result<(), Error> {
         let failed = |source| Error::Io { what: format!("copying to {}", to.display()), source };
         fs::create_dir(to).map_err(failed)?;
@@ -70,7 +71,7 @@ impl Copy {
                 }
             } else if kind.is_file() {
                 match opened(walk::file(from, &name)).map_err(failed)? {
-                    // In a copy, nobody could tell any more that a file is one from elsewhere.
+                    // In a copy, a file with links from elsewhere could not be recognised any more.
                     Some(found) if self.hard_links == HardLinks::Allow || found.links <= 1 => {
                         self.file(found, &to.join(name))?;
                     }
@@ -104,7 +105,7 @@ impl Copy {
     }
 }
 
-/// What was opened; nothing when it is no longer what it was, or lies on another file system.
+/// The opened file or folder; `None` when it changed meanwhile, or lies on another file system.
 fn opened<T>(tried: io::Result<T>) -> io::Result<Option<T>> {
     match tried {
         Ok(opened) => Ok(Some(opened)),

@@ -1,4 +1,4 @@
-//! What can go wrong with an effect.
+//! Errors of effects.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub enum Error {
         /// The path as given.
         path: PathBuf,
     },
-    /// Nothing is there.
+    /// There is no file or folder at the path.
     #[error("{path} does not exist")]
     NotFound {
         /// The path in the workspace.
@@ -52,7 +52,7 @@ pub enum Error {
     /// Something is larger than is allowed.
     #[error("{what} is over the limit of {limit}")]
     TooLarge {
-        /// What it is.
+        /// Name of the thing.
         what: String,
         /// The limit, in bytes or entries.
         limit: u64,
@@ -60,21 +60,21 @@ pub enum Error {
     /// The program to run is not there, or not executable.
     #[error("the program {program:?} was not found, or is not executable")]
     ProgramNotFound {
-        /// As given.
+        /// Program as given.
         program: String,
     },
     /// A copy would lie in the folder that is copied.
     #[error("the copy of {path} would lie inside of it; set TMPDIR to a folder elsewhere")]
     CopyInItself {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
     /// The operating system refused.
     #[error("{what} failed: {source}")]
     Io {
-        /// What was tried.
+        /// Operation that failed.
         what: String,
-        /// Its answer.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
@@ -84,15 +84,15 @@ pub enum Error {
          without by `process.accept_missing`"
     )]
     Unconfined {
-        /// What is missing, and why.
+        /// Missing protection, and the reason.
         missing: String,
     },
     /// The sandbox of one process could not be built.
     #[error("{program} was not started, because its sandbox could not be built: {message}")]
     Confinement {
-        /// The program.
+        /// Name of the program.
         program: String,
-        /// What failed.
+        /// Description of the failure.
         message: String,
     },
     /// The program lies where processes cannot see it.
@@ -101,17 +101,17 @@ pub enum Error {
          the policy"
     )]
     ProgramHidden {
-        /// As given.
+        /// Program as given.
         program: String,
-        /// What it is.
+        /// Path that it resolves to.
         path: PathBuf,
     },
     /// A webhook that cannot be used as the policy has it.
     #[error("the webhook {webhook} cannot be used: {message}")]
     WebhookWrong {
-        /// Its name.
+        /// Name of the webhook.
         webhook: String,
-        /// What is wrong.
+        /// Description of the fault.
         message: String,
     },
     /// An endpoint or model of the gateway cannot be used as policy has it.
@@ -119,7 +119,7 @@ pub enum Error {
     GatewayWrong {
         /// The endpoint or model.
         endpoint: String,
-        /// What is wrong with it. Never a key.
+        /// Description of the fault. Never a key.
         message: String,
     },
 }

@@ -1,11 +1,11 @@
-//! What isolates a process, as the machine was found to enforce it.
+//! Isolation of a process, as tested on this machine.
 
 use serde::{Deserialize, Serialize};
 
-/// Which namespaces a process gets.
+/// Namespaces of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NamespaceMode {
-    /// Its own.
+    /// Its own namespaces.
     Namespaces,
     /// Those of the host.
     Shared,
@@ -14,11 +14,11 @@ pub enum NamespaceMode {
 /// One thing that confines processes, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProtectionStatus {
-    /// What it is: a protection of the policy, or `network`, `processes`, `memory`.
+    /// Name: a protection of the policy, or `network`, `processes`, `memory`.
     pub name: String,
-    /// How it holds, or why it does not.
+    /// Description of the protection, or the reason why it is missing.
     pub words: String,
-    /// Whether it holds.
+    /// Degree of enforcement.
     pub holds: Enforcement,
 }
 
@@ -28,13 +28,13 @@ impl ProtectionStatus {
     }
 }
 
-/// Whether something holds.
+/// Degree of enforcement of a protection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Enforcement {
-    /// It does.
+    /// The protection holds.
     Wholly,
-    /// With a fault.
+    /// The protection holds with a fault.
     Partly,
-    /// It does not.
+    /// The protection does not hold.
     Not,
 }

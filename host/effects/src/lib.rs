@@ -1,5 +1,5 @@
-//! Performs effects: files of a workspace, processes, and calls of models. What may happen was decided before; here it happens, exactly
-//! so or not at all.
+//! Performs effects: files of a workspace, processes, and calls of models. They were decided before; here they happen
+//! exactly so, or not at all.
 //!
 //! ```
 //! use fusebox_effects::Workspace;
@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Why it is built so: every path is walked part by part from an open handle of the workspace, never following a link,
-//! so that neither `..` nor a link swapped in at the wrong moment leads outside. A process is started by the launcher, in a
-//! sandbox of its own that ends with it, whether it ends by itself, times out or is no longer waited for.
+//! so that neither `..` nor a link swapped in at the wrong moment leads outside. A process is started by the launcher,
+//! in a sandbox of its own that ends with it, whether it ends by itself, times out or is dropped.
 
 mod copy;
 mod error;

@@ -1,4 +1,4 @@
-//! Which executable a command names, and what environment it gets.
+//! Executable and environment of a command.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// Variables that a process may see: what programs need to find one another and to speak the right language. No keys,
-/// no tokens, nothing of Fusebox.
+/// Variables that a process may see: those by which programs find one another and choose their language. No keys, no
+/// tokens, nothing of Fusebox.
 const ALLOWED: [&str; 11] =
     ["HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
 
@@ -22,13 +22,13 @@ impl Environment {
         Self(variables.into_iter().filter_map(|(name, value)| Some((allowed(&name)?, value))).collect())
     }
 
-    /// Names, sorted.
+    /// Names of the variables, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
     }
 
-    /// Names with values.
+    /// Names and values of the variables.
     pub fn variables(&self) -> impl Iterator<Item = (&String, &OsString)> {
         self.0.iter()
     }

@@ -11,15 +11,15 @@ pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 const MAX_PATTERNS: usize = 64;
 /// All compiled patterns of a schema together, in bytes. The engine is linear in the text.
 const MAX_PATTERN_BYTES: usize = 8 * 1024 * 1024;
-/// Parts of a schema times parts of what it is held against: what checking takes at the most.
+/// Most work of a check: parts of the schema times parts of the value.
 const MAX_CHECKS: usize = 50_000_000;
-/// Keywords whose values hold schemas under names of somebody's choice.
+/// Keywords whose values hold schemas under free names.
 const NAMED: [&str; 5] = ["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
 /// Keywords whose values are data, not schemas.
 const DATA: [&str; 4] = ["const", "default", "enum", "examples"];
 /// Most parts of a schema, those that it refers to counted each time: checking an answer takes time in proportion.
 const MAX_PARTS: usize = 20_000;
-/// How deep a schema may refer to parts of itself, one inside of another.
+/// Most references of a schema to its own parts, one inside of another.
 const MAX_REFERENCES: usize = 32;
 
 /// A schema that is ready to check values.
@@ -33,7 +33,7 @@ impl CheckedSchema {
     /// Compiles a schema. It may refer to its own parts only.
     ///
     /// # Errors
-    /// What is wrong with it, in words that follow "the schema".
+    /// Description of the fault, in words that follow "the schema".
     pub fn new(schema: &Value) -> Result<Self, String> {
         if canonical(schema).len() > MAX_SCHEMA_BYTES {
             return Err(format!("is larger than {MAX_SCHEMA_BYTES} bytes"));
@@ -50,7 +50,7 @@ impl CheckedSchema {
         Ok(Self { validator, parts: MAX_PARTS - left })
     }
 
-    /// What is wrong with a value, if anything is: the first thing, where it is and what.
+    /// The first fault in a value, with its place, if there is one.
     ///
     /// # Errors
     /// When value and schema together are so large that checking would take seconds.
@@ -71,7 +71,7 @@ fn nodes(value: &Value) -> usize {
     }
 }
 
-/// Patterns in a schema, wherever they stand: what only looks like one is counted, too.
+/// Patterns anywhere in a schema: text that only looks like one is counted, too.
 fn patterns(schema: &Value) -> usize {
     match schema {
         Value::Array(items) => items.iter().map(patterns).sum(),
@@ -103,7 +103,7 @@ fn measure(part: &Value, root: &Value, references: usize, left: &mut usize) -> R
                 measure(target, root, references + 1, left)?;
             }
             map.iter().try_for_each(|(key, value)| match value {
-                // Keys in these are names of somebody's choice, each of a schema.
+                // Keys in these are free names, each of a schema.
                 Value::Object(named) if NAMED.contains(&key.as_str()) => {
                     named.values().try_for_each(|schema| measure(schema, root, references, left))
                 }

@@ -13,11 +13,11 @@ use crate::error::Error;
 use crate::gateway::http::{is_local, plain, tls};
 use crate::gateway::key::Key;
 
-/// How long a connection, and then an answer, is waited for.
+/// Time limits for a connection, and then for an answer.
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Somebody who is told over HTTP. Redirects are not followed.
+/// A receiver of events over HTTP. Redirects are not followed.
 pub struct Webhook {
     client: Client,
     url: Url,
@@ -34,7 +34,7 @@ impl Webhook {
     /// A webhook at an address, with the secret that its bodies are signed with. Nothing is sent.
     ///
     /// # Errors
-    /// When the address is none, would carry events unencrypted to another machine, or the secret is none.
+    /// When the address is invalid or would carry events unencrypted to another machine, or the secret is invalid.
     pub fn new(name: &str, url: &str, secret: &str) -> Result<Self, Error> {
         let wrong = |message: String| Error::WebhookWrong { webhook: name.to_owned(), message };
         let url: Url = url.parse().map_err(|_| wrong("its url is no URL".to_owned()))?;
@@ -59,11 +59,12 @@ impl Webhook {
         Ok(Self { client, url, secret })
     }
 
-    /// Sends a body. The receiver checks `webhook-signature`, which is `v1,` and the HMAC-SHA256 under the secret, in base64, over
-    /// `webhook-id`, `webhook-timestamp` and the body, joined by dots; and keeps in mind the ids that it has seen.
+    /// Sends a body. The receiver checks `webhook-signature`, which is `v1,` and the HMAC-SHA256 under the secret, in
+    /// base64, over `webhook-id`, `webhook-timestamp` and the body, joined by dots; and remembers the ids that it has
+    /// received.
     ///
     /// # Errors
-    /// Why it was not taken, in words. The same may be taken another time.
+    /// The reason why it was not accepted, in words. The same body may be accepted another time.
     pub async fn send(&self, id: &str, timestamp_s: u64, content_type: &str, body: Vec<u8>) -> Result<(), String> {
         let signature = self.signature(id, timestamp_s, &body);
         let request = self

@@ -174,7 +174,7 @@ fn writing_through_what_leads_out_creates_nothing_there() {
     assert_eq!(listing(&folder.path().join("outside")), before);
 }
 
-/// Names below a folder with what they are and hold.
+/// Names below a folder with their kinds and contents.
 fn listing(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -352,7 +352,7 @@ fn a_change_at_the_last_moment_is_a_conflict_and_nothing_is_lost() {
     let path = WorkspacePath::parse("contested").unwrap();
     fs::write(&file, "0").unwrap();
     let aside = workspace.root().join("aside");
-    // Somebody else replaces the file all the time, each time with another content.
+    // Another thread replaces the file all the time, each time with another content.
     let number = std::sync::atomic::AtomicU32::new(0);
     let swap = || {
         fs::write(&aside, number.fetch_add(1, Ordering::Relaxed).to_string()).unwrap();

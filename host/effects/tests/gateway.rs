@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const KEY: &str = "sk-test-0123456789abcdef";
 
-/// What the server does with one connection.
+/// Behaviour of the server on one connection.
 #[derive(Clone)]
 enum Act {
     /// Sends these bytes and closes.

@@ -1,5 +1,5 @@
-//! What proving costs: checking a log of 1,000,000 events from disk beside a bare loop that only reads and hashes them, writing
-//! and checking an export, proofs, and what signing checkpoints adds to a durable step.
+//! Costs of proofs: checking a log of 1,000,000 events from disk beside a bare loop that only reads and hashes them,
+//! writing and checking an export, proofs, and the time that signed checkpoints add to a durable step.
 //!
 //! `cargo bench -p fusebox --bench audit`
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "a benchmark")]
@@ -90,7 +90,7 @@ fn checking(place: &Path) {
     println!("{:<52} {:>8.0} µs", "proof of one event", proofs * 1e3);
 }
 
-/// Writes a log of many runs, as fast as it goes.
+/// Writes a log of many runs, as fast as possible.
 fn fill(file: &Path) {
     let store = SqliteStore::open(file).unwrap();
     let event = RunEvent::StepDelayed(StepDelayed {
@@ -159,7 +159,7 @@ fn signing(place: &Path) {
     );
 }
 
-/// How long it takes to grow the trees of a log anew and to sign it once, with one commit; and to sign it as often as by default.
+/// Time to rebuild the trees of a log and to sign it once, with one commit; and to sign it as often as by default.
 fn regrown(home: &Path) -> (f64, f64) {
     let key = fusebox::proofs::SigningKey::from_seed("log", &[1; 32]).unwrap();
     let checkpoint = fusebox::proofs::Checkpoint { origin: "log".into(), size: 1, root: fusebox::core::Digest::ZERO };

@@ -1,4 +1,4 @@
-//! What one decision costs: `host.check` with one bundled Rust guard, beside the guard's own cycle in the sandbox, the
+//! Cost of one decision: `host.check` with one bundled Rust guard, beside the guard's own cycle in the sandbox, the
 //! same component in bare wasmtime, and a native function that does the same. One thread and two. Nothing is written to
 //! the log: durability none, as stated in the table.
 //!
@@ -20,7 +20,7 @@ use bare::{Bare, micros, native, proposal, time};
 const ROUNDS: usize = if fusebox_tests::IS_SMOKE { 1 } else { 15 };
 /// Calls of one case in one round.
 const CALLS: usize = fusebox_tests::bench_amount(2000);
-/// How long two threads run in one round.
+/// Time of one round with two threads.
 const TWO_THREADS: Duration = Duration::from_millis(300);
 
 fn main() {

@@ -1,6 +1,7 @@
-//! How fast governed steps are when each is durable (`synchronous=FULL`): one run, and 32 runs at once, beside a bare SQLite
-//! loop that writes the same events in as many commits on the same disk. Steps read a file, under all bundled guards and the
-//! impact model, and under one guard. Besides: bytes a step, and how fast runs are listed and shown among 100,000.
+//! Speed of governed steps that are each durable (`synchronous=FULL`): one run, and 32 runs at once, beside a bare
+//! SQLite loop that writes the same events in as many commits on the same disk. Steps read a file, under all bundled
+//! guards and the impact model, and under one guard. Also: bytes per step, and the time to list and show runs among
+//! 100,000.
 //!
 //! `cargo bench -p fusebox --bench durable`
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "a benchmark")]

@@ -1,6 +1,6 @@
-//! What guards cost, by language: a fresh sandbox for each call, beside the same component in bare wasmtime and a native
-//! function that does the same. Then the fuel of each bundled plugin on one input, the memory that each loaded plugin takes,
-//! and how much a million decisions leave behind. Nothing is written to the log: durability none.
+//! Costs of guards, by language: a fresh sandbox for each call, beside the same component in bare wasmtime and a native
+//! function that does the same. Then the fuel of each bundled plugin on one input, the memory of each loaded plugin,
+//! and the growth after a million decisions. Nothing is written to the log: durability none.
 //!
 //! `cargo xtask languages` builds the guards in JavaScript and Python; without it they are left out, and said so.
 //!
@@ -20,7 +20,7 @@ use bare::{Bare, micros, native, proposal, time};
 
 /// Rounds, interleaved over all cases.
 const ROUNDS: usize = if fusebox_tests::IS_SMOKE { 1 } else { 9 };
-/// Decisions whose leavings are looked for.
+/// Decisions after which growth is measured.
 const DECISIONS: usize = fusebox_tests::bench_amount(1_000_000);
 
 fn main() {

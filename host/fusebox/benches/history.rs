@@ -1,5 +1,5 @@
-//! Whether the last steps of a long run are judged as fast as its first: one run of 10,000 steps with all bundled guards,
-//! with the time that guards took and the time of the whole step, and what setting a situation up costs with a history of
+//! Whether the last steps of a long run are judged as fast as its first: one run of 10,000 steps with all bundled
+//! guards, with the time of the guards and of the whole step, and the cost of setting a situation up with a history of
 //! that length. Durability of the log is full.
 //!
 //! `cargo bench -p fusebox --bench history`
@@ -11,7 +11,7 @@ use serde_json::json;
 
 /// Steps of the run: the most that a plan may have.
 const STEPS: usize = fusebox_tests::bench_amount(10_000);
-/// How many of the first and of the last are compared.
+/// Number of the first and of the last steps that are compared.
 const COMPARED: usize = fusebox_tests::bench_amount(500);
 
 fn main() {

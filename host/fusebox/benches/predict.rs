@@ -1,5 +1,5 @@
-//! What a prediction costs, beside its floors: tract alone with the same graph, a hand-written forward pass with the same
-//! weights, and one with the same weights over many rows at once. Also what an explanation costs, and how tract's time goes with the
+//! Cost of a prediction, beside its floors: tract alone with the same graph, a hand-written forward pass with the same
+//! weights, and one with the same weights over many rows at once. Also the cost of an explanation, and tract's time by
 //! number of rows.
 //!
 //! `cargo bench -p fusebox --bench predict`; beside onnxruntime: `python3 benches/predict_onnxruntime.py`
@@ -21,7 +21,7 @@ const ONNX: &[u8] = include_bytes!("../../../models/risk.onnx");
 struct Case<'a> {
     name: String,
     calls: usize,
-    /// How many rows one call is about.
+    /// Number of rows in one call.
     rows: usize,
     call: Box<dyn FnMut() + 'a>,
     times: Vec<f64>,
@@ -129,7 +129,7 @@ fn of_rows(rows: usize, output: &str) -> TypedSimpleState {
     model.into_optimized().unwrap().into_runnable().unwrap().spawn().unwrap()
 }
 
-/// The graph with the number of rows left open, as whoever does not know it beforehand has it.
+/// The graph with an open number of rows, for a caller that does not know it beforehand.
 fn any_rows() -> TypedSimpleState {
     let mut model = tract_onnx::onnx().model_for_read(&mut &*ONNX).unwrap();
     let rows = model.sym("rows");

@@ -1,5 +1,5 @@
-//! Copies of workspaces: one folder a run, beside the home. A copy stays after its run, for it holds what came of it, until it is
-//! cleaned away.
+//! Copies of workspaces: one folder a run, beside the home. A copy stays after its run, because it holds the results,
+//! until it is cleaned away.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::home::Home;
 /// Copies of ended runs that stay when another one is made; the oldest go.
 const KEPT: usize = 50;
 
-/// How long a copy without a run may belong to one that is about to be created.
+/// Time during which a copy without a run may belong to one that is about to be created.
 const GRACE_US: u64 = 3_600_000_000;
 
 /// A copy of a workspace.
@@ -23,15 +23,16 @@ const GRACE_US: u64 = 3_600_000_000;
 pub struct WorkspaceCopy {
     /// The run that works in it, or did.
     pub run: RunId,
-    /// Its folder.
+    /// Folder of the copy.
     pub path: PathBuf,
     /// Bytes of the files in it.
     pub bytes: u64,
-    /// When its run ended, in microseconds since 1970; `None` while it has not.
+    /// End of the run, in microseconds since 1970; `None` while it goes on.
     pub ended_us: Option<u64>,
 }
 
-/// Copies a folder for a run. Gives the copy, and what it does not have. The oldest copies of ended runs beyond a bound go.
+/// Copies a folder for a run. Returns the copy and the list of its omissions. Removes the oldest copies of ended runs
+/// beyond a bound.
 pub fn create(
     home: &Home,
     log: &dyn Store,
@@ -50,7 +51,7 @@ pub fn create(
     make_private(&parent).map_err(failed)?;
     let target = parent.join(folder.file_name().unwrap_or("workspace".as_ref()));
     let left_out = copy_folder(folder, &target, hard_links)?;
-    // What cannot be removed now is removed another time.
+    // Copies that cannot be removed now are removed another time.
     let _ = list(home, log).map(|copies| {
         let mut ended: Vec<_> = copies.into_iter().filter(|copy| copy.ended_us.is_some()).collect();
         ended.sort_by_key(|copy| std::cmp::Reverse(copy.ended_us));
@@ -95,7 +96,7 @@ pub fn list(home: &Home, log: &dyn Store) -> Result<Vec<WorkspaceCopy>, Error> {
     refuse_shared(home)?;
     for entry in std::fs::read_dir(home.copies()).into_iter().flatten().flatten() {
         let path = entry.path();
-        // What is no folder of a run is none of ours.
+        // Other folders are left alone.
         let Some(run) = entry.file_name().to_str().and_then(|name| name.parse::<RunId>().ok()) else { continue };
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
@@ -112,7 +113,7 @@ pub fn list(home: &Home, log: &dyn Store) -> Result<Vec<WorkspaceCopy>, Error> {
     Ok(copies)
 }
 
-/// When a folder was last changed, in microseconds since 1970.
+/// Last change of a folder, in microseconds since 1970.
 fn touched_us(folder: &Path) -> Option<u64> {
     let since = folder.metadata().ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     u64::try_from(since.as_micros()).ok()

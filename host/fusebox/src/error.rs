@@ -1,4 +1,4 @@
-//! What can go wrong before or around a run.
+//! Errors before and around runs.
 
 use std::path::PathBuf;
 
@@ -24,38 +24,38 @@ pub enum Error {
     /// A file cannot be read.
     #[error("cannot read {what} {path}: {source}")]
     Unreadable {
-        /// What the file is.
+        /// Name of the kind of file.
         what: &'static str,
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
     /// A path that names a folder, a FIFO, a socket or a device.
     #[error("{what} {path} is no regular file; name a file, or `-` to read standard input where that is possible")]
     NotAFile {
-        /// What the file is.
+        /// Name of the kind of file.
         what: &'static str,
-        /// The path.
+        /// The path as given.
         path: PathBuf,
     },
     /// A policy file that is no policy.
     #[error("the policy {path} is wrong: {message}")]
     BadPolicy {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// What is wrong, and where.
+        /// Description of the fault, with its place.
         message: String,
     },
-    /// A plugin that nobody knows.
+    /// A plugin name that is not bundled.
     #[error(
         "there is no bundled plugin {name:?}{suggestion}. Bundled are {bundled}; for another one, give its path in the policy"
     )]
     UnknownPlugin {
         /// The name as given.
         name: String,
-        /// The bundled plugins.
+        /// Names of the bundled plugins.
         bundled: String,
         /// A similar name, in words.
         suggestion: String,
@@ -65,7 +65,7 @@ pub enum Error {
     PluginRefused {
         /// Its name in the policy.
         name: String,
-        /// Why.
+        /// Error of the sandbox.
         #[source]
         source: fusebox_sandbox::Error,
     },
@@ -74,7 +74,7 @@ pub enum Error {
     PluginMisplaced {
         /// Its name in the policy.
         name: String,
-        /// What is wrong.
+        /// Description of the fault.
         message: String,
     },
     /// A plugin refuses its settings.
@@ -86,27 +86,27 @@ pub enum Error {
         table: String,
         /// The policy's file, or `the built-in policy`.
         file: String,
-        /// Why.
+        /// Description of the fault.
         message: String,
     },
     /// Two executors serve one step type.
     #[error("the step type {step_type:?} is served by both {one:?} and {other:?}; keep one of them in the policy")]
     DuplicateStepType {
-        /// The step type.
+        /// Step type that both serve.
         step_type: String,
-        /// One executor.
+        /// Name of one executor.
         one: String,
-        /// The other.
+        /// Name of the other executor.
         other: String,
     },
-    /// A step whose type nobody serves.
+    /// A step whose type no executor serves.
     #[error("{step} has the unknown step type {step_type:?}{suggestion}. Known are {known}")]
     UnknownStepType {
-        /// The step.
+        /// Id of the step.
         step: String,
-        /// Its type.
+        /// Type of the step.
         step_type: String,
-        /// All known types.
+        /// All known step types.
         known: String,
         /// A similar type, in words.
         suggestion: String,
@@ -114,19 +114,19 @@ pub enum Error {
     /// A step whose input does not fit its type.
     #[error("the input of {step} ({step_type}) is wrong at {at}: {message}")]
     BadInput {
-        /// The step.
+        /// Id of the step.
         step: String,
-        /// Its type.
+        /// Type of the step.
         step_type: String,
-        /// Where in the input.
+        /// Place of the fault in the input.
         at: String,
-        /// What was expected.
+        /// The expected shape.
         message: String,
     },
     /// A run without a workspace.
     #[error("there is no workspace: {reason}. Give one with --workspace DIR, or name it in the plan")]
     NoWorkspace {
-        /// Why not.
+        /// Reason of the refusal.
         reason: String,
     },
     /// The host's own folder and the workspace overlap.
@@ -135,41 +135,41 @@ pub enum Error {
          and approvals. Use another workspace, or set FUSEBOX_HOME elsewhere"
     )]
     HomeInWorkspace {
-        /// The workspace.
+        /// Path of the workspace.
         workspace: PathBuf,
-        /// The home.
+        /// Path of the home.
         home: PathBuf,
     },
     /// The home cannot be used.
     #[error("the home of Fusebox {path} cannot be used: {message}")]
     Home {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// Why not.
+        /// Description of the fault.
         message: String,
     },
     /// Effects were given for a step type that has an executor to say them.
     #[error("the effects of {step_type} are what its executor previews; leave `effects` out")]
     EffectsNotExpected {
-        /// The step type.
+        /// Type of the step.
         step_type: String,
     },
     /// An action could not be previewed.
-    #[error("the effects of this {step_type} cannot be told: {message}")]
+    #[error("the effects of this {step_type} cannot be derived: {message}")]
     NoPreview {
-        /// The step type.
+        /// Type of the step.
         step_type: String,
-        /// Why not.
+        /// Reason of the failure.
         message: String,
     },
     /// A file that is larger than may be read.
     #[error("{what} {path} has more than {limit} bytes, which is the most that is read")]
     InputTooLarge {
-        /// What the file is.
+        /// Name of the kind of file.
         what: &'static str,
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The most bytes.
+        /// Largest size in bytes.
         limit: usize,
     },
     /// A step that needs a model, where the policy has none.
@@ -178,85 +178,85 @@ pub enum Error {
          the policy, or answer from a recording with --cassette FILE"
     )]
     NoModel {
-        /// The step.
+        /// Id of the step.
         step: String,
-        /// Its type.
+        /// Type of the step.
         step_type: String,
     },
-    /// A project's policy that was trusted is not what it was then.
+    /// A trusted policy of a project that has changed since.
     #[error(
         "the policy {file} was trusted and has changed since, or is gone. Look at it, then run `fusebox trust {folder}`, or \
          `fusebox trust --revoke {folder}` to go on without it"
     )]
     TrustBroken {
-        /// The file.
+        /// Path of the policy file.
         file: PathBuf,
-        /// Its folder.
+        /// Folder of the policy file.
         folder: PathBuf,
     },
     /// Another process drives the run.
     #[error("the run {run} is driven by {holder}; wait for it, pause it with `fusebox pause {run}`, or kill it")]
     RunBusy {
-        /// The run.
+        /// Id of the run.
         run: String,
-        /// Who drives it, in words.
+        /// Process that drives the run, in words.
         holder: String,
     },
     /// A run that ended.
     #[error("the run {run} has ended as {state}; start another one")]
     RunOver {
-        /// The run.
+        /// Id of the run.
         run: String,
-        /// Its state.
+        /// State of the run.
         state: String,
     },
-    /// A run that somebody paused.
+    /// A run that a person paused.
     #[error("the run {run} was paused by {by}; resume it with `fusebox resume {run}`")]
     RunPaused {
-        /// The run.
+        /// Id of the run.
         run: String,
-        /// Who paused it.
+        /// Name of the person who paused it.
         by: String,
     },
-    /// Everything, or everything of a tenant, is killed until somebody lifts it.
+    /// A kill switch on all runs or on those of a tenant, until it is lifted.
     #[error("the kill switch for {target} is set, by {by} at {at}; nothing runs until `fusebox unkill` lifts it")]
     KillSwitch {
-        /// What it ends.
+        /// Target of the switch.
         target: String,
-        /// Who set it.
+        /// Name of the person who set it.
         by: String,
-        /// When.
+        /// Time at which it was set.
         at: String,
     },
     /// There is no such question.
     #[error("there is no approval {id:?} that is or was asked for; `fusebox approvals` lists those that wait")]
     UnknownApproval {
-        /// What was given.
+        /// The id as given.
         id: String,
     },
     /// The beginning of an id that is the beginning of several.
     #[error("{id:?} could be {one} or {other}; give more of it")]
     AmbiguousApproval {
-        /// What was given.
+        /// The id as given.
         id: String,
         /// One that it could be.
         one: String,
-        /// Another one.
+        /// Another id that begins so.
         other: String,
     },
     /// A question that was answered already.
     #[error("already decided by {by} at {at}: {answer}")]
     AlreadyDecided {
-        /// The question.
+        /// Id of the question.
         id: String,
-        /// What was answered.
+        /// Answer that was given.
         answer: String,
-        /// By whom.
+        /// Name of the person who answered.
         by: String,
-        /// When.
+        /// Time of the answer.
         at: String,
     },
-    /// An answer from somebody who cannot show that they are a person.
+    /// An answer without proof that a person gave it.
     #[error(
         "approving needs a terminal or an approver's key, so that no program approves itself. Run this on a terminal, or \
          give --key FILE (`fusebox approvers add NAME` makes one)"
@@ -265,65 +265,65 @@ pub enum Error {
     /// An approver's key that is not known, or does not fit.
     #[error("the key cannot be used: {message}")]
     BadKey {
-        /// What is wrong with it.
+        /// Description of the fault.
         message: String,
     },
     /// An answer that does not fit its question.
     #[error("that is no answer to this question: {message}")]
     AnswerDoesNotFit {
-        /// Why not.
+        /// Reason of the refusal.
         message: String,
     },
     /// A grant that is not held.
     #[error("the run {run} holds no grant {grant:?}; `fusebox grants` lists them")]
     UnknownGrant {
-        /// The run.
+        /// Id of the run.
         run: String,
-        /// What was given.
+        /// The grant as given.
         grant: String,
     },
     /// A step that guards do not let into a plan.
     #[error("the step {step} was not added: {why}")]
     StepRefused {
-        /// The step.
+        /// Id of the step.
         step: String,
-        /// Why.
+        /// Reason of the refusal.
         why: String,
     },
     /// A call that a circuit breaker does not let on.
     #[error("the breaker is open ({reason}); it can be tried again at {until}")]
     BreakerOpen {
-        /// Why it opened.
+        /// Reason why the breaker opened.
         reason: String,
-        /// When it can be tried again.
+        /// Earliest time for another try.
         until: String,
     },
     /// A call that comes too fast.
     #[error("too fast: this can come at {until}")]
     RateExceeded {
-        /// When it can come.
+        /// Earliest time for the call.
         until: String,
     },
-    /// Whoever acts for one tenant asked for something of another one.
+    /// A caller limited to one tenant asked for another one.
     #[error("this is for the tenant {tenant} alone, and {asked} is not its own")]
     OtherTenant {
-        /// For whom it is.
+        /// Tenant that the caller is limited to.
         tenant: String,
-        /// What was asked for.
+        /// Tenant that was asked for.
         asked: String,
     },
     /// The keys that sign the log cannot be used.
     #[error("the keys that sign the log of {tenant} cannot be used: {message}")]
     AuditKey {
-        /// Whose log.
+        /// Tenant that owns the log.
         tenant: String,
-        /// What is wrong.
+        /// Description of the fault.
         message: String,
     },
     /// A record that cannot be kept.
     #[error("that cannot be recorded: {message}")]
     BadRecord {
-        /// Why not.
+        /// Reason of the refusal.
         message: String,
     },
     /// There is no such event in the log.
@@ -331,47 +331,47 @@ pub enum Error {
     UnknownEvent {
         /// The run, or another chain.
         run: String,
-        /// The place.
+        /// Place of the event.
         seq: u64,
     },
     /// A run has no such step that was proposed.
     #[error("the run {run} has no step {step:?} that was proposed; it has {known}")]
     UnknownStep {
-        /// The run.
+        /// Id of the run.
         run: String,
-        /// What was given.
+        /// The step as given.
         step: String,
-        /// Steps that were.
+        /// Ids of the known steps.
         known: String,
     },
     /// A run that has not ended.
     #[error("the run {run} is {state}; what it was given and made can be erased once it has ended")]
     RunGoesOn {
-        /// The run.
+        /// Id of the run.
         run: String,
-        /// Its state.
+        /// State of the run.
         state: String,
     },
-    /// A sink that cannot be told.
+    /// A sink that cannot be used.
     #[error("the sink {sink} cannot be used: {message}")]
     SinkWrong {
-        /// Its name.
+        /// Name of the sink.
         sink: String,
-        /// What is wrong.
+        /// Description of the fault.
         message: String,
     },
-    /// A tenant of whom the log has no events.
+    /// A tenant without events in the log.
     #[error("{tenant} has no events in this log")]
     NothingToExport {
-        /// Whose log.
+        /// Name of the tenant.
         tenant: String,
     },
     /// Something cannot be written.
     #[error("{what} cannot be written: {source}")]
     Unwritable {
-        /// What it is.
+        /// Name of the resource.
         what: &'static str,
-        /// What the system says.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
@@ -380,15 +380,15 @@ pub enum Error {
         "the guard {guard} cannot tell whether this holds a secret, so it is not kept and nothing is done: {message}"
     )]
     Unredacted {
-        /// The guard.
+        /// Name of the guard.
         guard: String,
-        /// What went wrong.
+        /// Description of the failure.
         message: String,
     },
     /// There is no such run in the log.
     #[error("there is no run {run} in the log of this home; `fusebox run` prints the id of each run")]
     UnknownRun {
-        /// The run.
+        /// Id of the run.
         run: String,
     },
 }

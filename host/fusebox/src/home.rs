@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// `$FUSEBOX_HOME`.
+/// The home folder, `$FUSEBOX_HOME`.
 #[derive(Debug, Clone)]
 pub struct Home {
     path: PathBuf,
@@ -30,7 +30,7 @@ impl Home {
             let mode = permissions.mode();
             let is_empty = path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
             if mode & 0o077 != 0 && is_empty {
-                // Nothing is in it that anybody could have seen or left there.
+                // The folder is empty, so it holds no content that others saw or left.
                 permissions.set_mode(0o700);
                 std::fs::set_permissions(&path, permissions).map_err(|error| failed(error.to_string()))?;
             } else if mode & 0o077 != 0 {
@@ -65,19 +65,19 @@ impl Home {
         })
     }
 
-    /// The folder.
+    /// Path of the home.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The event log.
+    /// Path of the event log.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.path.join("log.sqlite")
     }
 
-    /// Who drives which run.
+    /// Folder of the leases on runs.
     #[must_use]
     pub fn leases(&self) -> PathBuf {
         self.path.join("leases")
@@ -91,7 +91,7 @@ impl Home {
         self.path.with_file_name(name)
     }
 
-    /// Compiled plugins.
+    /// Folder of compiled plugins.
     #[must_use]
     pub fn cache(&self) -> PathBuf {
         self.path.join("cache")

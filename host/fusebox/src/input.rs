@@ -1,4 +1,4 @@
-//! Reading files that somebody named: bounded, before anything else is done with them.
+//! Reading of input files: bounded, before any use of their content.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::error::Error;
 /// Reads a file of at most `max` bytes; `what` names it in errors.
 ///
 /// # Errors
-/// When it cannot be read, is no regular file, or is larger. No more than `max` bytes and one are read, whatever it is.
+/// When it cannot be read, is not a regular file, or is larger. At most `max` + 1 bytes are read of any file.
 pub fn read_file(what: &'static str, path: &Path, max: usize) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::Unreadable { what, path: path.to_owned(), source };
     // Opening a FIFO would wait for its other end, perhaps for ever.

@@ -1,4 +1,5 @@
-//! Governs what AI agents do: every action passes sandboxed guards before it happens, and the log keeps why.
+//! Governs actions of AI agents: every action passes sandboxed guards before it happens, and the log records the
+//! reasons.
 //!
 //! ```
 //! use fusebox::{Host, Plan, RunOptions, RunUpdate};
@@ -20,14 +21,14 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(demo()).unwrap();
 //! ```
 //!
-//! The main flow, one call a stage: [`Host::run`] checks the plan and opens the workspace; its driver asks the run's
-//! state what comes next and does it: `preview` lets the executor say its effects, `judge` and `estimate` let guards and
-//! impact model judge them, `ask_a_person` gets an approval, `execute` carries the step out, and every answer goes
-//! through the journal into the log before anything follows from it. [`Host::check`] takes one action through the same
-//! gate.
+//! The main flow, one call a stage: [`Host::run`] checks the plan and opens the workspace; its driver reads from the
+//! run's state what comes next and does it: `preview` lets the executor state its effects, `judge` and `estimate` let
+//! guards and impact model judge them, `ask_a_person` gets an approval, `execute` carries the step out, and every
+//! answer goes through the journal into the log before anything follows from it. [`Host::check`] takes one action
+//! through the same gate.
 //!
-//! Why it is built so: the rules live in `fusebox-core`, which only asks and is told. This crate is the imperative shell
-//! that does what is asked, and it never decides.
+//! Why it is built so: the rules live in `fusebox-core`, a state machine without I/O. This crate is the imperative
+//! shell that answers its requests, and it never decides.
 
 mod admission;
 mod ambient;

@@ -1,4 +1,4 @@
-//! What every stage of a step shares, made once by the builder.
+//! Shared services of all stages of a step, made once by the builder.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::plugins::registry::Registry;
 use crate::prediction::Predictor;
 use crate::redaction::Redactor;
 
-/// What every stage of a step shares. It never changes once the host is built.
+/// Shared services of all stages of a step. They never change once the host is built.
 pub struct Services {
     pub sandbox: Sandbox,
     /// The flag of calls that are never killed: checks, and judging a step that is added. Their limits are tight.
@@ -33,7 +33,7 @@ pub struct Services {
     /// The model gateway; `None` unless the policy or a cassette names models.
     pub gateway: Option<Gateway>,
     pub store: Arc<dyn Store>,
-    /// What processes of this host find around them.
+    /// Environment of this host's processes.
     pub execution_environment: ExecutionEnvironment,
     /// The same for actions that others carry out.
     pub external_environment: ExecutionEnvironment,
@@ -75,19 +75,19 @@ impl Services {
 /// Whether runs tell explanations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Explanations {
-    /// They do not.
+    /// Checks are not recorded.
     #[default]
     Off,
     /// Each as soon as it is due.
     Each,
 }
 
-/// Something that whoever set a host up should know.
+/// A notice for the operator about the setup of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// A project's policy does not count, because nobody trusted it.
+    /// A project's policy does not count, because the operator has not trusted it.
     UntrustedPolicy {
-        /// The file.
+        /// Path of the policy file.
         file: PathBuf,
     },
 }
@@ -97,7 +97,7 @@ impl std::fmt::Display for Notice {
         let Self::UntrustedPolicy { file } = self;
         let folder = file.parent().unwrap_or(file).display();
         let file = file.display();
-        write!(f, "the policy {file} does not count: nobody trusted it. Read it, then run `fusebox trust {folder}`")
+        write!(f, "the policy {file} does not count: it is not trusted. Read it, then run `fusebox trust {folder}`")
     }
 }
 

@@ -1,4 +1,5 @@
-//! Comparing two models by what became of runs: the champion, whose word counted, and a challenger, whose word was recorded.
+//! Comparison of two models by outcomes of runs: the champion, whose prediction counted, and a challenger, whose
+//! prediction was only recorded.
 
 use fusebox_core::risk::Prediction;
 use schemars::JsonSchema;
@@ -6,7 +7,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 
-/// How two models compare.
+/// Comparison of two models.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Comparison {
     /// Runs of which both models said something.
@@ -17,21 +18,21 @@ pub struct Comparison {
     pub agreement: f64,
     /// Runs by the champion's level and, within it, by the challenger's: LOW, MEDIUM, HIGH.
     pub levels: [[usize; 3]; 3],
-    /// How good the champion was.
+    /// Score of the champion.
     pub champion: Score,
-    /// How good the challenger was.
+    /// Score of the challenger.
     pub challenger: Score,
 }
 
-/// How well scores said what became of runs.
+/// Quality of a model's scores, given the outcomes of runs.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Score {
     /// SHA-256 of the model.
     pub model: String,
-    /// Mean squared difference of the score and what happened (Brier 1950): 0 is best, 0.25 is what a coin gets.
+    /// Mean squared difference of score and outcome (Brier 1950): 0 is best, 0.25 is that of a coin.
     pub brier: f64,
-    /// How likely a run that went badly has a higher score than one that went well: the area under the ROC curve; none when
-    /// all went the same way.
+    /// Probability that a run that went badly has a higher score than one that went well: the area under the ROC curve;
+    /// none when all went the same way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auc: Option<f64>,
     /// Runs that went badly and were said to be HIGH.

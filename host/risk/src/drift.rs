@@ -15,14 +15,14 @@ pub const LEAST_PLANS: usize = 30;
 /// A share that is taken for none, so that an empty bin does not make the index infinite.
 const LEAST_SHARE: f64 = 1e-4;
 
-/// How far one feature has moved.
+/// Drift of one feature.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Drift {
-    /// The feature's name.
+    /// Name of the feature.
     pub feature: String,
     /// Its population stability index: 0 for the same distribution, without bound above.
     pub psi: f64,
-    /// Whether that matters.
+    /// Class of the drift.
     pub verdict: Verdict,
     /// Upper edges of all bins but the last.
     pub edges: Vec<f64>,
@@ -38,15 +38,15 @@ pub struct Drift {
 pub enum Verdict {
     /// There are fewer plans than [`LEAST_PLANS`].
     TooFew,
-    /// Below [`MOVED`].
+    /// The drift is below [`MOVED`].
     Stable,
-    /// From [`MOVED`] on.
+    /// The drift is at least [`MOVED`].
     Moved,
-    /// From [`DRIFTED`] on.
+    /// The drift is at least [`DRIFTED`].
     Drifted,
 }
 
-/// How far each feature of these plans has moved from what a model was trained on; nothing for no plans.
+/// Drift of each feature of these plans from a model's training data; empty without plans.
 ///
 /// PSI = Σ (now − trained) × ln(now ÷ trained) over the bins of the training data.
 #[must_use]

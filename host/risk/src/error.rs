@@ -1,4 +1,4 @@
-//! What can be wrong with a model.
+//! Faults of models.
 
 use std::path::PathBuf;
 
@@ -9,15 +9,15 @@ pub enum Error {
     /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// A model or its metadata are larger than they may be.
     #[error("{what} has {size} bytes; the most is {limit}")]
     TooLarge {
-        /// What it is.
+        /// Name of the kind of file.
         what: &'static str,
         /// Its size in bytes.
         size: u64,
@@ -29,29 +29,29 @@ pub enum Error {
         "the model has the digest {is}, and {by} says {expected}; use the file that was meant, or correct the digest"
     )]
     WrongDigest {
-        /// What the file has.
+        /// Digest of the file.
         is: String,
-        /// Who says otherwise.
+        /// Source of the expected digest.
         by: &'static str,
-        /// What they say.
+        /// Expected digest.
         expected: String,
     },
     /// The metadata are of another shape, or do not fit this host.
     #[error("the model's metadata are wrong: {message}")]
     BadMetadata {
-        /// What is wrong.
+        /// Description of the fault.
         message: String,
     },
     /// The file is no ONNX graph of the kind that is served.
     #[error("the model cannot be used: {message}")]
     BadModel {
-        /// What is wrong.
+        /// Description of the fault.
         message: String,
     },
     /// The model answered nonsense.
     #[error("the model answered nonsense: {message}")]
     Nonsense {
-        /// What it answered.
+        /// The invalid answer.
         message: String,
     },
     /// The features are no plan's.

@@ -1,4 +1,4 @@
-//! Why a plan got its score: exact Shapley values.
+//! Explanations of a plan's score: exact Shapley values.
 
 use fusebox_core::risk::Features;
 use serde::Serialize;
@@ -17,7 +17,7 @@ const COALITIONS: usize = 1 << 9;
 pub struct Explained {
     /// The mean score of the background, in [0, 1].
     pub base: f64,
-    /// What each feature adds, in the order of [`FEATURES`](fusebox_core::risk::FEATURES).
+    /// Share of each feature, in the order of [`FEATURES`](fusebox_core::risk::FEATURES).
     pub shares: [f64; 9],
     /// The plan's score, in [0, 1].
     pub score: f64,
@@ -43,8 +43,8 @@ impl Model {
         Ok(shapley(&values.map(|value| value / rows)))
     }
 
-    /// Adds the score of every coalition with one row of the background. Features that are the same in both make no difference, so
-    /// only coalitions of the others are predicted.
+    /// Adds the score of every coalition with one row of the background. Features that are equal in both make no
+    /// difference, so only coalitions of the others are predicted.
     fn add_values(&self, plan: &[f32; 9], row: &[f32; 9], values: &mut [f64; COALITIONS]) -> Result<(), Error> {
         let differing: Vec<usize> =
             plan.iter().zip(row).enumerate().filter(|(_, (plan, row))| plan != row).map(|(place, _)| place).collect();
@@ -84,7 +84,7 @@ fn shapley(values: &[f64; COALITIONS]) -> Explained {
     Explained { base: value(0), shares, score: value(COALITIONS - 1) }
 }
 
-/// How likely a feature comes behind a coalition of this size when all nine come in random order: s! (8 - s)! / 9!.
+/// Probability that a feature follows a coalition of this size when all nine come in random order: s! (8 - s)! / 9!.
 fn weight(size: u32) -> f64 {
     // 9 × (8 over s), the number of ways in which that happens.
     const WAYS: [f64; 9] = [9.0, 72.0, 252.0, 504.0, 630.0, 504.0, 252.0, 72.0, 9.0];

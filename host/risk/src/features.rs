@@ -4,19 +4,19 @@ use fusebox_core::risk::{Features, PlanShape, Tool};
 
 /// Bytes of text that are taken for one token. English and code have 3 to 5 with the tokenizers of today's models.
 pub const BYTES_PER_TOKEN: u64 = 4;
-/// Where `est_tokens` comes from when the plan limits its tokens to no less than is guessed, or a run used them.
+/// Source of `est_tokens` when the plan's token limit is at least the estimate, or a run used the tokens.
 pub const DECLARED: &str = "declared";
-/// Where `est_tokens` comes from otherwise: inputs and descriptions, [`BYTES_PER_TOKEN`] bytes a token.
+/// Source of `est_tokens` otherwise: inputs and descriptions, [`BYTES_PER_TOKEN`] bytes a token.
 pub const ESTIMATED: &str = "bytes/4";
 
-/// What features need to know besides the plan.
+/// Inputs of the features besides the plan.
 #[derive(Clone, Copy)]
 pub struct FeatureContext<'a> {
     /// Whether a tool is of high risk.
     pub is_high_risk: &'a dyn Fn(Tool<'_>) -> bool,
     /// Most retries of a step that does not say so itself.
     pub retries: u64,
-    /// Most retries of any step, whatever it says.
+    /// Most retries of any step that policy permits.
     pub most_retries: u64,
     /// Wall time of a run whose plan does not limit it, in seconds.
     pub time_s: u64,
@@ -79,8 +79,8 @@ fn has_high_risk_tool(shape: &PlanShape<'_>, used: &[Tool<'_>], context: &Featur
     used.iter().copied().chain(declared).any(context.is_high_risk)
 }
 
-/// The tokens that the plan is limited to, or a guess from inputs and descriptions where that is more: what a plan says of itself
-/// may add caution and not remove it. Of a run, those that it used.
+/// The plan's token limit, or an estimate from inputs and descriptions where that is more: a plan's own claims may add
+/// caution and not remove it. Of a run, the tokens that it used.
 fn est_tokens(shape: &PlanShape<'_>) -> (u64, &'static str) {
     let bytes = shape.steps.iter().fold(0_u64, |sum, step| sum.saturating_add(step.bytes));
     let guess = bytes.div_ceil(BYTES_PER_TOKEN);
@@ -90,7 +90,7 @@ fn est_tokens(shape: &PlanShape<'_>) -> (u64, &'static str) {
     }
 }
 
-/// Most retries of any step: what it asks for, else what policy gives, never more than policy permits.
+/// Most retries of any step: its own number, else that of policy, never more than policy permits.
 fn max_retries(shape: &PlanShape<'_>, context: &FeatureContext<'_>) -> u64 {
     let asked = shape.steps.iter().map(|step| step.retries.unwrap_or(context.retries)).max().unwrap_or(0);
     asked.min(context.most_retries)
@@ -102,7 +102,7 @@ fn sequential_tool_calls(shape: &PlanShape<'_>) -> u64 {
     streaks.map(|streak| streak.len() as u64).max().unwrap_or(0)
 }
 
-/// How deep steps are grouped; 1 without groups.
+/// Depth of groups; 1 without groups.
 fn plan_depth(shape: &PlanShape<'_>) -> u64 {
     1 + shape.steps.iter().map(|step| step.depth).max().unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Predicts how risky a plan is before it runs, and explains what it says.
+//! Predicts the risk of a plan before it runs, and explains its predictions.
 //!
 //! ```
 //! use fusebox_risk::core::risk::{Features, RiskLevel};
@@ -23,10 +23,10 @@
 //! # Ok::<(), fusebox_risk::Error>(())
 //! ```
 //!
-//! Why it is built so: features are a pure function of a plan's shape, so that what was predicted can be compared with what
-//! happened. A model is any ONNX graph from nine numbers to three probabilities, with metadata beside it that say what it was
-//! trained on; it is checked before it is used. What follows from a prediction is not decided here: the rules of `fusebox-core`
-//! are the floor, and the run's state machine applies the profile.
+//! Why it is built so: features are a pure function of a plan's shape, so that predictions can be compared with actual
+//! runs. A model is any ONNX graph from nine numbers to three probabilities, with metadata beside it that describe its
+//! training; it is checked before it is used. The consequences of a prediction are not decided here: the rules of
+//! `fusebox-core` are the floor, and the run's state machine applies the profile.
 
 pub mod compare;
 pub mod drift;

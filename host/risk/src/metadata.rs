@@ -1,4 +1,4 @@
-//! What is known of a model: a JSON file beside it.
+//! Metadata of a model: a JSON file beside it.
 
 use fusebox_core::json;
 use fusebox_core::risk::{FEATURES, RiskLevel};
@@ -15,7 +15,7 @@ const MAX_BACKGROUND: usize = 64;
 /// Most bins of a feature.
 const MAX_BINS: usize = 64;
 
-/// What is known of a model.
+/// Metadata of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The version of this format.
@@ -24,25 +24,25 @@ pub struct Metadata {
     pub model_sha256: String,
     /// The opset of the ONNX file.
     pub opset: i64,
-    /// What it was trained on, by feature, in the order of its inputs.
+    /// Training data by feature, in the order of the model's inputs.
     pub features: Vec<TrainedFeature>,
     /// The levels, in the order of its outputs.
     pub levels: Vec<RiskLevel>,
-    /// What logits are divided by before the softmax, so that probabilities mean what they say (Guo et al. 2017, "On
-    /// Calibration of Modern Neural Networks"). It is part of the graph.
+    /// Divisor of the logits before the softmax, which calibrates the probabilities (Guo et al. 2017, "On Calibration
+    /// of Modern Neural Networks"). It is part of the graph.
     pub temperature: f64,
-    /// Plans that stand for all others: what an explanation compares with.
+    /// Plans that represent all others: the baseline of explanations.
     pub background: Vec<[f64; 9]>,
     /// The seed of the training.
     pub seed: u64,
-    /// How good it is, and what it was trained on; for people.
+    /// Quality and training of the model; for people.
     pub report: serde_json::Value,
 }
 
-/// What a model was trained on, of one feature.
+/// Training data of one feature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainedFeature {
-    /// Its name.
+    /// Name of the feature.
     pub name: String,
     /// The least that it was trained on.
     pub least: f64,

@@ -15,20 +15,20 @@ use crate::{Error, Metadata, onnx};
 
 /// Largest ONNX file, in bytes.
 pub const MAX_MODEL_BYTES: u64 = 4 * 1024 * 1024;
-/// Rows that are predicted at once: enough that what a run of the graph costs by itself does not count, and small enough that
-/// what is computed stays in the nearest cache.
+/// Rows that are predicted at once: enough that the fixed cost of a run of the graph does not count, and few enough
+/// that intermediate results stay in the nearest cache.
 pub(crate) const BLOCK: usize = 64;
 /// Digits behind the point that are kept of probabilities: processors differ in the seventh.
 const KEPT: f64 = 1e6;
-/// How far probabilities may be from summing to 1.
+/// Most difference of the sum of probabilities from 1.
 const SUM_TOLERANCE: f32 = 1e-3;
 
 /// The model that comes with the host.
 const EMBEDDED: &[u8] = include_bytes!("../../../models/risk.onnx");
-/// Its metadata.
+/// Metadata of the embedded model.
 const EMBEDDED_METADATA: &[u8] = include_bytes!("../../../models/risk.json");
 
-/// A model with what is known of it. It can be asked from any thread; questions wait for one another.
+/// A model with its metadata. It can be called from any thread; calls wait for one another.
 pub struct Model {
     digest: Digest,
     metadata: Metadata,
@@ -74,8 +74,9 @@ impl Model {
     /// A model from an ONNX file and its metadata.
     ///
     /// # Errors
-    /// When it is too large, is not the one that the metadata are about, has other inputs or outputs than nine features and three
-    /// probabilities, uses operators that are not served, or answers nonsense for its own background.
+    /// When it is too large, its digest differs from that in the metadata, it has other inputs or outputs than nine
+    /// features and three probabilities, uses operators that are not supported, or gives invalid answers for its own
+    /// background.
     pub fn from_bytes(onnx: &[u8], metadata: &[u8]) -> Result<Self, Error> {
         if onnx.len() as u64 > MAX_MODEL_BYTES {
             return Err(Error::TooLarge { what: "the model", size: onnx.len() as u64, limit: MAX_MODEL_BYTES });
@@ -102,7 +103,7 @@ impl Model {
         self.digest
     }
 
-    /// What is known of it.
+    /// Metadata of the model.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
@@ -111,7 +112,7 @@ impl Model {
     /// Predicts the risk of one plan.
     ///
     /// # Errors
-    /// When a feature is out of its range, which the error names, or the model answers nonsense.
+    /// When a feature is out of its range, which the error names, or the model gives an invalid answer.
     pub fn predict(&self, features: &Features) -> Result<Prediction, Error> {
         features.check()?;
         Ok(self.prediction(features, self.run_one(features.inputs())?))
@@ -131,7 +132,7 @@ impl Model {
     /// The model's answers to rows of inputs.
     ///
     /// # Errors
-    /// When one is nonsense.
+    /// When an answer is invalid.
     pub fn run_all(&self, inputs: &[[f32; 9]]) -> Result<Vec<[f32; 3]>, Error> {
         let mut answers = Vec::with_capacity(inputs.len());
         let blocks = inputs.chunks(BLOCK);
@@ -193,7 +194,7 @@ impl Model {
         }
     }
 
-    /// Features that are outside of what the model was trained on, by name.
+    /// Names of the features outside of the model's training data.
     fn out_of_distribution(&self, features: &Features) -> Vec<String> {
         #[expect(clippy::cast_precision_loss, reason = "features are below 2^53")]
         let is_far = |value: u64, least: f64, most: f64| !(least..=most).contains(&(value as f64));

@@ -1,4 +1,4 @@
-//! Looking into an ONNX file before it is loaded: what can run, and how large it may become, is known beforehand.
+//! Checks of an ONNX file before it is loaded: its operators and its size in memory are known beforehand.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -8,8 +8,7 @@ use tract_onnx::prelude::*;
 
 use crate::Error;
 
-/// Operators that are served: what networks of layers are made of. None of them loops, reads files, or grows its input without
-/// bound.
+/// Supported operators: those of networks of layers. None of them loops, reads files, or grows its input without bound.
 const OPERATORS: [&str; 19] = [
     "Add",
     "Clip",
@@ -38,17 +37,17 @@ const MAX_SIDE: i64 = 1024;
 /// ONNX's number for 32-bit floats.
 const FLOAT: i32 = 1;
 
-/// What the last operator of a graph gives.
+/// Output of the last operator of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Probabilities.
+    /// Probabilities of the levels.
     Probabilities,
-    /// What a softmax makes probabilities of: the graph's own softmax was taken off. Over rows of three numbers, tract's is
-    /// a third of all its time, because it is set up anew for each row.
+    /// Inputs of a softmax: the graph's own softmax was removed. Over rows of three numbers, tract's takes a third of
+    /// its whole time, because it is set up anew for each row.
     Logits,
 }
 
-/// Parses an ONNX file and checks what is in it.
+/// Parses an ONNX file and checks its content.
 pub fn read(bytes: &[u8]) -> Result<(ModelProto, Ending), Error> {
     let mut proto = tract_onnx::onnx()
         .proto_model_for_read(&mut &*bytes)
@@ -141,10 +140,10 @@ fn check_names(graph: &GraphProto) -> Result<(), Error> {
     }
 }
 
-/// Runs tract. It may still break off on graphs that nobody thought of: that is an error like others.
+/// Runs tract. A panic on an unforeseen graph becomes an error like others.
 pub fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     std::panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        Err(bad("the inference engine broke off; the file is damaged, or uses what it does not know".to_owned()))
+        Err(bad("the inference engine broke off; the file is damaged, or uses unknown features".to_owned()))
     })
 }
 

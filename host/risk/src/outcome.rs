@@ -1,10 +1,10 @@
-//! What became of a run whose risk was predicted: what predictors are compared by, and learn from.
+//! Outcomes of runs with predicted risk: the basis for comparing predictors and for learning.
 
 use fusebox_core::Agent;
 use fusebox_core::risk::{Assessment, Features, RiskLevel};
 use serde::{Deserialize, Serialize};
 
-/// What became of a run.
+/// Outcome of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {
@@ -12,11 +12,11 @@ pub enum OutcomeKind {
     Completed,
     /// A step failed.
     Failed,
-    /// Somebody killed it.
+    /// The run was killed.
     Killed,
     /// It used up a budget.
     OverBudget,
-    /// A step was denied, rejected, or nobody approved it.
+    /// A step was denied or rejected, or its approval expired.
     Rejected,
 }
 
@@ -34,24 +34,24 @@ impl OutcomeKind {
     }
 }
 
-/// One run: what was predicted, and what happened. `fusebox risk export` writes one a line, as JSON.
+/// One run: its prediction and its outcome. `fusebox risk export` writes one a line, as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
-    /// The run.
+    /// Id of the run.
     pub run: String,
-    /// When it ended, in microseconds since 1970.
+    /// End of the run, in microseconds since 1970.
     pub ended_us: u64,
-    /// Who acted.
+    /// Agent of the run.
     pub agent: Agent,
-    /// What was said of its plan as it was last; the assessment at its start when it never began.
+    /// Last assessment of its plan; the one at its start when it never began.
     pub assessment: Assessment,
-    /// The features of what it really did; none when it began no step.
+    /// Features of the steps that it really took; none when it began no step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<Features>,
-    /// What became of it.
+    /// Outcome of the run.
     pub outcome: OutcomeKind,
-    /// Limits that its own predicted risk set stopped it: what became of it says nothing about the prediction.
+    /// Limits of its own predicted risk stopped it: its outcome says nothing about the prediction.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_profile: bool,
     /// The level that a person said it really had.
@@ -60,8 +60,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether it went badly: a person's word counts, else whether it ended in any other way than completed. Nobody can tell of a
-    /// run that was stopped for its own predicted risk: a model that calls everything HIGH would always be right.
+    /// Whether it went badly: a person's judgement counts, else whether it ended in any other way than completed.
+    /// Unknown for a run that was stopped for its own predicted risk: a model that calls everything HIGH would always
+    /// be right.
     #[must_use]
     pub fn went_badly(&self) -> Option<bool> {
         match self.overruled {

@@ -1,4 +1,5 @@
-//! Proposing thresholds from what became of runs. Nothing is applied: a person writes them into the policy, or does not.
+//! Proposals of thresholds from outcomes of runs. Nothing is applied: a person writes them into the policy, or does
+//! not.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +13,10 @@ use crate::Outcome;
 pub const LEAST_RUNS: usize = 30;
 /// Runs that went badly, and that went well, from which on something is proposed.
 pub const LEAST_EITHER: usize = 5;
-/// How much better a proposal must separate than what is in force: a difference of shares, in [0, 1].
+/// Least gain in separation over the current threshold for a proposal: a difference of shares, in [0, 1].
 const LEAST_GAIN: f64 = 0.05;
 
-/// What is proposed for one agent type.
+/// Proposed thresholds for one agent type.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Proposal {
     /// The agent type; none for agents that name none.
@@ -28,19 +29,19 @@ pub struct Proposal {
     pub thresholds: Vec<ProposedThreshold>,
 }
 
-/// What is proposed for one HIGH threshold.
+/// Proposed value of one HIGH threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ProposedThreshold {
-    /// The threshold.
+    /// Name of the threshold.
     pub threshold: RuleName,
-    /// What is in force.
+    /// Separation by the current value.
     pub now: Separation,
-    /// What would separate best, where that is better by enough.
+    /// Best separation, where the gain is large enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proposed: Option<Separation>,
 }
 
-/// How well a threshold separates.
+/// Quality of separation by a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Separation {
     /// The most that does not count as HIGH.
@@ -52,7 +53,7 @@ pub struct Separation {
 }
 
 impl Separation {
-    /// How much better than chance it separates (Youden 1950, "Index for rating diagnostic tests"), in [-1, 1].
+    /// Gain in separation over chance (Youden 1950, "Index for rating diagnostic tests"), in [-1, 1].
     #[must_use]
     pub fn index(&self) -> f64 {
         self.caught - self.false_alarms

@@ -1,4 +1,4 @@
-//! What wasmtime makes of the contract. Private: the rest of the house sees core types.
+//! Bindings that wasmtime generates from the contract. Private: other crates see core types.
 #![allow(missing_docs, clippy::all, clippy::restriction)]
 
 pub mod guard_world {

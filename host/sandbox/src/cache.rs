@@ -1,8 +1,9 @@
 //! Compiled code, in memory and in a private folder.
 //!
-//! Loading compiled code runs it, so only what this host wrote is ever loaded. The folder belongs to its user alone. Each
-//! piece of code lies beside a seal: what it was made of, by which engine, its digest, and what the plugin said of itself, all
-//! under a key that never leaves the folder. What does not fit its seal, or was sealed with another key, is made again.
+//! Loading compiled code runs it, so only code that this host wrote is ever loaded. The folder belongs to its user
+//! alone. Each piece of code lies beside a seal: digest of the component, engine, digest of the code and the plugin's
+//! description, all under a key that never leaves the folder. Code that does not fit its seal, or was sealed with
+//! another key, is compiled again.
 // The only file of this crate with unsafe code: wasmtime cannot know where compiled code comes from.
 #![allow(unsafe_code)]
 
@@ -26,7 +27,7 @@ use crate::{Error, WASMTIME_VERSION, compile};
 
 /// Largest compiled component, in bytes: Python guests have 38 MiB.
 const MAX_CODE_BYTES: u64 = 512 * 1024 * 1024;
-/// Largest seal: what a plugin may say of itself, escaped, and a few words.
+/// Largest seal: a plugin's description, escaped, and a few words.
 const MAX_SEAL_BYTES: u64 = 8 * 1024 * 1024;
 /// Most settings that are remembered of one plugin.
 const MAX_SETTINGS: usize = 16;
@@ -49,9 +50,9 @@ struct Kept {
     file: File,
     path: PathBuf,
     digest: Digest,
-    /// What it was compiled from, where that is always there.
+    /// The component, where it is always at hand.
     component: Option<&'static [u8]>,
-    /// Nothing when the file is what it should be, else the code made again.
+    /// `None` when the file matches its seal, else the code compiled again.
     checked: OnceLock<Result<Option<Arc<[u8]>>, String>>,
 }
 
@@ -61,7 +62,7 @@ impl Kept {
             if digest(&self.file).is_ok_and(|found| found == self.digest) {
                 return Ok(None);
             }
-            let component = self.component.ok_or("its compiled code was changed by somebody")?;
+            let component = self.component.ok_or("its compiled code was changed by another program")?;
             let (_, code) = compile::checked(engine, component).map_err(|error| error.to_string())?;
             Ok(Some(code.into()))
         });
@@ -101,18 +102,18 @@ impl Compiled {
     }
 }
 
-/// What was found out about a component when it was first loaded.
+/// Results of the first load of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
-    /// Its kind.
+    /// Kind of the plugin.
     pub kind: Kind,
-    /// What it said of itself, as it said it.
+    /// The plugin's description, verbatim.
     pub description: String,
     /// Settings that it found nothing wrong with.
     pub settings: Vec<Digest>,
 }
 
-/// Binds code to what it was made of.
+/// Binds code to its inputs.
 #[derive(Serialize, Deserialize)]
 struct Seal {
     component: Digest,
@@ -143,8 +144,8 @@ impl Cache {
         Ok(Self { folder, key, compatibility, max_bytes })
     }
 
-    /// What the folder has of a component. Nothing when it is not there, or not what it should be. Where the component is
-    /// always there to be compiled again, its code is looked at when it is first loaded, else at once.
+    /// The cached code of a component; `None` when it is missing or damaged. Where the component is always at hand to
+    /// be compiled again, its code is checked at its first use, else at once.
     pub fn find(&self, component: Digest, bytes: Option<&'static [u8]>) -> Option<(Compiled, Known)> {
         let seal = self.seal(component)?;
         let path = self.code_path(component);
@@ -161,7 +162,7 @@ impl Cache {
         Some((Compiled(Code::File(Arc::new(kept))), seal.known))
     }
 
-    /// Keeps what was compiled. A cache that cannot be written costs time, not correctness.
+    /// Stores compiled code. A cache that cannot be written costs time, not correctness.
     pub fn keep(&self, component: Digest, code: &[u8], known: Known) -> io::Result<()> {
         let seal = Seal {
             component,

@@ -8,12 +8,12 @@ use crate::engines::TICK;
 use crate::state::{InvocationContext, MAX_PANIC_BYTES, State, cut};
 use crate::{End, Invocation, Report};
 
-/// How many times its wall time a guard may take on a machine that lets it run only now and then.
+/// Multiple of its wall time that a guard may take on a machine that lets it run only now and then.
 const PATIENCE: u32 = 10;
 /// Most resource handles of one store; the contract has none.
 const MAX_HANDLES: usize = 1000;
 
-/// What a guest does while its time slice ends.
+/// Behaviour of a guest when its time slice ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slice {
     /// Goes on: its caller waits for it.
@@ -77,7 +77,7 @@ impl Metered {
         let _ = self.store.set_fuel(self.call_fuel);
     }
 
-    /// Ends with what the guest answered, or with the reason why it did not.
+    /// Ends with the guest's answer, or with the reason why there is none.
     pub fn end<T>(self, result: wasmtime::Result<T>) -> Invocation<T> {
         // A guest that was too late to be stopped, and is stopped all the same: whether it was is no matter of time.
         if let Some(end) = self.store.data().overrun.clone() {
@@ -114,8 +114,8 @@ impl Metered {
     }
 }
 
-/// Which end an error stands for, and whether the store's fuel is exact then: after other traps the count may still be in
-/// a register of the guest, and the whole budget is billed.
+/// Returns the end that an error stands for, and whether the store's fuel is exact then: after other traps the count
+/// may still be in a register of the guest, and the whole budget is billed.
 fn classify(state: &State, error: &wasmtime::Error) -> (End, bool) {
     if let Some(end) = &state.end {
         return (end.clone(), true);

@@ -11,15 +11,13 @@ use crate::config::{self, Allocation};
 use crate::inspect::inspect;
 use crate::{Error, WASMTIME_VERSION};
 
-/// What compiled code starts with, so that code of another version, of other settings or of another component is told from
-/// what was asked for.
+/// Prefix of compiled code, which distinguishes code of other versions, settings or components.
 const MARK: &str = "fusebox compiled component 2";
 
-/// Checks and compiles components that did not come with the host. What somebody made to be hard to check or to compile can
-/// take long, need much memory, or fail the checker or the compiler: whoever does it elsewhere calls [`compile`] there,
-/// under limits.
+/// Checks and compiles components that are not bundled. A hostile component can take long, need much memory, or crash
+/// the checker or the compiler: an implementation elsewhere calls [`compile`] there, under limits.
 pub trait Compile: fmt::Debug + Send + Sync {
-    /// Gives what [`compile`] made of the bytes, wherever that ran. Blocks until then.
+    /// Returns the result of [`compile`] for the bytes, from wherever it ran. Blocks until then.
     ///
     /// # Errors
     /// [`Error::Compile`] when it could not run, [`Error::CompileLimit`] when a limit ended it, and [`Error::NoCompiler`]
@@ -27,7 +25,7 @@ pub trait Compile: fmt::Debug + Send + Sync {
     fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, Error>;
 }
 
-/// Compiles in this process, without limits: for whoever trusts all components.
+/// Compiles in this process, without limits: only when all components are trusted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CompileHere;
 
@@ -37,12 +35,12 @@ impl Compile for CompileHere {
     }
 }
 
-/// What came of a component.
+/// Outcome of compiling a component.
 #[derive(Serialize, Deserialize)]
 enum Outcome {
     /// It is of this kind; its code follows.
     Code(Kind),
-    /// It is refused.
+    /// The component is refused.
     Refused(Refusal),
 }
 
@@ -57,8 +55,8 @@ enum Refusal {
     Compile { message: String },
 }
 
-/// Checks and compiles a component, or a core module that carries a component's type. The result, which says why a
-/// component is refused as well, belongs to this version, these engine settings and this kind of processor.
+/// Checks and compiles a component, or a core module that carries a component's type. The result, which may also be the
+/// reason of a refusal, belongs to this version, these engine settings and this kind of processor.
 ///
 /// # Errors
 /// When the engine cannot be set up.
@@ -73,10 +71,10 @@ pub fn compile(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     Ok([mark.as_bytes(), outcome.as_bytes(), b"\n", &code].concat())
 }
 
-/// Kind and code in what a [`Compile`] gave for these bytes.
+/// Kind and code in the result of a [`Compile`] for these bytes.
 pub fn accept(compiled: &[u8], bytes: Digest, compatibility: &str) -> Result<(Kind, Vec<u8>), Error> {
     let of_another = || Error::Compile {
-        message: "what compiled it is of another version than this host; use the host's own program".to_owned(),
+        message: "the compiler has another version than this host; use the host's own program".to_owned(),
     };
     let rest = compiled.strip_prefix(mark(compatibility, bytes).as_bytes()).ok_or_else(of_another)?;
     let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(of_another)?;
@@ -102,7 +100,7 @@ fn mark(compatibility: &str, bytes: Digest) -> String {
     format!("{MARK} {WASMTIME_VERSION} {compatibility} {bytes} ")
 }
 
-/// What can be said of an error elsewhere; others are not the component's fault.
+/// The refusal that an error stands for; other errors are not the component's fault.
 fn refusal(error: Error) -> Result<Refusal, Error> {
     Ok(match error {
         Error::Invalid { message } => Refusal::Invalid { message },
@@ -142,7 +140,7 @@ mod tests {
         let bytes = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
         let (answer, digest) = (compile(&bytes).unwrap(), Digest::of(&bytes));
         let ours = config::compatibility(&config::engine(Allocation::Pooled).unwrap());
-        // An empty component is no plugin, and that is told as such.
+        // An empty component is not a plugin, and the error says so.
         assert!(matches!(accept(&answer, digest, &ours), Err(Error::NoKind { .. })));
         let wrong = [answer[1..].to_vec(), Vec::new(), answer.iter().map(|byte| byte ^ 1).collect()];
         for wrong in &wrong {

@@ -15,7 +15,7 @@ pub const POOL_SLOTS: u32 = 64;
 pub const MAX_POOLED_MEMORY_BYTES: usize = 256 * 1024 * 1024;
 /// Core instances of one component: Python guests need 38.
 const CORE_INSTANCES: u32 = 200;
-/// Memory that a pool slot keeps mapped between invocations; what was not touched is not reset.
+/// Memory that a pool slot keeps mapped between invocations; untouched memory is not reset.
 const KEEP_RESIDENT_BYTES: usize = 2 * 1024 * 1024;
 /// Table bytes that a pool slot keeps; without them each invocation costs 4 µs more.
 const KEEP_TABLE_BYTES: usize = 64 * 1024;
@@ -24,7 +24,7 @@ const TABLE_ELEMENTS: usize = 50_000;
 /// Largest bookkeeping of one instance, in bytes.
 const INSTANCE_BYTES: usize = 8 * 1024 * 1024;
 
-/// Where instances get their memory from. Compiled code is the same for both, and so is the fuel of a call.
+/// Source of the memory of instances. Compiled code is the same for both, and so is the fuel of a call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Allocation {
     /// From a pool that stays mapped: at most 64 at once, for short calls.
@@ -64,7 +64,7 @@ fn engine_with(allocation: Allocation, stacks: u32) -> Result<Engine, wasmtime::
         .wasm_component_model_memory64(false)
         .wasm_component_model_error_context(false)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        // Maps for debuggers and unwinders: nobody reads them, and they are a part of what each start loads.
+        // Maps for debuggers and unwinders: unused here, and loaded at each start.
         .generate_address_map(false)
         .native_unwind_info(false);
     if allocation == Allocation::Pooled {
@@ -95,7 +95,7 @@ fn pool(stacks: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// What compiled code depends on, besides the component: engine version, flags and CPU features.
+/// Inputs of compiled code besides the component: engine version, flags and CPU features.
 pub fn compatibility(engine: &Engine) -> String {
     // The default hasher has fixed keys, so the same settings give the same text in another process.
     let mut hasher = std::hash::DefaultHasher::new();

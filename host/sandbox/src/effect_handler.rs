@@ -1,4 +1,4 @@
-//! What executors ask of the world, and who answers.
+//! Host calls of executors, and the trait that answers them.
 
 use std::fmt;
 use std::future::Future;
@@ -87,7 +87,7 @@ impl fmt::Display for HostCall {
     }
 }
 
-/// What a path names.
+/// Kind of a workspace entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
@@ -102,18 +102,18 @@ pub enum EntryKind {
 /// Answer of `stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathMetadata {
-    /// What it is.
+    /// Kind of the entry.
     pub kind: EntryKind,
-    /// Size in bytes.
+    /// Size of the file in bytes.
     pub size: u64,
 }
 
 /// One name of `list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderEntry {
-    /// The name.
+    /// Name of the entry.
     pub name: String,
-    /// What it is.
+    /// Kind of the entry.
     pub kind: EntryKind,
 }
 
@@ -141,7 +141,7 @@ pub struct ProcessEnd {
 /// Answer of `complete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelCompletion {
-    /// The text.
+    /// Text of the answer.
     pub text: String,
     /// The answer as JSON, when a schema was given.
     pub structured: Option<String>,
@@ -153,7 +153,7 @@ pub struct ModelCompletion {
     pub micro_usd: Option<u64>,
 }
 
-/// What the host answers.
+/// Answer of the host to a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", content = "value", rename_all = "snake_case")]
 pub enum HostAnswer {
@@ -187,19 +187,19 @@ pub(crate) fn answer_bytes(reply: &Reply) -> usize {
     }
 }
 
-/// Why the invocation must end instead of getting an answer.
+/// Reason why the invocation must end instead of getting an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
     /// The tape says something else.
     Diverged {
-        /// What the tape says.
+        /// Call on the tape.
         expected: String,
-        /// What was asked.
+        /// Call that was made.
         asked: String,
     },
     /// The host cannot go on, for instance because the log cannot be written.
     HostFailed {
-        /// Why.
+        /// Reason of the stop.
         message: String,
     },
     /// The run was killed.
@@ -209,12 +209,12 @@ pub enum Stop {
 /// A call that is being answered.
 pub type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Result<Reply, Stop>> + Send + 'a>>;
 
-/// Answers what one executor invocation asks of the world. Dropping the future must stop what it was doing.
+/// Answers the host calls of one executor invocation. Dropping the future must stop its work.
 pub trait EffectHandler: Send {
-    /// Answers one call.
+    /// Answers one host call.
     fn call(&mut self, call: HostCall) -> HandlerFuture<'_>;
 
-    /// What the executor says it is doing, for people who watch; `fraction` is in [0, 1]. Not recorded.
+    /// The executor's report of its progress, for subscribers; `fraction` is in [0, 1]. Not recorded.
     fn progress(&mut self, _message: &str, _fraction: Option<f64>) {}
 }
 

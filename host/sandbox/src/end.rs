@@ -1,4 +1,4 @@
-//! How invocations end.
+//! Ends of invocations.
 
 use std::fmt;
 
@@ -23,41 +23,41 @@ pub enum End {
         /// The effect that was refused.
         effect: String,
     },
-    /// It trapped.
+    /// The guest trapped.
     Trapped {
-        /// What the engine says.
+        /// Message of the engine.
         message: String,
-        /// What the guest said just before; its word only.
+        /// The guest's panic message; untrusted.
         panic: Option<String>,
         /// The last function of the host that it called.
         last_host_call: Option<&'static str>,
     },
     /// Its answer makes no sense.
     BadAnswer {
-        /// What is wrong with it.
+        /// Description of the fault.
         message: String,
     },
     /// It does not fit this host.
     Incompatible {
-        /// What it imports or exports.
+        /// Name of the import or export.
         import: String,
-        /// What this host serves.
+        /// Interfaces that this host serves.
         served: String,
-        /// What to do.
+        /// Advice to the author.
         needed: String,
     },
     /// It asked for something else than its tape says.
     Diverged {
-        /// What the tape says.
+        /// Call on the tape.
         expected: String,
-        /// What it asked for.
+        /// Call that the guest made.
         asked: String,
     },
-    /// It was killed.
+    /// The invocation was killed.
     Killed,
     /// The host could not go on, for instance because the log cannot be written.
     HostFailed {
-        /// Why.
+        /// Reason of the end.
         message: String,
     },
 }
@@ -82,8 +82,8 @@ impl End {
         }
     }
 
-    /// Whether trying the same again can help. A plugin is deterministic, so most ends come again; what depends on
-    /// time or on the host may not.
+    /// Whether the same invocation can succeed later. A plugin is deterministic, so most ends come again; ends that
+    /// depend on time or on the host may not.
     #[must_use]
     pub fn retry_can_help(&self) -> bool {
         matches!(self, Self::Deadline | Self::HostFailed { .. })
@@ -119,36 +119,36 @@ impl fmt::Display for End {
     }
 }
 
-/// How much a line of a plugin's log matters.
+/// Severity of a line of a plugin's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// For whoever follows every move.
+    /// Every detail.
     Trace,
     /// For the plugin's author.
     Debug,
-    /// Good to know.
+    /// For information only.
     Info,
     /// Worth a look.
     Warn,
-    /// Something went wrong.
+    /// A failure of the plugin.
     Error,
 }
 
 /// One line that a plugin logged. Its word only; escape it where it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// How much it matters.
+    /// Severity of the line.
     pub level: LogLevel,
-    /// The text.
+    /// Text of the line.
     pub message: String,
 }
 
-/// What one invocation used and said.
+/// Usage and log of one invocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What it used.
+    /// Amounts that it used.
     pub usage: Usage,
-    /// What it logged.
+    /// Lines that it logged.
     pub log: Vec<LogLine>,
     /// Lines that were dropped because there was too much.
     pub log_dropped: u64,
@@ -157,9 +157,9 @@ pub struct Report {
 /// An invocation that is over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invocation<T> {
-    /// What it answered, or how it ended instead.
+    /// Answer of the guest, or the end that it met instead.
     pub result: Result<T, End>,
-    /// What it used and said.
+    /// Usage and log of the invocation.
     pub report: Report,
 }
 

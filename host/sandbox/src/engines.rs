@@ -15,11 +15,11 @@ use crate::error::Error;
 use crate::kill::Engines;
 use crate::state::State;
 
-/// How often guests look at their kill flag and deadline.
+/// Interval at which guests look at their kill flag and deadline.
 pub const TICK: Duration = Duration::from_millis(1);
-/// How often the ticker looks whether anybody still needs it.
+/// Interval at which the ticker checks whether it is still needed.
 const IDLE: Duration = Duration::from_millis(500);
-/// How often watchers are called while no invocation is under way.
+/// Interval at which watchers are called while no invocation is under way.
 const WATCH: Duration = Duration::from_millis(20);
 
 /// An engine with its pool. Each thread keeps to one, so that threads do not wait for each other.
@@ -64,7 +64,7 @@ impl Executors {
     }
 }
 
-/// Places in a pool. Whoever finds none waits: a pool that is full would refuse.
+/// Places in a pool. A caller that finds none waits: a full pool would refuse.
 #[derive(Debug)]
 pub struct Slots {
     free: Mutex<usize>,
@@ -104,7 +104,7 @@ pub struct Ticker {
     watchers: Watchers,
 }
 
-/// Called with every tick, as long as whoever watches holds it.
+/// Called with every tick, as long as its owner holds it.
 pub type Watcher = Arc<dyn Fn() + Send + Sync>;
 
 /// All that are called.
@@ -124,7 +124,7 @@ impl Watchers {
     fn call(&self) -> bool {
         let mut watchers = self.0.lock();
         watchers.retain(|watcher| watcher.strong_count() > 0);
-        // Not while the lock is held: whoever is called may watch something else.
+        // Not while the lock is held: a watcher may add another one.
         let called: Vec<Watcher> = watchers.iter().filter_map(Weak::upgrade).collect();
         drop(watchers);
         called.iter().for_each(|watcher| watcher());

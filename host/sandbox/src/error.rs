@@ -1,4 +1,4 @@
-//! What can be wrong with a component.
+//! Faults of components.
 
 use crate::End;
 
@@ -9,7 +9,7 @@ pub enum Error {
     /// The engine cannot be set up on this machine.
     #[error("the WebAssembly engine cannot be set up on this machine: {message}")]
     Engine {
-        /// What the engine says.
+        /// Message of the engine.
         message: String,
     },
     /// The component is too large.
@@ -23,7 +23,7 @@ pub enum Error {
     /// The bytes are not valid WebAssembly, or use a feature that is not allowed.
     #[error("not a component that this host accepts: {message}")]
     Invalid {
-        /// What the validator says.
+        /// Message of the validator.
         message: String,
     },
     /// A core module without the contract's component type.
@@ -32,7 +32,7 @@ pub enum Error {
          turn it into a component first"
     )]
     PlainModule {
-        /// What the encoder says.
+        /// Message of the encoder.
         message: String,
     },
     /// The component exports no kind of plugin.
@@ -41,13 +41,13 @@ pub enum Error {
          {exports}). Target one of the worlds guard-plugin, impact-plugin and executor-plugin"
     )]
     NoKind {
-        /// What it exports.
+        /// Names of its exports.
         exports: String,
     },
     /// The component exports several kinds.
     #[error("the component claims to be several kinds of plugin at once ({kinds}); make one component of each")]
     SeveralKinds {
-        /// The kinds.
+        /// Names of the kinds.
         kinds: String,
     },
     /// The component imports or exports something that does not fit.
@@ -55,23 +55,23 @@ pub enum Error {
     Incompatible {
         /// The kind of plugin.
         kind: &'static str,
-        /// What it imports or exports.
+        /// Name of the import or export.
         import: String,
-        /// What this host serves.
+        /// Interfaces that this host serves.
         served: String,
-        /// What to do.
+        /// Advice to the author.
         needed: String,
     },
-    /// Compiling failed.
+    /// The compiler failed.
     #[error("the component does not compile: {message}")]
     Compile {
-        /// What the compiler says.
+        /// Message of the compiler.
         message: String,
     },
     /// A limit ended the compiler.
     #[error("the component was not compiled, because {limit}. Make it smaller, or give the compiler more")]
     CompileLimit {
-        /// Which limit, in words that end a sentence.
+        /// Name of the limit, in words that end a sentence.
         limit: String,
     },
     /// Nothing compiles components that did not come with the host.
@@ -81,23 +81,23 @@ pub enum Error {
     )]
     NoCompiler,
     /// `describe()` did not complete.
-    #[error("the plugin could not be asked what it is: {end}")]
+    #[error("the plugin could not be described: {end}")]
     Describe {
-        /// How it ended.
+        /// End of the invocation.
         end: End,
     },
     /// The answer of `describe()` is not of the published shape.
     #[error("the plugin describes itself wrongly: {message}")]
     BadDescription {
-        /// What is wrong.
+        /// Description of the fault.
         message: String,
     },
     /// The folder of compiled code cannot be used.
     #[error("the cache folder {folder} cannot be used: {source}")]
     Cache {
-        /// The folder.
+        /// Path of the folder.
         folder: std::path::PathBuf,
-        /// What the system says.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },

@@ -1,4 +1,4 @@
-//! What guests call. Every function counts, is bounded, and refuses by value.
+//! Host functions of guests. Every function is counted, is bounded, and refuses by value.
 
 use bytes::Bytes;
 use fusebox_core::json::MAX_INTEGER;
@@ -106,7 +106,7 @@ impl log::Host for State {
     }
 
     fn panic(&mut self, message: String) -> wasmtime::Result<()> {
-        // Not counted as the last call: what came before it is what matters.
+        // Not counted as the last call: the one before it matters.
         let last = self.last_host_call;
         self.count("log.panic")?;
         self.last_host_call = last;

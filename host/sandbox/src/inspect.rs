@@ -24,14 +24,14 @@ const FOR_EXECUTORS: [&str; 5] = ["payloads", "workspace", "process", "model", "
 pub struct Inspected<'a> {
     /// The component; encoded from a core module where one was given.
     pub component: Cow<'a, [u8]>,
-    /// Its kind, from what it exports.
+    /// Kind of the plugin, from its exports.
     pub kind: Kind,
 }
 
-/// The rules below. Whatever was checked by others is checked again.
+/// Version of the rules below. Components checked under others are checked again.
 pub const RULES: u32 = 1;
 
-/// Looks at what takes no time, whatever the bytes are.
+/// Checks that take no time, whatever the bytes are.
 pub fn look(bytes: &[u8]) -> Result<(), Error> {
     if bytes.len() > MAX_COMPONENT_BYTES {
         return Err(Error::TooLarge { size: bytes.len(), limit: MAX_COMPONENT_BYTES });
@@ -43,7 +43,7 @@ pub fn look(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks some bytes. This can take long and use much stack: whoever trusts nobody does it in a process of its own.
+/// Checks some bytes. This can take long and use much stack: run it in a process of its own for untrusted bytes.
 pub fn inspect(bytes: &[u8]) -> Result<Inspected<'_>, Error> {
     look(bytes)?;
     validate(bytes)?;
@@ -56,8 +56,9 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected<'_>, Error> {
     Ok(Inspected { component, kind })
 }
 
-/// The proposals that guests may use. Multi-memory, threads, 64-bit memory, relaxed SIMD, exceptions, garbage collection
-/// and async are refused here, whatever the engine could do. (`GC_TYPES` only names the types that references need.)
+/// The proposals that guests may use. Multi-memory, threads, 64-bit memory, relaxed SIMD, exceptions, garbage
+/// collection and async are refused here, even if the engine supports them. (`GC_TYPES` only names the types that
+/// references need.)
 fn features() -> WasmFeatures {
     WasmFeatures::MUTABLE_GLOBAL
         | WasmFeatures::SATURATING_FLOAT_TO_INT

@@ -1,4 +1,4 @@
-//! Stopping what is under way.
+//! Kill flags, which stop invocations under way.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl Kill {
     }
 }
 
-/// All engines of a sandbox, weakly: whoever bumps them does not keep them alive.
+/// All engines of a sandbox, held weakly, so that bumping them does not keep them alive.
 #[derive(Clone, Default)]
 pub(crate) struct Engines(Arc<Mutex<Vec<EngineWeak>>>);
 

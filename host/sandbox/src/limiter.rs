@@ -7,8 +7,8 @@ const MAX_INSTANCES: usize = 200;
 const MAX_TABLES: usize = 40;
 const MAX_MEMORIES: usize = 8;
 
-/// Counts what a guest has and traps when it wants more than it may: whether the operating system would have given it
-/// must make no difference.
+/// Counts a guest's memory and traps when it asks for more than its limit, independently of the memory that the
+/// operating system has.
 #[derive(Debug)]
 pub struct Limiter {
     max_bytes: usize,
@@ -34,7 +34,7 @@ impl ResourceLimiter for Limiter {
             self.hit = true;
             wasmtime::bail!("more than {} bytes of memory", self.max_bytes);
         }
-        // A guest that exceeds its own declared maximum is told so; that is part of its program.
+        // A guest that exceeds its own declared maximum gets an error value, which is part of its program.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }

@@ -60,11 +60,11 @@ pub enum MayWait {
     Allowed,
 }
 
-/// How much later than the guest's own deadline a waiting call is given up: the guest's end says more.
+/// Time after the guest's own deadline at which a waiting call is given up: the guest's end says more.
 const GRACE: Duration = Duration::from_millis(20);
 
 impl LinkedPlugin {
-    /// Loads nothing yet: what is never called costs next to nothing.
+    /// Loads nothing yet: a plugin without calls costs next to nothing.
     pub fn new(runtime: &Arc<Runtime>, kind: Kind, compiled: Compiled) -> Self {
         let ready = match kind {
             Kind::Guard => Links::Guard(PerPlace::new(compiled, runtime.shards())),
@@ -74,7 +74,7 @@ impl LinkedPlugin {
         Self { runtime: Arc::clone(runtime), kind, ready }
     }
 
-    /// Links it where this thread would call it, so that what does not fit is told as such.
+    /// Links it in the engine of this thread, so that a mismatch is reported as such.
     pub fn check_fit(&self) -> Result<(), Error> {
         match &self.ready {
             Links::Guard(ready) => self.linked(ready, ready_guard).map(|_| ()),
@@ -116,8 +116,8 @@ impl LinkedPlugin {
         })
     }
 
-    /// Lets a guard judge in a fresh instance, on this thread. Of its functions only this one is looked up: it is called
-    /// for every action.
+    /// Lets a guard judge in a fresh instance, on this thread. Only this one of its functions is looked up: it is
+    /// called for every action.
     pub fn check(
         &self,
         invoked: InvocationContext,
@@ -221,7 +221,7 @@ impl<T> PerPlace<T> {
         if ready.get().is_none() {
             let component = self.compiled.load(engine)?;
             let made = make(&component).map_err(|error| incompatible(kind, &error))?;
-            // When another thread was faster, its is as good as this one.
+            // If another thread was faster, its instance is as good as this one.
             let _ = ready.set(made);
         }
         ready.get().ok_or_else(missing)

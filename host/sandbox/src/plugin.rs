@@ -33,25 +33,25 @@ struct PluginState {
     settings: Vec<Digest>,
 }
 
-/// What a call is given besides what it is about.
+/// Options of a call besides its subject.
 #[derive(Debug, Clone)]
 pub struct CallOptions {
-    /// The plugin's settings.
+    /// Settings of the plugin.
     pub settings: Json,
-    /// Its limits.
+    /// Limits of the call.
     pub limits: Limits,
-    /// What stops it.
+    /// Switch that stops the call.
     pub kill: Kill,
 }
 
-/// What an executor says came of a step.
+/// Result of a step, as its executor reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The step's output.
+    /// Output of the step.
     pub output: Json,
-    /// What was done, in one line.
+    /// Summary of the step, in one line.
     pub summary: String,
-    /// What undoing it needs.
+    /// Data that undoing needs.
     pub delta: Option<Json>,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Debug for Plugin {
 }
 
 impl Plugin {
-    /// A plugin that is asked what it is. Gives its answer as well.
+    /// A plugin after its `describe` call. Also returns the answer of that call.
     pub(crate) fn asked(
         runtime: &Arc<Runtime>,
         bytes: (Digest, usize),
@@ -101,7 +101,7 @@ impl Plugin {
         }
     }
 
-    /// Its kind.
+    /// Kind of the plugin.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.inner.ready.kind
@@ -119,20 +119,20 @@ impl Plugin {
         self.inner.size
     }
 
-    /// What it says of itself.
+    /// The plugin's description.
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.inner.description
     }
 
-    /// What is odd about its description.
+    /// Warnings about the description.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.inner.warnings
     }
 
-    /// Lets it judge settings. Settings that it found nothing wrong with before are not judged again, as far as the cache
-    /// remembers.
+    /// Lets the plugin check settings. Settings that it accepted before are not checked again, as far as the cache
+    /// remembers them.
     #[must_use]
     pub fn check_settings(&self, settings: &Json, kill: &Kill) -> Invocation<Vec<Finding>> {
         let digest = Digest::of(settings.as_str().as_bytes());
@@ -153,7 +153,7 @@ impl Plugin {
         if found.result.as_ref().is_ok_and(Vec::is_empty)
             && let Some(cache) = &ready.runtime.cache
         {
-            // What cannot be remembered is asked again.
+            // Settings that cannot be remembered are checked again.
             let _ = cache.remember_settings(self.inner.digest, digest);
         }
         found
@@ -198,11 +198,7 @@ impl Plugin {
         };
         let refraining = estimate(&refrain);
         let mut report = refraining.report;
-        report.usage.instantiate_fuel += acting.report.usage.instantiate_fuel;
-        report.usage.call_fuel += acting.report.usage.call_fuel;
-        report.usage.host_calls += acting.report.usage.host_calls;
-        report.usage.duration_us += acting.report.usage.duration_us;
-        report.usage.peak_memory = report.usage.peak_memory.max(acting.report.usage.peak_memory);
+        report.usage.add(&acting.report.usage);
         report.log.splice(0..0, acting.report.log);
         report.log_dropped += acting.report.log_dropped;
         let result =
@@ -210,8 +206,8 @@ impl Plugin {
         Invocation { result, report }
     }
 
-    /// Lets an executor say which effects an action will have. It may look at the workspace through the handler. Needs
-    /// no runtime: the guest never waits for anything but its handler.
+    /// Lets an executor state the effects of an action. It may read the workspace through the handler. Needs no
+    /// runtime: the guest never waits for anything but its handler.
     pub async fn preview(
         &self,
         action: &Action,
@@ -333,7 +329,7 @@ fn alone(limits: Limits, kill: Kill) -> InvocationContext {
     }
 }
 
-/// Asks a plugin what it is, in a throw-away instance under a budget of its own.
+/// Calls `describe` in a throw-away instance under a budget of its own.
 fn describe(ready: &LinkedPlugin) -> Result<String, Error> {
     let call = alone(Limits::describe(), ready.runtime.kill_flag());
     ready.check_fit()?;
@@ -347,7 +343,7 @@ fn describe(ready: &LinkedPlugin) -> Result<String, Error> {
     described.result.map_err(|end| Error::Describe { end })
 }
 
-/// What is wrong with a description beyond its shape.
+/// The fault in a description beyond its shape, if there is one.
 fn wrong(description: &Description, kind: Kind) -> Option<String> {
     let name = &description.name;
     let plain = |name: &str| {
@@ -363,7 +359,7 @@ fn wrong(description: &Description, kind: Kind) -> Option<String> {
         return Some(format!("{:?} is no name of a step type", step_type.name));
     }
     if (kind == Kind::Executor) == description.step_types.is_empty() {
-        return Some("executors name at least one step type, and nobody else names any".to_owned());
+        return Some("executors name at least one step type, and other plugins name none".to_owned());
     }
     None
 }

@@ -7,12 +7,12 @@ use fusebox_core::{Action, Digest, Effect, EvaluationContext};
 use crate::bindings::wit;
 use crate::convert;
 
-/// An action with its effects and situation, made ready once for all who judge it.
+/// An action with its effects and situation, prepared once for all its judges.
 #[derive(Debug, Clone)]
 pub struct PreparedAction {
     pub(crate) action: wit::Action,
     pub(crate) effects: Vec<wit::Effect>,
-    /// What payload handles stand for; handle `n` is the `n`th, counted from 1.
+    /// Digests of the payloads; handle `n` is the `n`th, counted from 1.
     pub(crate) payloads: Arc<[Digest]>,
     pub(crate) situation: Arc<EvaluationContext>,
 }

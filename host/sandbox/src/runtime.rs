@@ -1,4 +1,4 @@
-//! What all plugins of a sandbox run in.
+//! Engines and pools shared by all plugins of a sandbox.
 
 use parking_lot::Mutex;
 
@@ -31,7 +31,7 @@ impl Runtime {
         Kill::new(self.engines.clone())
     }
 
-    /// Number of shards.
+    /// Number of shards of the pools.
     pub fn shards(&self) -> usize {
         self.shards.len()
     }

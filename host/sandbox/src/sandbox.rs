@@ -20,7 +20,7 @@ use crate::runtime::Runtime;
 /// Most bytes of a cache: some twenty Python guests.
 const MAX_CACHE_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Where plugins run. Cheap to clone; all clones are one. It has one thread of its own, for deadlines.
+/// Environment in which plugins run. Cheap to clone; all clones are one. It has one thread of its own, for deadlines.
 #[derive(Clone)]
 pub struct Sandbox {
     pub(crate) inner: Arc<Runtime>,
@@ -63,19 +63,19 @@ impl Sandbox {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Loads a plugin: looks at the bytes, has them checked and compiled by [`SandboxSetup::compiler`], makes a throw-away instance and asks it what it is. What is in the cache was checked,
-    /// compiled and asked before.
+    /// Loads a plugin: checks the bytes, has them compiled by [`SandboxSetup::compiler`], and calls `describe` in a
+    /// throw-away instance. A component in the cache has passed all this before.
     ///
     /// # Errors
-    /// When the bytes are no plugin that this host can run; the error says what to change.
+    /// When the bytes are not a plugin that this host can run; the error says what to change.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, Error> {
         self.load_with(bytes, None, |digest| {
             compile::accept(&self.inner.compiler.compile(bytes)?, digest, &self.inner.compatibility)
         })
     }
 
-    /// As [`load`](Self::load), for a plugin that came with the host: it is compiled in this process, whoever compiles
-    /// others. Of its kept code nothing is read until it is first called.
+    /// As [`load`](Self::load), for a bundled plugin: it is always compiled in this process. Its cached code is not
+    /// read until its first call.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -89,7 +89,7 @@ impl Sandbox {
         always_there: Option<&'static [u8]>,
         compile: impl FnOnce(Digest) -> Result<(Kind, Vec<u8>), Error>,
     ) -> Result<Plugin, Error> {
-        // What costs next to nothing, whatever the bytes are, is looked at here.
+        // Checks that cost next to nothing, whatever the bytes are.
         inspect::look(bytes)?;
         let digest = Digest::of(bytes);
         let known = || {
@@ -129,16 +129,16 @@ impl Sandbox {
     }
 }
 
-/// What a sandbox is made of.
+/// Options of a sandbox.
 #[derive(Debug)]
 pub struct SandboxSetup {
-    /// Where compiled code is kept. In memory only when there is none.
+    /// Folder of compiled code. In memory only when there is none.
     pub cache: Option<PathBuf>,
-    /// Most bytes that are kept there; what was not used for the longest time goes first.
+    /// Most bytes of that folder; the code unused for the longest time is removed first.
     pub cache_bytes: u64,
-    /// Compiles what did not come with the host.
+    /// Compiler of components that are not bundled.
     pub compiler: Arc<dyn Compile>,
-    /// Where executors get their memory from.
+    /// Source of the memory of executors.
     pub executors: Allocation,
 }
 
@@ -155,7 +155,7 @@ impl Default for SandboxSetup {
 }
 
 impl SandboxSetup {
-    /// Makes the sandbox.
+    /// Creates the sandbox.
     ///
     /// # Errors
     /// When the engine cannot be set up, or the folder is not this user's alone.

@@ -1,4 +1,4 @@
-//! What belongs to one invocation.
+//! State of one invocation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Longest panic text that is kept, in bytes.
 pub const MAX_PANIC_BYTES: usize = 4096;
 
-/// What a guest may do to the world in this call.
+/// Effects that a guest may cause in this call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
     /// Nothing: it judges or describes itself.
     Nothing,
     /// Look at the workspace.
     Reading,
-    /// Whatever its handler answers.
+    /// All effects that its handler performs.
     Everything,
 }
 
@@ -43,7 +43,7 @@ pub struct State {
     pub settings: Json,
     pub kill: Kill,
     pub deadline: Instant,
-    /// Why the host ended the invocation, if it did.
+    /// Reason why the host ended the invocation, if it did.
     pub end: Option<End>,
     /// A limit that was exceeded where nothing could be refused. The whole budget is billed then.
     pub overrun: Option<End>,
@@ -74,7 +74,7 @@ enum Staged {
     Sealed(Bytes),
 }
 
-/// What a new state is made of.
+/// Setup of a new state.
 pub struct InvocationContext {
     pub situation: Arc<EvaluationContext>,
     pub payloads: Arc<[Digest]>,
@@ -142,7 +142,7 @@ impl State {
             Capability::Reading if !call.only_reads() => return refused("a preview may only read"),
             Capability::Reading | Capability::Everything => {}
         }
-        let Some(handler) = &mut self.handler else { return refused("nobody answers") };
+        let Some(handler) = &mut self.handler else { return refused("this call has no handler") };
         let name = call.name();
         // Judged by the guest's own calls and their answers, so that it is the same when it runs from its tape.
         self.asked_bytes = self.asked_bytes.saturating_add(call.bytes());
@@ -244,7 +244,7 @@ impl State {
         self.situation.contents.get(self.payloads.get(index)?).cloned()
     }
 
-    /// What was logged and counted.
+    /// The log and the counts of the invocation.
     pub fn into_report(mut self) -> Report {
         if let Some(wasi) = self.wasi.take() {
             let (lines, was_more) = wasi.printed();
@@ -252,7 +252,7 @@ impl State {
             self.log_dropped += u64::from(was_more);
         }
         let mut report = Report { log: self.log, log_dropped: self.log_dropped, ..Report::default() };
-        // Whoever could not be stopped at once is billed what it was allowed, and the one that was too many.
+        // A guest that could not be stopped at once is billed its limit and one call more.
         report.usage.host_calls = self.host_calls.min(self.limits.host_calls.saturating_add(1));
         report.usage.peak_memory = self.limiter.peak_bytes as u64;
         report

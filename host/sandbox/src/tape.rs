@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::effect_handler::{EffectHandler, HandlerFuture, HostCall, Reply, Stop};
 
-/// Largest tape that is read back, in bytes: base64 and names around what a tape may hold.
+/// Largest tape that is read back, in bytes: its content with base64 and names around it.
 const MAX_TAPE_BYTES: usize = 256 * 1024 * 1024;
 
 /// One call and its answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TapeEntry {
-    /// What was asked.
+    /// Call of the executor.
     pub call: HostCall,
-    /// What was answered.
+    /// Answer to the call.
     pub reply: Reply,
 }
 
 impl TapeEntry {
-    /// The answer, if this is what was asked.
+    /// The answer, if the call matches.
     fn answer(self, call: &HostCall) -> Result<Reply, Stop> {
         let (expected, asked) = (self.call.to_string(), call.to_string());
         if expected == asked { Ok(self.reply) } else { Err(Stop::Diverged { expected, asked }) }
@@ -59,13 +59,13 @@ pub struct Recording<H> {
 }
 
 impl<H> Recording<H> {
-    /// Records what `inner` answers. The second part is the tape, which fills while the invocation goes on.
+    /// Records the answers of `inner`. The second part is the tape, which fills while the invocation goes on.
     pub fn new(inner: H) -> (Self, RecordedTape) {
         let tape = RecordedTape::default();
         (Self::onto(tape.clone(), inner), tape)
     }
 
-    /// Records what `inner` answers onto a tape that others look at meanwhile.
+    /// Records the answers of `inner` onto a tape that others read meanwhile.
     pub fn onto(tape: RecordedTape, inner: H) -> Self {
         Self { inner, tape: tape.0 }
     }
@@ -76,13 +76,13 @@ impl<H> Recording<H> {
 pub struct RecordedTape(Arc<Mutex<Tape>>);
 
 impl RecordedTape {
-    /// What has been recorded.
+    /// Takes the recorded tape.
     #[must_use]
     pub fn take(&self) -> Tape {
         std::mem::take(&mut *self.0.lock())
     }
 
-    /// What has been recorded from this place on, before this call, as JSON; and the number of calls so far.
+    /// The tape from this place on, before this call, as JSON; and the number of calls so far.
     #[must_use]
     pub fn part(&self, from: usize, asked: &HostCall) -> (String, usize) {
         let tape = self.0.lock();
@@ -91,7 +91,7 @@ impl RecordedTape {
     }
 }
 
-/// A part of a tape: what was answered before a call, and that call.
+/// A part of a tape: the answers before a call, and that call.
 #[derive(Debug, Clone)]
 pub struct TapePart {
     /// Calls with their answers.
@@ -104,14 +104,14 @@ impl TapePart {
     /// A part from the JSON that [`RecordedTape::part`] gives.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When it is not such a part.
     pub fn from_json(bytes: &[u8]) -> Result<Self, CoreError> {
         let (entries, asked) = json::parse_as("the part of a tape", bytes, MAX_TAPE_BYTES)?;
         Ok(Self { entries, asked })
     }
 }
 
-/// Answers what was answered before from a tape, and everything after it through another handler.
+/// Answers earlier calls from a tape, and later ones through another handler.
 #[derive(Debug)]
 pub struct Resuming<H> {
     answered: std::vec::IntoIter<TapeEntry>,

@@ -1,6 +1,6 @@
-//! The *compat* profile: a virtual WASI 0.2 for executors whose toolchain cannot do without it. There are no files, no
-//! network, no arguments and no environment in it. Time is that of the proposal and moves on only while the guest waits;
-//! random numbers follow from run and step; what is printed is captured. All of it is the same on every run.
+//! The *compat* profile: a virtual WASI 0.2 for executors whose toolchain needs one. It has no files, no network, no
+//! arguments and no environment. Time is that of the proposal and moves on only while the guest waits; random numbers
+//! follow from run and step; printed output is captured. All of it is the same on every run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +21,9 @@ use crate::end::{LogLevel, LogLine};
 const MAX_HANDLES: usize = 1000;
 /// Most random bytes of one call.
 const MAX_RANDOM_BYTES: u64 = 64 * 1024;
-/// How many bytes a guest may print at once.
+/// Most bytes that a guest may print at once.
 const PRINT_BYTES: usize = 64 * 1024;
-/// What the system clocks count in.
+/// Resolution of the system clocks in nanoseconds.
 const RESOLUTION_NS: u64 = 1000;
 
 /// Interfaces that compat executors may import, of any version 0.2.
@@ -85,12 +85,12 @@ impl VirtualSystem {
         Self { ctx: ctx.build(), table, printed, seed: seed(situation), drawn: 0, started, waited: Waited::default() }
     }
 
-    /// What was printed, as lines of a log, and whether there was more.
+    /// The printed output as lines of a log, and whether it was cut.
     pub fn printed(&self) -> (Vec<LogLine>, bool) {
         (self.printed.lines(), self.printed.pages().dropped > 0)
     }
 
-    /// The end of what was printed as an error: where programs say why they gave up.
+    /// The end of the printed output as an error: programs print there why they gave up.
     pub fn last_words(&self) -> Option<String> {
         let lines = self.printed.lines().into_iter();
         let said: Vec<String> = lines.filter(|line| line.level == LogLevel::Warn).map(|line| line.message).collect();
@@ -119,7 +119,8 @@ impl VirtualSystem {
     }
 }
 
-/// The same for preview, execution and undoing of a step, so that what was approved is what is done.
+/// Seed that is the same for preview, execution and undoing of a step, so that the approved action is the one carried
+/// out.
 fn seed(situation: &EvaluationContext) -> Digest {
     let run = situation.run.as_ref().map(ToString::to_string).unwrap_or_default();
     let step = situation.position.as_ref().map(|position| position.step.to_string()).unwrap_or_default();
@@ -161,7 +162,7 @@ impl clocks::monotonic_clock::Host for VirtualSystem {
     }
 }
 
-/// A moment that a guest waits for. Nobody else waits: time moves on instead.
+/// A moment that a guest waits for. Nothing really waits: virtual time moves on instead.
 struct Alarm {
     when: u64,
     waited: Waited,
@@ -200,7 +201,7 @@ impl random::insecure_seed::Host for VirtualSystem {
     }
 }
 
-/// What a guest printed.
+/// Printed output of a guest.
 #[derive(Clone)]
 struct Printed {
     pages: Arc<Mutex<Pages>>,
@@ -227,7 +228,7 @@ impl Printed {
         self.pages.lock()
     }
 
-    /// Keeps what fits, and counts the rest.
+    /// Keeps output that fits, and counts the rest.
     fn push(&self, level: LogLevel, bytes: &[u8]) {
         let mut pages = self.pages();
         let fits = bytes.len().min(self.max_bytes.saturating_sub(pages.kept));
@@ -251,7 +252,7 @@ impl Printed {
     }
 }
 
-/// A stream that is always ready: what does not fit is counted, not refused.
+/// A stream that is always ready: output beyond its size is counted, not refused.
 #[derive(Clone)]
 struct PrintStream {
     printed: Printed,
@@ -266,7 +267,7 @@ impl IsTerminal for PrintStream {
 
 impl StdoutStream for PrintStream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 asks for this one, which nobody gets.
+        // Only WASI 0.3 uses this one, which guests do not get.
         Box::new(tokio::io::sink())
     }
 

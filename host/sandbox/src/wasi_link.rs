@@ -11,7 +11,7 @@ use crate::end::End;
 use crate::state::State;
 use crate::wasi::VirtualSystem;
 
-/// Gives a linker what compat executors may use.
+/// Adds the functions of compat executors to a linker.
 pub fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let l = linker;
     io::error::add_to_linker::<State, Table>(l, |state| state.ctx().table)?;
@@ -49,10 +49,10 @@ impl HasData for System {
 }
 
 impl State {
-    /// Counts a call, and gives what answers it. Calls of this kind cannot fail by themselves, so whoever calls too often goes
-    /// on for a moment; what it does then is for nothing.
+    /// Counts a call, and returns the system that answers it. Calls of this kind cannot fail by themselves, so a guest
+    /// over its limit goes on for a moment; its further work is lost.
     fn system(&mut self) -> &mut VirtualSystem {
-        // What the guest asked of the contract matters more for whoever looks for a fault.
+        // The last call of the contract helps more in finding a fault.
         let last = self.last_host_call;
         let counted = self.count("wasi");
         self.last_host_call = last;

@@ -23,9 +23,9 @@ pub struct CheckpointRow {
 /// An event's place in the tree of its tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
-    /// Whose tree.
+    /// Tenant that owns the tree.
     pub tenant: String,
-    /// Which leaf, counted from 0.
+    /// Index of the leaf, counted from 0.
     pub index: u64,
 }
 
@@ -34,25 +34,26 @@ pub struct Leaf {
 pub struct Scanned {
     /// Its place in the log, over all tenants.
     pub log_index: i64,
-    /// Whose log it is part of.
+    /// Tenant whose log it is part of.
     pub tenant: String,
     /// The event. Its hash is as stored, and not compared with its content.
     pub event: SealedEvent,
 }
 
-/// Signs checkpoints.
+/// Signer of checkpoints.
 pub trait SignCheckpoints: Send + Sync {
-    /// A signed note over a tenant's tree of this size and root, which comes after the newest checkpoint so far.
+    /// Signs a tenant's tree of this size and root, which follows the newest checkpoint so far. Returns the signed
+    /// note.
     ///
     /// # Errors
-    /// Why it cannot be signed, in words.
+    /// The reason why it cannot be signed, in words.
     fn sign(&self, tenant: &str, tree: (u64, &Digest), newest: Option<&CheckpointRow>) -> Result<String, String>;
 }
 
-/// Who signs checkpoints, and how often.
+/// Signer of checkpoints, and the intervals at which it signs.
 #[derive(Clone)]
 pub struct Signing {
-    /// Who signs.
+    /// Signer of the checkpoints.
     pub signer: Arc<dyn SignCheckpoints>,
     /// After so many events of a tenant that this process wrote.
     pub every_events: u64,
@@ -69,15 +70,15 @@ impl fmt::Debug for Signing {
     }
 }
 
-/// How to check a log.
+/// Options of a check of the log.
 pub struct Verifying<'a> {
     /// Threads that read and hash; one of them joins as well when there is only one.
     pub threads: usize,
-    /// Checks the signature of a note over a tenant's tree, and gives what it says.
+    /// Checks the signature of a note over a tenant's tree, and returns its checkpoint.
     pub checkpoint: &'a (dyn Fn(&str, &str) -> Result<Checkpoint, String> + Sync),
     /// Earlier checkpoints that tenants' trees must have grown from.
     pub since: &'a [(String, Checkpoint)],
-    /// Is told how many events were looked at, and how many there are.
+    /// Callback with the number of checked events, and their total.
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
@@ -87,7 +88,7 @@ impl fmt::Debug for Verifying<'_> {
     }
 }
 
-/// What holds of a whole log.
+/// Result of a check of the whole log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogReport {
     /// Events that were looked at.
@@ -98,14 +99,14 @@ pub struct LogReport {
     pub tenants: Vec<TenantReport>,
 }
 
-/// What holds of one tenant's tree.
+/// Result of a check of one tenant's tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantReport {
-    /// Whose.
+    /// Name of the tenant.
     pub tenant: String,
     /// Leaves of the tree.
     pub size: u64,
-    /// Its root.
+    /// Root of the tree.
     pub root: Digest,
     /// Signed checkpoints, all of which the tree grew through.
     pub checkpoints: u64,
@@ -113,9 +114,9 @@ pub struct TenantReport {
     pub newest: Option<CheckpointRow>,
 }
 
-/// What proves the log.
+/// Proofs of the log.
 pub trait AuditLog {
-    /// Whose log a run or other chain is part of.
+    /// Tenant whose log a run or other chain is part of.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -127,11 +128,11 @@ pub trait AuditLog {
     /// When the log cannot be read.
     fn tenants(&self) -> Result<Vec<String>, Error>;
 
-    /// Signs a checkpoint over all events of a tenant by now, unless the newest one covers them already. Gives the newest one;
-    /// none when there are no events.
+    /// Signs a checkpoint over all current events of a tenant, unless the newest one covers them already. Returns the
+    /// newest one; none when there are no events.
     ///
     /// # Errors
-    /// [`Error::Unsigned`] when nobody signs, or when the log cannot be written.
+    /// [`Error::Unsigned`] when there is no signer, or when the log cannot be written.
     fn checkpoint(&self, tenant: &str) -> Result<Option<CheckpointRow>, Error>;
 
     /// Signed checkpoints of a tenant of at least this size, the smallest first, at most `max`.
@@ -170,7 +171,7 @@ pub trait AuditLog {
     /// When the log cannot be read, or the tree is not that large.
     fn block(&self, tenant: &str, block: u64, size: u64) -> Result<Block, Error>;
 
-    /// Events of a tenant, or of all, behind a place of the log, in order, at most `max`.
+    /// Events of a tenant, or of all, after a place of the log, in order, at most `max`.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -194,8 +195,8 @@ pub trait AuditLog {
     /// When the log cannot be read.
     fn at(&self, log_index: i64) -> Result<Option<Scanned>, Error>;
 
-    /// Reads the whole log and checks it: every hash, every chain, the tree of every tenant and the checkpoints signed of it.
-    /// `Ok(Err(…))` is the first thing that is wrong. Signatures are the caller's to check.
+    /// Reads the whole log and checks it: every hash, every chain, the tree of every tenant and its signed checkpoints.
+    /// `Ok(Err(…))` is the first fault in the log. The caller checks the signatures.
     ///
     /// # Errors
     /// When the log cannot be read.

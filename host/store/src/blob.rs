@@ -23,7 +23,8 @@ impl Blob {
         Self { digest: Digest::of(&bytes), salt: None, bytes }
     }
 
-    /// Bytes that are named by a digest over a secret salt: once they are erased, nobody can tell what they were by guessing.
+    /// Bytes that are named by a digest over a secret salt: after their erasure, nothing reveals them, not even a
+    /// guess.
     #[must_use]
     pub fn salted(salt: [u8; SALT_BYTES], bytes: Bytes) -> Self {
         Self { digest: blob_digest(Some(&salt), &bytes), salt: Some(salt), bytes }
@@ -35,7 +36,7 @@ impl Blob {
         self.digest
     }
 
-    /// What is hashed before the bytes.
+    /// Salt that is hashed before the bytes.
     #[must_use]
     pub fn salt(&self) -> Option<&[u8]> {
         self.salt.as_ref().map(|salt| &salt[..])
@@ -48,7 +49,7 @@ impl Blob {
     }
 }
 
-/// A blob as it was read, if it is what its digest says.
+/// A blob as it was read, if it matches its digest.
 pub fn checked(run: &str, digest: Digest, salt: Option<Vec<u8>>, bytes: Vec<u8>) -> Result<Blob, Error> {
     let damaged = |what: String| Error::Damaged { run: run.to_owned(), seq: 0, what };
     if blob_digest(salt.as_deref(), &bytes) != digest {

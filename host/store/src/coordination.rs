@@ -1,4 +1,4 @@
-//! The role *coordination*: what processes on one store share that is not in the log.
+//! The role *coordination*: state outside of the log that processes on one store share.
 
 use fusebox_core::{BudgetKind, RunId};
 
@@ -7,13 +7,13 @@ use crate::error::Error;
 /// A share of a tenant's budget that a run asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
-    /// The tenant.
+    /// Name of the tenant.
     pub tenant: String,
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
-    /// Of which budget.
+    /// Kind of the budget.
     pub budget: BudgetKind,
-    /// The tenant's limit.
+    /// Limit of the tenant's budget.
     pub limit: u64,
     /// Less than this is of no use.
     pub least: u64,
@@ -21,14 +21,14 @@ pub struct Reservation {
     pub most: u64,
 }
 
-/// What a run has used of a tenant's budget; the rest of its share goes back.
+/// Amount that a run has used of a tenant's budget; the rest of its share returns to the tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
-    /// The tenant.
+    /// Name of the tenant.
     pub tenant: String,
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
-    /// Of which budget.
+    /// Kind of the budget.
     pub budget: BudgetKind,
     /// All that the run has used.
     pub used: u64,
@@ -36,37 +36,37 @@ pub struct Settlement {
 
 /// Fencing tokens, reservations of tenants' budgets, offsets of sinks and shared cells.
 pub trait Coordination {
-    /// A new token for the lease of a run: whoever has an older one cannot write any more.
+    /// A new token for the lease of a run: holders of older tokens cannot write any more.
     ///
     /// # Errors
     /// When the log cannot be written.
     fn next_fencing_token(&self, run: &RunId) -> Result<u64, Error>;
 
-    /// Sets a share of a tenant's budget aside for a run. Gives back what the run has set aside or used in all.
+    /// Reserves a share of a tenant's budget for a run. Returns the run's total share, used or not.
     ///
     /// # Errors
     /// [`Error::BudgetExceeded`] when the budget cannot cover it, or when the log cannot be written.
     fn reserve(&self, reservation: Reservation) -> Result<u64, Error>;
 
-    /// What one run of a tenant has set aside or used.
+    /// Amount that one run of a tenant has reserved or used.
     ///
     /// # Errors
     /// When the log cannot be read.
     fn reserved_by(&self, tenant: &str, run: &RunId, budget: BudgetKind) -> Result<u64, Error>;
 
-    /// What all runs of a tenant have set aside or used.
+    /// Amount that all runs of a tenant have reserved or used.
     ///
     /// # Errors
     /// When the log cannot be read.
     fn reserved(&self, tenant: &str, budget: BudgetKind) -> Result<u64, Error>;
 
-    /// How far a sink was told; none when it never was.
+    /// Position in the log up to which a sink received events; none when it never did.
     ///
     /// # Errors
     /// When the log cannot be read.
     fn sink_offset(&self, sink: &str) -> Result<Option<i64>, Error>;
 
-    /// Keeps in mind how far a sink was told.
+    /// Stores the position in the log up to which a sink received events.
     ///
     /// # Errors
     /// When the log cannot be written.
@@ -78,7 +78,7 @@ pub trait Coordination {
     /// When the log cannot be read.
     fn shared_cell(&self, name: &str) -> Result<(u64, String), Error>;
 
-    /// Replaces the state of a breaker or rate limit, if nobody did since this version. Says whether it did.
+    /// Replaces the state of a breaker or rate limit, unless it changed since this version. Returns whether it did.
     ///
     /// # Errors
     /// When the log cannot be written.

@@ -1,4 +1,4 @@
-//! What can go wrong with the log.
+//! Errors of the log.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ pub enum Error {
     /// The database cannot be opened.
     #[error("cannot open the log {path}: is its folder there, and may you write to it?")]
     Open {
-        /// The database file.
+        /// Path of the database file.
         path: PathBuf,
-        /// What SQLite said.
+        /// Error of SQLite.
         #[source]
         source: Arc<rusqlite::Error>,
     },
@@ -21,9 +21,9 @@ pub enum Error {
         "the log {path} has format {found}; this version knows format {known}; use the version that made it, or another home"
     )]
     OtherFormat {
-        /// The database file.
+        /// Path of the database file.
         path: PathBuf,
-        /// Its format.
+        /// Format of the file.
         found: i64,
         /// The newest known format.
         known: i64,
@@ -34,59 +34,59 @@ pub enum Error {
     /// The disk is full.
     #[error("the disk is full, so nothing can be recorded and nothing is done; free some space")]
     Full,
-    /// An event does not continue its run's chain: somebody else wrote to the run.
+    /// An event does not continue its run's chain: another process wrote to the run.
     #[error("event {seq} of run {run} does not continue the log; another process has written to this run")]
     Conflict {
-        /// The run.
+        /// Id of the run.
         run: String,
-        /// The event's place.
+        /// Place of the event.
         seq: u64,
     },
-    /// What is stored is not what was written.
+    /// Stored data differs from the data that was written.
     #[error("the log is damaged at event {seq} of run {run}: {what}")]
     Damaged {
-        /// The run.
+        /// Id of the run.
         run: String,
-        /// The event's place.
+        /// Place of the event.
         seq: u64,
-        /// What is wrong.
+        /// Description of the damage.
         what: String,
     },
     /// Another process has taken the run over.
     #[error("another process has taken the run {run} over, so nothing more is written to it from here")]
     Fenced {
-        /// The run.
+        /// Id of the run.
         run: String,
     },
-    /// A tenant's budget that cannot cover what a run asks for.
+    /// A tenant's budget that cannot cover a run's request.
     #[error(
         "the budget {budget} of the tenant {tenant} cannot cover this: {spent} of {limit} are used or set aside by its \
          runs, {asked} more asked"
     )]
     BudgetExceeded {
-        /// The tenant.
+        /// Name of the tenant.
         tenant: String,
-        /// Which budget.
+        /// Kind of the budget.
         budget: fusebox_core::BudgetKind,
         /// Used or set aside so far.
         spent: u64,
         /// The hard limit.
         limit: u64,
-        /// What was asked for.
+        /// Requested amount.
         asked: u64,
     },
     /// The log may be read, but not written to.
     #[error("the log may only be read by this user, so nothing can be recorded and nothing is done")]
     ReadOnly,
-    /// The file is no database, or is damaged beyond what SQLite can read.
+    /// The file is not a database, or is too damaged for SQLite.
     #[error("the log is damaged: SQLite cannot read it. Restore it from a backup; nothing was changed")]
     Corrupt(#[source] Arc<rusqlite::Error>),
     /// A checkpoint could not be signed. Events are written all the same.
     #[error("no checkpoint of the log of {tenant} could be signed: {message}")]
     Unsigned {
-        /// Whose log.
+        /// Tenant that owns the log.
         tenant: String,
-        /// Why not.
+        /// Reason of the refusal.
         message: String,
     },
     /// A tenant has no room left in the log.
@@ -95,19 +95,19 @@ pub enum Error {
          tenants.{tenant}.quota_bytes, or erase what is no longer needed (`fusebox audit erase`; its events stay, and count)"
     )]
     QuotaExceeded {
-        /// The tenant.
+        /// Name of the tenant.
         tenant: String,
-        /// What it holds.
+        /// Bytes that the tenant has stored.
         stored: u64,
-        /// What it may hold.
+        /// Most bytes that the tenant may store.
         limit: u64,
     },
     /// A tree that is kept is not that of the events.
     #[error("the tree of {tenant} is damaged: {what}; `fusebox audit verify` says whether its events are")]
     TreeDamaged {
-        /// Whose.
+        /// Name of the tenant.
         tenant: String,
-        /// What is wrong.
+        /// Description of the damage.
         what: String,
     },
     /// The writer has ended.

@@ -11,7 +11,7 @@ use crate::blob::Blob;
 use crate::coordination::Settlement;
 use crate::error::Error;
 
-/// Token of whoever creates a run.
+/// Token of the process that creates a run.
 pub const FIRST_TOKEN: u64 = 1;
 
 /// Events and the blobs that they refer to: written together or not at all.
@@ -19,52 +19,54 @@ pub const FIRST_TOKEN: u64 = 1;
 pub struct Batch {
     /// Events in order; each continues the chain of its run.
     pub events: Vec<SealedEvent>,
-    /// Blobs that the events name by digest; all belong to the chain of the first event. What it has already is kept once.
+    /// Blobs that the events name by digest; all belong to the chain of the first event. A blob that the chain has
+    /// already is stored once.
     pub blobs: Vec<Blob>,
-    /// Who writes, if it is a holder of the run's lease: refused once there is a newer one.
+    /// Fence of a writer that holds the run's lease: refused once there is a newer one.
     pub fence: Option<Fence>,
-    /// What runs have used of their tenants' budgets, when they give back the rest.
+    /// Amounts that runs have used of their tenants' budgets, when they release the rest.
     pub settlements: Vec<Settlement>,
 }
 
 /// The right to write to a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fence {
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
     /// The token of the lease.
     pub token: u64,
 }
 
 impl Fence {
-    /// The right to create a run, and to write to it until somebody else claims it.
+    /// The right to create a run, and to write to it until another process claims it.
     #[must_use]
     pub fn of_new(run: RunId) -> Self {
         Self { run, token: FIRST_TOKEN }
     }
 }
 
-/// Which blobs to erase: those of runs that have ended and are all of this.
+/// Selection of blobs to erase: those of ended runs that meet all conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erasure {
-    /// Of this tenant.
+    /// Tenant that owns the runs.
     pub tenant: Option<String>,
-    /// This run.
+    /// Id of the run.
     pub run: Option<RunId>,
-    /// Of runs whose last event is older than this, in microseconds since 1970; of what is no run, kept since before this.
+    /// Time before which the run's last event lies, in microseconds since 1970; for chains that are not runs, time
+    /// before which the blob was stored.
     pub before_us: Option<u64>,
-    /// Only count them.
+    /// Whether to only count the blobs.
     pub dry_run: bool,
 }
 
-/// What was erased.
+/// Result of an erasure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erased {
-    /// Runs that had blobs, with whose they are.
+    /// Runs that had blobs, with their tenants.
     pub runs: Vec<(RunId, String)>,
     /// Number of blobs.
     pub blobs: u64,
-    /// Their bytes.
+    /// Size of the blobs in bytes.
     pub bytes: u64,
 }
 
@@ -73,10 +75,10 @@ pub trait Events {
     /// Hands a batch to the writer. It is durable once the answer is there.
     fn append(&self, batch: Batch) -> Pending;
 
-    /// Events of a run behind `after`, at most `max`, in order.
+    /// Events of a run after place `after`, at most `max`, in order.
     ///
     /// # Errors
-    /// When the log cannot be read, or an event is not what was written.
+    /// When the log cannot be read, or an event differs from the one that was written.
     fn events(&self, run: &RunId, after: u64, max: u32) -> Result<Vec<SealedEvent>, Error>;
 
     /// Place and hash of the last event of a run; `None` when it has none.
@@ -88,13 +90,13 @@ pub trait Events {
     /// A blob that an event of a run names.
     ///
     /// # Errors
-    /// When the log cannot be read, or the blob is not what was written.
+    /// When the log cannot be read, or the blob differs from the one that was written.
     fn blob(&self, run: &RunId, digest: &Digest) -> Result<Option<Blob>, Error>;
 
-    /// Blobs of a run behind the first `after`, at most `max`, always in the same order.
+    /// Blobs of a run after the first `after`, at most `max`, always in the same order.
     ///
     /// # Errors
-    /// When the log cannot be read, or a blob is not what was written.
+    /// When the log cannot be read, or a blob differs from the one that was written.
     fn blobs(&self, run: &RunId, after: u32, max: u32) -> Result<Vec<Blob>, Error>;
 
     /// Bytes of events and blobs that a tenant has in the log.
@@ -103,13 +105,13 @@ pub trait Events {
     /// When the log cannot be read.
     fn stored(&self, tenant: &str) -> Result<u64, Error>;
 
-    /// Erases blobs of runs that have ended. Events stay, and with them what was proved.
+    /// Erases blobs of runs that have ended. Events stay, and with them their proofs.
     ///
     /// # Errors
     /// When the log cannot be written.
     fn erase(&self, erasure: Erasure) -> Result<Erased, Error>;
 
-    /// Is told after each commit of this process, by how many there were.
+    /// Number of commits of this process, updated after each.
     fn commits(&self) -> watch::Receiver<u64>;
 }
 
@@ -125,7 +127,7 @@ impl Pending {
     /// Blocks this thread until the batch is durable.
     ///
     /// # Errors
-    /// When it could not be written; then nothing of it was.
+    /// When it could not be written; then no part of it was.
     pub fn wait(self) -> Result<(), Error> {
         pollster::block_on(self)
     }

@@ -1,4 +1,4 @@
-//! Keeps the event log and its blobs, durably: a run without its log does not exist.
+//! Stores the event log and its blobs durably: a run without its log does not exist.
 //!
 //! ```
 //! use fusebox_core::event::{Chain, RunStarted};
@@ -13,9 +13,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Why it is built so: all writes go through one thread that commits whatever has gathered as one transaction
+//! Why it is built so: all writes go through one thread that commits all waiting batches as one transaction
 //! (`synchronous=FULL`), so that many runs share the price of a disk flush. Events cannot be updated or deleted, not
-//! even by this program: triggers refuse it. Another engine can take SQLite's place behind [`Store`].
+//! even by this program: triggers refuse it. Another engine can replace SQLite behind [`Store`].
 
 mod audit;
 mod blob;

@@ -1,4 +1,4 @@
-//! The role *read models*: what events come to, brought up to date within the transaction that writes them.
+//! The role *read models*: tables derived from events, updated within the transaction that writes them.
 
 use fusebox_core::RunId;
 
@@ -19,8 +19,8 @@ pub trait ReadModels {
     /// When the log cannot be read.
     fn run(&self, run: &RunId) -> Result<Option<RunRow>, Error>;
 
-    /// Runs that may need to be brought into a sound state: those that were under way when last heard of and were not looked
-    /// after since, and those that wait for an answer whose time is up.
+    /// Runs that may need settling: those that were last under way and have not been settled since, and those with an
+    /// expired question.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -50,7 +50,7 @@ pub trait ReadModels {
     /// When the log cannot be read.
     fn to_be_killed(&self) -> Result<Vec<RunRow>, Error>;
 
-    /// Who asked for a pause of a run that has not taken place, and why.
+    /// Requester and reason of a pause that has not taken place yet.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -6,15 +6,15 @@ use fusebox_core::{ApprovalId, KillTarget, RunId};
 /// A run as the list of runs shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRow {
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
-    /// What it is for.
+    /// Goal of the run's plan.
     pub goal: String,
-    /// Who acts.
+    /// Name of the agent.
     pub agent: String,
-    /// On whose account.
+    /// Tenant that owns the run.
     pub tenant: String,
-    /// Where it stands.
+    /// State of the run.
     pub state: ListedState,
     /// Steps of its plan.
     pub steps: u32,
@@ -30,20 +30,20 @@ pub struct RunRow {
     pub events: u64,
 }
 
-/// Where a listed run stands.
+/// State of a listed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListedState {
     /// Nothing has happened.
     Created,
     /// Steps are judged and carried out, or would be if a process carried it on.
     Running,
-    /// A person paused it, whatever else it may wait for.
+    /// A person paused the run, even when it waits for something else too.
     Paused,
     /// It waits for an approval.
     AwaitingApproval,
     /// It waits for a person's word on a step in doubt.
     InDoubt,
-    /// It ended.
+    /// The run has ended.
     Ended(RunEnd),
 }
 
@@ -61,7 +61,7 @@ impl ListedState {
         }
     }
 
-    /// Why it stands there, in one word, where the state does not say it.
+    /// Reason of the state in one word, where the state does not show it.
     #[must_use]
     pub fn why(self) -> Option<&'static str> {
         match self {
@@ -77,16 +77,16 @@ impl ListedState {
     }
 }
 
-/// Which runs are listed: those that are all of this.
+/// Filter for runs, which meet all conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
     /// In one of these states, by the names of [`ListedState::name`].
     pub states: Vec<String>,
     /// That have not ended.
     pub unfinished: bool,
-    /// Of this agent.
+    /// Agent of the run.
     pub agent: Option<String>,
-    /// Of this tenant.
+    /// Tenant that owns the run.
     pub tenant: Option<String>,
     /// Created at this time or later, in microseconds since 1970.
     pub since_us: Option<u64>,
@@ -94,31 +94,31 @@ pub struct RunFilter {
     pub until_us: Option<u64>,
 }
 
-/// What people are asked about.
+/// Subject of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuestionKind {
     /// Whether a step may happen.
     Step,
     /// Whether a plan may begin.
     Plan,
-    /// What to make of a step in doubt.
+    /// A step in doubt.
     Doubt,
 }
 
 /// A question to people, open or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuestionRow {
-    /// Its id.
+    /// Id of the question.
     pub id: ApprovalId,
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
     /// Place of the event that asked.
     pub seq: u64,
-    /// What it is about.
+    /// Subject of the question.
     pub kind: QuestionKind,
     /// The step, unless it is about the plan.
     pub step: Option<String>,
-    /// When it was asked, in microseconds since 1970.
+    /// Time of the question, in microseconds since 1970.
     pub asked_us: u64,
     /// From then on the answer is no.
     pub expires_us: Option<u64>,
@@ -126,24 +126,24 @@ pub struct QuestionRow {
     pub decided: Option<Decided>,
 }
 
-/// How a question was answered.
+/// Answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
-    /// What was answered, in one word.
+    /// The answer in one word.
     pub answer: String,
-    /// By whom, if anybody did.
+    /// Name of the person who answered, if one did.
     pub by: Option<String>,
-    /// When, in microseconds since 1970.
+    /// Time of the answer, in microseconds since 1970.
     pub at_us: u64,
 }
 
 /// A kill switch that is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Switch {
-    /// What it ends.
+    /// Runs that the switch ends.
     pub target: KillTarget,
-    /// Who set it.
+    /// Name of the person who set it.
     pub by: String,
-    /// When, in microseconds since 1970.
+    /// Time at which it was set, in microseconds since 1970.
     pub set_us: u64,
 }

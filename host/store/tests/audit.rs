@@ -54,7 +54,7 @@ impl Place {
         SqliteStore::open_signing(&self.path(), signing).unwrap()
     }
 
-    /// Changes the file as somebody could who has it, triggers or not.
+    /// Changes the file as an attacker with access could, without the triggers.
     fn tamper(&self, sql: &str) {
         let connection = rusqlite::Connection::open(self.path()).unwrap();
         connection
@@ -285,7 +285,7 @@ fn places_that_no_event_can_have_are_faults_and_no_panic() {
     }
 }
 
-/// Somebody who writes the whole chain anew is held to what was signed.
+/// A whole chain that is written anew is still compared with the signed checkpoints.
 #[test]
 fn a_chain_that_was_written_anew_is_not_what_was_signed() {
     let place = Place::new();
@@ -363,7 +363,7 @@ fn what_is_erased_is_gone_and_nothing_else() {
     check(&place.path(), 1, &[]).unwrap();
 }
 
-/// What proofs are made of is looked at as well as what they prove.
+/// The stored trees of the proofs are checked as well as the events.
 #[test]
 fn whoever_changes_what_is_kept_beside_the_events_is_found_out() {
     let place = Place::new();

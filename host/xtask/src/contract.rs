@@ -10,7 +10,7 @@ use wit_parser::Resolve;
 
 use crate::lock::digest;
 
-/// `wit/frozen.json`.
+/// Content of `wit/frozen.json`.
 #[derive(Deserialize)]
 struct Frozen {
     /// On since guests in three languages have compiled against the package.
@@ -46,7 +46,7 @@ fn changed_files(folder: &Path, frozen: &Frozen) -> anyhow::Result<Vec<String>> 
             changed.push(name.clone());
         }
     }
-    // A file that nobody lists would change the package, too.
+    // An unlisted file would change the package, too.
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name.ends_with(".wit") && !frozen.files.contains_key(&name) {

@@ -1,4 +1,4 @@
-//! Killing runs: builds a binary that can be told to end itself at a boundary, and runs the tests that use it.
+//! Crash tests: builds a binary that can end itself at a given boundary, and runs the tests that use it.
 
 use std::path::Path;
 use std::process::Command;

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 /// QEMU's emulator of programs.
 const EMULATOR: &str = "qemu-x86_64-static";
-/// An old processor and a newer one; both lack what the builder's may have, so that the compiler makes other code.
+/// An old processor and a newer one; both may lack features of the builder's, so that the compiler generates other
+/// code.
 pub const PROCESSORS: [&str; 2] = ["core2duo", "Skylake-Client"];
 
 /// Runs the kept tapes on these processors.
@@ -24,7 +25,7 @@ pub fn emulate(root: &Path, processors: &[&str]) -> anyhow::Result<()> {
     for processor in processors {
         println!("the kept tapes on an emulated {processor}");
         let mut emulator = Command::new(EMULATOR);
-        // Features that the emulator lacks are told once for each thread otherwise.
+        // Features that the emulator lacks are reported once for each thread otherwise.
         emulator.args(["-cpu", processor, &*program, "kept_tapes", "--nocapture"]).stderr(std::process::Stdio::null());
         let status = emulator.current_dir(root).status().with_context(|| format!("{EMULATOR} cannot be started"))?;
         ensure!(status.success(), "the tapes do not hold on {processor}; run {EMULATOR} -cpu {processor} {program}");

@@ -1,4 +1,4 @@
-//! Fuzzing under libFuzzer, on the stable toolchain: the instrumentation is a pass of LLVM that rustc can be told to run.
+//! Fuzzing under libFuzzer, on the stable toolchain: the instrumentation is a pass of LLVM that rustc can run.
 //!
 //! Only crates of this workspace are instrumented (`RUSTC_WORKSPACE_WRAPPER`), so that the dependencies are those of
 //! every other build.
@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail, ensure};
 use parking_lot::Mutex;
 
-/// What rustc is told, as `cargo fuzz` does (rust-fuzz book, "How it works"; LLVM, "SanitizerCoverage").
+/// Options for rustc, as `cargo fuzz` sets them (rust-fuzz book, "How it works"; LLVM, "SanitizerCoverage").
 const INSTRUMENT: [&str; 6] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -120,7 +120,7 @@ fn build(root: &Path) -> anyhow::Result<PathBuf> {
     ensure!(status.success(), "the fuzzer does not build");
     std::fs::create_dir_all(&target)?;
     let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    // A copy, so that the next build does not replace what runs.
+    // A copy, so that the next build does not replace the running program.
     let binary = target.join("fuzz");
     let fresh = target.join("fuzz.new");
     std::fs::copy(folder.join("debug/fuzz"), &fresh)?;

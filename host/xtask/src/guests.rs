@@ -92,7 +92,7 @@ fn crate_folders(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// Makes the component of one crate, and its line of the lock from what the component says of itself.
+/// Creates the component of one crate, and its line of the lock from the component's description.
 fn encode(root: &Path, toolchain: &Toolchain, target_dir: &Path, folder: &Path) -> anyhow::Result<(Locked, Vec<u8>)> {
     let crate_name = folder.file_name().context("a crate has a folder")?.to_string_lossy().replace('-', "_");
     let module = target_dir.join(TARGET).join("release").join(format!("{crate_name}.wasm"));

@@ -1,4 +1,4 @@
-//! The lock of the bundled plugins: what each component is and which sources it was built from.
+//! The lock of the bundled plugins: digest, description and sources of each component.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ pub struct Lock {
 /// One bundled plugin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Locked {
-    /// What policy files call it; also the name of its file.
+    /// Name in policy files; also the name of its file.
     pub name: String,
     /// `guard`, `impact` or `executor`.
     pub kind: String,
@@ -35,7 +35,7 @@ pub struct Locked {
 }
 
 impl Locked {
-    /// Whether another one is the same but for what a toolchain decides: bytes and their digest.
+    /// Whether another one differs only in bytes and digest, which depend on the toolchain.
     pub fn is_the_same_plugin(&self, other: &Self) -> bool {
         let facts = |plugin: &Self| {
             let Self { name, kind, version, world, sources, .. } = plugin.clone();

@@ -1,4 +1,4 @@
-//! Builds the guests and checks what CI checks. Run as `cargo xtask`.
+//! Builds the guests and runs the checks of CI. Run as `cargo xtask`.
 
 mod contract;
 mod crash;
@@ -50,21 +50,21 @@ enum Task {
     },
     /// Kills runs at every boundary of a write and at random moments, and checks that nothing was lost or done twice.
     Crash {
-        /// How long; every boundary and as many random moments as --runs says when left out.
+        /// Time in seconds; when left out, every boundary and as many random moments as --runs says.
         #[arg(long)]
         seconds: Option<u64>,
         /// Runs that are killed at random moments, at least.
         #[arg(long, default_value_t = 500)]
         runs: u64,
     },
-    /// Fuzzes what reads words of others: plans, policies, actions, paths, shell lines, models' responses, diffs.
+    /// Fuzzes the parsers of untrusted data: plans, policies, actions, paths, shell lines, models' responses, diffs.
     Fuzz {
-        /// Which targets; all of them when left out.
+        /// Names of the targets; all of them when left out.
         targets: Vec<String>,
-        /// How long each of them, in seconds.
+        /// Time for each target, in seconds.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
-        /// Where what was found is kept; `target/fuzz/corpus` when left out.
+        /// Folder for the corpus; `target/fuzz/corpus` when left out.
         #[arg(long)]
         corpus: Option<PathBuf>,
     },

@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 use anstyle_svg::Term;
 use anyhow::{Context as _, ensure};
 
-/// What the picture shows: the README's first command.
+/// Command in the picture: the README's first one.
 const SHOWN: &str =
     "cargo run -- run examples/fix-median/plan.json --cassette examples/fix-median/cassette.json --approve all";
-/// Where it is kept.
+/// Path of the picture.
 const FILE: &str = "docs/fix-median.svg";
 
-/// Runs the command and draws what it prints.
+/// Runs the command and draws its output.
 pub fn draw(root: &Path) -> anyhow::Result<()> {
     let home = root.join("target/picture");
     let mut command = Command::new(env!("CARGO"));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-/// How the plugins' workspace names the SDK, in the repository and in the stage.
+/// Dependency of the plugins' workspace on the SDK, in the repository and in the stage.
 const SDK_BESIDE: &str = "path = \"../guest-sdk\"";
 const SDK_INSIDE: &str = "path = \"guest-sdk\"";
 /// The start of the list of the workspace's members.

@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 /// The target of all guests.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Stack of a guest, in bytes. The linker's usual 1 MiB of zeros would be part of each compiled plugin, and of what is looked
-/// over after each call.
+/// Stack of a guest, in bytes. The linker's usual 1 MiB of zeros would be part of each compiled plugin, and of the
+/// memory reset after each call.
 const STACK_BYTES: u32 = 256 * 1024;
 
 /// Folder of the distribution's toolchain.
@@ -47,7 +47,7 @@ impl Toolchain {
         }
     }
 
-    /// What is recorded beside each digest: bytes are compared between equal toolchains only.
+    /// Name that is recorded beside each digest: bytes are compared between equal toolchains only.
     pub fn name(&self) -> String {
         match self {
             Self::Installed { version } => version.clone(),
@@ -55,7 +55,7 @@ impl Toolchain {
         }
     }
 
-    /// Its cargo, with whatever it needs in the environment.
+    /// The toolchain's cargo, with its environment variables.
     fn cargo(&self) -> Command {
         match self {
             Self::Installed { .. } => Command::new("cargo"),
@@ -97,7 +97,8 @@ impl Toolchain {
             remap(&self.std_sources()?, "/rust"),
             remap(&home, "/cargo"),
         ];
-        // Later ones count more. The folder of a registry is named after its address, which is nobody's business.
+        // Later options take precedence. The folder of a registry is named after its address, which must not be
+        // published.
         let registries = std::fs::read_dir(home.join("registry/src")).context("no dependencies were fetched")?;
         for registry in registries {
             flags.push(remap(&registry?.path(), "/dependencies"));

@@ -5,18 +5,18 @@ use serde_json::Value;
 
 struct Analyze;
 
-/// What to analyse.
+/// Input of an analysis.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Input {
-    /// What the model is asked.
+    /// Instruction to the model.
     #[schemars(length(min = 1))]
     instruction: String,
     /// Text files of the workspace that it is about.
     #[serde(default)]
     #[schemars(length(max = 64))]
     files: Vec<String>,
-    /// Ids of earlier steps whose outputs it is about.
+    /// Ids of earlier steps whose outputs are analysed.
     #[serde(default)]
     #[schemars(length(max = 64))]
     steps: Vec<String>,
@@ -32,10 +32,10 @@ struct Input {
     max_output_tokens: Option<u64>,
 }
 
-/// The model's answer.
+/// Answer of the model.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct Output {
-    /// Its text.
+    /// Text of the analysis.
     analysis: String,
     /// The answer as JSON, when a schema was given.
     #[serde(skip_serializing_if = "Option::is_none")]

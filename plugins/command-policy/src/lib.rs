@@ -1,8 +1,8 @@
-//! Guard `command-policy`: which commands may run.
+//! Guard `command-policy`: judges commands by lists of patterns.
 //!
-//! A command is taken apart first: shell lines into their commands, wrappers such as `sh -c`, `env`, `xargs`, `sudo` and
-//! `nohup` down to what they run. Each command that comes of it is held against three lists. What cannot be taken apart
-//! with certainty is for a person.
+//! A command is taken apart first: shell lines into their commands, wrappers such as `sh -c`, `env`, `xargs`, `sudo`
+//! and `nohup` down to their inner commands. Each resulting command is held against three lists. A command that cannot
+//! be taken apart with certainty is reviewed by a person.
 
 mod pattern;
 mod shell;
@@ -10,8 +10,8 @@ mod unwrap;
 
 use std::borrow::Cow;
 
-use fusebox_sdk::RunEffect;
 use fusebox_sdk::prelude::*;
+use fusebox_sdk::{MAX_FINDINGS, RunEffect};
 
 use crate::shell::Command;
 
@@ -20,7 +20,7 @@ struct CommandPolicy;
 /// Borrowed where it is a default: a guard is called for every action, and most policies change nothing.
 type Pattern = Cow<'static, str>;
 
-/// What nobody's agent needs to run.
+/// Commands that no agent needs to run.
 const DENY: [&str; 22] = [
     "rm -r /",
     "rm -r /*",
@@ -46,7 +46,7 @@ const DENY: [&str; 22] = [
     "chown -R /",
 ];
 
-/// What a person should see before it runs.
+/// Commands that a person should review.
 const REVIEW: [&str; 32] = [
     "rm",
     "shred",
@@ -94,22 +94,22 @@ struct Settings {
     allow: Vec<Pattern>,
     /// A person must decide.
     review: Vec<Pattern>,
-    /// Must not run.
+    /// Commands that must not run.
     deny: Vec<Pattern>,
-    /// What commands mean that no list names.
+    /// Ruling on commands that no list names.
     unlisted: Unlisted,
 }
 
-/// What commands mean that no list names.
+/// Ruling on commands that no list names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Unlisted {
-    /// No opinion.
+    /// The guard has no opinion.
     #[default]
     Abstain,
     /// A person must decide.
     Review,
-    /// Must not run.
+    /// The command must not run.
     Deny,
 }
 
@@ -140,7 +140,7 @@ impl Guard for CommandPolicy {
                 }
             }
         }
-        findings.truncate(64);
+        findings.truncate(MAX_FINDINGS);
         findings
     }
 
@@ -152,9 +152,8 @@ impl Guard for CommandPolicy {
             runs += 1;
             let judged = judge(run, settings);
             allowed += usize::from(judged.ruling == Ruling::Allow);
-            verdict.ruling = stricter(verdict.ruling, judged.ruling);
-            verdict.findings.extend(judged.findings.into_iter().map(|finding| finding.on(index)));
-            verdict.findings.truncate(64);
+            verdict.ruling = verdict.ruling.max(judged.ruling);
+            judged.findings.into_iter().for_each(|finding| verdict.add(judged.ruling, finding.on(index)));
         }
         if verdict.ruling == Ruling::Allow && (allowed < runs || runs < effects.len()) {
             // Other effects of the action are for other guards.
@@ -164,7 +163,7 @@ impl Guard for CommandPolicy {
     }
 }
 
-/// What is wrong with a pattern.
+/// Fault in a pattern.
 fn fault(list: &str, pattern: &str) -> Option<&'static str> {
     let mut words = pattern.split_whitespace();
     let Some(first) = words.next() else { return Some("is empty") };
@@ -181,16 +180,13 @@ fn fault(list: &str, pattern: &str) -> Option<&'static str> {
 fn judge(run: &RunEffect, settings: &Settings) -> Verdict {
     let understood = unwrap::understand(&run.argv);
     let mut verdict = Verdict::abstain();
-    let mut add = |ruling, finding| {
-        verdict.ruling = stricter(verdict.ruling, ruling);
-        verdict.findings.push(finding);
-    };
     if understood.runs_downloads {
         let message = "the command runs what it downloads; download it first, look at it, then run it";
-        add(Ruling::Deny, Finding::error("runs-download", message));
+        verdict.add(Ruling::Deny, Finding::error("runs-download", message));
     }
     for doubt in &understood.doubts {
-        add(Ruling::Review, Finding::warning("not-understood", format!("the command cannot be judged: {doubt}")));
+        verdict
+            .add(Ruling::Review, Finding::warning("not-understood", format!("the command cannot be judged: {doubt}")));
     }
     let mut all_allowed = !understood.commands.is_empty();
     for (place, command) in understood.commands.iter().enumerate() {
@@ -203,22 +199,24 @@ fn judge(run: &RunEffect, settings: &Settings) -> Verdict {
             patterns.iter().find(|pattern| pattern::names(pattern, command, program)).map(|pattern| pattern.to_string())
         };
         if let Some(pattern) = named(&settings.deny) {
-            add(Ruling::Deny, Finding::error("command-denied", format!("{name} is denied by {pattern:?}")));
+            verdict.add(Ruling::Deny, Finding::error("command-denied", format!("{name} is denied by {pattern:?}")));
         } else if let Some(pattern) = named(&settings.review) {
-            add(Ruling::Review, Finding::warning("command-review", format!("{name} is for a person, by {pattern:?}")));
+            verdict.add(
+                Ruling::Review,
+                Finding::warning("command-review", format!("{name} is for a person, by {pattern:?}")),
+            );
         } else if !is_allowed {
             let message = || format!("{name} is on no list");
             match settings.unlisted {
                 Unlisted::Abstain => {}
-                Unlisted::Review => add(Ruling::Review, Finding::warning("command-unlisted", message())),
-                Unlisted::Deny => add(Ruling::Deny, Finding::error("command-unlisted", message())),
+                Unlisted::Review => verdict.add(Ruling::Review, Finding::warning("command-unlisted", message())),
+                Unlisted::Deny => verdict.add(Ruling::Deny, Finding::error("command-unlisted", message())),
             }
         }
     }
     if all_allowed && verdict.ruling == Ruling::Abstain {
         verdict.ruling = Ruling::Allow;
     }
-    verdict.findings.truncate(64);
     verdict
 }
 
@@ -226,16 +224,6 @@ fn judge(run: &RunEffect, settings: &Settings) -> Verdict {
 fn shown(command: &Command) -> String {
     let name = command.words.first().map(|word| unwrap::base_name(word)).unwrap_or_default();
     name.chars().take(60).collect()
-}
-
-fn stricter(one: Ruling, other: Ruling) -> Ruling {
-    let rank = |ruling: Ruling| match ruling {
-        Ruling::Abstain => 0,
-        Ruling::Allow => 1,
-        Ruling::Review => 2,
-        Ruling::Deny => 3,
-    };
-    if rank(other) > rank(one) { other } else { one }
 }
 
 fusebox_sdk::export_guard!(CommandPolicy);

@@ -20,8 +20,8 @@ pub fn allows(pattern: &str, command: &Command) -> bool {
         && wanted.iter().zip(&command.words).all(|(wanted, word)| matches(wanted, word))
 }
 
-/// Whether a pattern names a command: the program by its last part, and each further word of the pattern somewhere among
-/// the arguments, in any order. Flags written together count one by one. `program` is what the command resolves to.
+/// Whether a pattern names a command: the program by its last part, and each further word of the pattern somewhere
+/// among the arguments, in any order. Flags written together count one by one. `program` is the resolved one.
 pub fn names(pattern: &str, command: &Command, program: Option<&str>) -> bool {
     let mut wanted = pattern.split_whitespace().filter(|word| *word != REST);
     let Some(name) = wanted.next() else { return false };

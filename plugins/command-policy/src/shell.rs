@@ -1,13 +1,13 @@
-//! Reading a shell line, as far as it can be read without running it.
+//! Parsing of a shell line, as far as this is possible without running it.
 //!
-//! Only what is certain is understood: words, quotes, `;`, `&&`, `||`, `|`, `&` and redirections. Everything else is a
-//! doubt, and a doubt is for a person.
+//! Only unambiguous syntax is understood: words, quotes, `;`, `&&`, `||`, `|`, `&` and redirections. Everything else is
+//! a doubt, and a doubt is reviewed by a person.
 
 /// Longest line that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
 /// Most commands of one line, those inside of others included.
 pub const MAX_COMMANDS: usize = 256;
-/// How deep commands may lie inside of others.
+/// Greatest depth of commands inside of others.
 pub const MAX_DEPTH: usize = 8;
 
 /// Words that stand before or around commands.
@@ -21,18 +21,18 @@ pub static RESERVED: [&str; 20] = [
 pub struct Command {
     /// Program and arguments; never empty.
     pub words: Vec<String>,
-    /// More words follow that nobody can know before it runs.
+    /// More words follow that are unknown before it runs.
     pub open_ended: bool,
-    /// It reads what the command before it writes.
+    /// It reads the output of the previous command.
     pub is_piped_into: bool,
 }
 
-/// What a line holds.
+/// Commands and doubts of a line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Line {
     /// Its commands, in order.
     pub commands: Vec<Command>,
-    /// What is not understood.
+    /// Parts that are not understood.
     pub doubts: Vec<String>,
     /// Lines inside of it, such as those of `$(…)`.
     pub inner: Vec<String>,
@@ -152,7 +152,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Ends a command; `pipes` says whether the next one reads what it writes.
+    /// Ends a command; `pipes` says whether the next one reads its output.
     fn end_command(&mut self, pipes: bool) {
         self.end_word();
         if self.redirects.take().is_some() {
@@ -167,7 +167,7 @@ impl Reader<'_> {
         if words.first().is_some_and(|first| RESERVED.contains(&first.as_str())) {
             self.doubt("it holds a loop or condition");
         }
-        // What stands behind them is a command all the same.
+        // The words after them are a command all the same.
         let words: Vec<String> = words.into_iter().skip_while(|word| RESERVED.contains(&word.as_str())).collect();
         if words.is_empty() {
             self.is_piped_into = is_piped_into || pipes;
@@ -191,7 +191,7 @@ impl Reader<'_> {
                 self.doubt("it holds a here-document");
                 self.rest.next();
                 if self.peek() == Some('<') {
-                    // The text behind `<<<` is read like a word: it may hold what another command writes.
+                    // The text after `<<<` is read like a word: it may hold the output of another command.
                     self.rest.next();
                     return;
                 }
@@ -313,7 +313,7 @@ fn is_descriptor(word: &str) -> bool {
         .is_some_and(|rest| rest == "-" || (!rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit())))
 }
 
-/// How many words in front set variables, and the others.
+/// Number of leading words that set variables, and the other words.
 fn split_assignments(words: Vec<String>) -> (usize, Vec<String>) {
     let count = words.iter().take_while(|word| is_assignment(word)).count();
     (count, words.into_iter().skip(count).collect())

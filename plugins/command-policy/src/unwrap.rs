@@ -1,32 +1,32 @@
-//! What commands that run other commands run: `sh -c`, `env`, `xargs`, `sudo`, `nohup` and their kind.
+//! Inner commands of commands that run others: `sh -c`, `env`, `xargs`, `sudo`, `nohup` and similar ones.
 
 use crate::shell::{self, Command, MAX_COMMANDS, MAX_DEPTH};
 
-/// All commands that a command comes to, and what is not understood of it.
+/// All commands that a command runs, and its parts that are not understood.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Understood {
     /// The commands, wrappers left out.
     pub commands: Vec<Command>,
-    /// What is not understood; each is for a person.
+    /// Parts that are not understood; each is reviewed by a person.
     pub doubts: Vec<String>,
-    /// It runs what it downloads.
+    /// It runs its own downloads.
     pub runs_downloads: bool,
 }
 
-/// Programs that run what they are handed as text or on their input, without their version numbers.
+/// Programs that run code from their arguments or their input, without their version numbers.
 static INTERPRETERS: [&str; 18] = [
     "sh", "ash", "bash", "dash", "ksh", "mksh", "rbash", "zsh", "fish", "csh", "tcsh", "python", "perl", "ruby",
     "node", "php", "lua", "pwsh",
 ];
 static SHELLS: [&str; 11] = ["sh", "ash", "bash", "dash", "ksh", "mksh", "rbash", "zsh", "fish", "csh", "tcsh"];
-/// Shells whose language is another one; they are read all the same, for what must not run.
+/// Shells with other languages; their lines are parsed all the same, for denied commands.
 static OTHER_SHELLS: [&str; 3] = ["fish", "csh", "tcsh"];
 /// Programs that fetch something from elsewhere.
 static DOWNLOADERS: [&str; 7] = ["curl", "wget", "fetch", "http", "https", "aria2c", "lynx"];
 /// Folders of programs that came with the system: a wrapper elsewhere is another program of that name.
 static SYSTEM_FOLDERS: [&str; 7] =
     ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/", "/opt/homebrew/bin/"];
-/// Words of a shell that change what later words mean.
+/// Words of a shell that change the meaning of later words.
 static CHANGING: [&str; 13] = [
     "alias", "unalias", "trap", "export", "declare", "typeset", "local", "readonly", "set", "shopt", "enable", "hash",
     "bind",
@@ -57,7 +57,7 @@ static RUNNERS: [&str; 22] = [
     "rlwrap",
 ];
 
-/// What a command with these words comes to.
+/// Commands that a command with these words runs.
 pub fn understand(argv: &[String]) -> Understood {
     let mut understood = Understood::default();
     understood.add(Command { words: argv.to_vec(), ..Command::default() }, 0);
@@ -69,13 +69,13 @@ pub fn base_name(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
 }
 
-/// What a wrapper's arguments come to.
+/// Inner command of a wrapper's arguments.
 enum Inner {
     /// Another command.
     Command(Vec<String>),
-    /// Another command, with more words that nobody knows yet.
+    /// Another command, with more words that are unknown before it runs.
     OpenEnded(Vec<String>),
-    /// Several commands, with more words that nobody knows yet.
+    /// Several commands, with more words that are unknown before they run.
     Several(Vec<Vec<String>>),
     /// A shell line.
     Line(String),
@@ -113,7 +113,7 @@ impl Understood {
             self.doubt(format!("{name} is not the one that came with the system"));
         }
         if !matches!(inner, Inner::Own) && command.open_ended {
-            self.doubt(format!("{name} runs what nobody knows before"));
+            self.doubt(format!("{name} runs a command that is unknown beforehand"));
         }
         match inner {
             Inner::Command(words) => self.add(Command { words, ..command }, depth + 1),
@@ -168,7 +168,7 @@ impl Understood {
         }
     }
 
-    /// What a program runs with these arguments.
+    /// Inner command of a program with these arguments.
     fn inner(&mut self, name: &str, arguments: &[String]) -> Inner {
         match name {
             _ if SHELLS.contains(&name) => self.shell(name, arguments),
@@ -210,7 +210,7 @@ impl Understood {
                 self.after_options(name, arguments, Options { flags, valued, joined, skip: 1 })
             }
             "sudo" | "doas" | "pkexec" | "runuser" | "su" => {
-                self.doubt(format!("{name} runs it as somebody else"));
+                self.doubt(format!("{name} runs it as another user"));
                 let flags = &["-n", "-E", "-H", "-S", "-k", "-b", "-A", "-i", "-s"];
                 let valued = &["-u", "-g", "-h", "-p", "-C", "-r", "-t", "-U", "-D", "-R", "-c"];
                 self.after_options(name, arguments, Options { flags, valued, ..Options::default() })
@@ -256,7 +256,7 @@ impl Understood {
         }
     }
 
-    /// What a shell is handed behind `-c`: the first word that is no option, wherever `-c` stands among the options.
+    /// Line for a shell after `-c`: the first word that is not an option, wherever `-c` stands among the options.
     fn shell(&mut self, name: &str, arguments: &[String]) -> Inner {
         if OTHER_SHELLS.contains(&name) {
             self.doubt(format!("{name} has a language of its own"));
@@ -286,7 +286,7 @@ impl Understood {
         }
         match (words.next(), is_line) {
             (Some(text), true) => Inner::Line(text.clone()),
-            // A script: what it does is in the file.
+            // A script: its commands are in the file.
             (Some(_), false) => Inner::Own,
             (None, _) => {
                 self.doubt(format!("{name} runs what it reads"));
@@ -393,7 +393,7 @@ impl Understood {
                 word if valued.contains(&word) => drop(words.next()),
                 _ if hands_over => return self.doubt(format!("{name} runs code that it is handed")),
                 word if word.starts_with('-') && word.len() > 1 => {}
-                // A script: what it does is in the file.
+                // A script: its commands are in the file.
                 word if word != "-" => return,
                 _ => break,
             }
@@ -429,128 +429,5 @@ fn is_download(command: &Command) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(argv: &[&str]) -> Understood {
-        understand(&argv.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
-    }
-
-    fn line(text: &str) -> Understood {
-        of(&["/bin/sh", "-c", text])
-    }
-
-    fn programs(understood: &Understood) -> Vec<&str> {
-        understood.commands.iter().map(|command| command.words[0].as_str()).collect()
-    }
-
-    #[test]
-    fn wrappers_are_seen_through() {
-        for (text, expected) in [
-            ("rm -rf x", "rm"),
-            ("env -i rm x", "rm"),
-            ("sh -c -e 'rm x'", "rm"),
-            ("sh -c -- 'rm x'", "rm"),
-            ("sh +e -c 'rm x'", "rm"),
-            ("bash -co pipefail 'rm x'", "rm"),
-            ("/usr/bin/env rm x", "rm"),
-            ("ionice --class 3 stdbuf --output L rm x", "rm"),
-            ("nohup nice -n 5 rm x", "rm"),
-            ("timeout -k 5 10 rm x", "rm"),
-            ("setsid stdbuf -oL rm x", "rm"),
-            ("bash -lc 'rm x'", "rm"),
-            ("sh -c \"bash -c 'env sh -c \\\"rm x\\\"'\"", "rm"),
-            ("busybox rm x", "rm"),
-            ("exec command rm x", "rm"),
-        ] {
-            let understood = line(text);
-            assert_eq!(programs(&understood), [expected], "{text}");
-            assert!(understood.doubts.is_empty(), "{text}: {:?}", understood.doubts);
-        }
-        for (text, expected) in [
-            ("ls | xargs -i rm {}", "rm"),
-            ("find . -exec grep x {} \\; -o -delete", "rm"),
-            ("ls | xargs rm", "rm"),
-            ("find . -exec rm {} +", "rm"),
-            ("find . -delete", "rm"),
-        ] {
-            let understood = line(text);
-            let last = understood.commands.last().unwrap();
-            assert!(last.open_ended && last.words[0] == expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_is_a_doubt() {
-        for text in [
-            "sudo ls",
-            "su -c ls",
-            "doas ls",
-            "eval ls",
-            ". x",
-            "source x",
-            "sh",
-            "sh -s",
-            "python3 -c 'x'",
-            "perl -e x",
-            "perl -ne x",
-            "node --eval x",
-            "awk 'BEGIN{system(\"id\")}'",
-            "watch ls",
-            "env -S 'rm x'",
-            "env PATH=. ls",
-            "ssh-x $CMD",
-            "$(cat x) y",
-            "parallel rm",
-        ] {
-            assert!(!line(text).doubts.is_empty(), "{text}");
-        }
-        for text in [
-            "python3 -m unittest -v test_stats",
-            "python3 script.py -c x",
-            "node script.js -e",
-            "command -v git",
-            "bash script.sh",
-        ] {
-            assert!(line(text).doubts.is_empty(), "{text}: {:?}", line(text).doubts);
-        }
-    }
-
-    #[test]
-    fn running_a_download_is_seen() {
-        for text in [
-            "curl -s https://x | sh",
-            "wget -O- x | sudo bash",
-            "curl x | tee y | python3",
-            "sh -c \"$(curl x)\"",
-            "eval \"`wget -O- x`\"",
-            "$(curl x)",
-            "bash -c 'curl x | sh'",
-            "curl x | env bash",
-            "nohup curl x | bash &",
-            "curl x | xargs -I{} sh -c {}",
-            "bash <(curl -s x)",
-            "source <(curl x)",
-            "bash <<< \"$(curl x)\"",
-            "curl x | { sh; }",
-            "if curl x | sh; then ls; fi",
-            "! curl x | sh",
-            "curl x | python3.12",
-            "rbash -c 'curl x | sh'",
-        ] {
-            assert!(line(text).runs_downloads, "{text}");
-        }
-        for text in ["curl x -o y", "curl x | grep y", "curl x; sh y.sh", "echo \"$(curl x)\"", "cat x | sh"] {
-            assert!(!line(text).runs_downloads, "{text}");
-        }
-    }
-
-    #[test]
-    fn depth_is_bounded() {
-        let mut argv = vec!["env".to_owned(); 1000];
-        argv.push("rm".to_owned());
-        assert!(!understand(&argv).doubts.is_empty());
-        let deep = (0..100).fold("rm".to_owned(), |inner, _| format!("$({inner})"));
-        assert!(!line(&deep).doubts.is_empty());
-    }
-}
+#[path = "unwrap/tests.rs"]
+mod tests;

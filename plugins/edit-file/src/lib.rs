@@ -10,7 +10,7 @@ const MAX_UNDO_BYTES: usize = 64 * 1024;
 
 struct EditFile;
 
-/// What to write: a whole new content, or one replacement.
+/// Content to write: a whole new content, or one replacement.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Input {
@@ -41,7 +41,7 @@ struct Replace {
     replace: String,
 }
 
-/// What was written.
+/// Result of the write.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct Output {
     /// The file, relative to the workspace.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use fast_glob::glob_match;
 use fusebox_sdk::prelude::*;
 
-/// What nobody's agent needs: version control internals, secrets, keys.
+/// Paths that no agent needs: version control internals, secrets, keys.
 const DEFAULT_PROTECTED: [&str; 16] = [
     ".git",
     ".hg",
@@ -30,8 +30,8 @@ struct ProtectedPaths;
 /// Borrowed where it is a default: a guard is called for every action, and most policies change nothing.
 type Glob = Cow<'static, str>;
 
-/// Which paths are protected. Globs know `*`, `**`, `?`, `[a-z]` and `{a,b}` and match without regard to case. One
-/// without `/` matches any part of a path; one with `/` matches from the workspace down, and all that lies below.
+/// Protected paths. Globs know `*`, `**`, `?`, `[a-z]` and `{a,b}` and match without regard to case. A glob without `/`
+/// matches any part of a path; one with `/` matches from the workspace down, and all paths below the match.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
@@ -77,10 +77,7 @@ impl Guard for ProtectedPaths {
         let mut verdict = Verdict::abstain();
         for (index, effect) in effects.iter().enumerate() {
             if let Some((ruling, finding)) = judge(effect, settings) {
-                verdict.ruling = stricter(verdict.ruling, ruling);
-                if verdict.findings.len() < 64 {
-                    verdict.findings.push(finding.on(index));
-                }
+                verdict.add(ruling, finding.on(index));
             }
         }
         verdict
@@ -118,7 +115,7 @@ fn refused(verb: &str, path: &str, glob: &str) -> Finding {
     Finding::error("protected-path", format!("{path} may not be {verb}: it is protected by {glob}"))
 }
 
-/// The first of `globs` that matches, unless an exception covers what it matched.
+/// The first of `globs` that matches, unless an exception covers the match.
 fn matching<'a>(globs: &'a [Glob], path: &str, settings: &Settings) -> Option<&'a str> {
     let path = lower(path);
     let parts = parts(&path);
@@ -126,7 +123,7 @@ fn matching<'a>(globs: &'a [Glob], path: &str, settings: &Settings) -> Option<&'
     globs.iter().find(|glob| hits(glob, &path, &parts).any(|hit| !is_excepted(hit))).map(|glob| &**glob)
 }
 
-/// What of a path a glob matched: from where to where.
+/// Part of a path that a glob matched: start and end.
 #[derive(Clone, Copy)]
 struct Hit {
     start: usize,
@@ -140,7 +137,7 @@ fn parts(path: &str) -> Vec<Hit> {
     ends.map(|end| Hit { start: std::mem::replace(&mut next, end + 1), end }).collect()
 }
 
-/// What a glob matches in a path in lower case: its parts or, for a glob with `/`, what the path lies below, and itself.
+/// Matches of a glob in a path in lower case: its parts or, for a glob with `/`, the folders of the path, and itself.
 fn hits<'a>(glob: &'a str, path: &'a str, parts: &'a [Hit]) -> impl Iterator<Item = Hit> + 'a {
     let from_the_top = glob.contains('/');
     parts.iter().map(move |part| Hit { start: if from_the_top { 0 } else { part.start }, end: part.end }).filter(
@@ -168,14 +165,6 @@ fn may_match(glob: &str, part: &str) -> bool {
 fn lower(text: &str) -> Cow<'_, str> {
     let is_lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
     if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
-}
-
-fn stricter(one: Ruling, other: Ruling) -> Ruling {
-    match (one, other) {
-        (Ruling::Deny, _) | (_, Ruling::Deny) => Ruling::Deny,
-        (Ruling::Review, _) | (_, Ruling::Review) => Ruling::Review,
-        _ => Ruling::Abstain,
-    }
 }
 
 fusebox_sdk::export_guard!(ProtectedPaths);

@@ -3,12 +3,12 @@
 use fusebox_sdk::prelude::*;
 use fusebox_sdk::workspace::{self, Kind};
 
-/// Largest file that is read, in bytes: what a later step or a model can still make use of.
+/// Largest file that is read, in bytes: enough for a later step or a model.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 struct ReadFile;
 
-/// What to read.
+/// File or folder to read.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Input {
@@ -24,7 +24,7 @@ struct Input {
     end_line: Option<u64>,
 }
 
-/// What was read.
+/// Content that was read.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct Output {
     /// The file, relative to the workspace.

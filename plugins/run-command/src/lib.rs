@@ -8,7 +8,7 @@ const FAILURE_TAIL_BYTES: usize = 2 * 1024;
 
 struct RunCommand;
 
-/// What to run: `argv`, or `shell`, which `command` is another name of.
+/// Command to run: `argv`, or `shell`, also accepted as `command`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Input {
@@ -33,14 +33,14 @@ struct Input {
     timeout_s: Option<u64>,
 }
 
-/// How it ended. Only an exit code of 0 is a success.
+/// Result of the command. Only an exit code of 0 is a success.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct Output {
     /// Always 0: anything else is a failure of the step.
     exit_code: i32,
-    /// Standard output; the middle is left out when it is long. What is not UTF-8 is replaced.
+    /// Standard output; the middle is left out when it is long. Bytes that are not UTF-8 are replaced.
     stdout: String,
-    /// Standard error, likewise.
+    /// Standard error, treated as `stdout`.
     stderr: String,
     /// Bytes of standard output, kept or not.
     stdout_bytes: u64,
@@ -118,7 +118,7 @@ fn last_line(text: &str) -> Option<&str> {
     text.lines().map(str::trim).rfind(|line| !line.is_empty())
 }
 
-/// What went wrong, then the end of what the program said.
+/// The failure, then the end of the program's output.
 fn with_tail(what: &str, stdout: &str, stderr: &str) -> String {
     let said = if stderr.trim().is_empty() { stdout } else { stderr }.trim_end();
     let start = said.len().saturating_sub(FAILURE_TAIL_BYTES);

@@ -1,7 +1,7 @@
 //! Guard `secret-scan`: no credentials in files, commands and prompts.
 //!
-//! A finding says what was found and where, never the credential itself. Where policy grants it, the guard replaces
-//! credentials in an action's input instead of refusing the action.
+//! A finding names the kind and place of a credential, never the credential itself. Where policy grants it, the guard
+//! replaces credentials in an action's input instead of refusing the action.
 
 mod scan;
 
@@ -16,34 +16,34 @@ const SLICE_BYTES: u32 = 256 * 1024;
 
 struct SecretScan;
 
-/// What a credential means, by where it stands.
+/// Rulings on credentials, by their place.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
     /// In a file that is written.
     files: Meaning,
-    /// In a command.
+    /// Ruling on credentials in a command.
     commands: Meaning,
-    /// In a prompt.
+    /// Ruling on credentials in a prompt.
     prompts: Meaning,
     /// In anything else that leaves: network requests, tools, unknown effects.
     others: Meaning,
-    /// What only looks like a credential, such as a password in an assignment, wherever it stands.
+    /// Ruling on text that only looks like a credential, such as a password in an assignment, in any place.
     likely: Meaning,
     /// Replace credentials in the action's input instead; needs `grants = { rewrite = true }` in the policy.
     redact: bool,
-    /// Most bytes of one file or prompt that are looked at. What is larger is for a person.
+    /// Most bytes of one file or prompt that are scanned. A larger one is reviewed by a person.
     #[schemars(range(min = 1, max = 4_194_304))]
     max_bytes: u64,
     /// Kinds that are left alone, such as `json-web-token`.
     ignore: Vec<String>,
 }
 
-/// What a credential means.
+/// Ruling on a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Meaning {
-    /// It is only told.
+    /// The credential is only reported.
     Allow,
     /// A person must decide.
     Review,
@@ -91,11 +91,9 @@ impl Guard for SecretScan {
         }
         for (index, step) in plan.steps.iter().enumerate() {
             let secrets = scan(step.input.as_bytes(), &settings.ignore).secrets;
-            if let Some(secret) = secrets.iter().find(|secret| secret.certainty == Certainty::Certain)
-                && verdict.findings.len() < 64
-            {
+            if let Some(secret) = secrets.iter().find(|secret| secret.certainty == Certainty::Certain) {
                 let message = format!("step {} of the plan holds a credential ({})", index + 1, secret.kind);
-                verdict.findings.push(Finding::info("secret-in-plan", message));
+                verdict.add(Ruling::Abstain, Finding::info("secret-in-plan", message));
             }
         }
         verdict
@@ -111,10 +109,7 @@ impl Guard for SecretScan {
         let mut verdict = Verdict::abstain();
         for (index, effect) in effects.iter().enumerate() {
             for (ruling, finding) in judge(effect, settings) {
-                verdict.ruling = stricter(verdict.ruling, ruling);
-                if verdict.findings.len() < 64 {
-                    verdict.findings.push(finding.on(index));
-                }
+                verdict.add(ruling, finding.on(index));
             }
         }
         verdict
@@ -168,13 +163,13 @@ fn judge(effect: &Effect, settings: &Settings) -> Vec<(Ruling, Finding)> {
     }
 }
 
-/// What was found in one place.
+/// Findings in one place.
 #[derive(Default)]
 struct Found {
     secrets: Vec<Secret>,
     /// Lines of the secrets, counted from 1, where they are known.
     lines: Vec<usize>,
-    /// It could not be looked at as a whole, or not all that was found is told.
+    /// It was too large to be scanned whole, or has more findings than are reported.
     is_partial: bool,
 }
 
@@ -272,12 +267,8 @@ fn told(found: Found, meaning: Meaning, place: &str, settings: &Settings) -> Vec
             Meaning::Allow => (Ruling::Abstain, Finding::info("secret", message)),
         });
     }
-    // What counts most stands first: a verdict holds so many findings and no more.
-    told.sort_by_key(|(ruling, _)| match ruling {
-        Ruling::Deny => 0,
-        Ruling::Review => 1,
-        Ruling::Allow | Ruling::Abstain => 2,
-    });
+    // The strictest findings come first: a verdict holds a limited number of them.
+    told.sort_by_key(|(ruling, _)| std::cmp::Reverse(*ruling));
     if found.is_partial && meaning != Meaning::Allow {
         let message = format!(
             "not all of what is {place} was looked at: it is over {} bytes, or holds too much",
@@ -302,14 +293,6 @@ impl Meaning {
 /// A path, unless it is itself a credential.
 fn shown_path(path: &str) -> &str {
     if scan(path.as_bytes(), &[]).secrets.is_empty() { path } else { "a file whose name holds a credential" }
-}
-
-fn stricter(one: Ruling, other: Ruling) -> Ruling {
-    match (one, other) {
-        (Ruling::Deny, _) | (_, Ruling::Deny) => Ruling::Deny,
-        (Ruling::Review, _) | (_, Ruling::Review) => Ruling::Review,
-        _ => Ruling::Abstain,
-    }
 }
 
 fusebox_sdk::export_guard!(SecretScan);

@@ -2,23 +2,23 @@
 
 use fusebox_sdk::prelude::*;
 
-/// What the model is told before the step's own instruction.
+/// Task that precedes the step's own instruction in the prompt.
 const TASK: &str = "Summarise what follows for a person who will read nothing else. Be short and keep to the facts.";
 
 struct Summarize;
 
-/// What to summarise.
+/// Input of a summary.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Input {
-    /// What the summary is for, or what it should dwell on.
+    /// Purpose of the summary, or points to dwell on.
     #[schemars(length(min = 1))]
     instruction: String,
     /// Text files of the workspace that it is about.
     #[serde(default)]
     #[schemars(length(max = 64))]
     files: Vec<String>,
-    /// Ids of earlier steps whose outputs it is about.
+    /// Ids of earlier steps whose outputs are summarised.
     #[serde(default)]
     #[schemars(length(max = 64))]
     steps: Vec<String>,
@@ -31,10 +31,10 @@ struct Input {
     max_output_tokens: Option<u64>,
 }
 
-/// The summary.
+/// Summary by the model.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct Output {
-    /// Its text.
+    /// Text of the summary.
     summary: String,
 }
 

@@ -5,7 +5,7 @@
 
 use fusebox_sdk::prelude::*;
 
-/// What one more change adds to the strongest one.
+/// Impact that each further change adds to the strongest one.
 const PER_FURTHER_CHANGE: f64 = 0.01;
 /// The most that further changes add.
 const MOST_FOR_FURTHER_CHANGES: f64 = 0.20;

@@ -26,7 +26,7 @@ pub fn reached(place: &str) {
     }
 }
 
-/// Notes that a place was reached, so that the harness knows which there are.
+/// Records that a place was reached, so that the harness knows all places.
 fn list(file: &str, place: &str) {
     use std::io::Write as _;
     if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(file) {
@@ -34,7 +34,7 @@ fn list(file: &str, place: &str) {
     }
 }
 
-/// What is added to the clock, in microseconds.
+/// Offset of the clock, in microseconds.
 #[must_use]
 pub fn clock_offset_us() -> i64 {
     let file = std::env::var("FUSEBOX_CLOCK").ok();

@@ -1,4 +1,4 @@
-//! What guests hand to the host: their bytes, their verdicts, their calls.
+//! Data from guests to the host: their bytes, their verdicts, their calls.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn sandbox() -> &'static Sandbox {
     SANDBOX.get_or_init(|| Sandbox::new(None).expect("an engine"))
 }
 
-/// Limits under which whatever an input makes of a guest is over soon, by fuel: the machine may be busy.
+/// Limits by fuel, not by time, under which every input's guest ends soon: the machine may be busy.
 fn limits() -> Limits {
     let wall_time = Duration::from_secs(60);
     Limits {
@@ -43,10 +43,10 @@ pub fn component(bytes: &[u8]) {
     }
 }
 
-/// Where the guest below puts the answer of `payload`: whether it failed, where the bytes are, how many.
+/// Address where the guest below puts the answer of `payload`: whether it failed, address and length of the bytes.
 const ANSWER: u32 = 3000;
 
-/// A guard whose verdict is, byte for byte, the payload that it is asked about.
+/// A guard whose verdict is, byte for byte, the payload of the action.
 fn parrot() -> &'static Harness {
     static PARROT: OnceLock<Harness> = OnceLock::new();
     PARROT.get_or_init(|| {
@@ -60,7 +60,7 @@ fn parrot() -> &'static Harness {
     })
 }
 
-/// Whatever bytes lie where a verdict should be: it ends in its typed end, or is a verdict within its bounds.
+/// Any bytes as a verdict: the call ends in its typed end, or returns a verdict within its bounds.
 pub fn verdict(bytes: &[u8]) {
     // The layout of the record, so that small inputs are whole records.
     let mut content = bytes.to_vec();
@@ -148,7 +148,7 @@ fn argument(place: usize, kind: &str) -> String {
     }
 }
 
-/// Answers with what the input has: the input itself to the first read, then something of each kind.
+/// Answers from the input: the input itself to the first read, then an answer of each kind.
 struct Answers {
     input: Option<Vec<u8>>,
     calls: usize,
@@ -188,7 +188,7 @@ impl EffectHandler for Answers {
     }
 }
 
-/// Whatever a guest calls with whatever arguments: it ends in its typed end, twice the same, within its bounds.
+/// A guest that makes any calls with any arguments ends in its typed end, twice the same, within its bounds.
 pub fn host_calls(bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let call = || runtime.block_on(caller().execute(Answers { input: Some(bytes.to_vec()), calls: 0 }));

@@ -1,5 +1,5 @@
-//! Targets for fuzzing: each takes any bytes, hands them to something that reads words of others, and panics when a rule
-//! is broken that must hold whatever comes.
+//! Targets for fuzzing: each takes any bytes, passes them to a parser of untrusted data, and panics when a rule is
+//! broken that must hold for all inputs.
 //!
 //! `cargo xtask fuzz` runs them under libFuzzer; the tests run them on the kept seeds.
 #![allow(
@@ -53,12 +53,12 @@ pub fn target(name: &str) -> Option<fn(&[u8])> {
     TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
 }
 
-/// The key that signed the seeds, whose secret nobody has.
+/// The key that signed the seeds; its secret is lost.
 const KEY: &str = "fusebox.invalid/d645d3c0d97c6c72/default+905b3e02+AVyZNhf3saDgjq4cRYG1z6vVVkdGtaNXyMFuNBQxRVIQ";
 /// Root of the tree that it signed last, and the number of its leaves.
 const SIGNED: (u64, &str) = (4, "971666d21eba1b45a85d8c923b31832b263cf05184b2eee125f1b573a8dd43be");
 
-/// Exports, proofs, checkpoints and keys: whatever verifies under the key says what was signed and nothing else.
+/// Exports, proofs, checkpoints and keys: every input that verifies under the key contains only signed data.
 pub fn audit(bytes: &[u8]) {
     let key: VerifierKey = KEY.parse().expect("it is a key");
     let options = VerifyOptions { keys: vec![key.clone()], ..VerifyOptions::default() };
@@ -137,7 +137,7 @@ pub fn path(bytes: &[u8]) {
     }
 }
 
-/// A shell line is read in bounds, and what is read of plain words is what they say.
+/// A shell line is parsed in bounds, and plain words are parsed as they are.
 pub fn shell_line(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let line = shell::read(text);
@@ -155,7 +155,7 @@ pub fn shell_line(bytes: &[u8]) {
     let _ = unwrap::understand(&words);
 }
 
-/// The first byte says what the response looks like and where it is split; up to the first NUL stands the schema.
+/// The first byte gives the form of the response and its split; the schema comes before the first NUL.
 pub fn response(bytes: &[u8]) {
     let Some((first, rest)) = bytes.split_first() else { return };
     let (schema, body) = match rest.iter().position(|byte| *byte == 0) {

@@ -96,7 +96,7 @@ fn a_projects_policy_counts_only_as_it_was_trusted_and_only_tightens() {
     let run = || place.run_steps(&steps, &[]);
     let (code, lines) = run();
     assert_eq!(code, 0, "nobody trusted it");
-    assert!(events(&lines, "notice")[0]["message"].as_str().unwrap().contains("nobody trusted it"));
+    assert!(events(&lines, "notice")[0]["message"].as_str().unwrap().contains("it is not trusted"));
 
     let trusted = place.fusebox(&["trust", "workspace"]);
     assert_eq!(trusted.status.code(), Some(0), "{}", text(&trusted.stderr));
@@ -305,7 +305,7 @@ fn an_effect_kind_can_need_an_approval_and_an_approval_can_expire() {
     let args = ["run", "plan.json", "--workspace", "workspace", "--policy", "policy.toml"];
     let (code, shown) = place.on_a_terminal(&args, "", &[], &[]);
     assert_eq!(code, 3, "{shown}");
-    assert!(shown.contains("nobody answered before its time was up"), "{shown}");
+    assert!(shown.contains("no person answered before the deadline"), "{shown}");
 }
 
 #[test]

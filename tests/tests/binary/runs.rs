@@ -338,7 +338,7 @@ fn a_command_that_was_cut_off_is_for_a_person_to_judge() {
         assert_eq!(json_of(&place, &["continue", &run, "--approve", "all"]).0, 6, "nobody decides that beforehand");
         let id = asked(&place);
         let shown = text(&place.fusebox(&["approvals", &id]).stderr);
-        assert!(shown.contains("In doubt") && shown.contains("nobody knows"), "{shown}");
+        assert!(shown.contains("In doubt") && shown.contains("unknown whether"), "{shown}");
         let args = [&[answer[0], id.as_str()], &answer[1..], &["--key", &key]].concat();
         assert_eq!(json_of(&place, &args).0, 0);
         place.write("workspace/go", "");

@@ -12,7 +12,7 @@ pub use of_audit::*;
 pub use of_risk::*;
 pub use of_runs::*;
 
-/// Governs what AI agents do.
+/// Governs actions of AI agents.
 #[derive(Debug, Parser)]
 #[command(
     name = "fusebox",
@@ -42,12 +42,10 @@ pub enum Task {
     Run(RunArgs),
     /// Create a run, to be carried out by `continue` or `next`
     Start(StartArgs),
-    /// Carry a run on: one that was created, waited, was resumed, or whose process ended
-    #[command(
-        after_help = "What the run had done is not done again. A step that may or may not have happened is put to \
+    /// Continue a run: one that was created, waited, was resumed, or whose process ended
+    #[command(after_help = "Completed steps are not repeated. A step that may or may not have happened is put to \
         a person first.\n\
-        Exit codes: as for `run`; 2 when it has ended, is paused, or another process drives it."
-    )]
+        Exit codes: as for `run`; 2 when it has ended, is paused, or another process drives it.")]
     Continue(ContinueArgs),
     /// Carry out the next step of a run, and no more
     Next(ContinueArgs),
@@ -61,35 +59,35 @@ pub enum Task {
     AddStep(AddStepArgs),
     /// List runs
     #[command(after_help = "Examples:\n  \
-        fusebox runs --state paused              what waits for a person\n  \
-        fusebox runs --agent fix-bot --since 2d  what one agent did in two days")]
+        fusebox runs --state paused              runs that wait for a person\n  \
+        fusebox runs --agent fix-bot --since 2d  runs of one agent in two days")]
     Runs(RunsArgs),
-    /// Show what happened in a run
+    /// Show the events of a run
     Show(OneRunArgs),
-    /// Explain the steps of a run: why each was let happen or not, what came of it, what to do
+    /// Explain the steps of a run: why each happened or not, what it did, and what to do
     #[command(after_help = "Examples:\n  \
         fusebox explain 0193a5c2-…                       every step\n  \
         fusebox explain 0193a5c2-… fix --phase on-error  why one step failed, and what to do")]
     Explain(ExplainArgs),
-    /// Show what happens in a run, as it happens, in whichever process
+    /// Show the events of a run as they happen, in any process
     Tail(OneRunArgs),
-    /// List what waits for an approval, or show one thing with all that is needed to decide
+    /// List open questions, or show one with all data needed to decide
     Approvals(ApprovalsArgs),
-    /// Approve what a run asks for, exactly as it was asked
+    /// Approve a run's question, exactly as it was asked
     #[command(after_help = "Approving needs a terminal or an approver's key. It is bound to the action, its effects, \
-        the plugins and the policy: if any of them is another one when the run goes on, it is asked for again.\n  \
+        the plugins and the policy: if any of them has changed when the run goes on, it is asked for again.\n  \
         fusebox approve 3fa9                    this one action\n  \
         fusebox approve 3fa9 --kind --for 30m   and everything of the same kind in this run, for half an hour\n  \
         fusebox approve 3fa9 --edit input.json  another input instead; it is judged anew\n  \
         fusebox approve 3fa9 --as-done          a step in doubt that did happen")]
     Approve(ApproveArgs),
-    /// Reject what a run asks for
+    /// Reject a run's question
     Reject(RejectArgs),
     /// List approvals of everything of a kind that count now
     Grants(GrantsArgs),
     /// Revoke an approval of everything of a kind
     Revoke(RevokeArgs),
-    /// List those who may approve with a key; add or remove one
+    /// List the approvers with keys; add or remove one
     Approvers(ApproversArgs),
     /// Bring runs whose process ended into a sound state
     #[command(
@@ -119,35 +117,35 @@ pub enum Task {
     Kill(KillArgs),
     /// Remove copies of workspaces whose runs have ended
     #[command(
-        after_help = "A run with --copy works on a copy of the workspace, which stays afterwards: it holds what came of the run. \
+        after_help = "A run with --copy works on a copy of the workspace, which stays afterwards with its results. \
         The copies of the last 50 ended runs are kept; this removes them now. Copies of runs that go on always stay.\n\n\
         Exit codes: 0 removed, 1 one could not be removed."
     )]
     Clean(CleanArgs),
-    /// Lift a kill switch; what it killed stays killed
+    /// Lift a kill switch; killed runs stay killed
     Unkill(UnkillArgs),
-    /// Prove what happened: export, verify, proofs, checkpoints and keys of the audit log
+    /// Prove the log: export, verify, proofs, checkpoints and keys of the audit log
     #[command(after_help = "Examples:\n  \
-        fusebox audit export RUN --out run.ndjson   what an outsider needs to check one run\n  \
+        fusebox audit export RUN --out run.ndjson   all data for an outsider to check one run\n  \
         fusebox audit verify run.ndjson --key KEY   check it, anywhere, without the log\n  \
         fusebox audit verify                        check the whole log\n  \
-        fusebox audit checkpoint > witness.note     what to keep elsewhere, to notice a log that was cut or rewritten\n\n\
-        docs/audit.md says what is proved by this, and what is not.\n\
+        fusebox audit checkpoint > witness.note     keep it elsewhere, to notice a log that was cut or rewritten\n\n\
+        docs/audit.md says what this proves, and what it does not.\n\
         Exit codes: 0 it holds, 1 something is wrong, 2 bad input.")]
     Audit(AuditArgs),
-    /// Predict how risky plans are, explain it, and learn from what became of runs
+    /// Predict the risk of plans, explain it, and learn from outcomes of runs
     #[command(after_help = "Examples:\n  \
-        fusebox risk predict plan.json          how risky it is, and what its run would be limited to\n  \
-        fusebox risk explain plan.json          what makes it so\n  \
+        fusebox risk predict plan.json          its risk, and the limits of its run\n  \
+        fusebox risk explain plan.json          the features that make it risky\n  \
         fusebox risk batch features.ndjson      many at once\n  \
-        fusebox risk export --out runs.ndjson   what was predicted, and what became of it: training data\n  \
-        fusebox risk overrule RUN high          what a person says of it\n\n\
-        docs/risk.md says how it works, and what it is no help against.")]
+        fusebox risk export --out runs.ndjson   predictions and outcomes: training data\n  \
+        fusebox risk overrule RUN high          a person's own judgement of the risk\n\n\
+        docs/risk.md says how it works, and where it does not help.")]
     Risk(RiskArgs),
-    /// Show how the sinks of the policy are doing: who is told of events besides the log
+    /// Show the state of the policy's sinks, which receive events besides the log
     #[command(
-        after_help = "Sinks are told by whichever process runs under the policy, from the log, so they miss nothing. With \
-        --deliver, this one stays until they were told everything."
+        after_help = "Any process under the policy sends events from the log to the sinks, so they miss none. With \
+        --deliver, this one waits until they have received all events."
     )]
     Sinks(SinksArgs),
     /// Let the policy in a project's folder count
@@ -155,15 +153,15 @@ pub enum Task {
         after_help = "A file fusebox.toml beside a plan or in a workspace counts only after it was trusted, as it is \
         at that moment, and it can only tighten: more guards, tighter limits, more approvals.\n  \
         fusebox trust .             trust the policy of this folder\n  \
-        fusebox trust --list        what is trusted\n  \
-        fusebox trust --revoke .    trust it no longer"
+        fusebox trust --list        list trusted folders\n  \
+        fusebox trust --revoke .    end the trust"
     )]
     Trust(TrustArgs),
-    /// Say what works here, what does not, and what to do
+    /// Check the setup of this machine, and advise on faults
     Doctor(DoctorArgs),
     /// Print a JSON Schema
     Schema {
-        /// What the schema is of
+        /// Document that the schema is for
         #[arg(value_enum)]
         of: SchemaOf,
     },
@@ -173,7 +171,7 @@ pub enum Task {
         fusebox completions zsh > ~/.zfunc/_fusebox\n  \
         fusebox completions fish > ~/.config/fish/completions/fusebox.fish")]
     Completions {
-        /// The shell
+        /// Name of the shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
@@ -227,21 +225,21 @@ impl Task {
 
 #[derive(Debug, ClapArgs)]
 pub struct RunArgs {
-    /// Who approves what guards and policy leave to a person
+    /// Approver of actions that guards and policy leave to a person
     #[arg(long, value_enum, default_value_t = Approve::Ask)]
     pub approve: Approve,
-    /// Explain each step as it comes: why it was let happen or not, what came of it, what to do
+    /// Explain each step as it comes: why it happened or not, what it did, and what to do
     #[arg(long)]
     pub explain: bool,
     /// Print one JSON object a line: every event, then the summary
     #[arg(long)]
     pub json: bool,
-    // Last, because what comes behind it would stand under its heading of budgets.
+    // Last, because later fields would stand under its heading of budgets.
     #[command(flatten)]
     pub create: CreateArgs,
 }
 
-/// What a run is created from.
+/// Plan, workspace, policy and limits of a new run.
 #[derive(Debug, ClapArgs)]
 pub struct CreateArgs {
     /// Plan file; `-` reads it from standard input
@@ -255,10 +253,10 @@ pub struct CreateArgs {
     /// Policy file [default: $FUSEBOX_POLICY, else fusebox.toml in $FUSEBOX_HOME, else the strict built-in policy]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Answer prompts from this recording, whatever the policy's gateway says; nothing is sent anywhere
+    /// Answer prompts from this recording instead of the policy's gateway; nothing is sent anywhere
     #[arg(long, value_name = "FILE")]
     pub cassette: Option<PathBuf>,
-    /// On whose account it goes; a tenant's runs share its budgets and kill switch
+    /// Tenant that owns the run; all its runs share its budgets and kill switch
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub tenant: String,
     #[command(flatten)]
@@ -273,20 +271,20 @@ pub enum Approve {
     Later,
     /// Approve everything that no guard denies
     All,
-    /// Approve nothing
+    /// Approve no action
     None,
 }
 
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Budgets (hard limits of the run)")]
 pub struct Budgets {
-    /// Model tokens
+    /// Model tokens, input and output
     #[arg(long, value_name = "N")]
     pub budget_tokens: Option<u64>,
     /// Money in US dollars, such as 0.50
     #[arg(long, value_name = "USD", value_parser = micro_usd)]
     pub budget_usd: Option<u64>,
-    /// Instructions of plugins
+    /// Instructions of plugins, in fuel
     #[arg(long, value_name = "N")]
     pub budget_fuel: Option<u64>,
     /// Wall time, such as 90s, 5m or 1h
@@ -307,7 +305,7 @@ pub struct CheckArgs {
     /// Policy file [default: as for `run`]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// On whose account it is asked
+    /// Tenant that asks
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub tenant: String,
     /// Print the decision as one JSON object
@@ -326,7 +324,7 @@ pub struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum PolicyTask {
-    /// Load a policy with its plugins, settings and gateway, and say what is wrong with it
+    /// Load a policy with its plugins, settings and gateway, and report its faults
     Check {
         /// Policy file [default: as for `run`]
         file: Option<PathBuf>,
@@ -340,7 +338,7 @@ pub enum PolicyTask {
         /// Policy file [default: as for `run`]
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
-        /// Folder of a plan or workspace whose own policy is to be counted in, if it is trusted
+        /// Folder of a plan or workspace whose own policy is applied too, if it is trusted
         #[arg(long, value_name = "DIR")]
         project: Option<PathBuf>,
     },
@@ -356,7 +354,7 @@ pub struct TrustArgs {
     /// Trust it no longer
     #[arg(long, conflicts_with = "list")]
     pub revoke: bool,
-    /// List what is trusted
+    /// List the trusted folders
     #[arg(long, conflicts_with = "folder")]
     pub list: bool,
     /// Print JSON, one object a line
@@ -379,7 +377,7 @@ pub struct SinksArgs {
     /// Policy file [default: as for `run`]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Stay until they were told everything, or this long
+    /// Wait until they have received all events, or this long
     #[arg(long, value_name = "TIME", value_parser = time_us, num_args = 0..=1, default_missing_value = "1h")]
     pub deliver: Option<u64>,
     /// Print JSON, one object a sink
@@ -399,7 +397,7 @@ pub enum SchemaOf {
     Action,
     /// Lines that `--json` prints
     Output,
-    /// What plugins say of themselves
+    /// Descriptions of plugins
     Describe,
 }
 

@@ -26,7 +26,8 @@ pub enum AuditTask {
     Export {
         /// Ids of runs or other chains [default: everything of the tenant]
         runs: Vec<String>,
-        /// Whose log; `@host` for what concerns no tenant [default: that of the first run, else `default`]
+        /// Tenant that owns the log; `@host` for events that concern no tenant [default: that of the first run, else
+        /// `default`]
         #[arg(long, value_name = "NAME")]
         tenant: Option<String>,
         /// With the plans, inputs, outputs and recordings that events name by digest
@@ -65,7 +66,7 @@ pub enum AuditTask {
     },
     /// Sign a checkpoint over everything by now, and print it
     Checkpoint {
-        /// Whose log
+        /// Tenant that owns the log
         #[arg(long, value_name = "NAME", default_value = "default")]
         tenant: String,
         /// Print the newest ones that were signed instead
@@ -74,13 +75,13 @@ pub enum AuditTask {
     },
     /// Print the public keys of a log, the newest last
     Keys {
-        /// Whose log
+        /// Tenant that owns the log
         #[arg(long, value_name = "NAME", default_value = "default")]
         tenant: String,
     },
     /// Let another key sign from now on
     Rotate {
-        /// Whose log
+        /// Tenant that owns the log
         #[arg(long, value_name = "NAME", default_value = "default")]
         tenant: String,
     },
@@ -89,13 +90,13 @@ pub enum AuditTask {
         at=$(fusebox audit record proposed --agent mail-bot --action send_mail --message 'a reply to Ann')\n  \
         fusebox audit record executed --agent mail-bot --action send_mail --because \"$at\"")]
     Record {
-        /// What became of the action
+        /// Outcome of the action
         #[arg(value_enum)]
         kind: Kind,
-        /// Who acts
+        /// Agent that acts
         #[arg(long, value_name = "ID")]
         agent: String,
-        /// What kind of action
+        /// Kind of action, such as `send_mail`
         #[arg(long, value_name = "NAME")]
         action: String,
         /// One sentence for people
@@ -107,28 +108,28 @@ pub enum AuditTask {
         /// File with details as JSON; `-` reads it from standard input
         #[arg(long, value_name = "FILE")]
         details: Option<PathBuf>,
-        /// Whose log
+        /// Tenant that owns the log
         #[arg(long, value_name = "NAME", default_value = "default")]
         tenant: String,
-        /// Policy file, whose guards keep secrets out [default: as for `run`]
+        /// Policy file, whose guards redact secrets [default: as for `run`]
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
     },
     /// Erase plans, inputs, outputs and recordings of runs that have ended; events and proofs stay
     Erase {
-        /// Of this run
+        /// Only blobs of this run
         #[arg(long, value_name = "RUN", required_unless_present_any = ["tenant", "older_than"])]
         run: Option<String>,
-        /// Of this tenant
+        /// Only blobs of this tenant
         #[arg(long, value_name = "NAME")]
         tenant: Option<String>,
         /// Of runs that ended so long ago, such as 30d
         #[arg(long, value_name = "TIME", value_parser = time_us)]
         older_than: Option<u64>,
-        /// Why; it is recorded
+        /// Reason of the erasure, which is recorded
         #[arg(long, default_value = "")]
         reason: String,
-        /// Only say what would be erased
+        /// Only report the blobs that would be erased
         #[arg(long)]
         dry_run: bool,
     },
@@ -138,7 +139,7 @@ pub enum AuditTask {
 pub enum Kind {
     /// It is about to happen
     Proposed,
-    /// It happened
+    /// The action happened
     Executed,
     /// It was not let happen
     Blocked,

@@ -19,19 +19,19 @@ pub struct RiskArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum RiskTask {
-    /// Say how risky a plan is, and what its run would be limited to
+    /// Predict the risk of a plan, and the limits of its run
     Predict(PlanOrFeatures),
-    /// Say what makes a plan as risky as it is: the share that each feature has in its score
+    /// Explain the risk of a plan: the share of each feature in its score
     Explain(PlanOrFeatures),
     /// Predict many: a file with the features or the plan of one run a line, as JSON
     #[command(
-        after_help = "A line that is neither is told, and the others are predicted all the same; then the exit code is 2."
+        after_help = "Faulty lines are reported, and the others are predicted all the same; then the exit code is 2."
     )]
     Batch {
         /// The file; `-` reads standard input
         file: PathBuf,
     },
-    /// Write what was predicted of runs, and what became of them, one JSON object a line
+    /// Write predictions and outcomes of runs, one JSON object a line
     Export {
         #[command(flatten)]
         which: Which,
@@ -39,20 +39,20 @@ pub enum RiskTask {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Compare the model with the challenger, by what became of runs
+    /// Compare the model with the challenger, by outcomes of runs
     Compare(Which),
-    /// Say how far plans have moved from what the model was trained on
+    /// Show the drift of plans from the model's training data
     Drift(Which),
-    /// Propose thresholds for each agent type, from what became of runs; nothing is applied
+    /// Propose thresholds for each agent type, from outcomes of runs; nothing is applied
     Thresholds(Which),
-    /// Say how risky a run's plan really was: a label for training
+    /// Record how risky a run's plan really was: a label for training
     Overrule {
         /// Id of the run
         run: String,
         /// The level that it really had
         #[arg(value_enum, ignore_case = true)]
         level: LevelArg,
-        /// Why
+        /// Reason of the judgement
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
@@ -73,7 +73,7 @@ pub struct PlanOrFeatures {
 /// Runs that are looked at.
 #[derive(Debug, ClapArgs)]
 pub struct Which {
-    /// Whose runs
+    /// Tenant that owns the runs
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub tenant: String,
     /// The newest so many runs
@@ -88,7 +88,7 @@ pub struct Which {
 pub enum LevelArg {
     /// As most plans are
     Low,
-    /// More than usual
+    /// More risk than usual
     Medium,
     /// A person should look at each step
     High,

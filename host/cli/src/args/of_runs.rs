@@ -11,7 +11,7 @@ pub struct StartArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    // Last, because what comes behind it would stand under its heading of budgets.
+    // Last, because later fields would stand under its heading of budgets.
     #[command(flatten)]
     pub create: CreateArgs,
 }
@@ -23,10 +23,10 @@ pub struct ContinueArgs {
     /// Policy file [default: as for `run`]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Answer prompts from this recording, whatever the policy's gateway says; nothing is sent anywhere
+    /// Answer prompts from this recording instead of the policy's gateway; nothing is sent anywhere
     #[arg(long, value_name = "FILE")]
     pub cassette: Option<PathBuf>,
-    /// Who approves what guards and policy leave to a person
+    /// Approver of actions that guards and policy leave to a person
     #[arg(long, value_enum, default_value_t = Approve::Ask)]
     pub approve: Approve,
     /// Print one JSON object a line: every event, then the summary
@@ -59,11 +59,11 @@ pub struct ExplainArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PhaseArg {
-    /// What was about to happen, and why it was let happen or not
+    /// Upcoming steps, and why they may happen or not
     Before,
-    /// What came of it
+    /// Results of steps that happened
     After,
-    /// What went wrong, and what to do
+    /// Failures, and what to do
     OnError,
 }
 
@@ -81,7 +81,7 @@ impl PhaseArg {
 pub struct PauseArgs {
     /// Id of the run
     pub run: String,
-    /// Why, for the record
+    /// Reason, for the record
     #[arg(long, default_value = "")]
     pub reason: String,
     /// Print JSON
@@ -101,7 +101,7 @@ pub struct AddStepArgs {
     /// Answer prompts from this recording; only says that there is a model
     #[arg(long, value_name = "FILE")]
     pub cassette: Option<PathBuf>,
-    /// Who approves a plan that guards leave to a person
+    /// Approver of a plan that guards leave to a person
     #[arg(long, value_enum, default_value_t = Approve::Ask)]
     pub approve: Approve,
     /// Print JSON
@@ -166,7 +166,7 @@ pub struct KillArgs {
     /// Every run of this tenant
     #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "all"])]
     pub tenant: Option<String>,
-    /// Every run
+    /// Every run of this home
     #[arg(long, conflicts_with = "run")]
     pub all: bool,
     /// Print JSON, one object a line
@@ -179,7 +179,7 @@ pub struct CleanArgs {
     /// Only of runs that ended so long ago, such as 7d
     #[arg(long, value_name = "TIME", value_parser = super::time_us)]
     pub older_than: Option<u64>,
-    /// Only say what would be removed
+    /// Only report the copies that would be removed
     #[arg(long)]
     pub dry_run: bool,
     /// Print JSON, one object a line
@@ -220,14 +220,14 @@ pub struct ApprovalsArgs {
 pub struct ApproveArgs {
     /// Id of what waits, or the beginning of it
     pub id: String,
-    /// What you have to say to it
+    /// Remark to record with the answer
     #[arg(long, default_value = "")]
     pub note: String,
     /// Approve everything of the same kind in this run as well: the same step type, doing the same to the world, asked for the
     /// same reasons; a command only when it is the very same
     #[arg(long, conflicts_with_all = ["edit", "as_done"])]
     pub kind: bool,
-    /// How long --kind counts, such as 30m [default: as long as the run goes on]
+    /// Time for which --kind counts, such as 30m [default: as long as the run goes on]
     #[arg(long = "for", value_name = "TIME", value_parser = time_us, requires = "kind")]
     pub lasts: Option<u64>,
     /// Put the input in this file (or `-`) in the place of the one that was asked for; it is then judged anew
@@ -247,7 +247,7 @@ pub struct ApproveArgs {
 pub struct RejectArgs {
     /// Id of what waits, or the beginning of it
     pub id: String,
-    /// Why; the agent's later steps can read it
+    /// Reason, which the agent's later steps can read
     #[arg(long)]
     pub reason: String,
     #[command(flatten)]
@@ -257,13 +257,13 @@ pub struct RejectArgs {
     pub json: bool,
 }
 
-/// How it is known that a person decides.
+/// Proof that a person decides.
 #[derive(Debug, ClapArgs)]
 pub struct PersonArgs {
     /// File with your approver's key, where there is no terminal [default: $FUSEBOX_APPROVER_KEY]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// Do not show what is decided and ask once more
+    /// Do not show the action and ask once more
     #[arg(long)]
     pub yes: bool,
 }
@@ -301,7 +301,7 @@ pub struct ApproversArgs {
 pub enum ApproversTask {
     /// Make a key for a person: its public half is kept, the private one is written to a file for them
     Add {
-        /// Their name
+        /// Name of the approver
         name: String,
         /// File to write the private half to; nothing is overwritten
         #[arg(long, value_name = "FILE")]
@@ -309,7 +309,7 @@ pub enum ApproversTask {
     },
     /// Trust a key no longer
     Remove {
-        /// Its name
+        /// Name of the approver
         name: String,
     },
 }

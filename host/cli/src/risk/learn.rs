@@ -1,4 +1,4 @@
-//! What became of runs: exported, compared, and learned from.
+//! Outcomes of runs: export, comparison of models, and proposals of thresholds.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -172,7 +172,7 @@ pub fn thresholds(host: &Host, which: &Which, json: bool) -> Result<Exit, Error>
                 lines.push(setting(one.threshold, proposed.limit));
             }
         }
-        // Agents without a type cannot be told apart from others in a policy, and odd names not be written down.
+        // A policy cannot tell agents without a type from others, and odd names cannot be written in it.
         let plain = proposal.agent_type.as_ref().filter(|agent_type| safe_line(agent_type, 80) == **agent_type);
         if let (Some(agent_type), false) = (plain, lines.is_empty()) {
             let (agent_type, lines) = (Value::from(agent_type.as_str()), lines.join("\n"));

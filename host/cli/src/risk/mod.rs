@@ -1,4 +1,4 @@
-//! `fusebox risk`.
+//! `fusebox risk`: predictions, outcomes and thresholds.
 
 mod learn;
 mod predict;

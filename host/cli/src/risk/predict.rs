@@ -16,7 +16,7 @@ use crate::run::read_input;
 /// Largest features, in bytes.
 const MAX_FEATURES: usize = 64 * 1024;
 
-/// What a host says where its policy does not want risks predicted.
+/// Error of a host whose policy does not predict risks.
 pub fn switched_off() -> Error {
     Error::BadPolicy {
         path: "risk".to_owned(),
@@ -24,13 +24,13 @@ pub fn switched_off() -> Error {
     }
 }
 
-/// A plan, or features, with what is made of them and what a run would be limited to.
+/// A plan, or features, with their assessment and the limits of a run.
 struct Said {
     assessment: Assessment,
     limits: RunLimits,
 }
 
-/// What is made of a plan, or of features that are given as such.
+/// Assesses a plan, or features that are given as such.
 fn assess(host: &Host, bytes: &[u8], agent: &Agent) -> Result<Said, Error> {
     let predictor = host.predictor().ok_or_else(switched_off)?;
     let value = json::parse_value("the plan or features", bytes, fusebox::core::plan::MAX_BYTES)?;

@@ -1,4 +1,4 @@
-//! Predictions for people.
+//! Printing of predictions.
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::risk::{Assessment, FEATURES, RiskLevel};
@@ -18,7 +18,7 @@ fn style(level: RiskLevel) -> Style {
     }
 }
 
-/// One line: what counts, and why.
+/// Prints one line: the level that counts, and its reason.
 pub fn short(assessment: &Assessment) -> String {
     let (level, look) = (assessment.level, style(assessment.level));
     let score = match &assessment.prediction {
@@ -36,7 +36,7 @@ pub fn short(assessment: &Assessment) -> String {
     format!("{look}{level:<6}{look:#} {score}{why}")
 }
 
-/// All of it.
+/// Prints a whole assessment.
 pub fn assessment(assessment: &Assessment, limits: &RunLimits) {
     let dim = Style::new().dimmed();
     print::out(&short(assessment));
@@ -63,7 +63,7 @@ pub fn assessment(assessment: &Assessment, limits: &RunLimits) {
     }
 }
 
-/// What pushed the score up or down, the strongest first.
+/// Prints the features that pushed the score up or down, the strongest first.
 pub fn bars(assessment: &Assessment, explained: &ExplainedScore) {
     let dim = Style::new().dimmed();
     let (up, down) = (AnsiColor::Red.on_default(), AnsiColor::Green.on_default());

@@ -4,20 +4,20 @@ use std::collections::HashMap;
 
 use crate::Digest;
 
-/// Where the chains of several runs stand while their events are looked at in the order of the log.
+/// Ends of the chains of several runs, followed while their events are read in log order.
 #[derive(Debug, Clone, Default)]
 pub struct Chains {
     heads: HashMap<String, (u64, Digest)>,
 }
 
 impl Chains {
-    /// Place and hash of the last event of a run that was looked at; zero when there was none.
+    /// Place and hash of the last event read of a run; zeros when none was read.
     #[must_use]
     pub fn head(&self, run: &str) -> (u64, Digest) {
         self.heads.get(run).copied().unwrap_or((0, Digest::ZERO))
     }
 
-    /// Notes that an event with this place and hash came.
+    /// Records the next event of a run, with its place and hash.
     pub fn advance(&mut self, run: &str, seq: u64, hash: Digest) {
         match self.heads.get_mut(run) {
             Some(head) => *head = (seq, hash),

@@ -6,16 +6,16 @@ use base64::engine::general_purpose::STANDARD;
 use super::note::{Note, VerifierKey};
 use crate::{Digest, Error};
 
-/// Whose log an origin names: its last part is the tenant's name.
+/// Tenant whose log an origin names: the last part of the origin.
 #[must_use]
 pub fn tenant_of_origin(origin: &str) -> &str {
     origin.rsplit('/').next().unwrap_or(origin)
 }
 
-/// What a log was at one moment.
+/// State of a log at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Which log.
+    /// Name of the log.
     pub origin: String,
     /// Leaves of its tree.
     pub size: u64,
@@ -24,16 +24,16 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The text that is signed: three lines.
+    /// The signed text: three lines.
     #[must_use]
     pub fn to_text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.as_bytes()))
     }
 
-    /// Reads the text of a note. Further lines are allowed and say nothing here.
+    /// Parses the text of a note. Further lines are allowed and ignored.
     ///
     /// # Errors
-    /// When it is no checkpoint.
+    /// When it is not a checkpoint.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let bad = |message: &str| Error::BadCheckpoint { message: message.to_owned() };
         let text = text.strip_suffix('\n').ok_or_else(|| bad("its last line does not end"))?;
@@ -53,20 +53,20 @@ impl Checkpoint {
         Ok(Self { origin: origin.to_owned(), size, root })
     }
 
-    /// Reads a signed checkpoint, and which of the known keys signed it.
+    /// Parses a signed checkpoint, and finds the known keys that signed it.
     ///
     /// # Errors
-    /// When it is none, a signature of a known key is wrong, or none of them signed it.
+    /// When it is not a checkpoint, a signature of a known key is wrong, or no known key signed it.
     pub fn verified<'a>(note: &str, known: &'a [VerifierKey]) -> Result<(Self, Vec<&'a VerifierKey>), Error> {
         let note = Note::parse(note)?;
         let keys = note.signed_by(known)?;
         Ok((Self::parse(note.text())?, keys))
     }
 
-    /// Reads a signed checkpoint without looking at its signatures.
+    /// Parses a signed checkpoint without checking its signatures.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is not a checkpoint.
     pub fn unverified(note: &str) -> Result<Self, Error> {
         Self::parse(Note::parse(note)?.text())
     }

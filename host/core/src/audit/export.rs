@@ -18,7 +18,7 @@ use crate::{Digest, RunId};
 
 /// Version of the format of exports.
 pub const FORMAT: u32 = 1;
-/// Level of the nodes of a tree that blocks are.
+/// Level of the tree's nodes that cover exactly one block.
 pub const BLOCK_LEVEL: u32 = 6;
 /// Leaves of one block: enough that the path to the root weighs little, few enough that an export of one run stays small.
 pub const BLOCK_LEAVES: u64 = 1 << BLOCK_LEVEL;
@@ -37,10 +37,10 @@ pub enum Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Reads a line, strictly: what two readers could take for different things is none.
+    /// Parses a line strictly: a line that two parsers could read differently is refused.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// A description of the first fault in the line.
     pub fn parse(line: &'a [u8]) -> Result<Self, String> {
         // An object in an object: a list in the order of the fields would be taken for one.
         let place = line.iter().position(|byte| *byte == b':');
@@ -58,32 +58,32 @@ impl<'a> Line<'a> {
     }
 }
 
-/// What is exported, and under which signature.
+/// Header of an export: its contents, and the signed checkpoint that proves them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// [`FORMAT`].
+    /// Format of the export, [`FORMAT`].
     pub format: u32,
-    /// Which log.
+    /// Name of the log.
     pub origin: String,
-    /// Whose log.
+    /// Tenant that owns the log.
     pub tenant: String,
-    /// When it was exported, in microseconds since 1970. The exporter's word.
+    /// Time of the export, in microseconds since 1970, as stated by the exporter.
     pub time_us: u64,
-    /// How much of the log it holds.
+    /// Part of the log that the export holds.
     pub scope: Scope,
-    /// The signed checkpoint whose tree all events are leaves of.
+    /// The signed checkpoint over the tree that holds all events as leaves.
     pub checkpoint: String,
-    /// Keys of the log by now, the newest last.
+    /// Current keys of the log, the newest last.
     pub keys: Vec<VerifierKey>,
-    /// How each key came after the one before it, the oldest first.
+    /// Changes of the log's key, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rotations: Vec<Rotation>,
     /// Whether blobs follow the events.
     pub blobs: bool,
 }
 
-/// How much of a log an export holds.
+/// Part of a log that an export holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -93,11 +93,11 @@ pub enum Scope {
     Runs(Vec<HeaderRun>),
 }
 
-/// An event with what its hash is computed from besides: what the extra data of a proof holds.
+/// An event with the further inputs of its hash: the extra data of a proof.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProvedEvent {
-    /// The event.
+    /// The event itself.
     #[serde(deserialize_with = "owned")]
     pub event: ExportedEvent<'static>,
     /// Hash of the event before it in its chain.
@@ -105,7 +105,7 @@ pub struct ProvedEvent {
 }
 
 impl ProvedEvent {
-    /// The event's hash.
+    /// Hash of the event in its chain.
     #[must_use]
     pub fn hash(&self) -> Digest {
         let ExportedEvent { run_id, seq, time_us, kind, payload, .. } = &self.event;
@@ -113,33 +113,33 @@ impl ProvedEvent {
     }
 }
 
-/// A run that was exported.
+/// A run that an export holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderRun {
-    /// The run.
+    /// Id of the run.
     pub run_id: RunId,
-    /// Its events at the time of the export.
+    /// Number of the run's events at the time of the export.
     pub events: u64,
 }
 
-/// How one key came after another one: an event of the log says so, in a tree that both keys signed.
+/// A change from one key to the next: an event of the log records it, in a tree that both keys signed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {
     /// The checkpoint, with both signatures.
     pub checkpoint: String,
-    /// The event.
+    /// The event that records the change.
     pub proved: ProvedEvent,
     /// The path from the event's leaf to the root.
     pub path: Vec<Hash>,
 }
 
-/// Some leaves of the tree, all that a block has.
+/// The leaves of one block of the tree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
-    /// Which block, counted from 0.
+    /// Index of the block, counted from 0.
     pub index: u64,
     /// Hashes of the events that are its leaves.
     pub leaves: Vec<Hash>,
@@ -148,7 +148,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// The root of the tree of this many leaves that the block shows itself to be part of; none if it shows nothing.
+    /// The root of a tree with this many leaves that the block proves itself part of; `None` when it proves nothing.
     #[must_use]
     pub fn root(&self, size: u64) -> Option<Digest> {
         let mut tree = CompactRange::default();
@@ -158,29 +158,29 @@ impl Block {
     }
 }
 
-/// An event as it is stored. The hash before it follows from the file, its own from the block.
+/// An event as it is stored. The previous hash follows from the file, the event's own hash from the block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportedEvent<'a> {
-    /// Which leaf of the tree, counted from 0.
+    /// Index of the event's leaf in the tree, counted from 0.
     pub leaf: u64,
-    /// Its run, or another chain of the log.
+    /// Run, or other chain of the log, of the event.
     #[serde(borrow)]
     pub run_id: Cow<'a, str>,
     /// Place in the chain, counted from 1.
     pub seq: u64,
-    /// Microseconds since 1970.
+    /// Time of the event, in microseconds since 1970.
     pub time_us: u64,
-    /// The event's name.
+    /// Name of the event.
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
-    /// Its payload, byte for byte.
+    /// Payload of the event, byte for byte.
     #[serde(borrow)]
     pub payload: Cow<'a, str>,
 }
 
 impl ExportedEvent<'_> {
-    /// The same with texts of its own.
+    /// The same event with owned texts.
     #[must_use]
     pub fn into_owned(self) -> ExportedEvent<'static> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
@@ -193,16 +193,16 @@ fn owned<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ExportedEvent<'st
     ExportedEvent::deserialize(deserializer).map(ExportedEvent::into_owned)
 }
 
-/// Bytes that events name by digest.
+/// Bytes that events refer to by digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Blob {
     /// Digest over the salt and the bytes, or over the bytes alone when there is no salt.
     pub digest: Digest,
-    /// What is hashed before the bytes, in base64.
+    /// Salt, hashed before the bytes, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
-    /// The bytes, in base64.
+    /// Content of the blob, in base64.
     pub bytes: String,
 }
 
@@ -214,13 +214,13 @@ impl Blob {
     }
 }
 
-/// The last line.
+/// The last line of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct End {
-    /// Events before it.
+    /// Number of events before this line.
     pub events: u64,
-    /// Blobs before it.
+    /// Number of blobs before this line.
     pub blobs: u64,
 }
 

@@ -1,64 +1,64 @@
-//! What can be wrong with an event, and how it is said.
+//! Faults of a log or an export, and their messages.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What is wrong with an event, or with what should prove it.
+/// Kind of fault in an event or in its proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// Its content is not what was recorded.
+    /// The event's content differs from the recorded one.
     Changed,
-    /// It is not there, or not where it belongs.
+    /// The event is missing, or not at its place.
     Missing,
-    /// It stands a second time, or where none belongs.
+    /// The event occurs twice, or at a place where none belongs.
     Inserted,
-    /// It and all that came behind it are not there.
+    /// The event and all later ones are missing.
     Truncated,
     /// The tree does not belong to the signed checkpoint.
     Unproven,
     /// The checkpoint is not signed by a key that counts, or not of this log.
     Unsigned,
-    /// A blob is not what its digest says.
+    /// A blob does not match its digest.
     Blob,
-    /// A line is none of an export.
+    /// A line is not a line of an export.
     Malformed,
 }
 
-/// The first thing that is wrong.
+/// The first fault that a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Fault {
-    /// What is wrong.
+    /// Kind of the fault.
     pub kind: FaultKind,
-    /// The event's leaf in the tree, counted from 0, if it is about one.
+    /// Leaf of the faulty event in the tree, counted from 0; none when no event is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaf: Option<u64>,
-    /// The event's run, if it is known.
+    /// Run of the faulty event, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// The event's place in its run.
+    /// Place of the faulty event in its run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// What is wrong, in words.
+    /// Description of the fault.
     pub message: String,
 }
 
 impl Fault {
-    /// Something that is wrong with no single event.
+    /// A fault that concerns no single event.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
         Self { kind, leaf: None, run_id: None, seq: None, message: message.into() }
     }
 
-    /// Says which leaf it is about.
+    /// Sets the leaf that the fault is about.
     #[must_use]
     pub fn at_leaf(mut self, leaf: u64) -> Self {
         self.leaf = Some(leaf);
         self
     }
 
-    /// Says which event it is about.
+    /// Sets the event that the fault is about.
     #[must_use]
     pub fn at(mut self, run: &str, seq: u64) -> Self {
         self.run_id = Some(run.chars().take(80).collect());

@@ -14,7 +14,7 @@ pub fn leaf_hash(event: &Digest) -> Digest {
 /// Hash of an inner node: SHA-256 over `0x01` and the hashes below it (RFC 6962, section 2.1).
 #[must_use]
 pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
-    // In one piece: hashing many short ones is what takes the time.
+    // In one piece: hashing many short ones takes most of the time.
     let mut bytes = [0; 65];
     let [kind, data @ ..] = &mut bytes;
     *kind = 1;
@@ -37,12 +37,12 @@ pub struct Node {
     pub level: u32,
     /// Place among the nodes of its level, counted from 0.
     pub index: u64,
-    /// Its hash.
+    /// Hash of the node.
     pub hash: Digest,
 }
 
-/// A tree that leaves are added to, of which only the roots of its largest perfect subtrees are kept: one for each bit of its
-/// size, the largest first.
+/// A growing tree of which only the roots of its largest perfect subtrees are kept: one for each bit of its size, the
+/// largest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CompactRange {
     size: u64,
@@ -68,7 +68,8 @@ impl CompactRange {
         &self.nodes
     }
 
-    /// Adds a leaf by its [`leaf_hash`]. Every perfect subtree that it completes is told, the leaf itself not.
+    /// Adds a leaf by its [`leaf_hash`]. Calls `completed` with each perfect subtree that the leaf completes, but not
+    /// with the leaf itself.
     pub fn push(&mut self, leaf: Digest, mut completed: impl FnMut(Node)) {
         let (mut hash, mut level) = (leaf, 0);
         while (self.size >> level) & 1 == 1 {
@@ -94,7 +95,7 @@ impl CompactRange {
 /// perfect subtrees by level and index. Empty when the index is not below the size.
 ///
 /// # Errors
-/// What `subtree` fails with.
+/// Any error of `subtree`.
 pub fn inclusion_proof<E>(
     index: u64,
     size: u64,
@@ -125,7 +126,7 @@ pub fn inclusion_proof<E>(
 /// Empty when `old` is zero or not below `new`.
 ///
 /// # Errors
-/// What `subtree` fails with.
+/// Any error of `subtree`.
 pub fn consistency_proof<E>(
     old: u64,
     new: u64,

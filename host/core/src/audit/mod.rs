@@ -1,4 +1,5 @@
-//! Proving what is in the log: Merkle trees over event hashes, signed checkpoints, proofs, and checking an export line by line.
+//! Proofs of the log's content: Merkle trees over event hashes, signed checkpoints, proofs, and line-by-line checks of
+//! an export.
 //!
 //! ```
 //! use fusebox_core::audit::{Checkpoint, CompactRange, SigningKey, leaf_hash};
@@ -13,8 +14,8 @@
 //! # Ok::<(), fusebox_core::Error>(())
 //! ```
 //!
-//! Why it is built so: the formats are those that others can already read (RFC 6962 trees, C2SP signed notes, checkpoints and
-//! proofs), and nothing here reads a file or a clock, so whoever doubts a log can check it with this module, or with a short
+//! Why it is built so: other programs already read these formats (RFC 6962 trees, C2SP signed notes, checkpoints and
+//! proofs), and nothing here reads a file or a clock, so an auditor can check a log with this module, or with a short
 //! program of their own.
 
 mod chains;

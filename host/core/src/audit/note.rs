@@ -29,7 +29,7 @@ pub struct VerifierKey {
 }
 
 impl VerifierKey {
-    /// Its name.
+    /// Name of the key.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -129,7 +129,7 @@ impl SigningKey {
         Ok(Self { name: name.to_owned(), key: ed25519_dalek::SigningKey::from_bytes(seed) })
     }
 
-    /// Its public half.
+    /// Public half of the key.
     #[must_use]
     pub fn verifier(&self) -> VerifierKey {
         VerifierKey { name: self.name.clone(), key: self.key.verifying_key() }
@@ -168,7 +168,8 @@ impl Note {
     /// Takes a note apart.
     ///
     /// # Errors
-    /// When it is no signed note: no blank line before its signatures, control characters, or more than 64 KiB or 64 signatures.
+    /// When it is not a signed note: no blank line before its signatures, control characters, or more than 64 KiB or 64
+    /// signatures.
     pub fn parse(note: &str) -> Result<Self, Error> {
         let bad = |message: &str| Error::BadNote { message: message.to_owned() };
         if note.len() > MAX_BYTES {
@@ -188,13 +189,13 @@ impl Note {
         Ok(Self { text: text.to_owned(), signatures })
     }
 
-    /// Its text, ending with a newline. Worth nothing until a signature is checked.
+    /// Text of the note, ending with a newline. Untrusted until a signature is checked.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The known keys that signed it. Signatures of other keys are left alone.
+    /// Known keys that signed the note. Signatures of other keys are ignored.
     ///
     /// # Errors
     /// When a signature of a known key is wrong, or none of them signed it.

@@ -8,7 +8,7 @@ use super::merkle::{leaf_hash, root_of_inclusion};
 use super::note::VerifierKey;
 use crate::{Digest, Error};
 
-/// First line of a proof.
+/// First line of every proof.
 const FIRST: &str = "c2sp.org/tlog-proof@v1";
 /// Most hashes of a proof: a tree has no more leaves than fit into 64 bits.
 const MAX_HASHES: usize = 64;
@@ -16,13 +16,13 @@ const MAX_HASHES: usize = 64;
 /// A leaf's place in a tree, the hashes from there to its root, and the signed root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
-    /// What it is a proof of, as far as whoever made it says so: nothing vouches for it but its hash.
+    /// Description of the leaf by the proof's maker; untrusted except for its hash.
     pub extra: Option<Vec<u8>>,
-    /// Which leaf, counted from 0.
+    /// Index of the leaf, counted from 0.
     pub index: u64,
-    /// From the leaf's sibling up.
+    /// Hashes from the leaf's sibling up.
     pub hashes: Vec<Digest>,
-    /// The signed checkpoint, as it is.
+    /// The signed checkpoint, verbatim.
     pub checkpoint: String,
 }
 
@@ -38,7 +38,7 @@ impl Proof {
     /// Reads a proof.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is not a proof.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let bad = |message: &str| Error::BadProof { message: message.to_owned() };
         let (head, checkpoint) = text.split_once("\n\n").ok_or_else(|| bad("it has no blank line"))?;
@@ -57,10 +57,10 @@ impl Proof {
         Ok(Self { extra, index, hashes, checkpoint: checkpoint.to_owned() })
     }
 
-    /// Checks that an event's hash is that leaf, under a checkpoint that a known key signed. Gives the checkpoint.
+    /// Checks that an event's hash is that leaf, under a checkpoint that a known key signed. Returns the checkpoint.
     ///
     /// # Errors
-    /// When it is not, or the checkpoint does not count.
+    /// When the hash is not that leaf, or no known key signed the checkpoint.
     pub fn verify(&self, event: &Digest, known: &[VerifierKey]) -> Result<Checkpoint, Error> {
         let (checkpoint, _) = Checkpoint::verified(&self.checkpoint, known)?;
         let root = root_of_inclusion(&leaf_hash(event), self.index, checkpoint.size, &self.hashes);

@@ -1,4 +1,4 @@
-//! Checking an export, line by line.
+//! Line-by-line checks of an export.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,26 +16,26 @@ use super::note::VerifierKey;
 use crate::event::{event_hash, tenant_of_first};
 use crate::{Digest, blob_digest};
 
-/// Whose word the keys are.
+/// Source of the keys that a check trusts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trust {
-    /// Whoever checks knew the key before.
+    /// The auditor supplied the keys.
     Given,
-    /// The keys came with what they prove: whoever made it could have made them too.
+    /// The keys came with the export: its maker could have made them too.
     Own,
 }
 
-/// A run that was looked at.
+/// A run that was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct VerifiedRun {
-    /// The run, or another chain.
+    /// Id of the run or other chain.
     pub run_id: String,
     /// Whether it is a run: its first event creates one.
     pub is_run: bool,
-    /// Its events.
+    /// Number of its events that were checked.
     pub events: u64,
-    /// Whether its last event is its end: nothing can have come behind it.
+    /// Whether its last event is the end of the run, so that no event can be missing after it.
     pub ended: bool,
 }
 
@@ -46,29 +46,29 @@ struct Seen {
     ended: bool,
 }
 
-/// What holds.
+/// Result of a successful check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verified {
-    /// Which log.
+    /// Name of the log.
     pub origin: String,
-    /// Whose.
+    /// Tenant that owns the log.
     pub tenant: String,
     /// Leaves of the signed tree.
     pub size: u64,
-    /// Its root.
+    /// Root of the signed tree.
     pub root: Digest,
-    /// Keys that signed it.
+    /// Keys that signed the tree.
     #[schemars(with = "Vec<String>")]
     pub keys: Vec<VerifierKey>,
-    /// Whose word the keys are.
+    /// Source of these keys.
     pub trust: Trust,
-    /// Whether every event of the tree was looked at.
+    /// Whether every event of the tree was checked.
     pub complete: bool,
-    /// Events that were looked at.
+    /// Number of events that were checked.
     pub events: u64,
-    /// Blobs that were looked at.
+    /// Number of blobs that were checked.
     pub blobs: u64,
-    /// Runs that were looked at, by id.
+    /// Runs that were checked, by id.
     pub runs: Vec<VerifiedRun>,
 }
 
@@ -81,7 +81,7 @@ pub struct ExportVerifier {
     end: Option<End>,
 }
 
-/// Where it stands behind the header.
+/// State of the check after the header.
 #[derive(Debug)]
 struct Open {
     header: Header,
@@ -90,34 +90,35 @@ struct Open {
     chains: Chains,
     seen: BTreeMap<String, Seen>,
     block: Option<(u64, Vec<Digest>)>,
-    /// The least leaf that may come.
+    /// The least leaf that may come next.
     next_leaf: u64,
     events: u64,
     blobs: u64,
-    /// Digests that events name and of which no blob came yet, where blobs follow.
+    /// Digests that events name and whose blobs have not come yet, where blobs follow.
     named: HashSet<Digest>,
-    /// The tree so far, where it is compared with an older one.
+    /// The tree so far, for comparison with an older one.
     tree: Option<CompactRange>,
 }
 
 impl ExportVerifier {
-    /// Takes these keys as those of the log. Without any, the export's own are taken, which proves only that it fits together.
+    /// Creates a check that trusts these keys. Without any, it trusts the export's own, which proves only that the
+    /// export is consistent.
     #[must_use]
     pub fn new(given: Vec<VerifierKey>) -> Self {
         Self { given, since: None, open: None, end: None }
     }
 
-    /// Checks as well that the log only grew since a checkpoint. It takes an export of everything.
+    /// Also checks that the log only grew since a checkpoint. This needs an export of the whole log.
     #[must_use]
     pub fn since(mut self, checkpoint: Checkpoint) -> Self {
         self.since = Some(checkpoint);
         self
     }
 
-    /// Looks at the next line.
+    /// Checks the next line.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first fault in the export.
     pub fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
         let malformed = |message: String| Fault::new(FaultKind::Malformed, message);
         let line = Line::parse(line).map_err(|message| {
@@ -147,7 +148,7 @@ impl ExportVerifier {
         }
     }
 
-    /// Events that were looked at, and those that there are, as far as that is known.
+    /// Number of events checked so far, and the total as far as it is known.
     #[must_use]
     pub fn progress(&self) -> (u64, Option<u64>) {
         match &self.open {
@@ -156,10 +157,10 @@ impl ExportVerifier {
         }
     }
 
-    /// Says what holds once all lines were looked at.
+    /// Ends the check after the last line, and returns its result.
     ///
     /// # Errors
-    /// The first thing that is wrong: something that should have come and did not.
+    /// The first fault: something is missing from the export.
     pub fn finish(self) -> Result<Verified, Fault> {
         let open = self.open.ok_or_else(|| Fault::new(FaultKind::Truncated, "there is no header"))?;
         open.finish(self.end, self.given.is_empty())
@@ -258,7 +259,7 @@ impl Open {
         Ok(())
     }
 
-    /// All leaves before this one must have come.
+    /// Checks that all leaves before this one have come.
     fn leaves_before(&self, leaf: u64) -> Result<(), Fault> {
         if self.next_leaf < leaf.min(self.checkpoint.size) {
             let fault = Fault::new(FaultKind::Missing, "it is not there, or not where it belongs");
@@ -318,11 +319,11 @@ impl Open {
         }
     }
 
-    /// Once the tree is as large as an older one, it must be that one.
+    /// Checks, when the tree has the size of the older one, that it equals it.
     fn compare_with(&self, since: Option<&Checkpoint>) -> Result<(), Fault> {
         let (Some(since), Some(tree)) = (since, &self.tree) else { return Ok(()) };
         if since.size == tree.size() && since.root != tree.root() {
-            let message = "the log did not only grow since that checkpoint: what it covers is another past";
+            let message = "the log did not only grow since that checkpoint: its earlier events differ";
             return Err(Fault::new(FaultKind::Unproven, message));
         }
         Ok(())
@@ -393,11 +394,11 @@ fn digests_in(payload: &str) -> impl Iterator<Item = Digest> {
     payload.split('"').filter(|text| text.len() == 64).filter_map(|text| text.parse().ok())
 }
 
-/// Takes keys for known that came after ones that are known, as events of the log of this origin say, in trees that both keys
-/// signed. With `Follow::Both`, those before as well: a known key signed a tree that says whose place it took.
+/// Adds the keys that followed known keys, according to rotation events of this origin's log in trees that both keys
+/// signed. With `Follow::Both`, also adds the keys before them.
 ///
 /// # Errors
-/// When a change of keys proves nothing.
+/// When a key rotation proves nothing.
 pub fn follow_rotations(
     rotations: &[Rotation],
     origin: &str,
@@ -414,16 +415,16 @@ pub fn follow_rotations(
     }
 }
 
-/// In which direction keys are followed.
+/// Direction in which key rotations are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Follow {
-    /// From older to newer ones.
+    /// From older to newer keys.
     Forward,
-    /// From newer to older ones as well.
+    /// From newer to older keys as well.
     Both,
 }
 
-/// From which key of a rotation to which other one.
+/// Direction of one step between the keys of a rotation.
 #[derive(Clone, Copy)]
 enum Direction {
     Forward,
@@ -449,7 +450,7 @@ fn follow_rotation(
     let knows = |key| known.contains(key);
     let vouches = match direction {
         Direction::Forward => knows(&rotated.from),
-        // What was followed forward was looked at then.
+        // Rotations followed forward were checked then.
         Direction::Back => knows(&rotated.to) && !knows(&rotated.from),
     };
     if !vouches {

@@ -1,4 +1,4 @@
-//! Following a run's events to its explanations.
+//! Derives explanations from the events of a run.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,7 +19,7 @@ pub struct Explainer {
     run: RunId,
     goal: String,
     agent: String,
-    /// What the agent says of each step.
+    /// The agent's description of each step.
     steps: HashMap<StepId, Step>,
     total: u32,
     limits: BTreeMap<LimitKind, LimitSummary>,
@@ -36,7 +36,7 @@ struct Current {
     since_us: u64,
     before: Before,
     approved_by: Option<String>,
-    /// Effects that were intended and of which no end is known, by call.
+    /// Effects that were intended and have no recorded end, by call.
     intended: BTreeMap<u32, Effect>,
     files: Vec<FileChange>,
     commands: Vec<String>,
@@ -44,7 +44,7 @@ struct Current {
 }
 
 impl Explainer {
-    /// Of a run. Without its plan, because it was erased, the agent's reasons are missing.
+    /// An explainer of a run. Without its plan, because it was erased, the agent's reasons are missing.
     #[must_use]
     pub fn new(run: RunId, plan: Option<&Plan>) -> Self {
         let steps = plan.map(|plan| plan.steps.iter().map(|step| (step.id.clone(), step.clone())).collect());
@@ -59,7 +59,7 @@ impl Explainer {
         }
     }
 
-    /// Takes the next event of the run. Gives what is to be explained with it.
+    /// Takes the next event of the run. Returns the explanations that are due with it.
     pub fn note(&mut self, event: &RunEvent, time_us: u64) -> Vec<Explanation> {
         match event {
             RunEvent::RunCreated(RunCreated { goal, agent, limits, limits_by, steps, .. }) => {
@@ -150,7 +150,7 @@ impl Explainer {
 
     fn skipped(&mut self, reason: SkipReason, message: &str, by: &[Decider], now: u64) -> Vec<Explanation> {
         let mut explained = Vec::new();
-        // What did not come as far as a decision is still something that was asked for.
+        // A step that ended before a decision was still asked for.
         if let Some(before) = self.current.as_ref().filter(|current| current.before.ruling.is_none()) {
             let before = before.before.clone();
             explained = self.explain(Explained::Before(Box::new(before)), now);
@@ -161,8 +161,8 @@ impl Explainer {
                 FailureKind::Denied,
                 "mend the guard, or look at its limits and settings; the action itself was not judged",
             ),
-            SkipReason::Rejected => (FailureKind::Rejected, "ask whoever rejected it, or propose something else"),
-            SkipReason::Expired => (FailureKind::Expired, "run it again when somebody is there to approve it"),
+            SkipReason::Rejected => (FailureKind::Rejected, "ask who rejected it, or propose another action"),
+            SkipReason::Expired => (FailureKind::Expired, "run it again when an approver is available"),
         };
         explained.extend(self.trouble(trouble, None, message, (by, false, what), now));
         explained
@@ -223,7 +223,7 @@ impl Explainer {
             spent: Spent { duration_us: now.saturating_sub(current.since_us), ..current.spent },
         };
         let explained = self.explain(Explained::OnError(Box::new(on_error)), now);
-        // A step in doubt goes on once a person said what to make of it.
+        // A step in doubt continues after a person has answered.
         if trouble != FailureKind::InDoubt {
             self.current = None;
         }
@@ -265,12 +265,12 @@ impl Explainer {
 }
 
 impl Current {
-    /// Takes an event that only adds to what will be explained.
+    /// Takes an event that only adds data for a later explanation.
     fn note(&mut self, event: &RunEvent) {
         match event {
             RunEvent::EffectsPreviewed(EffectsPreviewed { effects, usage, .. }) => {
                 self.before.effects.clone_from(effects);
-                // Whoever judged before a rewrite judges anew.
+                // A rewrite voids all verdicts: the guards judge anew.
                 self.before.guards.clear();
                 self.spend(*usage);
             }
@@ -341,7 +341,7 @@ impl Current {
     }
 }
 
-/// What to do about a failure, by the name of its end.
+/// Advice after a failure, by the kind of its end.
 fn after_failure(end: StepEnd, retry_can_help: bool) -> &'static str {
     match end {
         StepEnd::OutOfFuel => {
@@ -351,18 +351,18 @@ fn after_failure(end: StepEnd, retry_can_help: bool) -> &'static str {
             "the same would fail again: raise that limit in the policy, or make the step smaller"
         }
         StepEnd::Deadline => "try it again, or give it more time",
-        _ if retry_can_help => "mend what it complains of, and try it again",
+        _ if retry_can_help => "correct the fault in its message, and try it again",
         _ => "change the step: the same would fail again",
     }
 }
 
-/// What to do about a denial, by who denied.
+/// Advice after a denial, by its deciders.
 fn denied_by(by: &[Decider]) -> &'static str {
     match by.first() {
         Some(Decider::Limits) => "the run's limits do not permit this; propose something else, or ask the operator",
         Some(Decider::Breaker) => "wait until the breaker lets steps of this type on again",
         Some(Decider::Workspace) => "keep to the workspace: paths are relative to it and may not lead out of it",
         Some(Decider::BuiltIn) => "no policy lifts this; propose something else",
-        _ => "propose something else; whoever answers for the policy can change what the guard denies",
+        _ => "propose another action; the operator can change the guard's settings in the policy",
     }
 }

@@ -1,5 +1,5 @@
-//! Explanations: why a step was let happen or not, what came of it, and what to do about it. A pure function of the plan and the
-//! run's events.
+//! Explanations: why a step was allowed or not, what it did, and what to do about it. A pure function of the plan and
+//! the run's events.
 //!
 //! ```
 //! use fusebox_core::explain::Explainer;
@@ -13,8 +13,8 @@
 //! # Ok::<(), fusebox_core::Error>(())
 //! ```
 //!
-//! Why it is built so: what explains a decision is what was recorded of it and nothing else, so an explanation given while a run
-//! goes on and one read from its log years later are the same.
+//! Why it is built so: an explanation uses only what was recorded of a decision, so one given during the run and one
+//! read from its log years later are the same.
 
 mod explainer;
 mod parts;

@@ -1,4 +1,4 @@
-//! What explanations are made of.
+//! Parts of explanations.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::gate::Reason;
 use crate::policy::GuardMode;
 use crate::{Effect, Finding, ImpactClass, Ruling, RunId, StepId};
 
-/// One explanation.
+/// One explanation of a decision or its result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// The run; none for an embedder's own call.
@@ -20,31 +20,31 @@ pub struct Explanation {
     /// The step; none for an embedder's own call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepId>,
-    /// Which step of how many, counted from 1.
+    /// Place of the step and number of steps, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<(u32, u32)>,
     /// The step type, or the name of an embedder's own call.
     pub action: String,
-    /// Who acts.
+    /// Name of the agent.
     pub agent: String,
-    /// 1 for the first try.
+    /// Number of the try, counted from 1.
     pub attempt: u32,
-    /// When, in microseconds since 1970.
+    /// Time of the event, in microseconds since 1970.
     pub time_us: u64,
-    /// What is explained.
+    /// The explanation itself, by phase.
     #[serde(flatten)]
     pub explained: Explained,
 }
 
-/// When an explanation is due.
+/// Phase of a step at which an explanation is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// It was decided what may happen.
+    /// After the decision, before the step.
     Before,
-    /// It happened.
+    /// After the step happened.
     After,
-    /// It did not happen, or not as it should.
+    /// After the step did not happen, or not as it should.
     OnError,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// What is explained, by its phase.
+/// Explanation of one phase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is what its content is")]
@@ -69,7 +69,7 @@ pub enum Explained {
 }
 
 impl Explained {
-    /// Its phase.
+    /// Phase of the explanation.
     #[must_use]
     pub fn phase(&self) -> Phase {
         match self {
@@ -80,79 +80,79 @@ impl Explained {
     }
 }
 
-/// What is about to happen, and why it may or may not.
+/// An upcoming step, and why it may or may not happen.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Before {
-    /// What it is for. The agent's word.
+    /// Goal of the plan, as stated by the agent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub goal: String,
-    /// What the agent says that it does.
+    /// The agent's description of the step.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// The agent's reasons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
-    /// How sure the agent says that it is, in [0, 1].
+    /// The agent's confidence, in [0, 1].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// What else the agent considered.
+    /// Alternatives that the agent considered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<String>,
-    /// What it would do to the world, as the host derived it.
+    /// Effects of the step, as the host derived them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<Effect>,
-    /// What each guard said, and what that cost.
+    /// Verdicts of the guards, with their costs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<GuardSummary>,
-    /// What the impact model said.
+    /// Estimate of the impact model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impact: Option<ImpactSummary>,
-    /// What was decided; none when it did not come to a decision.
+    /// The decision; none when it did not come to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ruling: Option<Ruling>,
-    /// Everybody who did not abstain, and why.
+    /// Reasons of all deciders that did not abstain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
-    /// Limits that hold, and who set them.
+    /// Limits that hold, with their sources.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitSummary>,
 }
 
-/// What a guard said.
+/// One guard's verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GuardSummary {
-    /// The guard.
+    /// Name of the guard.
     pub guard: String,
-    /// Whether its word counts.
+    /// Whether the guard's verdicts count.
     pub mode: GuardMode,
-    /// Its ruling; none when it failed.
+    /// The guard's ruling; none when it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ruling: Option<Ruling>,
-    /// What it found.
+    /// The guard's findings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-    /// Why it failed.
+    /// Reason of the guard's failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Instructions that it took.
+    /// Instructions that the guard used.
     pub fuel: u64,
-    /// Time that it took, in microseconds.
+    /// Time that the guard took, in microseconds.
     pub duration_us: u64,
 }
 
-/// What the impact model said.
+/// The impact model's estimate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImpactSummary {
-    /// Of acting, in [0, 1]; none when the model failed.
+    /// Impact of acting, in [0, 1]; none when the model failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<f64>,
-    /// Of refraining, in [0, 1].
+    /// Impact of refraining, in [0, 1].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refrain: Option<f64>,
-    /// The class of the difference.
+    /// Class of the difference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<ImpactClass>,
-    /// Why it failed.
+    /// Reason of the model's failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
@@ -160,16 +160,16 @@ pub struct ImpactSummary {
 /// A limit that holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitSummary {
-    /// Of what, such as `tokens`.
+    /// Name of the limit, such as `tokens`.
     pub limit: String,
-    /// How much, in words.
+    /// Value of the limit, in words.
     pub value: String,
-    /// Who set it: the operator, the policy, the plan or a guard.
+    /// Source of the limit: the operator, the policy, the plan or a guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_by: Option<String>,
 }
 
-/// What was used.
+/// Amounts that a step used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Spent {
     /// Model tokens.
@@ -178,7 +178,7 @@ pub struct Spent {
     pub micro_usd: u64,
     /// Instructions of plugins, guards included.
     pub fuel: u64,
-    /// From the proposal on, in microseconds, waiting for people included.
+    /// Time from the proposal on, in microseconds, waiting for people included.
     pub duration_us: u64,
 }
 
@@ -187,14 +187,14 @@ pub struct Spent {
 pub struct FileChange {
     /// The file, relative to the workspace.
     pub path: String,
-    /// What became of it.
+    /// Kind of the change.
     pub change: Change,
-    /// Its size afterwards, in bytes.
+    /// Size of the file after the change, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
 }
 
-/// What became of a file.
+/// Kind of a change of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -204,63 +204,63 @@ pub enum Change {
     Removed,
 }
 
-/// What came of it.
+/// Result of a step that happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct After {
-    /// The executor's word.
+    /// The executor's summary.
     pub summary: String,
-    /// Who approved it, where somebody had to.
+    /// Approver's name, where an approval was needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
     /// Files that were changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileChange>,
-    /// Commands that ran.
+    /// Commands that were run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
-    /// What was used.
+    /// Amounts that the step used.
     pub spent: Spent,
 }
 
-/// What went wrong, and what to do.
+/// A failure, and advice about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OnError {
-    /// What kind of trouble it is.
+    /// Kind of the failure.
     pub trouble: FailureKind,
     /// The typed end of a failure, such as `out_of_fuel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<StepEnd>,
-    /// What happened, in words.
+    /// Description of the failure.
     pub message: String,
-    /// Who stopped it.
+    /// Deciders that stopped the step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<Decider>,
-    /// Whether the same may succeed another time.
+    /// Whether another try of the same step may succeed.
     pub retry_can_help: bool,
-    /// What to do.
+    /// Advice to the agent or operator.
     pub what_to_do: String,
-    /// Files that were changed all the same.
+    /// Files that were changed despite the failure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileChange>,
-    /// What was used.
+    /// Amounts that the step used.
     pub spent: Spent,
 }
 
-/// What kind of trouble.
+/// Kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// It was not let happen.
+    /// The step was denied.
     Denied,
-    /// A person said no.
+    /// A person rejected the step.
     Rejected,
-    /// Nobody answered in time.
+    /// No person answered in time.
     Expired,
-    /// It was tried, and failed.
+    /// The step was tried, and failed.
     Failed,
-    /// It may or may not have happened.
+    /// The step may or may not have happened.
     InDoubt,
-    /// Somebody killed the run.
+    /// A kill switch or a person killed the run.
     Killed,
     /// A budget is used up.
     OverBudget,

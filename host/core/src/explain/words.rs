@@ -1,4 +1,4 @@
-//! Explanations as paragraphs. What agents and plugins say is quoted as theirs, and nothing in it can mislead.
+//! Explanations as paragraphs. Texts of agents and plugins are quoted as theirs, and cannot mislead the reader.
 
 use std::fmt::Write as _;
 
@@ -82,7 +82,7 @@ fn before_words(text: &mut String, before: &Before, agent: &str, is_own_call: bo
         }
     }
     let decided = match before.ruling {
-        // Nobody was asked about an embedder's own call.
+        // An embedder's own call has no approver.
         None if is_own_call => return,
         Some(Ruling::Allow) => " It was allowed",
         Some(Ruling::Review) => " A person had to decide",
@@ -170,7 +170,7 @@ fn error_words(text: &mut String, error: &OnError) {
     text.push_str(match error.trouble {
         FailureKind::Denied => " was denied",
         FailureKind::Rejected => " was rejected",
-        FailureKind::Expired => " was not carried out, because nobody approved it",
+        FailureKind::Expired => " was not carried out, because no person approved it",
         FailureKind::Failed => " failed",
         FailureKind::InDoubt => " may or may not have happened",
         FailureKind::Killed => " was stopped, because the run was killed",
@@ -184,7 +184,7 @@ fn error_words(text: &mut String, error: &OnError) {
         let _ = write!(text, " by {}", named(&by));
     }
     let message = error.message.trim_end_matches('.');
-    // Whoever denied is named already.
+    // Deciders of a denial are already named.
     let by = error.by.first().map(|by| format!("{by}: ")).unwrap_or_default();
     let _ = write!(text, ": {}.", safe_line(message.strip_prefix(by.as_str()).unwrap_or(message), MAX_CHARS));
     files_words(text, &error.files, "By then it");

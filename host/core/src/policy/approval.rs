@@ -1,4 +1,4 @@
-//! What needs an approval.
+//! Rules for approvals.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::Effect;
 
-/// What policy knows of a step type.
+/// Rules for a step type.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepTypePolicy {
-    /// Whether each step needs an approval. `false` is the only thing that lifts what an executor asks for; a step type
+    /// Whether each step needs an approval. Only `false` overrides an executor that asks for approvals; a step type
     /// that policy does not list always needs one.
     pub needs_approval: Option<bool>,
 }
 
-/// What needs an approval, and how long one is waited for.
+/// Rules for approvals, and the time to wait for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApprovalPolicy {
-    /// Kinds of effects that need an approval whatever the step type, such as `remove` or `net`.
+    /// Kinds of effects that need an approval for every step type, such as `remove` or `net`.
     pub effects: BTreeSet<EffectKind>,
-    /// How long a person is waited for, in seconds; afterwards the answer is no. Without it, as long as the run may take.
+    /// Time to wait for a person, in seconds; afterwards the answer is no. Without it, as long as the run may take.
     #[schemars(range(min = 1))]
     pub expires_s: Option<u32>,
 }

@@ -1,19 +1,19 @@
-//! Signing the log, and erasing from it.
+//! Rules for signing the log and erasing from it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the log is signed, and what is erased from it.
+/// Rules for signing the log and erasing from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditPolicy {
-    /// A checkpoint is signed after so many events of a tenant.
+    /// Number of new events of a tenant after which a checkpoint is signed.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub every_events: u64,
-    /// A checkpoint is signed when the last one is so old and there are new events, in milliseconds.
+    /// Age of the last checkpoint after which a new one is signed if there are new events, in milliseconds.
     #[schemars(range(min = 1, max = 86_400_000))]
     pub every_ms: u64,
-    /// Blobs of runs that ended so long ago are erased, in seconds; never without it. Events stay.
+    /// Time after the end of a run at which its blobs are erased, in seconds; never without it. Events stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erase_after_s: Option<u64>,
 }
@@ -25,13 +25,13 @@ impl Default for AuditPolicy {
 }
 
 impl AuditPolicy {
-    /// Whether it is the default one.
+    /// Whether all values are the defaults.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What is wrong with it, if anything.
+    /// The first fault in the rules, if there is one.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
         if !(1..=1_000_000).contains(&self.every_events) {

@@ -1,11 +1,11 @@
-//! How models are reached.
+//! Access to language models.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How models are reached.
+/// Access to language models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GatewayPolicy {
@@ -13,13 +13,13 @@ pub struct GatewayPolicy {
     pub endpoints: BTreeMap<String, Endpoint>,
     /// Models by the alias that plans and plugins use.
     pub models: BTreeMap<String, ModelPolicy>,
-    /// How long connecting may take, in milliseconds.
+    /// Time limit for connecting, in milliseconds.
     #[schemars(range(min = 1))]
     pub connect_timeout_ms: u32,
-    /// How long the first byte of an answer may take, in milliseconds.
+    /// Time limit for the first byte of an answer, in milliseconds.
     #[schemars(range(min = 1))]
     pub first_byte_timeout_ms: u32,
-    /// How long one exchange may take in all, in milliseconds.
+    /// Time limit for one whole exchange, in milliseconds.
     #[schemars(range(min = 1))]
     pub timeout_ms: u32,
     /// Most retries of one endpoint, after 429, 5xx, time-outs and broken connections.
@@ -30,10 +30,10 @@ pub struct GatewayPolicy {
     /// Most bytes of one answer.
     #[schemars(range(min = 1, max = 67_108_864))]
     pub max_response_bytes: u32,
-    /// How often a model is asked to mend an answer that does not satisfy the schema.
+    /// Most requests to a model to mend an answer that does not satisfy the schema.
     #[schemars(range(max = 10))]
     pub repairs: u32,
-    /// What a model without a price means under a budget in USD.
+    /// Treatment of a model without a price under a budget in USD.
     pub unpriced: Unpriced,
 }
 
@@ -64,9 +64,9 @@ impl GatewayPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
-    /// What it speaks.
+    /// Protocol of the endpoint.
     pub protocol: Protocol,
-    /// Where it is, such as `http://127.0.0.1:11434/v1`; for `openai` and `router`.
+    /// Address, such as `http://127.0.0.1:11434/v1`; for `openai` and `router`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Environment variable with the key. The key itself never stands in a policy.
@@ -78,13 +78,13 @@ pub struct Endpoint {
     /// File with the recorded exchanges; for `cassette`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Name of the endpoint whose exchanges are recorded; for `cassette`. Without it, what is recorded is replayed, and
-    /// an unknown request fails.
+    /// Name of the endpoint whose exchanges are recorded; for `cassette`. Without it, recorded exchanges are replayed,
+    /// and an unknown request fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
 }
 
-/// What an endpoint speaks.
+/// Protocol of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
@@ -98,11 +98,11 @@ pub enum Protocol {
     Cassette,
 }
 
-/// A model as plans and plugins know it.
+/// A model under the alias that plans and plugins use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelPolicy {
-    /// Who is asked, in this order, until one answers.
+    /// Routes, tried in this order until one answers.
     #[schemars(length(min = 1))]
     pub routes: Vec<Route>,
 }
@@ -113,17 +113,17 @@ pub struct ModelPolicy {
 pub struct Route {
     /// Name of the endpoint.
     pub endpoint: String,
-    /// What the endpoint calls the model.
+    /// Name of the model at the endpoint.
     pub model: String,
 }
 
-/// What a model without a price means under a budget in USD.
+/// Treatment of a model without a price under a budget in USD.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unpriced {
-    /// It is not asked.
+    /// Calls of the model are refused.
     #[default]
     Refuse,
-    /// It is asked, and the summary says that the cost is not known.
+    /// Calls of the model are allowed, and the summary says that the cost is unknown.
     Allow,
 }

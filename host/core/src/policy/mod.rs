@@ -1,5 +1,4 @@
-//! What policy says. The file format and its discovery are the shell's; here are the types, their defaults and their
-//! digest.
+//! Policies: their types, their defaults and their digest. The shell defines the file format and finds the files.
 
 mod approval;
 mod audit;
@@ -40,45 +39,45 @@ use crate::{Digest, Price, Ruling, RunLimits, json};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// Guards by name. All that are named here judge every action.
+    /// Guards by name. Each of them judges every action.
     pub guards: BTreeMap<String, GuardPolicy>,
     /// The impact model, if any.
     pub impact: Option<ImpactPolicy>,
     /// Executors by name.
     pub executors: BTreeMap<String, ExecutorPolicy>,
-    /// What is known of step types beyond what their executors claim.
+    /// Rules for step types beyond the claims of their executors.
     pub step_types: BTreeMap<String, StepTypePolicy>,
-    /// How a decision comes about.
+    /// Rules for decisions.
     pub decision: DecisionPolicy,
-    /// What needs an approval, and how long one is waited for.
+    /// Rules for approvals, and the time to wait for one.
     pub approval: ApprovalPolicy,
-    /// How runs go on.
+    /// Rules for the course of runs.
     pub run: RunPolicy,
     /// Limits and budgets of every run.
     pub limits: RunLimits,
-    /// How processes are confined.
+    /// Confinement of processes.
     pub process: ProcessPolicy,
-    /// What files of a workspace may be read.
+    /// Rules for reading files of a workspace.
     pub workspace: WorkspacePolicy,
-    /// How models are reached. Without models there are none.
+    /// Access to language models. Without models there is none.
     #[serde(skip_serializing_if = "GatewayPolicy::is_default")]
     pub gateway: GatewayPolicy,
-    /// When agents whose steps keep failing are not let on for a while; without it, they always are.
+    /// Conditions under which an agent whose steps keep failing is blocked for a while; without them, it never is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerSettings>,
-    /// How often agents may take steps.
+    /// Limits on the rate of agents' steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<RateLimitPolicy>,
     /// Budgets of tenants: all runs of a tenant together stay within them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tenants: BTreeMap<String, TenantPolicy>,
-    /// How the risk of plans is predicted, and what follows from it; without it, nothing is predicted.
+    /// Prediction of the risk of plans, and its consequences; without it, nothing is predicted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk: Option<RiskPolicy>,
-    /// How the log is signed, and what is erased from it.
+    /// Rules for signing the log and erasing from it.
     #[serde(skip_serializing_if = "AuditPolicy::is_default")]
     pub audit: AuditPolicy,
-    /// Who is told of events besides, by name.
+    /// Sinks by name, which receive events besides the log.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sinks: BTreeMap<String, SinkPolicy>,
     /// Prices by the provider's name of the model. A model that is not named here is unpriced, which is not "free".
@@ -86,7 +85,7 @@ pub struct Policy {
     pub prices: BTreeMap<String, Price>,
 }
 
-/// How a decision comes about.
+/// Rules for decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecisionPolicy {
@@ -104,11 +103,11 @@ impl Default for DecisionPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AbstainedRuling {
-    /// May happen, unless an approval is needed.
+    /// The action may happen, unless an approval is needed.
     Allow,
     /// A person must decide.
     Review,
-    /// Must not happen.
+    /// The action must not happen.
     Deny,
 }
 
@@ -124,21 +123,21 @@ impl AbstainedRuling {
     }
 }
 
-/// How runs go on.
+/// Rules for the course of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunPolicy {
-    /// What a denied or rejected step does to its run.
+    /// Consequence of a denied or rejected step for its run.
     pub on_denied: OnDenied,
-    /// What a step that failed does to its run.
+    /// Consequence of a failed step for its run.
     pub on_step_failure: OnStepFailure,
     /// Most retries of one step; a plan can ask for fewer. Counts with `on_step_failure = "retry"` only.
     #[schemars(range(max = 100))]
     pub max_retries: u32,
-    /// How long the first retry waits, in milliseconds; each further one waits twice as long, 30 seconds at the most.
+    /// Wait before the first retry, in milliseconds; each further one waits twice as long, 30 seconds at the most.
     #[schemars(range(max = 30_000))]
     pub retry_backoff_ms: u32,
-    /// How much of a budget, in percent, is used up when a warning is given; 100 gives none.
+    /// Used share of a budget, in percent, at which a warning is given; 100 gives none.
     #[schemars(range(min = 1, max = 100))]
     pub warn_percent: u32,
 }
@@ -159,7 +158,7 @@ impl Default for RunPolicy {
 const MAX_BACKOFF_US: u64 = 30_000_000;
 
 impl RunPolicy {
-    /// How long to wait after the try with this number, in microseconds.
+    /// Wait after the try with this number, in microseconds.
     #[must_use]
     pub fn backoff_us(&self, attempt: u32) -> u64 {
         let doubled = 1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
@@ -167,7 +166,7 @@ impl RunPolicy {
     }
 }
 
-/// What a denied or rejected step does to its run.
+/// Consequence of a denied or rejected step for its run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDenied {
@@ -178,31 +177,31 @@ pub enum OnDenied {
     Skip,
 }
 
-/// What a step that failed does to its run.
+/// Consequence of a failed step for its run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnStepFailure {
     /// The run ends as failed.
     #[default]
     Stop,
-    /// The step is tried again where that can help: what the failed try changed in the workspace is restored, and the
+    /// The step is tried again where that can help: changes of the failed try in the workspace are restored, and the
     /// step is judged anew. When no retry is left, the run ends as failed.
     Retry,
 }
 
 impl Policy {
-    /// Whether a step of this type needs an approval, given what its executor says, if it has one.
+    /// Whether a step of this type needs an approval, given its executor's claim, if there is one.
     #[must_use]
     pub fn needs_approval(&self, step_type: &str, claimed: Option<bool>) -> bool {
         match self.step_types.get(step_type) {
             Some(StepTypePolicy { needs_approval: Some(needed) }) => *needed,
-            // Listed without a word on approvals: the executor is believed. Not listed: it is not.
+            // A listed type without a rule on approvals follows its executor; an unlisted one does not.
             Some(StepTypePolicy { needs_approval: None }) => claimed.unwrap_or(true),
             None => true,
         }
     }
 
-    /// Most retries of a step for which the plan asks this many, if it does: a plan only tightens.
+    /// Most retries of a step, given the plan's own number, if it has one: a plan only tightens.
     #[must_use]
     pub fn retries(&self, asked: Option<u32>, limits: &RunLimits) -> u32 {
         match self.run.on_step_failure {
@@ -214,19 +213,19 @@ impl Policy {
         }
     }
 
-    /// How risk is predicted, if it is.
+    /// Rules of risk prediction, if risk is predicted.
     #[must_use]
     pub fn predicts(&self) -> Option<&RiskPolicy> {
         self.risk.as_ref().filter(|risk| risk.mode != RiskMode::Off)
     }
 
-    /// How risk is predicted, if what is predicted counts.
+    /// Rules of risk prediction, if predictions count.
     #[must_use]
     pub fn enforces_risk(&self) -> Option<&RiskPolicy> {
         self.risk.as_ref().filter(|risk| risk.mode == RiskMode::Enforce)
     }
 
-    /// What a level of risk limits a run to, where the operator set no budgets of its own.
+    /// Limits of a run at a level of risk, except budgets that the operator set.
     #[must_use]
     pub fn risk_limits(&self, level: RiskLevel, operator: &RunLimits) -> RunLimits {
         self.enforces_risk().map(|risk| risk.profile(level, operator)).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What policy says of plugins.
+//! Rules for plugins.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,23 +12,24 @@ use crate::Ruling;
 pub struct GuardPolicy {
     /// Component file; a bundled plugin when left out.
     pub path: Option<String>,
-    /// What the plugin calls itself, where that is not its name here: so a guard can judge twice, with other settings.
+    /// Name in the plugin's description, where it is not the name here: one guard can judge twice, with different
+    /// settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
     /// Whether its allow counts as no opinion.
     #[serde(skip_serializing_if = "is_false")]
     pub only_tightens: bool,
-    /// What counts when the guard fails.
+    /// Ruling that counts when the guard fails.
     pub on_error: OnError,
     /// Whether its verdicts count.
     pub mode: GuardMode,
-    /// What it may do besides judging.
+    /// Rights beyond judging.
     #[serde(skip_serializing_if = "GuardGrants::is_none")]
     pub grants: GuardGrants,
-    /// Its settings.
+    /// Settings of the plugin.
     pub settings: Value,
-    /// Settings with which it replaces what must not be kept: texts that are about to be stored are put to it as inputs, and
-    /// what it rewrites them to is stored. Without them, it is not asked.
+    /// Settings for redaction: texts to be stored are given to the guard as inputs, and its rewrites are stored.
+    /// Without them, the guard does not redact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redaction: Option<Value>,
     /// Limits of each call, instead of those of its kind.
@@ -36,7 +37,7 @@ pub struct GuardPolicy {
     pub limits: PluginLimits,
 }
 
-/// What a guard may do besides judging.
+/// Rights of a guard beyond judging.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardGrants {
@@ -50,7 +51,8 @@ impl GuardGrants {
     }
 }
 
-/// Limits of each call into a plugin; calls about a whole plan may have more. What is left out stays as it is for plugins of that kind.
+/// Limits of each call into a plugin; calls about a whole plan may have more. A missing limit keeps the value of the
+/// plugin's kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginLimits {
@@ -68,11 +70,11 @@ pub struct PluginLimits {
     pub time_ms: Option<u32>,
 }
 
-/// Most fuel that policy can give to one call.
+/// Most fuel of one call that policy can grant.
 const MAX_FUEL: u64 = 1_000_000_000_000;
-/// Most memory that policy can give to one plugin, in MiB.
+/// Most memory of one plugin that policy can grant, in MiB.
 const MAX_MEMORY_MIB: u32 = 1024;
-/// Most wall time that policy can give to one call: a day, in milliseconds.
+/// Most wall time of one call that policy can grant: a day, in milliseconds.
 const MAX_TIME_MS: u32 = 86_400_000;
 
 impl PluginLimits {
@@ -80,7 +82,7 @@ impl PluginLimits {
         *self == Self::default()
     }
 
-    /// What is out of range, if anything.
+    /// The first limit that is out of range, if there is one.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let wrong = |what: &str, most: u64| Some(format!("limits.{what} must be from 1 to {most}"));
@@ -95,7 +97,7 @@ impl PluginLimits {
     }
 }
 
-/// What counts when a guard traps, runs dry, times out or answers nonsense. It never is "allow".
+/// Ruling that counts when a guard traps, runs out of fuel, times out or gives an invalid answer. It never is "allow".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
@@ -121,10 +123,10 @@ impl OnError {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardMode {
-    /// They count.
+    /// Its verdicts count.
     #[default]
     Enforce,
-    /// They are only recorded, its failures included.
+    /// Its verdicts and failures are only recorded.
     Monitor,
 }
 
@@ -137,7 +139,7 @@ pub struct ImpactPolicy {
     /// Component file; a bundled plugin when left out.
     #[serde(default)]
     pub path: Option<String>,
-    /// Its settings.
+    /// Settings of the model.
     #[serde(default = "no_settings")]
     pub settings: Value,
     /// Limits of each call, instead of those of its kind.
@@ -151,22 +153,22 @@ pub struct ImpactPolicy {
 pub struct ExecutorPolicy {
     /// Component file; a bundled plugin when left out.
     pub path: Option<String>,
-    /// What it may ask of the host.
+    /// Host calls that the executor may make.
     pub grants: Grants,
-    /// Its settings.
+    /// Settings of the executor.
     pub settings: Value,
     /// Limits of each step, instead of those of its kind.
     #[serde(skip_serializing_if = "PluginLimits::is_default")]
     pub limits: PluginLimits,
 }
 
-/// What an executor may ask of the host. Nothing, unless it is granted.
+/// Host calls that an executor may make. None, unless granted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grants {
     /// Files of the workspace.
     pub workspace: bool,
-    /// Processes.
+    /// Processes on the host.
     pub process: bool,
     /// Language models.
     pub model: bool,

@@ -1,30 +1,30 @@
-//! How processes are confined.
+//! Confinement of processes.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What processes of steps may see and use. What is not named here they do not get.
+/// Files and resources of step processes. They get nothing that is not named here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProcessPolicy {
     /// Whether processes reach the network. Without it they have a loopback interface of their own.
     pub network: bool,
-    /// Protections that may be missing where the kernel lacks them. Without this word, processes are refused there.
+    /// Protections that may be missing where the kernel lacks them. Without this entry, processes are refused there.
     pub accept_missing: Vec<Protection>,
-    /// Folders and files beyond the workspace and the system's, by a name of your choice: toolchains, caches.
+    /// Folders and files beyond those of the workspace and the system, by a name of your choice: toolchains, caches.
     pub paths: BTreeMap<String, PathGrant>,
-    /// Paths of the workspace that processes may read, but not change. One that is not there, in a folder that is, is
-    /// taken away again when a command made it.
+    /// Paths of the workspace that processes may read, but not change. When a command creates a missing one in an
+    /// existing folder, it is removed again.
     pub read_only: Vec<String>,
     /// Paths of the workspace that processes do not see.
     pub hidden: Vec<String>,
-    /// What processes of one command may use at the most.
+    /// Most resources of the processes of one command.
     pub limits: ProcessLimits,
 }
 
-/// One thing that confines processes.
+/// One protection that confines processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Protection {
@@ -57,11 +57,11 @@ impl Protection {
 pub struct PathGrant {
     /// Absolute, or beginning with `~/`.
     pub path: String,
-    /// What processes may do there.
+    /// Access of processes to the path.
     pub access: PathAccess,
 }
 
-/// What processes may do at a path.
+/// Access of processes to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PathAccess {
@@ -90,7 +90,7 @@ pub struct ProcessLimits {
     /// Largest file that one writes, in MiB.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub file_mib: u64,
-    /// Disk space that they take up, in MiB.
+    /// Disk space that their files take, in MiB.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub disk_mib: u64,
     /// Space in `/tmp` and the home folder, which are in memory and go away, in MiB.
@@ -119,7 +119,7 @@ impl Default for ProcessPolicy {
             network: false,
             accept_missing: Vec::new(),
             paths: BTreeMap::new(),
-            // What programs of the user's run or obey later, outside of any sandbox.
+            // Files that programs of the user run or obey later, outside of any sandbox.
             read_only: texts(&[
                 ".git/hooks",
                 ".git/config",
@@ -135,7 +135,7 @@ impl Default for ProcessPolicy {
 }
 
 impl ProcessPolicy {
-    /// What is wrong with it, if anything, beginning with the key.
+    /// The first fault in the rules, if there is one, beginning with the key.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let ProcessLimits { cpu_s, memory_mib, processes, open_files, file_mib, disk_mib, temporary_mib } = self.limits;
@@ -161,7 +161,7 @@ impl ProcessPolicy {
             }
         }
         let plain = |path: &str| path.starts_with('/') || path.starts_with("~/");
-        // What the kernel shows there is that of the whole machine.
+        // The kernel shows the whole machine there.
         let first = |path: &str| path.split('/').find(|part| !part.is_empty()).unwrap_or_default().to_owned();
         let is_kernels = |path: &str| path.starts_with('/') && ["proc", "dev", "sys"].contains(&first(path).as_str());
         if let Some((name, grant)) = self.paths.iter().find(|(_, grant)| is_kernels(&grant.path)) {

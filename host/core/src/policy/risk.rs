@@ -1,4 +1,4 @@
-//! What policy says of predicted risk.
+//! Rules for predicted risk.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,31 +9,31 @@ use crate::describe::Annotations;
 use crate::risk::{RiskLevel, Thresholds, Tool};
 use crate::{Agent, RunLimits};
 
-/// How the risk of plans is predicted, and what follows from it.
+/// Prediction of the risk of plans, and its consequences.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RiskPolicy {
-    /// Whether what is predicted counts.
+    /// Whether predictions count.
     pub mode: RiskMode,
-    /// The model that is asked; the embedded one when left out.
+    /// Model that predicts; the embedded one when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<RiskModel>,
-    /// A second model that is asked as well. What it says is recorded and does not count.
+    /// A second model that predicts as well. Its prediction is recorded and does not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub challenger: Option<RiskModel>,
-    /// What the level is never below.
+    /// Floor of a plan's level.
     pub floor: RiskFloor,
     /// A person must look at a plan when the most likely level is less likely than this.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub review_below: f64,
-    /// Where this policy is in force, such as `production`; thresholds may differ by it.
+    /// Environment in which this policy is in force, such as `production`; thresholds may differ by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// Which tools are how risky.
+    /// Risk classes of tools.
     pub tools: RiskTools,
-    /// From where on a plan is risky whatever a model says.
+    /// Thresholds beyond which a plan is risky whatever a model predicts.
     pub thresholds: Thresholds,
-    /// Other thresholds for some agents or environments: of those that fit, later ones lie over earlier ones.
+    /// Other thresholds for some agents or environments: of those that fit, later ones override earlier ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub thresholds_for: Vec<ThresholdsFor>,
     /// Limits of a run by the level of its plan.
@@ -60,20 +60,20 @@ impl Default for RiskPolicy {
     }
 }
 
-/// Whether what is predicted counts.
+/// Whether predictions count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskMode {
-    /// It sets limits of the run.
+    /// The prediction sets limits of the run.
     #[default]
     Enforce,
-    /// It is only recorded.
+    /// The prediction is only recorded.
     Monitor,
     /// Nothing is predicted.
     Off,
 }
 
-/// What the level of a plan is never below.
+/// Floor of a plan's level.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskFloor {
@@ -95,7 +95,7 @@ pub struct RiskModel {
     pub sha256: Option<String>,
 }
 
-/// Which tools are how risky. A tool is a step type, or one with a program, such as `run_command:rm`.
+/// Risk classes of tools. A tool is a step type, or one with a program, such as `run_command:rm`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RiskTools {
@@ -103,8 +103,8 @@ pub struct RiskTools {
     pub safe: BTreeSet<String>,
     /// Step types that plans of level MEDIUM may use besides.
     pub standard: BTreeSet<String>,
-    /// Tools of high risk. A step type that stands in none of these lists is one as well, unless its executor says that it neither
-    /// destroys nor reaches beyond the workspace.
+    /// Tools of high risk. A step type in none of these lists is one as well, unless its executor declares that it
+    /// neither destroys nor reaches beyond the workspace.
     pub high_risk: BTreeSet<String>,
     /// For step types that start programs, the place of the program in their inputs, as a JSON Pointer.
     pub programs: BTreeMap<String, String>,
@@ -123,13 +123,13 @@ impl Default for RiskTools {
 }
 
 impl RiskTools {
-    /// Whether a tool is of high risk, given what the executor says of its step type, if it has one.
+    /// Whether a tool is of high risk, given its executor's annotations of the step type, if there are any.
     #[must_use]
     pub fn is_high_risk(&self, tool: Tool<'_>, annotations: Option<&Annotations>) -> bool {
         let Tool { step_type, program } = tool;
         let of_type = |listed: &String| listed.strip_prefix(step_type)?.strip_prefix(':').map(ToOwned::to_owned);
         let mut listed = self.high_risk.iter().filter_map(of_type);
-        // A program that is not known may be any.
+        // An unknown program may be any.
         let is_named = match program {
             Some(program) => listed.any(|listed| listed == program),
             None => listed.next().is_some(),
@@ -144,7 +144,7 @@ impl RiskTools {
     }
 }
 
-/// Which step types the profile of a level permits.
+/// Step types that the profile of a level permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolClass {
@@ -152,7 +152,7 @@ pub enum ToolClass {
     Safe,
     /// Those of `tools.safe` and `tools.standard`.
     Standard,
-    /// All.
+    /// All step types.
     All,
 }
 
@@ -183,7 +183,7 @@ impl Default for RiskProfiles {
     }
 }
 
-/// Limits of a run whose plan is of some level. What is left out is not limited.
+/// Limits of a run whose plan is of some level. A missing limit does not apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RiskProfile {
@@ -198,7 +198,7 @@ pub struct RiskProfile {
     #[schemars(range(min = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_s: Option<u64>,
-    /// Which step types may run.
+    /// Step types that may run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<ToolClass>,
     /// Whether every step needs an approval.
@@ -224,22 +224,22 @@ impl RiskProfile {
     }
 }
 
-/// Thresholds for some agents or environments. What is left out fits all, or stays as it is.
+/// Thresholds for some agents or environments. A missing condition fits all; a missing threshold stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ThresholdsFor {
-    /// For agents of this type.
+    /// Type of agents that the thresholds apply to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_type: Option<String>,
-    /// For agents of this tier.
+    /// Tier of agents that the thresholds apply to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_tier: Option<String>,
-    /// Where `risk.environment` is this.
+    /// Value of `risk.environment` that the thresholds apply to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
     /// Beyond any of these a plan is HIGH.
     pub high: OtherThresholds,
-    /// Beyond any of these it is at least MEDIUM.
+    /// Beyond any of these a plan is at least MEDIUM.
     pub medium: OtherThresholds,
 }
 
@@ -247,16 +247,16 @@ pub struct ThresholdsFor {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtherThresholds {
-    /// Steps.
+    /// Number of steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_steps: Option<u64>,
-    /// Model tokens.
+    /// Number of model tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub est_tokens: Option<u64>,
-    /// Steps with one tool, one behind the other.
+    /// Consecutive steps with one tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequential_tool_calls: Option<u64>,
-    /// Steps of a plan with a tool of high risk; of `high` only.
+    /// Number of steps beyond which a tool of high risk makes a plan HIGH; of `high` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_steps_with_high_risk_tool: Option<u64>,
 }
@@ -291,14 +291,14 @@ impl RiskPolicy {
         let environment = self.environment.as_deref();
         let fitting = self.thresholds_for.iter().filter(|other| other.fits(agent, environment));
         let mut all = fitting.fold(self.thresholds, |under, other| other.over(under));
-        // Each fits by itself; together, what is HIGH is no less than MEDIUM.
+        // Each set is valid by itself; combined, HIGH must not be below MEDIUM.
         all.medium.num_steps = all.medium.num_steps.min(all.high.num_steps);
         all.medium.est_tokens = all.medium.est_tokens.min(all.high.est_tokens);
         all.medium.sequential_tool_calls = all.medium.sequential_tool_calls.min(all.high.sequential_tool_calls);
         all
     }
 
-    /// What a level limits a run to, where the operator set no budgets of its own.
+    /// Limits of a run at a level of risk, except budgets that the operator set.
     #[must_use]
     pub fn profile(&self, level: RiskLevel, operator: &RunLimits) -> RunLimits {
         let profile = match level {
@@ -309,7 +309,7 @@ impl RiskPolicy {
         profile.limits(&self.tools).except_budgets_of(operator)
     }
 
-    /// What is out of range, if anything.
+    /// The first value that is out of range, if there is one.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         if !(0.0..=1.0).contains(&self.review_below) {

@@ -1,13 +1,13 @@
-//! Sinks: who is told of events besides the log.
+//! Sinks: receivers of events besides the log.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who is told, and of what.
+/// A sink, and the events that it receives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkPolicy {
-    /// How it is told.
+    /// Kind of the sink.
     pub kind: SinkKind,
     /// File that lines are added to, for `jsonl`; relative to the policy's own folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,15 +21,15 @@ pub struct SinkPolicy {
     /// File with that secret instead; relative to the policy's own folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_file: Option<String>,
-    /// Only events of this tenant.
+    /// Tenant whose events the sink receives; all without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// Where it begins when it is new.
+    /// First event that a new sink receives.
     #[serde(default)]
     pub from: SinkFrom,
 }
 
-/// How a sink is told.
+/// Kind of a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SinkKind {
@@ -41,19 +41,19 @@ pub enum SinkKind {
     Webhook,
 }
 
-/// Where a sink begins when it is new.
+/// First event that a new sink receives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SinkFrom {
-    /// With what comes next.
+    /// The next event.
     #[default]
     Now,
-    /// With the first event of the log.
+    /// The first event of the log.
     Start,
 }
 
 impl SinkPolicy {
-    /// What is wrong with it, if anything.
+    /// The first fault in the rules, if there is one.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
         let secrets = [&self.secret_env, &self.secret_file].into_iter().flatten().count();

@@ -5,21 +5,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::RunLimits;
 
-/// What policy says of a tenant.
+/// Rules for a tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantPolicy {
-    /// What all its runs together may use, ever. A run sets its share aside before it uses it.
+    /// Budgets of all runs of the tenant together, for all time. A run reserves its share before it uses it.
     pub limits: Budgets,
-    /// Most bytes of events and blobs that it may have in the log. Beyond that nothing of it begins.
+    /// Most bytes of the tenant's events and blobs in the log. Beyond that, none of its runs begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<u64>,
-    /// Blobs of its runs that ended so long ago are erased, in seconds, instead of `audit.erase_after_s`.
+    /// Time after the end of the tenant's runs at which their blobs are erased, in seconds, instead of
+    /// `audit.erase_after_s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erase_after_s: Option<u64>,
 }
 
-/// Hard limits.
+/// Hard limits of a tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budgets {
@@ -41,7 +42,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// The same as limits of a run.
+    /// These budgets as limits of a run.
     #[must_use]
     pub fn as_limits(&self) -> RunLimits {
         let Self { tokens, micro_usd, fuel, time_us, steps } = *self;

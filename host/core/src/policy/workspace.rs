@@ -1,23 +1,23 @@
-//! What files of a workspace may be read.
+//! Rules for reading files of a workspace.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What files of a workspace may be read.
+/// Rules for reading files of a workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkspacePolicy {
-    /// Whether files with further names, which may be files from elsewhere, are read.
+    /// Whether files with several hard links, possibly from outside of the workspace, are read.
     pub hard_links: HardLinks,
 }
 
-/// Whether files with further names are read.
+/// Whether files with several hard links are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HardLinks {
-    /// They are refused.
+    /// Such files are refused.
     #[default]
     Deny,
-    /// They are read like all others.
+    /// Such files are read like all others.
     Allow,
 }

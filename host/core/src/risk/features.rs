@@ -24,11 +24,11 @@ const MAX_SECONDS: u64 = 10 * 366 * 86_400;
 /// Most retries that a feature can hold.
 const MAX_RETRIES: u64 = 1000;
 
-/// What a plan looks like to a predictor. A tool is a step type, for commands with its program.
+/// Features of a plan for a predictor. A tool is a step type, for commands with its program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Features {
-    /// All steps, grouped ones counted: 1 to 10,000.
+    /// Number of steps, grouped ones included: 1 to 10,000.
     pub num_steps: u64,
     /// Distinct tools that the plan may use, declared or used: 1 to 20,000.
     pub num_tools: u64,
@@ -42,9 +42,9 @@ pub struct Features {
     pub max_retries: u64,
     /// Longest streak of steps with one tool: 1 to `num_steps`.
     pub sequential_tool_calls: u64,
-    /// How deep its steps are grouped: 1 without groups, up to 17.
+    /// Depth of groups: 1 without groups, up to 17.
     pub plan_depth: u64,
-    /// Wall time that it may take, in seconds: 1 to ten years.
+    /// Longest wall time, in seconds: 1 to ten years.
     pub time_limit_sec: u64,
 }
 
@@ -75,7 +75,7 @@ impl Features {
     /// Whether each feature is in its range.
     ///
     /// # Errors
-    /// [`Error::FeatureOutOfRange`] with the first that is not.
+    /// [`Error::FeatureOutOfRange`] with the first feature that is out of range.
     pub fn check(&self) -> Result<(), Error> {
         let steps = plan::MAX_STEPS as u64;
         let ranges = [

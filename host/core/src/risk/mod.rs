@@ -1,5 +1,5 @@
-//! Predicted risk: what a plan looks like to a predictor, what is said of it, and the rules that nothing may go below.
-//! Features are computed and models are run in `fusebox-risk`; here are the types that policy and events hold.
+//! Predicted risk: features of a plan, predictions of models, and the rules that bound them from below. Features are
+//! computed and models are run in `fusebox-risk`; here are the types that policy and events hold.
 
 mod features;
 

@@ -1,4 +1,4 @@
-//! What is said of a plan's risk.
+//! Predictions and assessments of a plan's risk.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Features, RiskLevel, RuleHit};
 use crate::Digest;
 
-/// How likely each level is, by a model. The three sum to 1.
+/// Probabilities of the levels, by a model. The three sum to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "named after the levels")]
@@ -40,7 +40,7 @@ impl Probabilities {
     }
 }
 
-/// What one model says of a plan.
+/// One model's prediction for a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Prediction {
     /// Digest of the model's file.
@@ -51,41 +51,41 @@ pub struct Prediction {
     pub score: f64,
     /// The probabilities of all levels.
     pub probabilities: Probabilities,
-    /// Features that are outside of what the model was trained on, by name.
+    /// Names of the features outside of the model's training data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub out_of_distribution: Vec<String>,
 }
 
-/// What is made of a plan's risk: the model's word, the rules', and what counts.
+/// Assessment of a plan's risk: the model's prediction, the level of the rules, and the level that counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Assessment {
-    /// What the plan looks like.
+    /// Features of the plan.
     pub features: Features,
-    /// Where `est_tokens` comes from: `declared`, or the name of the estimator.
+    /// Source of `est_tokens`: `declared`, or the name of the estimator.
     pub estimator: String,
-    /// What counts.
+    /// Level that counts.
     pub level: RiskLevel,
     /// The level that the rules ask for.
     pub rule_level: RiskLevel,
-    /// The rules that the plan is beyond.
+    /// Rules that the plan exceeds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleHit>,
-    /// What the model says; none when it could not be asked.
+    /// Prediction of the model; none when it could not be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Prediction>,
-    /// Why the model could not be asked.
+    /// Reason why the model could not be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// What a second model says that does not count.
+    /// Prediction of a second model, which does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenger: Option<Prediction>,
-    /// Why a person must look at the plan, if one must.
+    /// Reason why a person must look at the plan, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<String>,
 }
 
 impl Assessment {
-    /// The probability of HIGH by the model; 1 when no model could be asked, because what is not known is not low.
+    /// The probability of HIGH by the model; 1 when no model could be asked, because an unknown risk is not low.
     #[must_use]
     pub fn score(&self) -> f64 {
         self.prediction.as_ref().map_or(1.0, |prediction| prediction.score)

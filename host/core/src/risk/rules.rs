@@ -1,17 +1,17 @@
-//! The engineering rules: what is risky whatever a model says. They are also what models are taught.
+//! The engineering rules: thresholds that make a plan risky whatever a model predicts. Models are also trained on them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Features, RiskLevel};
 
-/// From where on a plan is risky. Each limit is the most that does not count yet.
+/// Thresholds beyond which a plan is risky. Each is the largest value that does not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Thresholds {
     /// Beyond any of these a plan is HIGH.
     pub high: HighThresholds,
-    /// Beyond any of these it is at least MEDIUM.
+    /// Beyond any of these a plan is at least MEDIUM.
     pub medium: MediumThresholds,
 }
 
@@ -19,13 +19,13 @@ pub struct Thresholds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HighThresholds {
-    /// Steps.
+    /// Number of steps.
     pub num_steps: u64,
-    /// Model tokens.
+    /// Number of model tokens.
     pub est_tokens: u64,
-    /// Steps with one tool, one behind the other.
+    /// Consecutive steps with one tool.
     pub sequential_tool_calls: u64,
-    /// Steps of a plan with a tool of high risk.
+    /// Number of steps of a plan that uses a tool of high risk.
     pub num_steps_with_high_risk_tool: u64,
 }
 
@@ -39,11 +39,11 @@ impl Default for HighThresholds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MediumThresholds {
-    /// Steps.
+    /// Number of steps.
     pub num_steps: u64,
-    /// Model tokens.
+    /// Number of model tokens.
     pub est_tokens: u64,
-    /// Steps with one tool, one behind the other.
+    /// Consecutive steps with one tool.
     pub sequential_tool_calls: u64,
 }
 
@@ -53,20 +53,20 @@ impl Default for MediumThresholds {
     }
 }
 
-/// A rule that a plan is beyond.
+/// A rule that a plan exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleHit {
-    /// The level that it asks for.
+    /// Level that the rule asks for.
     pub level: RiskLevel,
-    /// The threshold's name.
+    /// Name of the threshold.
     pub threshold: RuleName,
-    /// The most that would not have counted.
+    /// Largest value that does not count.
     pub limit: u64,
-    /// What the plan has.
+    /// Value of the plan.
     pub value: u64,
 }
 
-/// The thresholds' names.
+/// Names of the thresholds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "named after the thresholds")]
@@ -78,7 +78,7 @@ pub enum RuleName {
 }
 
 impl RuleName {
-    /// Its name in policy files.
+    /// Name of the threshold in policy files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl RuleName {
 }
 
 impl Thresholds {
-    /// Every rule that a plan is beyond, the most severe first.
+    /// Rules that a plan exceeds, the most severe first.
     #[must_use]
     pub fn hits(&self, features: &Features) -> Vec<RuleHit> {
         let Self { high, medium } = self;
@@ -128,7 +128,7 @@ impl Thresholds {
         self.hits(features).first().map_or(RiskLevel::Low, |hit| hit.level)
     }
 
-    /// What makes no sense, if anything: a MEDIUM threshold above the HIGH one of the same feature.
+    /// The first contradiction, if there is one: a MEDIUM threshold above the HIGH one of the same feature.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let Self { high, medium } = self;

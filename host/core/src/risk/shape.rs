@@ -1,41 +1,41 @@
-//! What a plan is like, without what it says: all that features are taken from.
+//! The shape of a plan without its texts: the basis of all features.
 
 use std::collections::BTreeMap;
 
 use crate::{Json, Plan, Step};
 
-/// The shape of a plan, or of what a run did.
+/// Shape of a plan, or of the part of it that a run carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanShape<'a> {
-    /// Its steps, in order.
+    /// Steps in order.
     pub steps: Vec<ShapeStep<'a>>,
-    /// Step types that it says it may use.
+    /// Step types that the plan declares.
     pub declared: Vec<&'a str>,
-    /// Model tokens that it is limited to, or that were used.
+    /// Limit on model tokens, or tokens that were used.
     pub tokens: Option<u64>,
-    /// Wall time that it is limited to, or that it took, in seconds.
+    /// Limit on wall time, or time that was used, in seconds.
     pub time_s: Option<u64>,
 }
 
 /// The shape of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShapeStep<'a> {
-    /// Its tool.
+    /// Tool of the step.
     pub tool: Tool<'a>,
-    /// Bytes of its input as canonical JSON, and of its description.
+    /// Bytes of the step's input as canonical JSON, and of its description.
     pub bytes: u64,
-    /// Groups around it.
+    /// Number of groups around the step.
     pub depth: u64,
-    /// Most retries, where it says so, or those that it took.
+    /// Most retries, where the step sets them, or those that it took.
     pub retries: Option<u64>,
-    /// Most wall time, in seconds, where it says so.
+    /// Most wall time, in seconds, where the step sets it.
     pub time_s: Option<u64>,
 }
 
-/// What a step uses: its step type, for commands with the program.
+/// Tool of a step: its step type, for commands with the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tool<'a> {
-    /// The step type.
+    /// Step type of the step.
     pub step_type: &'a str,
     /// The program's name, without folders.
     pub program: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! What a run asks for.
+//! Requests of a run to its driver.
 
 #[cfg(doc)]
 use super::command::{DriverCommand, PersonCommand};
@@ -7,10 +7,10 @@ use super::state::RunState;
 use crate::gate::GateAsk;
 use crate::{Decision, Effect};
 
-/// What a run needs to be told next.
+/// Next command that a run needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Ask<'a> {
-    /// Nothing from outside: tell [`DriverCommand::Advance`].
+    /// No input from outside: give [`DriverCommand::Advance`].
     Advance,
     /// The risk of the plan: [`DriverCommand::Assessed`].
     Risk,
@@ -18,57 +18,57 @@ pub enum Ask<'a> {
     Preview,
     /// A guard's verdict on the whole plan, by its place: [`DriverCommand::Judged`].
     JudgePlan {
-        /// The guard's place in the gate.
+        /// Place of the guard in the gate.
         guard: usize,
     },
     /// A person's answer about the whole plan: [`PersonCommand::Answered`].
     PersonOnPlan {
-        /// The question.
+        /// The open question.
         question: &'a Question,
-        /// Why a person is asked.
+        /// Decision that asks for a review.
         decision: &'a Decision,
     },
-    /// A person's word on what to make of a step in doubt: [`PersonCommand::Answered`].
+    /// A person's decision on a step in doubt: [`PersonCommand::Answered`].
     PersonOnDoubt {
-        /// The question.
+        /// The open question.
         question: &'a Question,
-        /// What happened.
+        /// Description of what happened.
         message: &'a str,
     },
-    /// That somebody resumes it: [`PersonCommand::Resume`].
+    /// A person's resumption of the run: [`PersonCommand::Resume`].
     Resume {
-        /// Who paused it.
+        /// Name of the person who paused it.
         by: &'a str,
     },
-    /// What a failed try changed, as it was before, by these effects: [`DriverCommand::Restored`].
+    /// Restoration of what a failed try changed, by these effects: [`DriverCommand::Restored`].
     Restore {
-        /// What restoring does, in this order.
+        /// Effects that restore it, in this order.
         restores: &'a [Effect],
     },
-    /// That this time has come: [`DriverCommand::Advance`].
+    /// The passing of this time: [`DriverCommand::Advance`].
     Wait {
-        /// In microseconds since 1970.
+        /// End of the wait, in microseconds since 1970.
         until_us: u64,
     },
     /// A guard's verdict, by its place: [`DriverCommand::Judged`].
     Judge {
-        /// The guard's place in the gate.
+        /// Place of the guard in the gate.
         guard: usize,
     },
     /// An estimate: [`DriverCommand::Estimated`].
     Estimate,
     /// A person's answer: [`PersonCommand::Answered`].
     Person {
-        /// The question.
+        /// The open question.
         question: &'a Question,
-        /// Why a person is asked.
+        /// Decision that asks for a review.
         decision: &'a Decision,
-        /// What will happen.
+        /// Effects that would happen.
         effects: &'a [Effect],
     },
     /// The outcome of the step: [`DriverCommand::Completed`] or [`DriverCommand::Failed`].
     Execute {
-        /// What may happen.
+        /// Effects that may happen.
         effects: &'a [Effect],
     },
     /// Nothing: the run has ended.
@@ -76,7 +76,7 @@ pub enum Ask<'a> {
 }
 
 impl RunState {
-    /// What it needs to be told next.
+    /// The next command that the run needs.
     #[must_use]
     pub fn ask(&self) -> Ask<'_> {
         match &self.paused_by {
@@ -85,7 +85,7 @@ impl RunState {
         }
     }
 
-    /// What it needs to be told next once nobody wants it to stop.
+    /// The next command that the run needs once it is not paused.
     #[must_use]
     pub fn ask_when_resumed(&self) -> Ask<'_> {
         if self.ended.is_some() {
@@ -116,7 +116,7 @@ impl RunState {
         }
     }
 
-    /// The question to a person that is open, if there is one.
+    /// The open question to a person, if there is one.
     #[must_use]
     pub fn question(&self) -> Option<&Question> {
         match &self.stage {

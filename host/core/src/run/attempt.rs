@@ -2,16 +2,16 @@
 
 use crate::{Binding, Json, Origin};
 
-/// What belongs to one try of a step, and is done with when the step ends.
+/// State of one try of a step; dropped when the step ends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
-    /// Counted from 1.
+    /// Number of the try, counted from 1.
     pub number: u32,
-    /// What took the place of the step's input, and who put it there.
+    /// Replacement of the step's input, and its source.
     pub replaced: Option<(Json, Origin)>,
-    /// The input that a person put in the place of the step's.
+    /// Replacement of the step's input by a person.
     pub edited: Option<Json>,
-    /// What a person approved and has not begun.
+    /// Approval by a person of an action that has not begun.
     pub approved: Option<Binding>,
 }
 
@@ -21,7 +21,7 @@ impl Attempt {
         Self { number: 1, replaced: None, edited: None, approved: None }
     }
 
-    /// The try that follows this one: it has the input that this one had.
+    /// The next try after this one: it keeps this one's input.
     pub fn retry(self, number: u32) -> Self {
         let edited = match &self.replaced {
             Some((input, Origin::Person)) => Some(input.clone()),

@@ -1,4 +1,4 @@
-//! What a run is told, by the one who tells it.
+//! Commands to a run, grouped by their sender.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use crate::{
     Amounts, ApprovalAnswer, ApprovalId, Binding, BudgetKind, Decider, Decision, Digest, Effect, Failure, Impact, Step,
 };
 
-/// How a host call that no approved effect covers was judged.
+/// Judgement of a host call that no approved effect covers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HostCallJudgement {
-    /// It was not: an approved effect covers it.
+    /// No judgement: an approved effect covers the call.
     NotNeeded,
-    /// It was judged then and there.
+    /// A judgement at the time of the call.
     Decided(Box<Judgement>),
 }
 
@@ -23,19 +23,19 @@ pub enum HostCallJudgement {
 pub struct EffectRequest {
     /// The effect, as the host derived it.
     pub effect: Effect,
-    /// How it was judged.
+    /// Judgement of the effect.
     pub judgement: HostCallJudgement,
-    /// What people should know of how it happens.
+    /// A remark for people on how the effect happens.
     pub note: Option<String>,
-    /// What it may cost at the most.
+    /// Most that the effect may cost.
     pub reserve: Amounts,
-    /// The tenant's budget that cannot cover that, and what to say of it.
+    /// Budget of the tenant that cannot cover the cost, with a message about it.
     pub over: Option<(BudgetKind, String)>,
-    /// Digest of what was answered since the last effect, and what is asked now.
+    /// Digest of the answers since the last effect and of the request now.
     pub asked: Option<Digest>,
 }
 
-/// What a run is taken up with again.
+/// Setup under which a process continues a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resumption {
     /// Digest of the stored setup.
@@ -46,33 +46,33 @@ pub struct Resumption {
     pub plugins: BTreeMap<String, Digest>,
     /// Version of the host.
     pub host: String,
-    /// Version of its engine.
+    /// Version of the host's engine.
     pub engine: String,
 }
 
-/// What came of a step that was carried out.
+/// Result of a step that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepDone {
     /// Digest of the output.
     pub output: Digest,
-    /// What was done, in one line.
+    /// Summary of the step, in one line.
     pub summary: String,
-    /// Digest of what undoing it needs.
+    /// Digest of the data that undoing needs.
     pub delta: Option<Digest>,
-    /// Digest of the tape.
+    /// Digest of the step's tape.
     pub tape: Digest,
-    /// What it used.
+    /// Amounts that the step used.
     pub usage: Usage,
 }
 
-/// One thing that a run is told.
+/// One command to a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// By its driver.
+    /// From the run's driver.
     Driver(DriverCommand),
-    /// By a person.
+    /// From a person.
     Person(PersonCommand),
-    /// By a process.
+    /// From a process.
     Process(ProcessCommand),
 }
 
@@ -95,7 +95,7 @@ impl From<ProcessCommand> for Command {
 }
 
 impl Command {
-    /// Name for messages, such as "a preview".
+    /// Name of the command in messages, such as "a preview".
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -106,10 +106,10 @@ impl Command {
     }
 }
 
-/// The driver of a run answers what the run asks for, or holds it up. Each has its name for messages.
+/// A command of the driver, which answers the run's request or holds the run up. Each has a name for messages.
 #[derive(Debug, Clone, PartialEq, strum::IntoStaticStr)]
 pub enum DriverCommand {
-    /// Go on as far as nothing from outside is needed.
+    /// Continue as far as no input from outside is needed.
     #[strum(serialize = "going on")]
     Advance,
     /// The risk of the plan.
@@ -122,58 +122,58 @@ pub enum DriverCommand {
         effects: Vec<Effect>,
         /// Digest of the preview's tape, if there is one.
         tape: Option<Digest>,
-        /// What the preview used.
+        /// Amounts that the preview used.
         usage: Usage,
     },
-    /// The preview was refused what it asked for: the step is denied.
+    /// A request of the preview was refused: the step is denied.
     #[strum(serialize = "a refusal")]
     Refused {
-        /// What was refused, and by whom.
+        /// The refused request, and the decider that refused it.
         message: String,
         /// Digest of the preview's tape, if there is one.
         tape: Option<Digest>,
-        /// What the preview used.
+        /// Amounts that the preview used.
         usage: Usage,
     },
     /// A guard's answer.
     #[strum(serialize = "a verdict")]
     Judged {
-        /// Its answer.
+        /// The guard's answer.
         answer: GuardAnswer,
-        /// What it used.
+        /// Amounts that the guard used.
         usage: Usage,
     },
     /// The impact model's answer, or why it failed.
     #[strum(serialize = "an estimate")]
     Estimated {
-        /// Its answer.
+        /// The model's answer.
         impact: Result<Impact, String>,
-        /// What it used.
+        /// Amounts that the model used.
         usage: Usage,
     },
     /// The executor asks for an effect.
     #[strum(serialize = "an effect")]
     HostCall(EffectRequest),
-    /// An intended effect happened, or failed to.
+    /// An intended effect happened or failed.
     #[strum(serialize = "the end of an effect")]
     HostCallDone {
-        /// Which.
+        /// Number of the host call.
         call: u32,
-        /// Why it failed, if it did.
+        /// Reason of the failure, if it failed.
         failure: Option<Failure>,
-        /// What it cost.
+        /// Amounts that the effect used.
         spent: Amounts,
-        /// The model call that it was, if it was one.
+        /// Usage of the model call, if it was one.
         model: Option<ModelUse>,
-        /// Digest of what is answered.
+        /// Digest of the answer.
         answer: Option<Digest>,
-        /// What takes it back.
+        /// Effect that takes it back.
         inverse: Option<Box<Effect>>,
     },
-    /// What a failed try changed is as it was before, or could not be restored.
+    /// The changes of a failed try are restored, or could not be.
     #[strum(serialize = "the end of restoring")]
     Restored {
-        /// Why not.
+        /// Reason of the failure, if it failed.
         failure: Option<Failure>,
     },
     /// The step was carried out.
@@ -182,31 +182,31 @@ pub enum DriverCommand {
     /// The preview or the step failed.
     #[strum(serialize = "a failure")]
     Failed {
-        /// The typed end.
+        /// Typed end of the preview or step.
         end: StepEnd,
-        /// What happened, for people.
+        /// Description of the failure, for people.
         message: String,
         /// Whether trying again can help.
         retry_can_help: bool,
         /// Digest of the tape, if there is one.
         tape: Option<Digest>,
-        /// What it used.
+        /// Amounts that the step used.
         usage: Usage,
     },
     /// The next step has to wait.
     #[strum(serialize = "a delay")]
     Delay {
-        /// Until when, in microseconds since 1970.
+        /// End of the wait, in microseconds since 1970.
         until_us: u64,
-        /// Why.
+        /// Reason of the wait.
         reason: String,
     },
-    /// The next step is not let on.
+    /// The next step is blocked.
     #[strum(serialize = "holding a step up")]
     Block {
-        /// Why.
+        /// Reason of the block.
         message: String,
-        /// By what.
+        /// Decider that blocks the step.
         by: Decider,
     },
     /// A budget of the tenant is used up.
@@ -214,99 +214,99 @@ pub enum DriverCommand {
     Exhausted {
         /// The budget; `None` when it is the room in the log.
         budget: Option<BudgetKind>,
-        /// Which, and how.
+        /// Description of the budget and its use.
         message: String,
     },
 }
 
-/// A person, or a program in its place, decides on a run from outside. Each has its name for messages.
+/// A command of a person, or of a program in its place, from outside. Each has a name for messages.
 #[derive(Debug, Clone, PartialEq, strum::IntoStaticStr)]
 pub enum PersonCommand {
     /// A person's answer.
     #[strum(serialize = "an approval")]
     Answered {
-        /// What the answer is for.
+        /// Binding of the action that the answer is for.
         binding: Binding,
-        /// The answer.
+        /// Answer of the person.
         answer: ApprovalAnswer,
         /// The signature of the approver's key, if one was used.
         signed: Option<Signed>,
     },
-    /// Somebody wants it to stop until it is resumed.
+    /// Pause the run until it is resumed.
     #[strum(serialize = "a pause")]
     Pause {
-        /// Who.
+        /// Name of the person.
         by: String,
-        /// Why.
+        /// Reason of the pause.
         reason: String,
     },
-    /// It may go on.
+    /// Resume the run.
     #[strum(serialize = "resuming it")]
     Resume {
-        /// Who says so.
+        /// Name of the person.
         by: String,
     },
-    /// A step is added behind the last one.
+    /// Add a step after the last one.
     #[strum(serialize = "another step")]
     AddStep {
-        /// The step.
+        /// The new step.
         step: Box<Step>,
-        /// Who adds it.
+        /// Name of the person.
         by: String,
-        /// What guards say of the whole plan with it.
+        /// Decision of the guards on the whole plan with the step.
         decision: Decision,
-        /// What they used.
+        /// Amounts that the guards used.
         usage: Usage,
     },
-    /// An approval of everything of a kind no longer counts.
+    /// Revoke an approval of all actions of a kind.
     #[strum(serialize = "revoking a grant that it does not have")]
     Revoke {
-        /// The approval.
+        /// Id of the approval.
         grant: ApprovalId,
-        /// Who revokes it.
+        /// Name of the person.
         by: String,
     },
-    /// Somebody wants it to stop, for good.
+    /// Stop the run permanently.
     #[strum(serialize = "a kill")]
     Kill {
-        /// Who or what, for people.
+        /// Person or switch that killed it, for people.
         by: String,
-        /// When it was asked for, and when everything had stopped.
+        /// Times of the request and of the complete stop.
         times: KillTimes,
         /// Digest of the tape of the step that was under way, if there is one.
         tape: Option<Digest>,
-        /// What that step had used.
+        /// Amounts that the step had used.
         usage: Usage,
     },
 }
 
-/// A process takes a run up, leaves it, or finds what an earlier process left. Each has its name for messages.
+/// A command of a process that continues a run, leaves it, or finds it interrupted. Each has a name for messages.
 #[derive(Debug, Clone, PartialEq, strum::IntoStaticStr)]
 pub enum ProcessCommand {
-    /// A process takes the run up again.
+    /// A process continues the run.
     #[strum(serialize = "taking it up again")]
     Continue(Box<Resumption>),
-    /// The process leaves it between two steps.
+    /// The process leaves the run between two steps.
     #[strum(serialize = "leaving it")]
     Leave,
-    /// Its process ended, as a later one found.
+    /// The run's process ended, as a later one found.
     #[strum(serialize = "an interruption")]
     Interrupted,
-    /// The step whose process ended is carried on.
+    /// The interrupted step continues.
     #[strum(serialize = "carrying a step on")]
     ResumeStep,
-    /// An intended effect did not happen, or what it was answered is lost and it can be asked for again.
+    /// An intended effect did not happen, or its answer is lost and it can be requested again.
     #[strum(serialize = "that an effect did not happen")]
     HostCallUndone {
-        /// Which.
+        /// Number of the host call.
         call: u32,
-        /// What it may have cost.
+        /// Amounts that the effect may have used.
         spent: Amounts,
     },
-    /// Nobody can tell whether an effect of the step happened: its process ended.
+    /// It is unknown whether an effect of the step happened: its process ended.
     #[strum(serialize = "a doubt")]
     Doubt {
-        /// Why, for people.
+        /// Reason of the doubt, for people.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The events that follow.
+//! Events that follow from decisions, answers and failures.
 
 use super::command::{EffectRequest, HostCallJudgement, StepDone};
 use super::phase::Phase;
@@ -17,7 +17,7 @@ use crate::{
     Ledger, Ruling, StepId, Verdict,
 };
 
-/// Events of the current step; none behind the last one, where nothing is under way.
+/// Events of the current step; none after the last step, where nothing is under way.
 pub(super) fn with_step(state: &RunState, events: impl FnOnce(StepId) -> Vec<RunEvent>) -> Vec<RunEvent> {
     state.current().map(|step| step.id.clone()).map(events).unwrap_or_default()
 }
@@ -93,7 +93,7 @@ pub(super) fn verdict_or_failure(state: &RunState, answer: GuardAnswer) -> (Opti
     }
 }
 
-/// What follows from the decision on the whole plan; after an allow, the first step.
+/// Events that follow from the decision on the whole plan; after an allow, the first step.
 pub(super) fn follow_plan(state: &RunState, decision: &Decision, now_us: u64) -> Vec<RunEvent> {
     match decision.ruling {
         Ruling::Allow => propose(state, now_us),
@@ -123,7 +123,7 @@ pub(super) fn restored(state: &RunState, failure: Option<Failure>) -> Vec<RunEve
     }
 }
 
-/// When a question that is asked now is answered by no.
+/// Time at which a question asked now expires.
 fn expiry(state: &RunState, now_us: u64) -> Option<u64> {
     let seconds = state.setup.policy.approval.expires_s?;
     Some(now_us.saturating_add(u64::from(seconds) * 1_000_000))
@@ -143,7 +143,7 @@ pub(super) fn decided(state: &RunState, decision: &Decision) -> Vec<RunEvent> {
     with_step(state, |step| vec![Decided { step, decision: decision.clone() }.into()])
 }
 
-/// What follows from a decision.
+/// Events that follow from a decision on a step.
 pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], now_us: u64) -> Vec<RunEvent> {
     match decision.ruling {
         Ruling::Allow => start(state, effects, now_us),
@@ -176,7 +176,7 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
     }
 }
 
-/// What follows from an answer that is a refusal; nothing from another one.
+/// Events that follow from a refusing answer; none from another one.
 pub(super) fn refused(state: &RunState, answer: &ApprovalAnswer) -> Vec<RunEvent> {
     let by = match answer {
         ApprovalAnswer::Rejected { by, .. } => Decider::Person(by.clone()),
@@ -185,7 +185,7 @@ pub(super) fn refused(state: &RunState, answer: &ApprovalAnswer) -> Vec<RunEvent
     refusal(answer).map(|(reason, message)| skip(state, reason, message, vec![by])).unwrap_or_default()
 }
 
-/// The refusal that an answer is, if it is one, in words.
+/// The answer as a refusal with its reason; `None` when it is not one.
 pub(super) fn refusal(answer: &ApprovalAnswer) -> Option<(SkipReason, String)> {
     match answer {
         ApprovalAnswer::Approved { .. } | ApprovalAnswer::Edited { .. } | ApprovalAnswer::Happened { .. } => None,
@@ -260,7 +260,7 @@ pub(super) fn completed(state: &RunState, done: StepDone) -> Vec<RunEvent> {
     with_step(state, |step| vec![StepCompleted { step, output, summary, delta, tape, usage }.into()])
 }
 
-/// The end of a run whose step failed for want of a budget.
+/// The end of a run whose step failed for lack of a budget.
 pub(super) fn out_of_budget_after(state: &RunState, usage: Usage, message: &str, now_us: u64) -> Option<RunEvent> {
     let mut ledger: Ledger = state.ledger.clone();
     ledger.settle(&Amounts::new(), &[(BudgetKind::Fuel, usage.fuel())].into());
@@ -285,9 +285,9 @@ pub(super) fn is_in_doubt(state: &RunState) -> bool {
 
 /// A preview or a step that failed.
 pub(super) struct StepFailure {
-    /// The typed end.
+    /// Typed end of the preview or step.
     pub end: StepEnd,
-    /// What happened, for people.
+    /// Description of the failure, for people.
     pub message: String,
     pub retry_can_help: bool,
     pub tape: Option<Digest>,
@@ -297,7 +297,7 @@ pub(super) struct StepFailure {
 pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -> Vec<RunEvent> {
     let StepFailure { end: name, message, retry_can_help, tape, usage } = failure;
     let over = out_of_budget_after(state, usage, &message, now_us);
-    // What was asked for before its process ended and is now not asked for again happened all the same.
+    // An effect that happened before its process ended and is not requested again happened all the same.
     let is_lost = name == StepEnd::Diverged && !state.answered().is_empty();
     if is_in_doubt(state) || is_lost {
         let mut events = in_doubt(state, name, message, tape, usage);
@@ -324,7 +324,7 @@ pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -
     failed.into_iter().chain(after).collect()
 }
 
-/// An effect of the step may or may not have happened: a person is asked what to make of it.
+/// Events when an effect of the step may or may not have happened: a person is asked about it.
 pub(super) fn in_doubt(
     state: &RunState,
     end: StepEnd,
@@ -337,7 +337,7 @@ pub(super) fn in_doubt(
     with_step(state, |step| vec![StepInDoubt { step, end, message, tape, usage, id, binding }.into()])
 }
 
-/// The end of a run whose tenant has nothing left.
+/// The end of a run whose tenant has no budget or room left.
 pub(super) fn exhausted(state: &RunState, budget: Option<BudgetKind>, message: String) -> Vec<RunEvent> {
     let mut events = match &state.stage {
         Stage::Executing(_) => step_failed_for_budget(state, &message),

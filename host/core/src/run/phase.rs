@@ -1,4 +1,4 @@
-//! Where a run stands.
+//! Phases of a run.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::RunEnd;
 
-/// Where a run stands.
+/// Phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -17,7 +17,7 @@ pub enum Phase {
     Running,
     /// Waiting for a person.
     Paused,
-    /// Ended, for good.
+    /// The run has ended.
     Ended(RunEnd),
 }
 

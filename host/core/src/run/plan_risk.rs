@@ -1,16 +1,16 @@
-//! What is known of the risk of a run's plan.
+//! Known risk of a run's plan.
 
 use crate::risk::Assessment;
 use crate::risk_level::RiskLevel;
 
-/// What is known of the risk of a run's plan.
+/// Known risk of a run's plan.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlanRisk {
-    /// As it was predicted last.
+    /// The last prediction.
     pub assessment: Option<Box<Assessment>>,
     /// The highest level whose profile limits the run.
     pub profiled: Option<RiskLevel>,
-    /// Whether plan and predictor are still what they were at the last prediction.
+    /// Whether plan and predictor are unchanged since the last prediction.
     pub is_predicted: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Predicted risk within a run: when it is due, what follows from it, and what the run was really like.
+//! Predicted risk within a run: its timing, its consequences, and the actual shape of the run.
 
 use super::setup::RunSetup;
 use super::stage::Stage;
@@ -10,7 +10,7 @@ use crate::risk::{Assessment, PlanShape, ShapeStep};
 use crate::step_state::StepState;
 use crate::{Decider, Finding, LimitSource, Ruling};
 
-/// What follows from the risk of the plan: its profile only tightens.
+/// Events that follow from the risk of the plan: its profile only tightens.
 pub(super) fn assessed(state: &RunState, assessment: Box<Assessment>) -> Vec<RunEvent> {
     let RunSetup { policy, plan, operator, .. } = &*state.setup;
     let profile = policy.risk_limits(assessment.level, operator);
@@ -26,30 +26,30 @@ pub(super) fn assessed(state: &RunState, assessment: Box<Assessment>) -> Vec<Run
 }
 
 impl RunState {
-    /// The risk of its plan, as it was predicted last; none before, and where policy does not want it.
+    /// The last prediction of the plan's risk; none before it, and where policy does not predict.
     #[must_use]
     pub fn risk(&self) -> Option<&Assessment> {
         self.risk.assessment.as_deref()
     }
 
-    /// Whether the risk of its plan, as it is now, is to be predicted before anything else.
+    /// Whether the risk of the current plan is to be predicted before anything else.
     #[must_use]
     pub fn is_risk_due(&self) -> bool {
         let can_be = self.is_before_a_step() || matches!(self.stage, Stage::Plan(_));
         !self.risk.is_predicted && can_be && self.ended.is_none() && self.setup.policy.predicts().is_some()
     }
 
-    /// Whether a step comes next, for the first time or again, so that the plan can be judged before it.
+    /// Whether a step or its retry comes next, so that the plan can be judged before it.
     pub(super) fn is_before_a_step(&self) -> bool {
         match &self.stage {
             Stage::Idle | Stage::Delayed { .. } => true,
-            // What the failed try changed is restored first, whatever comes of the plan.
+            // Changes of the failed try are restored first, whatever the plan's risk.
             Stage::Retry { restores, .. } => restores.is_empty(),
             _ => false,
         }
     }
 
-    /// Why a person must approve the plan whatever guards allow.
+    /// Reasons why a person must approve the plan even when all guards allow.
     pub(super) fn plan_reasons(&self) -> Vec<Reason> {
         let counts = self.setup.policy.enforces_risk().is_some();
         let review = self.risk.assessment.as_ref().and_then(|risk| risk.review.clone()).filter(|_| counts);
@@ -57,7 +57,7 @@ impl RunState {
         review.map(reason).into_iter().collect()
     }
 
-    /// Why a step type is not permitted, if it is for the predicted risk.
+    /// Message for a step type that is not permitted, with the predicted risk if that is the reason.
     pub(super) fn why_not_permitted(&self, step_type: &str) -> String {
         let RunSetup { policy, operator, .. } = &*self.setup;
         let Some(level) = self.risk.profiled else { return String::new() };
@@ -74,8 +74,8 @@ impl RunState {
         }
     }
 
-    /// The shape of what it did so far: the steps that were carried out, the tokens they used, how often one was tried again, and
-    /// how long it was worked on. None before a step was carried out.
+    /// The shape of the run so far: its steps that were carried out, their tokens, the most retries, and its working
+    /// time. `None` before the first step was carried out.
     #[must_use]
     pub fn shape(&self, now_us: u64) -> Option<PlanShape<'_>> {
         let none = std::collections::BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What a run is started with.
+//! Setup of a run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,52 +8,52 @@ use serde::{Deserialize, Serialize};
 use crate::gate::GateSetup;
 use crate::{Digest, Error, Plan, Policy, RunId, RunLimits, json};
 
-/// What a run is started with. Together with its events it determines its state.
+/// Setup of a run. Together with the run's events it determines the run's state.
 #[derive(Debug, Clone)]
 pub struct RunSetup {
-    /// The run.
+    /// Id of the run.
     pub run: RunId,
-    /// On whose account it goes.
+    /// Tenant that owns the run.
     pub tenant: String,
-    /// The plan.
+    /// Plan of the run.
     pub plan: Arc<Plan>,
-    /// The policy.
+    /// Policy in force.
     pub policy: Arc<Policy>,
     /// Digest of the policy.
     pub policy_digest: Digest,
     /// Digests of all plugins in use, by name.
     pub plugins: BTreeMap<String, Digest>,
-    /// Who judges.
+    /// Judges and rules of the gate.
     pub gate: Arc<GateSetup>,
-    /// What executors say of the step types that they serve: whether each step needs an approval.
+    /// Executors' claims about their step types: whether each step needs an approval.
     pub claimed_approval: BTreeMap<String, bool>,
-    /// What the operator, the policy and the plan come to.
+    /// Combined limits of the operator, the policy and the plan.
     pub limits: RunLimits,
-    /// What the operator asked for.
+    /// Limits that the operator asked for.
     pub operator: RunLimits,
 }
 
-/// What a run is judged by and where it works, as it is kept: enough to fold its events without its plugins.
+/// The stored part of a run's setup: enough to fold its events without its plugins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredSetup {
-    /// Who judges.
+    /// Judges and rules of the gate.
     pub gate: GateSetup,
-    /// What executors say of the step types that they serve: whether each step needs an approval.
+    /// Executors' claims about their step types: whether each step needs an approval.
     pub claimed_approval: BTreeMap<String, bool>,
-    /// What the operator asked for.
+    /// Limits that the operator asked for.
     #[serde(default, skip_serializing_if = "RunLimits::is_default")]
     pub operator: RunLimits,
-    /// Where it works, on the machine that it runs on.
+    /// Path of the workspace on the run's machine.
     pub workspace: String,
     /// Folders whose own policies tighten the operator's.
     pub projects: Vec<String>,
 }
 
-/// A stored setup is small.
+/// Largest stored setup, in bytes.
 const MAX_SETUP_BYTES: usize = 4 * 1024 * 1024;
 
 impl StoredSetup {
-    /// The setup as canonical JSON: what is kept of it.
+    /// The setup as canonical JSON, which is stored.
     #[must_use]
     pub fn canonical(&self) -> String {
         json::canonical(self)
@@ -62,7 +62,7 @@ impl StoredSetup {
     /// A setup from its [`canonical`](Self::canonical) form.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When it is not a canonical setup.
     pub fn from_canonical(bytes: &[u8]) -> Result<Self, Error> {
         json::parse_as("the stored setup", bytes, MAX_SETUP_BYTES)
     }

@@ -1,4 +1,4 @@
-//! What is under way in a run.
+//! Current stage of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +8,22 @@ use crate::{Amounts, ApprovalId, Binding, BudgetKind, Decision, Digest, Effect, 
 /// A question to a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Its id.
+    /// Id of the question.
     pub id: ApprovalId,
-    /// What the answer is for.
+    /// Binding of the action that the answer is for.
     pub binding: Binding,
-    /// When it was asked, in microseconds since 1970.
+    /// Time of the question, in microseconds since 1970.
     pub asked_us: u64,
-    /// From then on the answer is no.
+    /// Time from which the answer is no.
     pub expires_us: Option<u64>,
 }
 
-/// What is under way in the step at the cursor.
+/// Stage of the step at the cursor.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stage {
     /// Nothing: the step has not been proposed.
     Idle,
-    /// The next step comes too fast; it is proposed at this time.
+    /// The next step came too fast; it is proposed at this time.
     Delayed { until_us: u64 },
     /// The whole plan is before the gate.
     Plan(Gate),
@@ -31,47 +31,47 @@ pub(super) enum Stage {
     PlanDecided { decision: Decision },
     /// A person is asked about the whole plan.
     PlanPerson { decision: Decision, question: Question },
-    /// The step failed and is tried again: this is restored, then this time is waited for.
+    /// The step failed and is tried again: these effects restore, then the run waits until this time.
     Retry { until_us: u64, restores: Vec<Effect> },
-    /// It is before the gate.
+    /// The step is before the gate.
     Gate(Gate),
-    /// The gate decided; this follows from it.
+    /// The gate decided; the decision is due to be followed.
     Decided { decision: Decision, effects: Vec<Effect> },
-    /// A person is asked.
+    /// A person is asked about the step.
     Person { decision: Decision, effects: Vec<Effect>, question: Question },
-    /// A person approved.
+    /// A person approved the step.
     Approved { effects: Vec<Effect> },
-    /// It is being carried out.
+    /// The step is being carried out.
     Executing(Execution),
-    /// The step before the cursor is in doubt: a person is asked what to make of it.
+    /// The step before the cursor is in doubt: a person is asked about it.
     Doubt { message: String, question: Question, restores: Vec<Effect> },
 }
 
 /// A step that is being carried out.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Execution {
-    /// What was allowed or approved.
+    /// Effects that were allowed or approved.
     pub effects: Vec<Effect>,
-    /// Effects intended so far.
+    /// Number of effects intended so far.
     pub calls: u32,
-    /// Places in `effects` that were used up: what changes the world was approved once.
+    /// Places in `effects` that were used up: an approved change of the world counts once.
     pub used: BTreeSet<usize>,
     /// Effects intended, but not known to have happened.
     pub open: BTreeMap<u32, Open>,
-    /// What was set aside in the ledger for the step itself.
+    /// Amounts set aside in the ledger for the step itself.
     pub reserved: Amounts,
     /// The budget that could not cover an effect, if there was one.
     pub over_budget: Option<BudgetKind>,
-    /// What would take back what was done, in the order in which it was done.
+    /// Effects that would take back the step's changes, in the order of the changes.
     pub inverses: Vec<Effect>,
-    /// What the executor asked for that is not to be done again, in order.
+    /// The executor's answered requests that are not to be repeated, in order.
     pub answered: Vec<Answered>,
-    /// The budgets as the executor saw them when it began.
+    /// The budgets as the executor saw them at its start.
     pub budgets: Vec<(BudgetKind, Line)>,
 }
 
 impl Execution {
-    /// What takes back all that was done, in this order.
+    /// Effects that take back all changes of the step, in this order.
     pub fn restores(&self) -> Vec<Effect> {
         self.inverses.iter().rev().cloned().collect()
     }
@@ -80,21 +80,21 @@ impl Execution {
 /// An effect that is intended, but not known to have happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Open {
-    /// The effect.
+    /// Effect that is intended.
     pub effect: Effect,
-    /// What was set aside for it.
+    /// Amounts set aside for the effect.
     pub reserved: Amounts,
-    /// Its place among the effects that were approved, if one of them covers it.
+    /// Place of the approved effect that covers this one, if there is one.
     pub place: Option<usize>,
 }
 
-/// An effect that a step asked for, with what it was answered, as blobs of the log.
+/// An effect that a step requested, with its answer, as blobs of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered {
-    /// Which.
+    /// Number of the host call.
     pub call: u32,
-    /// What was answered since the one before, and what was asked.
+    /// Digest of the answers since the previous effect and of this request.
     pub asked: Digest,
-    /// The answer, once there is one.
+    /// Digest of the answer, once there is one.
     pub answer: Option<Digest>,
 }

@@ -1,4 +1,4 @@
-//! What a run is made of.
+//! State of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,58 +26,59 @@ use crate::{
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepProgress {
-    /// Where it stands.
+    /// State of the step.
     pub state: StepState,
-    /// Digest of its output, once completed.
+    /// Digest of the step's output, once completed.
     pub output: Option<Digest>,
-    /// Who or what stopped it, if something did: names of those who refused, or the typed end of its failure.
+    /// Cause of the step's stop, if it was stopped: names of the deciders that refused it, or the typed end of its
+    /// failure.
     pub stopped_by: Option<StoppedBy>,
 }
 
-/// A person's approval of everything of a kind.
+/// A person's approval of all actions of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindApproval {
-    /// The approval that it came with.
+    /// Id of the approval that granted it.
     pub id: ApprovalId,
-    /// Who approved.
+    /// Approver's name.
     pub by: String,
-    /// When, in microseconds since 1970.
+    /// Time of the approval, in microseconds since 1970.
     pub since_us: u64,
-    /// Until when it counts; without it, as long as the run goes on.
+    /// End of the approval; without it, the end of the run.
     pub until_us: Option<u64>,
 }
 
-/// A run.
+/// State of a run, folded from its events.
 #[derive(Debug, Clone)]
 pub struct RunState {
     pub(super) setup: Arc<RunSetup>,
     pub(super) ended: Option<RunEnd>,
-    /// Who wants it to stop until it is resumed.
+    /// Name of the person who paused the run.
     pub(super) paused_by: Option<String>,
-    /// Its process ended, and none took it up since.
+    /// The run's process ended, and no other process continued it since.
     pub(super) is_interrupted: bool,
-    /// How long it has been worked on.
+    /// Clock of the run's working time.
     pub(super) watch: Stopwatch,
     pub(super) steps: Vec<StepProgress>,
     /// The step that is under way or comes next.
     pub(super) cursor: usize,
     /// The try of the step that is under way or comes next.
     pub(super) attempt: Attempt,
-    /// The last try of the step before, for when it is tried again.
+    /// The last try of the previous step, for its retry.
     pub(super) attempt_before: Attempt,
-    /// The plan, or who judges it, is not what it was when the plan was judged.
+    /// The plan or its judges changed since the plan was judged.
     pub(super) is_plan_unjudged: bool,
     /// Kinds of actions that a person approved for the whole run.
     pub(super) grants: BTreeMap<ApprovalKind, KindApproval>,
-    /// Budgets of which a warning was given.
+    /// Budgets with a warning already given.
     pub(super) warned: BTreeSet<BudgetKind>,
-    /// Model calls whose cost is not known.
+    /// Number of model calls whose cost is unknown.
     pub(super) unpriced: u32,
     pub(super) stage: Stage,
     pub(super) limits: RunLimits,
     /// The risk of the plan.
     pub(super) risk: PlanRisk,
-    /// The most tries that any step took.
+    /// The most tries of any step.
     pub(super) most_attempts: u32,
     pub(super) ledger: Ledger,
     pub(super) history: History,
@@ -115,13 +116,13 @@ impl RunState {
         }
     }
 
-    /// What it was started with.
+    /// Setup of the run.
     #[must_use]
     pub fn setup(&self) -> &Arc<RunSetup> {
         &self.setup
     }
 
-    /// Where it stands.
+    /// Phase of the run.
     #[must_use]
     pub fn phase(&self) -> Phase {
         let waits = matches!(self.stage, Stage::PlanPerson { .. } | Stage::Person { .. } | Stage::Doubt { .. });
@@ -133,24 +134,24 @@ impl RunState {
         }
     }
 
-    /// Whether its process ended, and none took it up since.
+    /// Whether the run's process ended, and no other process continued it since.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         self.is_interrupted
     }
 
-    /// Who paused it, if it is paused.
+    /// Name of the person who paused the run, if it is paused.
     #[must_use]
     pub fn paused_by(&self) -> Option<&str> {
         self.paused_by.as_deref()
     }
 
-    /// What a person approved for the whole run.
+    /// Approvals for the whole run, by kind.
     pub fn grants(&self) -> impl Iterator<Item = (&ApprovalKind, &KindApproval)> {
         self.grants.iter()
     }
 
-    /// Whether going on means that a step comes before the gate.
+    /// Whether the next advance brings a step before the gate.
     #[must_use]
     pub fn is_about_to_propose(&self, now_us: u64) -> bool {
         let comes = !self.is_risk_due()
@@ -165,13 +166,13 @@ impl RunState {
         comes && self.watch.started_us().is_some() && self.current().is_some() && self.ended.is_none()
     }
 
-    /// Whether no step is under way, and none waits.
+    /// Whether no step is under way and none waits.
     #[must_use]
     pub fn is_between_steps(&self) -> bool {
         self.stage == Stage::Idle && self.ended.is_none()
     }
 
-    /// What takes back all that the step under way did, in this order.
+    /// Effects that take back all changes of the step under way, in this order.
     #[must_use]
     pub fn restores(&self) -> Vec<Effect> {
         match &self.stage {
@@ -186,7 +187,7 @@ impl RunState {
         matches!(self.stage, Stage::Executing(_))
     }
 
-    /// Effects of the step under way that are intended and not known to have happened.
+    /// Effects of the step under way that are intended and have no recorded end.
     #[must_use]
     pub fn open_effects(&self) -> Vec<(u32, Open)> {
         match &self.stage {
@@ -195,7 +196,7 @@ impl RunState {
         }
     }
 
-    /// What the step under way asked for so far that is not to be done again.
+    /// Answered requests of the step under way that are not to be repeated.
     #[must_use]
     pub fn answered(&self) -> &[Answered] {
         match &self.stage {
@@ -204,7 +205,7 @@ impl RunState {
         }
     }
 
-    /// All budgets, as whoever judges or carries out the current step sees them.
+    /// All budgets, as the judges and executors of the current step see them.
     #[must_use]
     pub fn budgets(&self) -> Vec<(BudgetKind, Line)> {
         match &self.stage {
@@ -213,13 +214,13 @@ impl RunState {
         }
     }
 
-    /// The place and time of its last event.
+    /// Place and time of the run's last event.
     #[must_use]
     pub fn last(&self) -> (u64, u64) {
         (self.seq, self.watch.last_us())
     }
 
-    /// Takes another setup: the policy or a plugin is not what it was, and what was approved under it is void. Follow it by
+    /// Takes another setup: the policy or a plugin has changed, and approvals under the old one are void. Follow it by
     /// `run_continued`.
     pub fn rebind(&mut self, setup: Arc<RunSetup>) {
         self.grants.clear();
@@ -230,7 +231,7 @@ impl RunState {
         self.setup = setup;
     }
 
-    /// A budget of which so much is used that a warning is due.
+    /// The first budget whose used share is due for a warning.
     #[must_use]
     pub fn warning_due(&self, now_us: u64) -> Option<(BudgetKind, u64, u64)> {
         let percent = u128::from(self.setup.policy.run.warn_percent);
@@ -246,19 +247,19 @@ impl RunState {
         })
     }
 
-    /// Its steps, in order.
+    /// Steps of the run, in order.
     #[must_use]
     pub fn steps(&self) -> &[StepProgress] {
         &self.steps
     }
 
-    /// Its budgets.
+    /// Ledger of the run's budgets.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// Its limits as they are now.
+    /// Current limits of the run.
     #[must_use]
     pub fn limits(&self) -> &RunLimits {
         &self.limits
@@ -270,13 +271,13 @@ impl RunState {
         &self.history
     }
 
-    /// When it started, in microseconds since 1970.
+    /// Start of the run, in microseconds since 1970.
     #[must_use]
     pub fn started_us(&self) -> Option<u64> {
         self.watch.started_us()
     }
 
-    /// When the current step was proposed, in microseconds since 1970.
+    /// Time of the current step's proposal, in microseconds since 1970.
     #[must_use]
     pub fn proposed_us(&self) -> u64 {
         self.proposed_us
@@ -311,8 +312,8 @@ impl RunState {
         }
     }
 
-    /// The place, among the effects of the step under way, of one that covers `needed` and is not used up: an effect that
-    /// changes the world covers one host call, however often it is asked for.
+    /// The place, among the effects of the step under way, of one that covers `needed` and is not used up: an effect
+    /// that changes the world covers one host call.
     #[must_use]
     pub fn covering(&self, needed: &Effect) -> Option<usize> {
         let Stage::Executing(execution) = &self.stage else { return None };
@@ -321,7 +322,7 @@ impl RunState {
         execution.effects.iter().enumerate().filter_map(covers).find(is_free)
     }
 
-    /// Where the current step stands in the plan.
+    /// Position of the current step in the plan.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -329,7 +330,7 @@ impl RunState {
         Some(Position { step, index: count(self.cursor), total: count(self.steps.len()), attempt: self.attempt.number })
     }
 
-    /// The action of the current step, as it is now: its input may have been rewritten or edited.
+    /// The action of the current step, with its input as rewritten or edited.
     #[must_use]
     pub fn action(&self) -> Option<Action> {
         let step = self.current()?;
@@ -343,13 +344,13 @@ impl RunState {
         })
     }
 
-    /// Model calls whose cost is not known.
+    /// Number of model calls whose cost is unknown.
     #[must_use]
     pub fn unpriced(&self) -> u32 {
         self.unpriced
     }
 
-    /// Whether the guard that is asked for may answer with a rewrite.
+    /// Whether the guard that is due may answer with a rewrite.
     #[must_use]
     pub fn may_rewrite(&self) -> MayRewrite {
         match &self.stage {
@@ -365,14 +366,13 @@ impl RunState {
         self.setup.policy.retries(asked, &self.limits).saturating_sub(self.attempt.number.saturating_sub(1))
     }
 
-    /// Fuel that the next invocation may use: what is left of the budget, at most `most`.
+    /// Fuel of the next invocation: the rest of the budget, at most `most`.
     #[must_use]
     pub fn fuel_for_next(&self, most: u64) -> u64 {
         self.ledger.line(BudgetKind::Fuel).remaining().min(most)
     }
 
-    /// How long the run has been worked on, in microseconds: not while it was paused or waited for a person, and not while
-    /// no process carried it out.
+    /// Working time of the run, in microseconds: without its time paused, waiting for a person, or without a process.
     #[must_use]
     pub fn elapsed_us(&self, now_us: u64) -> u64 {
         self.watch.elapsed_us(now_us)
@@ -398,7 +398,7 @@ impl RunState {
         }))
     }
 
-    /// What an approval of another plan for this run would be bound to.
+    /// The binding that an approval of another plan for this run would have.
     #[must_use]
     pub fn binding_with(&self, plan: &Plan) -> Binding {
         Binding::of_plan(&self.setup.run, plan, &self.setup.plugins, &self.setup.policy_digest)
@@ -410,7 +410,7 @@ impl RunState {
         Binding::of_plan(run, plan, plugins, policy_digest)
     }
 
-    /// Why the current step needs an approval whatever guards allow.
+    /// Reasons why the current step needs an approval even when all guards allow.
     #[must_use]
     pub fn approval_reasons(&self) -> Vec<Reason> {
         let Some(step) = self.current() else { return Vec::new() };

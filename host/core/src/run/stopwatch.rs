@@ -1,41 +1,41 @@
-//! How long a run has been worked on.
+//! Working time of a run.
 
 /// A run's clock. It stands still while the run is paused, waits for a person, or has no process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stopwatch {
     started_us: Option<u64>,
-    /// Since when it stands still, if it does.
+    /// Start of the current standstill, if it stands still.
     idle_since_us: Option<u64>,
-    /// How long it stood still before that.
+    /// Sum of the earlier standstills.
     idle_us: u64,
     /// The time of the last event.
     last_us: u64,
 }
 
 impl Stopwatch {
-    /// Takes the time of an event. Gives that of the event before.
+    /// Takes the time of an event. Returns that of the previous event.
     pub fn tick(&mut self, time_us: u64) -> u64 {
         std::mem::replace(&mut self.last_us, time_us)
     }
 
-    /// Starts it.
+    /// Starts the clock at this time.
     pub fn start(&mut self, time_us: u64) {
         (self.started_us, self.idle_us) = (Some(time_us), 0);
     }
 
-    /// Lets it stand still since a time, unless it does already.
+    /// Stops the clock at a time, unless it stands still already.
     pub fn stop_since(&mut self, time_us: u64) {
         self.idle_since_us.get_or_insert(time_us);
     }
 
-    /// Lets it go on.
+    /// Lets the clock go on.
     pub fn go_on(&mut self, time_us: u64) {
         if let Some(since) = self.idle_since_us.take() {
             self.idle_us = self.idle_us.saturating_add(time_us.saturating_sub(since));
         }
     }
 
-    /// When it was started.
+    /// Time of the start.
     pub fn started_us(&self) -> Option<u64> {
         self.started_us
     }
@@ -45,7 +45,7 @@ impl Stopwatch {
         self.last_us
     }
 
-    /// How long it ran, in microseconds.
+    /// Time that the clock ran, in microseconds.
     pub fn elapsed_us(&self, now_us: u64) -> u64 {
         let Some(started) = self.started_us else { return 0 };
         self.idle_since_us.unwrap_or(now_us).saturating_sub(started).saturating_sub(self.idle_us)

@@ -1,4 +1,4 @@
-//! Who answers prompts.
+//! Backends, which answer prompts.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,9 +9,9 @@ use fusebox_core::Json;
 /// One request to one backend.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
-    /// What the backend calls the model.
+    /// Name of the model at the backend.
     pub model: &'a str,
-    /// The whole prompt.
+    /// Text of the whole prompt.
     pub prompt: &'a str,
     /// Most tokens of the answer.
     pub max_output_tokens: u64,
@@ -19,7 +19,7 @@ pub struct Ask<'a> {
     pub schema: Option<&'a Json>,
 }
 
-/// What a backend answered.
+/// Answer of a backend.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The text; of a structured answer, its JSON.
@@ -30,12 +30,12 @@ pub struct Answer {
     pub output_tokens: Option<u64>,
 }
 
-/// Why there is no answer.
+/// Reason why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What happened, without any key.
+    /// Description of the fault, without any key.
     pub message: String,
-    /// What can be done about it.
+    /// Remedy for the fault.
     pub remedy: Remedy,
     /// Whether the backend may have worked on the request, and so may charge for it.
     pub charge: Billable,
@@ -43,16 +43,16 @@ pub struct Fault {
     pub timed_out: bool,
 }
 
-/// What can be done about a fault.
+/// Remedy for a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
     /// Asking the same again may help, after this wait if the backend named one.
     Retry(Option<Duration>),
-    /// Only somebody else can help.
+    /// Only another route can help.
     Next,
 }
 
-/// What a failed exchange may cost.
+/// Cost of a failed exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Billable {
     /// Nothing: it was not begun, or was refused.
@@ -62,7 +62,7 @@ pub enum Billable {
 }
 
 impl Fault {
-    /// A fault that only somebody else can help, before anything was charged.
+    /// A fault that only another route can help, before any charge.
     pub fn fatal(message: impl Into<String>) -> Self {
         Self { message: message.into(), remedy: Remedy::Next, charge: Billable::Nothing, timed_out: false }
     }
@@ -84,7 +84,7 @@ impl Fault {
     }
 }
 
-/// Told pieces of the answer as they come.
+/// Receives pieces of the answer as they come.
 pub type OnText<'a> = &'a mut (dyn FnMut(&str) + Send);
 
 /// An exchange under way. Dropping it ends it at once.
@@ -92,6 +92,6 @@ pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Answer, Fault>> + Sen
 
 /// Answers prompts. Three implementations: OpenAI-compatible servers, a router, recordings.
 pub trait Backend: Send + Sync {
-    /// Asks once.
+    /// Makes one request.
     fn exchange<'a>(&'a self, ask: Ask<'a>, on_text: OnText<'a>) -> Exchange<'a>;
 }

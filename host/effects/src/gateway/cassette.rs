@@ -24,7 +24,7 @@ struct File {
     exchanges: Vec<Recorded>,
 }
 
-/// One exchange: what was asked, and what came back.
+/// One exchange: the request and its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Recorded {
@@ -81,7 +81,7 @@ impl Backend for Replay {
     }
 }
 
-/// Records what another backend answers.
+/// Records the answers of another backend.
 pub struct Record {
     endpoint: String,
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Asking until somebody answers, within time, size and what was set aside.
+//! Requests to models until one answers, within limits of time, size and reserved budget.
 
 use std::time::Duration;
 
@@ -14,30 +14,30 @@ use super::{Quote, Route};
 /// The first wait before a retry; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
-/// What is asked.
+/// Request to a model.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelRequest<'a> {
-    /// The whole prompt.
+    /// Text of the whole prompt.
     pub prompt: &'a str,
     /// Schema that the answer must satisfy. It must stand in the prompt, so that guards have seen it.
     pub schema: Option<&'a Json>,
 }
 
-/// What came of asking.
+/// Result of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completed {
     /// The answer, or why there is none.
     pub result: Result<Completion, Failure>,
-    /// What it cost; at the most what was quoted, unless an endpoint says that it took more.
+    /// Cost of the request; at most the quote, unless an endpoint reports more.
     pub spent: Amounts,
-    /// Who was asked; `None` when nobody was.
+    /// Model that was asked; `None` when none was.
     pub used: Option<ModelUse>,
 }
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
-    /// The text.
+    /// Text of the answer.
     pub text: String,
     /// The answer as JSON, when a schema was given.
     pub structured: Option<Json>,
@@ -49,7 +49,7 @@ pub struct Completion {
     pub micro_usd: Option<u64>,
 }
 
-/// What was used so far.
+/// Amounts used so far.
 #[derive(Default)]
 struct Spent {
     input: u64,
@@ -61,7 +61,7 @@ struct Spent {
 }
 
 impl Quote {
-    /// Asks. Pieces of the answer are told as they come. Dropping the future ends it at once.
+    /// Makes the request. Calls `on_text` with pieces of the answer as they come. Dropping the future ends it at once.
     pub async fn complete(&self, request: ModelRequest<'_>, on_text: OnText<'_>) -> Completed {
         let mut spent = Spent::default();
         let mut last = None;
@@ -147,7 +147,7 @@ impl Quote {
         let (mut tries, mut wait) = (0, FIRST_WAIT);
         loop {
             if !self.covers_another(route, spent) {
-                return Err(LastFault::new("what was set aside does not cover another request".to_owned()));
+                return Err(LastFault::new("the reserved amounts do not cover another request".to_owned()));
             }
             tries += 1;
             spent.exchanges += 1;
@@ -173,7 +173,7 @@ impl Quote {
             if tries > self.limits.retries {
                 return Err(last);
             }
-            // Half of the wait is by chance, so that many who were refused together do not come back together.
+            // Half of the wait is random, so that requests refused together do not come back together.
             let jittered = wait.mul_f64(0.5 + fastrand::f64() / 2.0);
             let due = jittered.max(asked.unwrap_or_default());
             if due > self.limits.max_wait {
@@ -185,7 +185,7 @@ impl Quote {
         }
     }
 
-    /// Whether what was set aside covers one more exchange.
+    /// Whether the reserved amounts cover one more exchange.
     fn covers_another(&self, route: &Route, spent: &Spent) -> bool {
         let quoted = self.amounts();
         let amount = |amounts: &Amounts, kind| amounts.get(&kind).copied().unwrap_or(0);
@@ -196,7 +196,7 @@ impl Quote {
     }
 }
 
-/// Why a route gave no answer.
+/// Reason why a route gave no answer.
 struct LastFault {
     message: String,
     timed_out: bool,
@@ -210,7 +210,7 @@ impl LastFault {
 
 impl Spent {
     fn add(&mut self, route: &Route, ask: Ask<'_>, answer: &Answer) {
-        // Who says that a text took no tokens has not counted.
+        // An endpoint that reports no tokens for a text has not counted.
         let counted = |tokens: Option<u64>, bytes: usize| tokens.filter(|tokens| *tokens > 0 || bytes == 0);
         let input = counted(answer.input_tokens, ask.prompt.len());
         let output = counted(answer.output_tokens, answer.text.len());

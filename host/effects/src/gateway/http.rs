@@ -11,7 +11,7 @@ use crate::error::Error;
 
 /// Most bytes of an error's body that are read.
 const MAX_ERROR_BYTES: usize = 4 * 1024;
-/// Most characters of it that are told.
+/// Most characters of it in messages.
 const MAX_ERROR_CHARS: usize = 300;
 
 /// A server with its key and limits.
@@ -64,7 +64,7 @@ impl Server {
         Ok(Self { client, base, key, first_byte: limits.first_byte, max_bytes: limits.max_bytes })
     }
 
-    /// Posts JSON and gives what comes back, if it is a success.
+    /// Posts JSON and returns the response, if it is a success.
     pub async fn post(&self, path: &str, body: String) -> Result<Body, Fault> {
         let url = self.base.join(path).map_err(|_| Fault::fatal("its url cannot be joined with the path"))?;
         let mut request = self.client.post(url).header(CONTENT_TYPE, "application/json").body(body);
@@ -92,7 +92,7 @@ impl Server {
         Err(self.refused(response).await)
     }
 
-    /// What a server that refuses says of it.
+    /// The fault in a refusing response, with the server's message.
     async fn refused(&self, response: Response) -> Fault {
         let status = response.status();
         if status.is_redirection() {
@@ -101,7 +101,7 @@ impl Server {
         let after = response.headers().get(RETRY_AFTER).and_then(retry_after);
         let mut body = Body { response, left: MAX_ERROR_BYTES };
         let mut said = Vec::new();
-        // A refusal is told at once, however slowly its body comes.
+        // A refusal is reported at once, however slowly its body comes.
         let read = async {
             while let Ok(Some(bytes)) = body.chunk().await {
                 said.extend_from_slice(&bytes);
@@ -153,7 +153,7 @@ impl Body {
         }
     }
 
-    /// All of it.
+    /// The whole body.
     pub async fn all(mut self) -> Result<Vec<u8>, Fault> {
         let mut all = Vec::new();
         loop {
@@ -166,7 +166,7 @@ impl Body {
     }
 }
 
-/// What an error's body says: the message of its JSON or, without any, its text. Escapes could hide a key in a text.
+/// The message in an error's body: that of its JSON or, without any, its text. Escapes could hide a key in a text.
 fn plain_words(body: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let message =
@@ -179,7 +179,7 @@ fn plain_words(body: &[u8]) -> String {
     }
 }
 
-/// How long a server asks to wait: seconds, or a date.
+/// The wait that a server asks for: seconds, or a date.
 fn retry_after(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
@@ -197,7 +197,7 @@ pub(crate) fn is_local(url: &Url) -> bool {
     }
 }
 
-/// An error with its causes, without the address: whoever reads it knows the endpoint.
+/// An error with its causes, without the address: the reader knows the endpoint.
 pub(crate) fn plain(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut message = error.to_string();

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Longest key that is taken, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
-/// What stands where a key was.
+/// Replacement for a key in texts.
 const REDACTED: &str = "[key]";
 /// A key so short that it may stand in ordinary text is not looked for there.
 const MIN_SCRUBBED: usize = 6;
@@ -22,7 +22,7 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// A key from a text, blanks around it dropped. The error says what is wrong with it, not what it is.
+    /// A key from a text, blanks around it dropped. The error describes the fault without the key.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let key = text.trim();
         if key.is_empty() {
@@ -64,7 +64,7 @@ fn without_whole(key: Option<&Key>, text: String) -> String {
 
 fn without_parts(key: Option<&Key>, text: String) -> String {
     let Some(Key(key)) = key else { return text };
-    // A part is told by its beginning: so much of a key does not stand in ordinary text.
+    // A part of a key is recognised by its beginning, which is too long to occur in ordinary text.
     let Some(beginning) = key.get(..MIN_PART).filter(|_| key.len() > MIN_PART) else { return text };
     let mut shown = String::new();
     let mut rest = text.as_str();
@@ -90,7 +90,7 @@ impl<'a> Scrubber<'a> {
         Self { key, held: String::new() }
     }
 
-    /// What can be passed on now.
+    /// Adds text, and returns the part that can be passed on now.
     pub fn push(&mut self, text: &str) -> String {
         self.held.push_str(text);
         self.held = without_whole(self.key, std::mem::take(&mut self.held));
@@ -105,7 +105,7 @@ impl<'a> Scrubber<'a> {
         without_parts(self.key, std::mem::replace(&mut self.held, rest))
     }
 
-    /// The rest.
+    /// Returns the rest of the text.
     pub fn finish(self) -> String {
         scrub(self.key, self.held)
     }

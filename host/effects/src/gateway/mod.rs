@@ -1,10 +1,10 @@
-//! The model gateway: one alias in, one answer out, whoever gives it.
+//! The model gateway: one alias in, one answer out, from any of its routes.
 //!
 //! An alias has routes, which are asked in order until one answers. Each request is an *exchange* with a backend (three
-//! kinds: a server that speaks OpenAI's chat completions, a router, a recording). An exchange has time limits and a size
-//! limit; it is repeated where that can help, and an answer that does not satisfy its schema goes back to be mended. What
-//! all this may cost is known before ([`Quote`]) and never exceeded: no exchange begins that what is set aside does not
-//! cover.
+//! kinds: a server that speaks OpenAI's chat completions, a router, a recording). An exchange has time limits and a
+//! size limit; it is repeated where that can help, and an answer that does not satisfy its schema goes back to be
+//! repaired. The highest cost of all this is known before ([`Quote`]) and never exceeded: no exchange begins that the
+//! reserved amounts do not cover.
 
 mod backend;
 mod cassette;
@@ -40,25 +40,25 @@ pub struct Gateway {
     lacking: Vec<MissingKey>,
 }
 
-/// Which models there are.
+/// Models of a gateway.
 enum Models {
     /// Those of the policy, by alias.
     Named(BTreeMap<String, Vec<Route>>),
-    /// Whatever is asked for, answered by one backend.
+    /// All aliases, answered by one backend.
     Any(Route),
 }
 
-/// Somebody who can be asked.
+/// A route to a model.
 #[derive(Clone)]
 struct Route {
     endpoint: String,
-    /// What the endpoint calls the model; the alias itself when left out.
+    /// Name of the model at the endpoint; the alias itself when left out.
     model: Option<String>,
     backend: Arc<dyn Backend>,
     price: Option<Price>,
 }
 
-/// What bounds exchanges, beside the budget.
+/// Limits of exchanges, beside the budget.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     timeout: Duration,

@@ -117,7 +117,7 @@ fn not_understood(what: String, received: usize) -> Fault {
     Fault::passing(format!("the answer is no chat completion: {what}")).charged(Billable::Partial(received as u64))
 }
 
-/// Reads an answer in one piece, or says what is wrong with it.
+/// Parses an answer in one piece, or returns its fault.
 pub fn read_whole(bytes: &[u8]) -> Result<Answer, String> {
     let whole: Whole = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let text = whole.choices.into_iter().next().and_then(|choice| choice.message.content);
@@ -126,7 +126,7 @@ pub fn read_whole(bytes: &[u8]) -> Result<Answer, String> {
     Ok(Answer { text, input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens })
 }
 
-/// Reads an answer that comes as a stream of events.
+/// Parses an answer that comes as a stream of events.
 pub struct StreamReader<'a> {
     answer: Answer,
     scrubber: Scrubber<'a>,
@@ -137,7 +137,7 @@ pub struct StreamReader<'a> {
 }
 
 impl<'a> StreamReader<'a> {
-    /// A reader that takes this key out of what it tells.
+    /// A reader that removes this key from its output.
     pub fn new(key: Option<&'a Key>) -> Self {
         Self {
             answer: Answer::default(),
@@ -148,7 +148,7 @@ impl<'a> StreamReader<'a> {
         }
     }
 
-    /// Takes the next bytes and tells the text in them. Breaks when the answer says that it is over.
+    /// Takes the next bytes and passes their text on. Breaks when the answer is complete.
     pub fn push(&mut self, bytes: &[u8], on_text: OnText<'_>) -> Result<ControlFlow<()>, String> {
         self.received += bytes.len();
         // Each byte is looked at once, however long a line becomes.

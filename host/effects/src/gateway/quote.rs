@@ -1,4 +1,4 @@
-//! What a model call may cost, before it is made.
+//! Highest cost of a model call, before it is made.
 
 use fusebox_core::json::MAX_INTEGER;
 use fusebox_core::policy::Unpriced;
@@ -9,7 +9,7 @@ use super::{Gateway, Limits, Models, Route, structured};
 /// Tokens that wrapping a prompt into a conversation may add.
 const WRAPPING_TOKENS: u64 = 64;
 
-/// What a model call may cost at the most. Made before anything is sent, so that it can be reserved.
+/// Highest cost of a model call. Computed before anything is sent, so that it can be reserved.
 pub struct Quote {
     pub(super) alias: String,
     pub(super) routes: Vec<Route>,
@@ -30,26 +30,26 @@ impl std::fmt::Debug for Quote {
 /// Whether a budget in USD applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Money {
-    /// It does: what has no price is refused, unless policy says otherwise.
+    /// There is a budget: a model without a price is refused, unless policy says otherwise.
     Budgeted,
-    /// It does not.
+    /// There is no budget.
     Unlimited,
 }
 
 /// Whether an answer must satisfy a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Any text.
+    /// Free text.
     Text,
     /// JSON under a schema: it may have to be mended.
     Structured,
 }
 
 impl Gateway {
-    /// What asking an alias may cost at the most. `output` is the most tokens of the answer.
+    /// Highest cost of a request to an alias. `output` is the most tokens of the answer.
     ///
     /// # Errors
-    /// `not-found` for an alias that nobody knows, `budget` when nobody with a price can be asked under a budget in USD.
+    /// `not-found` for an unknown alias, `budget` when no route has a price under a budget in USD.
     pub fn quote(
         &self,
         alias: &str,
@@ -86,7 +86,7 @@ impl Gateway {
 }
 
 impl Quote {
-    /// What to set aside.
+    /// Amounts to reserve.
     #[must_use]
     pub fn amounts(&self) -> Amounts {
         let exchanges = u64::from(self.exchanges);
@@ -96,7 +96,7 @@ impl Quote {
         amounts(input.saturating_add(output), money)
     }
 
-    /// What one exchange may cost at the most, over this route.
+    /// Highest cost of one exchange over this route.
     pub(super) fn of_one(&self, route: &Route) -> Amounts {
         let money = route.price.map_or(0, |price| price.cost(self.input, self.output));
         amounts(self.input.saturating_add(self.output), money)
@@ -109,7 +109,7 @@ impl Quote {
     }
 }
 
-/// Tokens and micro-USD.
+/// Amounts of these tokens and micro-USD.
 pub(super) fn amounts(tokens: u64, micro_usd: u64) -> Amounts {
     let both = [(BudgetKind::Tokens, tokens), (BudgetKind::MicroUsd, micro_usd)];
     both.into_iter().filter(|(_, amount)| *amount > 0).map(|(kind, amount)| (kind, amount.min(MAX_INTEGER))).collect()

@@ -1,4 +1,4 @@
-//! Reading a response that is at hand, without asking anybody.
+//! Parsing of a given response, without any request.
 
 use fusebox_core::Json;
 
@@ -7,22 +7,21 @@ use super::openai::{StreamReader, read_whole};
 use super::router;
 use super::structured::Schema;
 
-/// What a response looks like.
+/// Form of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseForm {
     /// A chat completion in one piece.
     OpenAi,
     /// A chat completion as a stream of events.
     OpenAiStream,
-    /// A router's answer.
+    /// Answer of a router.
     Router,
 }
 
-/// What the gateway makes of the body of a response that comes in these pieces: its text or, under a schema, its JSON
-/// in canonical form.
+/// Result of the gateway for a response body in these pieces: its text or, under a schema, its JSON in canonical form.
 ///
 /// # Errors
-/// What is wrong with the response.
+/// Description of the fault in the response.
 pub fn read_response(form: ResponseForm, pieces: &[&[u8]], schema: Option<&Json>) -> Result<String, String> {
     let schema_of = |schema: &Json| Schema::new(schema).map_err(|failure| failure.to_string());
     let checker = schema.map(schema_of).transpose()?;

@@ -58,7 +58,7 @@ impl Backend for Router {
     }
 }
 
-/// Reads an answer, or says what is wrong with it. Where a structure was asked for, its JSON is the text.
+/// Parses an answer, or returns its fault. For a structured answer, its JSON is the text.
 pub fn read(bytes: &[u8], is_structured: bool) -> Result<Answer, String> {
     let response: Response = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let text = match (is_structured, response.text, response.data) {

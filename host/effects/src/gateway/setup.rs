@@ -20,15 +20,16 @@ use crate::error::Error;
 /// Largest file with a key, in bytes.
 const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
 
-/// Where keys come from: the environment, by name.
+/// Source of keys: the environment, by name.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Gateway {
     /// The gateway of a policy. Keys are read now; nothing is sent. Files are looked for from `folder`.
     ///
     /// # Errors
-    /// When an endpoint is incomplete or contradicts itself, a recording cannot be read, or a model names an endpoint that
-    /// is not there. A missing key is told by [`lacking`](Self::lacking) and to whoever asks. No error ever holds a key.
+    /// When an endpoint is incomplete or contradicts itself, a recording cannot be read, or a model names a missing
+    /// endpoint. A missing key is reported by [`lacking`](Self::lacking) and by requests to its endpoint. No error ever
+    /// holds a key.
     pub fn new(policy: &Policy, folder: Option<&Path>, variables: Variables<'_>) -> Result<Self, Error> {
         let gateway = &policy.gateway;
         let mut setup = Setup { gateway, folder, variables, made: BTreeMap::new(), lacking: Vec::new() };
@@ -36,13 +37,13 @@ impl Gateway {
         for (alias, model) in &gateway.models {
             let wrong = |message: String| Error::GatewayWrong { endpoint: format!("model {alias}"), message };
             if model.routes.is_empty() {
-                return Err(wrong("it has no routes; name an endpoint and what it calls the model".to_owned()));
+                return Err(wrong("it has no routes; name an endpoint and its name for the model".to_owned()));
             }
             let mut routes = Vec::new();
             for route in &model.routes {
                 let endpoint = gateway.endpoints.get(&route.endpoint);
                 let endpoint = endpoint.ok_or_else(|| wrong(format!("there is no endpoint {:?}", route.endpoint)))?;
-                // What is replayed costs nothing.
+                // A replayed answer costs nothing.
                 let is_free = endpoint.protocol == Protocol::Cassette && endpoint.record.is_none();
                 let price = policy.prices.get(&route.model).copied();
                 routes.push(Route {
@@ -54,7 +55,7 @@ impl Gateway {
             }
             models.insert(alias.clone(), routes);
         }
-        // What no model uses is checked as well.
+        // Endpoints without a model are checked as well.
         for name in gateway.endpoints.keys() {
             setup.backend(name)?;
         }
@@ -106,12 +107,12 @@ struct Setup<'a> {
     lacking: Vec<MissingKey>,
 }
 
-/// An endpoint without its key: whoever asks it is told. Runs that need no model go on.
+/// An endpoint without its key: requests to it fail. Runs that need no model go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingKey {
-    /// The endpoint.
+    /// Name of the endpoint.
     pub endpoint: String,
-    /// What it lacks. Never a key.
+    /// Description of the missing key. Never a key.
     pub message: String,
 }
 
@@ -170,7 +171,7 @@ impl Setup<'_> {
         Server::new(name, endpoint.url.as_deref().unwrap_or_default(), key, limits)
     }
 
-    /// The key of an endpoint, or what is wrong with it.
+    /// The key of an endpoint, or its fault.
     fn key(&self, endpoint: &Endpoint) -> Result<Option<Key>, String> {
         let (text, from) = match (&endpoint.key_env, &endpoint.key_file) {
             (Some(variable), _) => {
@@ -201,7 +202,7 @@ fn read_key(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// What an endpoint lacks or has too much of.
+/// Checks that an endpoint has all settings of its protocol and no others.
 fn check(endpoint: &Endpoint) -> Result<(), String> {
     let Endpoint { protocol, url, key_env, key_file, path, record } = endpoint;
     if *protocol == Protocol::Cassette {

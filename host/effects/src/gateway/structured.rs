@@ -1,4 +1,4 @@
-//! Answers under a schema: checked by the host, whatever the model's maker promises.
+//! Answers under a schema: checked by the host, independently of the provider.
 
 use fusebox_core::json::canonical;
 use fusebox_core::{Failure, Json};
@@ -9,7 +9,7 @@ use crate::schema::CheckedSchema;
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Most bytes of an answer that go back to be mended.
 const MAX_CARRIED_BYTES: u64 = 16 * 1024;
-/// Most bytes that say what is wrong with it.
+/// Most bytes of the description of a fault.
 const MAX_COMPLAINT_BYTES: usize = 1000;
 /// The words around them.
 const WORDS_BYTES: u64 = 512;
@@ -26,7 +26,7 @@ impl Schema {
         Ok(Self { schema: CheckedSchema::new(schema.value()).map_err(wrong)? })
     }
 
-    /// The JSON of an answer, or what is wrong with it.
+    /// The JSON of an answer, or its fault.
     pub fn check(&self, answer: &str) -> Result<Json, String> {
         let text = unfenced(answer);
         let json = Json::parse("the answer", text.as_bytes(), MAX_ANSWER_BYTES).map_err(|error| error.to_string())?;
@@ -67,7 +67,7 @@ fn cut(text: &str, max: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// Whether a prompt names its schema: what a model is told, guards must have seen.
+/// Whether a prompt contains its schema: guards must see all text that the model gets.
 pub fn names_schema(prompt: &str, schema: &Json) -> bool {
     prompt.contains(schema.as_str()) || prompt.contains(&canonical(schema.value()))
 }

@@ -1,4 +1,4 @@
-//! A cgroup (version 2) for one command, where somebody delegated one to this user.
+//! A cgroup (version 2) for one command, where one was delegated to this user.
 
 use std::fs;
 use std::io;
@@ -31,13 +31,13 @@ fn is_writable(path: &Path) -> bool {
     access(path) && access(&path.join("cgroup.procs"))
 }
 
-/// Makes one for this process and moves it there.
+/// Creates a cgroup for this process and moves it there.
 pub fn enter(parent: &Path, bounds: &Bounds) -> io::Result<()> {
     let path = of(parent, std::process::id());
     fs::create_dir(&path)?;
     let set = |file: &str, value: String| fs::write(path.join(file), value);
     set("memory.max", bounds.memory.to_string())?;
-    // Not every kernel has swap; what is not there needs no limit.
+    // Not every kernel has swap; a kernel without it needs no limit.
     let _ = set("memory.swap.max", "0".to_owned());
     set("memory.oom.group", "1".to_owned())?;
     // The launcher and the first process of the sandbox are two of them.

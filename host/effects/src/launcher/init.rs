@@ -1,5 +1,5 @@
-//! The first process of a sandbox: it builds the sandbox around itself, gives up what it needed for that, starts the
-//! program, and buries what the program leaves behind. When it ends, so does everything in the sandbox.
+//! The first process of a sandbox: it builds the sandbox around itself, drops the privileges for that, starts the
+//! program, and reaps the processes that the program leaves behind. When it ends, so do all processes in the sandbox.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -31,7 +31,7 @@ pub fn run(control: UnixStream) {
         Err(SandboxSetupError::Failed(what)) => Report::Refused { what },
         Err(SandboxSetupError::Unavailable(what)) => Report::Unavailable { what },
     };
-    // Nobody is left to tell when this fails.
+    // If this fails, there is no receiver left.
     let _ = channel::send(&control, &report);
 }
 
@@ -41,7 +41,7 @@ fn carry_out(order: Order, control: &UnixStream) -> Result<(), SandboxSetupError
 }
 
 fn isolate(order: &Order) -> Result<Vec<ProtectionStatus>, SandboxSetupError> {
-    // Nobody in the sandbox may look into this process or stop it.
+    // No process in the sandbox may look into this one or stop it.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| SandboxSetupError::Failed(error.to_string()))?;
     let mut enforced = Vec::new();
@@ -100,7 +100,7 @@ fn namespaces(order: &Order, enforced: &mut Vec<ProtectionStatus>) -> Result<(),
     Ok(())
 }
 
-/// How memory is bounded.
+/// Enforcement of the memory limit.
 pub fn memory(order: &Order) -> ProtectionStatus {
     let mib = order.bounds.memory / (1024 * 1024);
     match order.cgroup {
@@ -129,7 +129,7 @@ fn open_cwd(order: &Order, cwd: &str) -> Result<std::os::fd::OwnedFd, String> {
     rustix::fs::openat2(workspace, inside, flags, Mode::empty(), resolve).map_err(failed)
 }
 
-/// Gives up everything that building the sandbox needed.
+/// Drops all privileges that building the sandbox needed.
 fn restrict(order: &Order, enforced: &mut Vec<ProtectionStatus>) -> Result<(), String> {
     let failed = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
     rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
@@ -176,7 +176,7 @@ fn drop_capabilities() -> rustix::io::Result<()> {
     rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
 }
 
-/// What may be opened, for Landlock.
+/// Paths that may be opened, for Landlock.
 fn paths(order: &Order) -> Vec<(PathBuf, Allowed)> {
     let mut paths: Vec<(PathBuf, Allowed)> = root::SYSTEM.iter().map(|path| (path.into(), Allowed::Read)).collect();
     paths.extend(root::DEVICES.iter().map(|name| (Path::new("/dev").join(name), Allowed::Use)));
@@ -199,7 +199,7 @@ fn paths(order: &Order) -> Vec<(PathBuf, Allowed)> {
     paths
 }
 
-/// Landlock allows whole folders: what must be absent may not lie in one.
+/// Landlock allows whole folders: a path that must be absent may not lie in one.
 fn keeps_absent(order: &Order, paths: &[(PathBuf, Allowed)]) -> Result<(), String> {
     let allowed = || paths.iter().filter_map(|(path, _)| path.canonicalize().ok());
     for absent in order.absent.iter().filter(|path| path.is_dir()) {
@@ -265,7 +265,7 @@ fn start(program: &Program, order: &Order, control: &UnixStream) -> Result<(), S
     })
 }
 
-/// Waits a while; says whether whoever ordered has gone.
+/// Waits a while; returns whether the host has gone.
 fn is_abandoned(control: &UnixStream) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(control.as_fd(), PollFlags::IN)];
     let nanoseconds = i64::try_from(usage::INTERVAL.as_nanos()).unwrap_or(i64::MAX);

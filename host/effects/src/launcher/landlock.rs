@@ -1,5 +1,5 @@
-//! Landlock: which files may be opened, beneath whatever the mounts show. Uses the newest version that both the kernel
-//! and the library know.
+//! Landlock: limits the files that may be opened, beneath any mounts. Uses the newest version that both the kernel and
+//! the library know.
 
 use std::path::PathBuf;
 
@@ -11,25 +11,25 @@ use landlock::{
 /// The newest version that the rules below were written for.
 const NEWEST: ABI = ABI::V9;
 
-/// What may be done below a path.
+/// Access below a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allowed {
-    /// See names.
+    /// See names only.
     List,
     /// Read and execute.
     Read,
-    /// Read and write what is there, create nothing: devices.
+    /// Read and write existing files, create none: devices.
     Use,
-    /// Everything.
+    /// All access.
     Change,
 }
 
 /// Whether ports of the network may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ports {
-    /// Nobody restricts them here: a namespace does, or the policy grants them.
+    /// TCP is not restricted here: a namespace does so, or the policy grants it.
     Open,
-    /// TCP is refused.
+    /// TCP is refused by Landlock.
     Closed,
 }
 
@@ -44,7 +44,7 @@ pub fn restrict(paths: &[(PathBuf, Allowed)], ports: Ports) -> Result<i32, Strin
     }
     let mut created = ruleset.create().map_err(failed)?;
     for (path, allowed) in paths {
-        // What is not there need not be opened.
+        // A missing path need not be opened.
         let Ok(opened) = PathFd::new(path) else { continue };
         let access = match allowed {
             Allowed::List => AccessFs::ReadDir.into(),

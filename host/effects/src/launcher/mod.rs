@@ -1,4 +1,4 @@
-//! The launcher: how a command of a step becomes a process that can do nothing but what it was granted.
+//! The launcher: turns a command of a step into a process that can use only its granted resources.
 //!
 //! The host starts the launcher (`fusebox __launch`) and sends it an order. The launcher makes namespaces for users,
 //! mounts, processes, IPC and the network, and starts itself once more as the first process in them. That one builds a
@@ -57,15 +57,15 @@ pub fn serve(arguments: impl IntoIterator<Item = OsString>) -> bool {
     true
 }
 
-/// What trying an order came to.
+/// Result of trying an order.
 pub(crate) enum Probed {
-    /// This is enforced.
+    /// These protections are enforced.
     Enforced(Vec<ProtectionStatus>),
     /// The kernel has no namespaces for this user.
     Unavailable(String),
 }
 
-/// What this machine enforces of an order, by trying it. Nothing is started.
+/// Protections of an order that this machine enforces, found by trying it. No program is started.
 pub(crate) fn probe(launcher: &Path, workspace: &Path, order: &Order) -> io::Result<Probed> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut child = Command::new(launcher)
@@ -87,11 +87,11 @@ pub(crate) fn probe(launcher: &Path, workspace: &Path, order: &Order) -> io::Res
         Report::Enforced(enforced) => Ok(Probed::Enforced(enforced)),
         Report::Unavailable { what } => Ok(Probed::Unavailable(what)),
         Report::Refused { what } => Err(io::Error::other(what)),
-        Report::Ended { .. } => Err(io::Error::other("the launcher did not do as it was told")),
+        Report::Ended { .. } => Err(io::Error::other("the launcher did not follow its order")),
     }
 }
 
-/// Reads one report.
+/// Decodes one report.
 pub(crate) fn decode(bytes: &[u8]) -> io::Result<Report> {
     channel::receive(bytes)
 }

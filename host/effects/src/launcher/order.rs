@@ -1,4 +1,4 @@
-//! What the launcher is told, and what it tells.
+//! Messages to and from the launcher.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,28 +19,28 @@ pub struct Order {
     pub workspace: PathBuf,
     /// The home folder that the environment names.
     pub home: Option<PathBuf>,
-    /// What may be used beyond the workspace and the system's folders.
+    /// Paths that may be used beyond the workspace and the system's folders.
     pub paths: Vec<(PathBuf, PathAccess)>,
     /// Paths of the workspace that may not be changed.
     pub read_only: Vec<String>,
     /// Paths of the workspace that are not seen.
     pub hidden: Vec<String>,
-    /// Paths anywhere that are not seen, whatever else is granted.
+    /// Paths anywhere that are hidden, even inside of granted ones.
     pub absent: Vec<PathBuf>,
     pub network: bool,
     pub bounds: Bounds,
-    /// What may be missing.
+    /// Protections that may be missing.
     pub accept_missing: Vec<Protection>,
     /// A cgroup in which others may be made.
     pub cgroup: Option<PathBuf>,
 }
 
-/// What to do once everything is set up.
+/// Task after the setup.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Task {
-    /// Nothing: only tell what is enforced.
+    /// None: only report the enforced protections.
     Probe,
-    /// Start this program.
+    /// Start this program in the sandbox.
     Start(Program),
 }
 
@@ -63,7 +63,7 @@ pub struct Bounds {
     pub memory: u64,
     /// Processes and threads at once.
     pub processes: u64,
-    /// Of each process.
+    /// Most open files of each process.
     pub open_files: u64,
     /// Bytes of each file.
     pub file: u64,
@@ -73,10 +73,10 @@ pub struct Bounds {
     pub temporary: u64,
 }
 
-/// What the launcher tells, one after the other.
+/// Report of the launcher; several follow each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// What is enforced; nothing was started.
+    /// These protections are enforced; no program was started.
     Enforced(Vec<ProtectionStatus>),
     /// The program ended, or was ended.
     Ended { code: Option<i32>, signal: Option<i32>, stopped_by: Option<String> },
@@ -86,7 +86,7 @@ pub enum Report {
     Unavailable { what: String },
 }
 
-/// How a program ended.
+/// Report of a program's end.
 pub fn ended(status: WaitStatus) -> Report {
     Report::Ended { code: status.exit_status(), signal: status.terminating_signal(), stopped_by: None }
 }

@@ -18,7 +18,7 @@ pub fn set(bounds: &Bounds) -> Result<(), String> {
         (Resource::Memlock, 64 * 1024),
     ];
     for (resource, limit) in limits {
-        // What already is tighter stays.
+        // A tighter limit stays.
         let now = rustix::process::getrlimit(resource).maximum;
         let limit = now.map_or(limit, |now| now.min(limit));
         let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
@@ -30,8 +30,8 @@ pub fn set(bounds: &Bounds) -> Result<(), String> {
 /// The fewest processes that the kernel takes as a limit of a namespace (`pid_max`, Linux 6.14; kernel/pid.c).
 pub const FEWEST_PROCESSES: u64 = 301;
 
-/// Bounds the processes of this namespace, whoever they belong to, and keeps them from making namespaces. Says whether
-/// the number of processes is bounded: older kernels cannot.
+/// Bounds the processes of this namespace, of all users, and keeps them from making namespaces. Returns whether the
+/// number of processes is bounded: older kernels cannot.
 pub fn bound_namespace(proc: &Path, processes: u64) -> std::io::Result<()> {
     // Seccomp refuses them as well, where the kernel has it.
     let _ = std::fs::write(proc.join("sys/user/max_user_namespaces"), "0");

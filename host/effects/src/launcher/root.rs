@@ -1,5 +1,5 @@
-//! The files that a sandbox sees: a new root in memory, with the system's folders read-only, the workspace, and what is
-//! granted, each where it is on the host.
+//! Files visible in a sandbox: a new root in memory, with the system's folders read-only, the workspace, and granted
+//! paths, each at its place on the host.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ use super::order::Order;
 
 /// Folders of the system that everybody may read.
 pub const SYSTEM: [&str; 9] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix"];
-/// What programs look up in `/etc`. Nothing else of it is there: as root, all of it could be read.
+/// Entries of `/etc` that programs look up. No others are visible: as root, all of `/etc` could be read.
 pub const SETTINGS: [&str; 41] = [
     "alternatives",
     "bash.bashrc",
@@ -66,11 +66,11 @@ pub const SETTINGS: [&str; 41] = [
     "terminfo",
     "timezone",
 ];
-/// Devices that hold nothing of anybody.
+/// Devices that hold no data.
 pub const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
-/// Folder of the new root with what covers others, as long as it is built.
+/// Folder of the new root with covering files, while the root is built.
 const COVERS: &str = ".covers";
-/// Where the new root is put together: a folder that every system has. It is only covered in this namespace.
+/// Place where the new root is assembled: a folder that every system has. It is only covered in this namespace.
 const SITE: &str = "/tmp";
 /// Space for the skeleton of the root, in bytes: folders and links only.
 const SKELETON: u64 = 4 * 1024 * 1024;
@@ -86,19 +86,19 @@ struct Part {
     tree: OwnedFd,
     is_folder: bool,
     writable: bool,
-    /// Where it is on the host, without links.
+    /// Path on the host, without links.
     origin: PathBuf,
 }
 
-/// Makes the new root and enters it. `configure` is given its `/proc` while that can be written.
+/// Creates the new root and enters it. `configure` gets its `/proc` while that is writable.
 pub fn enter(order: &Order, configure: impl FnOnce(&Path)) -> Result<(), SandboxSetupError> {
-    // Some systems let everybody make namespaces, and nobody use them.
+    // Some systems let all users make namespaces, but not use them.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|error| SandboxSetupError::Unavailable(failed("keeping mounts apart")(error.into())))?;
     build(order, configure).map_err(SandboxSetupError::Failed)
 }
 
-/// Why there is no new root.
+/// Reason why there is no new root.
 pub enum SandboxSetupError {
     /// The kernel does not let this user build one.
     Unavailable(String),
@@ -132,7 +132,7 @@ fn build(order: &Order, configure: impl FnOnce(&Path)) -> Result<(), String> {
         fs::create_dir_all(inside(home)).map_err(failed("the home folder"))?;
         memory(&inside(home), order.bounds.temporary, "0700")?;
     }
-    // From the top down: what lies in another part is put on it.
+    // From the top down: a part inside of another one is mounted on it.
     for (path, part) in &parts {
         place_part(&parts, path, part).map_err(failed(path.display()))?;
     }
@@ -176,7 +176,7 @@ fn open_site() -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(SITE, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// Puts a part where it belongs. A place in another part must be there already: nothing is made on the host.
+/// Mounts a part at its place. A place in another part must exist already: nothing is created on the host.
 fn place_part(parts: &BTreeMap<PathBuf, Part>, path: &Path, part: &Part) -> io::Result<()> {
     let below = path.strip_prefix("/").unwrap_or(path);
     let is_inside = parts.keys().any(|other| other != path && path.starts_with(other));
@@ -186,7 +186,7 @@ fn place_part(parts: &BTreeMap<PathBuf, Part>, path: &Path, part: &Part) -> io::
     attach(&part.tree, &open_below(&open_site()?, below)?)
 }
 
-/// What of the host's tree is shown, by its path.
+/// Parts of the host's tree that are visible, by path.
 fn collect(order: &Order) -> Result<BTreeMap<PathBuf, Part>, String> {
     let mut parts = BTreeMap::new();
     let mut add = |path: PathBuf, writable: bool| -> io::Result<()> {
@@ -197,7 +197,7 @@ fn collect(order: &Order) -> Result<BTreeMap<PathBuf, Part>, String> {
     };
     let settings = SETTINGS.iter().map(|name| Path::new("/etc").join(name));
     for path in SYSTEM.iter().map(PathBuf::from).chain(settings) {
-        // Whatever a system has not is not shown; links of `/` are made anew.
+        // Folders that a system lacks are left out; links of `/` are made anew.
         let is_root_link = path.parent() == Some(Path::new("/")) && path.is_symlink();
         if path.exists() && !is_root_link {
             add(path.clone(), false).map_err(failed(path.display()))?;
@@ -314,8 +314,8 @@ fn tighten(target: &Path, is_writable: bool) -> io::Result<()> {
     Ok(mount_remount(target, flags, "")?)
 }
 
-/// Hides paths, and keeps others from being changed. Everything is reached by handles: whoever else writes to the workspace
-/// meanwhile must not have us protect, or show, something else.
+/// Hides paths, and keeps others from being changed. All paths are reached by handles: changes of the workspace by
+/// others meanwhile must not make us protect or show another file.
 fn protect(order: &Order, parts: &BTreeMap<PathBuf, Part>) -> Result<(), String> {
     let covers = Path::new(SITE).join(COVERS);
     let (folder, file) = (covers.join("folder"), covers.join("file"));
@@ -336,7 +336,7 @@ fn protect(order: &Order, parts: &BTreeMap<PathBuf, Part>) -> Result<(), String>
         };
         keep().map_err(failed(path))?;
     }
-    // Last: what is hidden stays so below what may be read.
+    // Last: hidden paths stay hidden below readable ones.
     for path in &order.hidden {
         if let Some(place) = pinned(&workspace.tree, path).map_err(failed(path))? {
             hide(&place).map_err(failed(path))?;
@@ -351,11 +351,11 @@ fn protect(order: &Order, parts: &BTreeMap<PathBuf, Part>) -> Result<(), String>
             }
         }
     }
-    // What covers is held by its mounts.
+    // The mounts hold the covering files.
     fs::remove_dir_all(&covers).map_err(failed("covers"))
 }
 
-/// Nothing is there, or only through a link, which is no part of what it leads to.
+/// `None` when the path is missing, or only reached through a link, which is not part of its target.
 fn absent_or(opened: io::Result<OwnedFd>) -> io::Result<Option<OwnedFd>> {
     match opened.map_err(|error| (error.raw_os_error(), error)) {
         Ok(opened) => Ok(Some(opened)),
@@ -364,11 +364,11 @@ fn absent_or(opened: io::Result<OwnedFd>) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// What the system says of a name that is not there, or not to be reached.
+/// Errors of the system for a missing or unreachable name.
 const ABSENT: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
 
-/// Opens a protected path of the workspace. The folders above it become mounts of their own, so that nobody renames them
-/// away.
+/// Opens a protected path of the workspace. The folders above it become mounts of their own, so that they cannot be
+/// renamed.
 fn pinned(workspace: &OwnedFd, path: &str) -> io::Result<Option<OwnedFd>> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     let Some((last, above)) = parts.split_last() else { return Ok(None) };

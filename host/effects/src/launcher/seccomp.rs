@@ -1,5 +1,5 @@
-//! System calls that no command of a step needs, and that reach what namespaces and Landlock do not cover: keyrings, the
-//! kernel's own interfaces, and socket families without a namespace, such as those of a virtual machine's host.
+//! System calls that no command of a step needs, and that reach beyond namespaces and Landlock: keyrings, the kernel's
+//! own interfaces, and socket families without a namespace, such as those of a virtual machine's host.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
-/// Refused whatever their arguments.
+/// System calls that are refused with any arguments.
 const REFUSED: &[i64] = &[
     libc::SYS_acct,
     libc::SYS_add_key,
@@ -60,7 +60,7 @@ const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWCGROUP,
 ];
 
-/// Which kinds of sockets may be made.
+/// Kinds of sockets that may be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sockets {
     /// Those that a namespace confines, or that the policy grants.
@@ -71,7 +71,7 @@ pub enum Sockets {
 
 /// `fchmodat2` (Linux 6.6), which the library does not name for every architecture.
 const FCHMODAT2: i64 = 452;
-/// Bits of a mode that give rights to whoever runs the file. The sandbox ignores them; the host would not.
+/// Bits of a mode that give rights to the user who runs the file. The sandbox ignores them; the host would not.
 const RIGHTS_OF_FILES: [u32; 2] = [libc::S_ISUID, libc::S_ISGID];
 /// Calls that set a mode, with the place of the mode.
 const MODES: &[(i64, u8)] = &[
@@ -94,7 +94,7 @@ const OPENS: &[(i64, u8, u8)] = &[
     (libc::SYS_open, 1, 2),
     (libc::SYS_openat, 2, 3),
 ];
-/// Calls whose arguments lie behind a pointer, where a filter cannot see them. Programs do without: these are young.
+/// Calls with arguments behind a pointer, where a filter cannot see them. Programs have older ones to fall back on.
 const HIDING: [i64; 2] = [libc::SYS_clone3, libc::SYS_openat2];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;

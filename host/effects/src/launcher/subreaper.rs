@@ -1,4 +1,4 @@
-//! Without namespaces: the program shares the host's, and what it starts is found by descent.
+//! Without namespaces: the program shares the host's, and its processes are found by descent.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use super::order::{Order, Report, Task};
 use super::usage::{self, Watch};
 use super::{channel, order, spawn};
 
-/// How often all descendants are killed before giving up: a fork bomb is faster than one look.
+/// Most rounds of killing all descendants: a fork bomb is faster than one look.
 const ROUNDS: u32 = 1000;
 
 /// Starts the program and stays until everything that came of it has ended.

@@ -1,5 +1,5 @@
-//! The launcher itself: it makes the namespaces, starts the first process in them, and stands between it and the host.
-//! When the host goes away or says stop, it ends everything, and ends itself only when everything has ended.
+//! The launcher itself: it creates the namespaces, starts the first process in them, and relays between it and the
+//! host. When the host goes away or asks for an end, it ends all processes, and itself only after them.
 
 use std::fs;
 use std::io;
@@ -32,7 +32,7 @@ pub fn run(host: UnixStream) {
     let _ = channel::send(&host, &report);
 }
 
-/// Closes whatever was left open for us by accident: the program must not find it.
+/// Closes file descriptors that were inherited by accident: the program must not find them.
 fn close_inherited(but: i32) -> io::Result<()> {
     let number = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
     let open: Vec<i32> = fs::read_dir("/proc/self/fd")?.filter_map(number).filter(|fd| *fd > 2 && *fd != but).collect();
@@ -84,7 +84,7 @@ fn make_namespaces(order: &Order) -> Result<(), String> {
     keep_capabilities().map_err(|error| format!("keeping what builds the sandbox: {error}"))
 }
 
-/// Lets the first process have what its namespace gives us: a user who is not root loses it otherwise.
+/// Keeps the namespace's capabilities for the first process: a user other than root loses them otherwise.
 fn keep_capabilities() -> rustix::io::Result<()> {
     let has = rustix::thread::capabilities(None)?;
     let sets = CapabilitySets { inheritable: has.permitted, ..has };
@@ -97,7 +97,7 @@ fn keep_capabilities() -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Passes on what the first process tells, until it has ended or the host wants an end.
+/// Relays the reports of the first process, until it has ended or the host asks for an end.
 fn relay(host: &UnixStream, control: UnixStream, mut child: Child) -> Result<(), String> {
     let failed = |error: io::Error| error.to_string();
     let process = spawn::pidfd(&child)?;

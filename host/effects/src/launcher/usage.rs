@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use super::order::Bounds;
 
-/// How often it is looked.
+/// Interval of the checks.
 pub const INTERVAL: Duration = Duration::from_millis(50);
-/// Below this share of the machine's memory, whoever is confined is stopped first.
+/// Divisor of the machine's memory: below that part of free memory, confined commands are stopped first.
 const RESERVE_SHARE: u64 = 20;
 /// Folders in memory that belong to the sandbox.
 const IN_MEMORY: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
 /// Below this share of its names for files, a file system is nearly full, however much space it has.
 const NAMES_SHARE: u64 = 20;
 
-/// Watches what the processes of a sandbox use.
+/// Watches the resources that the processes of a sandbox use.
 pub struct Watch {
     bounds: Bounds,
     workspace: PathBuf,
@@ -38,7 +38,7 @@ impl Watch {
         names(&self.workspace).is_some_and(|(free, all)| free < all / NAMES_SHARE && free < self.names_at_start)
     }
 
-    /// What is over its limit, if anything.
+    /// The first resource over its limit, if there is one.
     pub fn over(&self, processes: &dyn Fn() -> Vec<u32>) -> Option<String> {
         let mib = |bytes: u64| bytes / (1024 * 1024);
         let free = free(&self.workspace).unwrap_or(self.free_at_start);
@@ -61,7 +61,7 @@ impl Watch {
         if cheap + in_folders <= self.bounds.memory {
             return None;
         }
-        // What several processes share is counted once.
+        // Memory that several processes share is counted once.
         let fair: u64 =
             processes.iter().filter_map(|process| proportional(*process).or_else(|| resident(*process))).sum();
         (fair + in_folders > self.bounds.memory)

@@ -1,4 +1,4 @@
-//! How processes are confined on this machine, under this policy.
+//! Confinement of processes on this machine, under this policy.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -12,12 +12,12 @@ use crate::error::Error;
 use crate::isolation::{Enforcement, NamespaceMode, ProtectionStatus};
 use crate::program::Environment;
 
-/// What a confinement is made of.
+/// Setup of a confinement.
 #[derive(Debug, Clone, Default)]
 pub struct ConfinementSetup {
     /// The launcher: `fusebox`, or a program that calls [`launcher::serve`](crate::launcher::serve) first.
     pub launcher: Option<PathBuf>,
-    /// What processes may see and use.
+    /// Files and resources of processes.
     pub policy: ProcessPolicy,
     /// Paths that processes never see: the host's own.
     pub absent: Vec<PathBuf>,
@@ -25,7 +25,7 @@ pub struct ConfinementSetup {
     pub environment: Environment,
 }
 
-/// How processes are confined. What the machine can do is found out once, by trying it, when it is first needed.
+/// Confinement of processes. The abilities of the machine are tested once, at the first use.
 #[derive(Debug)]
 pub struct Confinement {
     setup: ConfinementSetup,
@@ -33,10 +33,10 @@ pub struct Confinement {
     found: OnceLock<Found>,
 }
 
-/// How a process is started.
+/// Way to start a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartMode {
-    /// Without confinement.
+    /// Start without confinement.
     Unconfined,
     /// By the launcher, with namespaces or without.
     Launched(NamespaceMode),
@@ -48,7 +48,7 @@ struct Found {
     protections: Vec<ProtectionStatus>,
 }
 
-/// Why no process is started.
+/// Reason why no process can be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Problem {
     /// The machine lacks this.
@@ -74,15 +74,15 @@ impl Confinement {
                 .any(|(above, access)| *access == PathAccess::Write && above != path && path.starts_with(above));
             below && path.canonicalize().is_ok_and(|real| real != path)
         };
-        // What a process can write, it can make a link.
+        // A path that a process can write can become a link.
         let paths = paths.iter().filter(|(path, _)| !is_planted(path)).cloned().collect();
         Self { setup, paths, found: OnceLock::new() }
     }
 
-    /// How processes are started.
+    /// Way to start processes.
     ///
     /// # Errors
-    /// [`Error::Unconfined`] when this machine lacks what policy does not do without.
+    /// [`Error::Unconfined`] when this machine lacks a protection that policy requires.
     pub fn start_mode(&self) -> Result<StartMode, Error> {
         self.found().start_mode.clone().map_err(|problem| match problem {
             Problem::Missing(missing) => Error::Unconfined { missing },
@@ -90,13 +90,13 @@ impl Confinement {
         })
     }
 
-    /// Why no process is started here, if none is.
+    /// Reason why no process can be started here, if there is one.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
         self.start_mode().err().map(|error| error.to_string())
     }
 
-    /// What holds here and what does not.
+    /// State of each protection on this machine.
     #[must_use]
     pub fn protections(&self) -> &[ProtectionStatus] {
         &self.found().protections
@@ -130,7 +130,7 @@ impl Confinement {
         if matches!(self.found().start_mode, Ok(StartMode::Unconfined) | Err(_)) {
             return true;
         }
-        // Nobody sees it, but that is for the gate to say.
+        // It is invisible in the sandbox, but the gate has to refuse it.
         if self.setup.launcher.as_deref() == Some(file) {
             return true;
         }
@@ -144,7 +144,7 @@ impl Confinement {
         self.found.get_or_init(|| self.find_out())
     }
 
-    /// What is missing and not accepted makes the way an error.
+    /// A protection that is missing and not accepted becomes an error.
     fn decide(&self, protections: Vec<ProtectionStatus>) -> Found {
         let missing = |protection: Protection| {
             protections.iter().find(|found| found.name == protection.name() && found.holds == Enforcement::Not)

@@ -18,7 +18,7 @@ use super::tripwire::Tripwire;
 use crate::error::Error;
 use crate::launcher::{self, Order, Report};
 
-/// How long the launcher may take to end everything before it is killed itself: then the kernel ends the rest.
+/// Time for the launcher to end all processes before it is killed itself: then the kernel ends the rest.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Most bytes that the launcher reports: a few words.
 const MAX_REPORT: u64 = 64 * 1024;
@@ -26,10 +26,10 @@ const MAX_REPORT: u64 = 64 * 1024;
 /// A launcher with all that it started.
 pub struct Launched {
     child: Child,
-    /// A handle that means no other process, whatever becomes of the number.
+    /// A handle of exactly this process, even when its number is used again.
     process: Option<OwnedFd>,
     id: u32,
-    /// What closing it means is in the launcher's documentation.
+    /// The launcher's documentation explains the effect of closing it.
     control: UnixStream,
     cgroup: Option<PathBuf>,
     program: String,
@@ -57,7 +57,7 @@ impl Launched {
         let bytes = launcher::encode(&order).map_err(failed)?;
         let planted = Tripwire::before(&spec.workspace, &order.read_only).map_err(failed)?;
         let program = spec.program.display().to_string();
-        // From here on, dropping it ends what was started.
+        // From here on, dropping it ends the started processes.
         let launched = Self { child, process, id, control: ours, cgroup: order.cgroup, program, planted };
         let writer = launched.control.try_clone().map_err(failed)?;
         writer.set_nonblocking(true).map_err(failed)?;
@@ -73,7 +73,7 @@ impl Started for Launched {
     }
 
     fn end(&mut self) {
-        // It fails when the launcher has gone, which is what was wanted.
+        // It fails when the launcher has gone, which is the aim.
         let _ = self.control.shutdown(std::net::Shutdown::Write);
     }
 
@@ -94,7 +94,7 @@ impl Started for Launched {
             }
             Ok(Report::Enforced(_)) | Err(_) => {
                 let signal = std::os::unix::process::ExitStatusExt::signal(&status).or(Some(9));
-                let why = "its sandbox ended without a word: somebody killed it, or memory was short".to_owned();
+                let why = "its sandbox ended without a report: it was killed, or memory was short".to_owned();
                 Ok(ProcessExit { signal, stopped_by: Some(why), ..ProcessExit::default() })
             }
         }
@@ -102,7 +102,7 @@ impl Started for Launched {
 }
 
 impl Drop for Launched {
-    /// Returns when everything has ended: whoever stops a process must know that it has stopped.
+    /// Returns when all processes have ended: a caller that stops a process relies on its end.
     fn drop(&mut self) {
         self.end();
         if let Some(process) = &self.process {

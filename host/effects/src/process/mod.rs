@@ -1,4 +1,4 @@
-//! Processes.
+//! Start, output and end of processes.
 
 mod confinement;
 #[cfg(target_os = "linux")]
@@ -22,15 +22,15 @@ pub use self::spec::{Output, ProcessExit, ProcessSpec};
 use self::unconfined::Group;
 use crate::error::Error;
 
-/// How long output is still read after the process has ended and its group was killed: whoever left the group may hold
+/// Time to read output after the process has ended and its group was killed: a process outside of the group may hold
 /// the pipe open for ever.
 const DRAIN: Duration = Duration::from_millis(200);
 
-/// Starts a process, confined, and waits until it and everything that it started have ended. Dropping the future ends
-/// all of it before the drop returns. `on_output` sees all output as it comes.
+/// Starts a confined process, and waits until it and all its descendants have ended. Dropping the future ends all of
+/// them before the drop returns. `on_output` gets all output as it comes.
 ///
 /// # Errors
-/// When it cannot be confined as it must be, or cannot be started.
+/// When it cannot be confined as required, or cannot be started.
 pub async fn run_process(
     spec: ProcessSpec,
     confinement: &Confinement,

@@ -1,4 +1,4 @@
-//! What is kept of a process's output.
+//! The part of a process's output that is kept.
 
 /// Start and end of a stream of bytes.
 pub struct Kept {
@@ -21,7 +21,7 @@ impl Kept {
         self.tail.drain(..self.tail.len().saturating_sub(self.half));
     }
 
-    /// What was kept, with a word on what was not, and how much there was.
+    /// The kept output, with a remark on the omitted part, and the total size.
     pub fn finish(self) -> (Vec<u8>, u64) {
         let left_out = self.size.saturating_sub((self.head.len() + self.tail.len()) as u64);
         let mut kept = self.head;

@@ -1,4 +1,4 @@
-//! What to start, and what came of it.
+//! Processes to start, and their ends.
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -10,20 +10,20 @@ use tokio::process::Child;
 use crate::error::Error;
 use crate::program::Environment;
 
-/// What to start.
+/// Description of a process to start.
 #[derive(Debug)]
 pub struct ProcessSpec {
-    /// The resolved executable.
+    /// Path of the resolved executable.
     pub program: PathBuf,
     /// Program name and arguments, as the process sees them.
     pub argv: Vec<String>,
     /// The folder to start in, below the workspace.
     pub cwd: fusebox_core::WorkspacePath,
-    /// The workspace.
+    /// Handle of the workspace.
     pub workspace: Dir,
     /// The workspace by name.
     pub workspace_path: PathBuf,
-    /// Its whole environment.
+    /// All environment variables of the process.
     pub environment: Environment,
     /// Wall time after which everything is killed.
     pub time_limit: Option<Duration>,
@@ -31,16 +31,16 @@ pub struct ProcessSpec {
     pub keep_bytes: usize,
 }
 
-/// Which stream some output came from.
+/// Stream of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// Standard output.
+    /// Standard output of the process.
     Stdout,
-    /// Standard error.
+    /// Standard error of the process.
     Stderr,
 }
 
-/// How a process ended.
+/// End of a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProcessExit {
     /// Exit code; `None` when a signal ended it.
@@ -65,8 +65,8 @@ pub struct ProcessExit {
 pub trait Started {
     /// The process whose output and end are waited for.
     fn child(&mut self) -> &mut Child;
-    /// Ends everything.
+    /// Ends all processes of the command.
     fn end(&mut self);
-    /// How the program ended, now that the child has.
+    /// Exit of the program, after that of the child.
     fn exit(&mut self, status: ExitStatus) -> Result<ProcessExit, Error>;
 }

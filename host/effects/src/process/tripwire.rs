@@ -1,4 +1,4 @@
-//! Protected paths that were not there, and so could not be covered: what a command makes of them is renamed.
+//! Protected paths that were missing, and so could not be covered: files that a command creates there are renamed.
 
 use std::io::{ErrorKind, Result};
 
@@ -20,7 +20,7 @@ impl Tripwire {
             let Some((last, above)) = parts.split_last() else { continue };
             let mut folder = Some(workspace.try_clone()?);
             for part in above {
-                // Not through links: what they lead to is not of this workspace.
+                // Links are not followed: their targets are not part of this workspace.
                 folder = folder.and_then(|folder| folder.open_dir_nofollow(part).ok());
             }
             if let Some(folder) = folder
@@ -32,8 +32,8 @@ impl Tripwire {
         Ok(Self { missing })
     }
 
-    /// Gives what is there by now another name; says so, if anything was. Nothing is removed: it may be somebody else's, and
-    /// removing what a command piled up has no bound.
+    /// Renames files that exist there by now; returns a message if there were any. Nothing is removed: the files may
+    /// belong to others, and removing a large tree has no time bound.
     pub fn quarantine(&mut self) -> Option<String> {
         let mut taken = Vec::new();
         for (folder, name, path) in self.missing.drain(..) {

@@ -37,7 +37,7 @@ impl Started for Group {
     fn end(&mut self) {
         #[cfg(unix)]
         if let Some(leader) = self.leader.take() {
-            // It fails when nothing is left of the group, which is what was wanted.
+            // It fails when the group has no process left, which is the aim.
             let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
         #[cfg(not(unix))]

@@ -31,7 +31,7 @@ pub struct Workspace {
     hard_links: HardLinks,
 }
 
-/// What a path names.
+/// Kind of a workspace entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
@@ -45,18 +45,18 @@ pub enum EntryKind {
 /// Kind and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metadata {
-    /// What it is.
+    /// Kind of the entry.
     pub kind: EntryKind,
-    /// Size in bytes; 0 for what is no file.
+    /// Size in bytes; 0 for an entry that is not a file.
     pub size: u64,
 }
 
 /// One name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The name.
+    /// Name of the entry.
     pub name: String,
-    /// What it is.
+    /// Kind of the entry.
     pub kind: EntryKind,
 }
 
@@ -65,7 +65,7 @@ pub struct Entry {
 pub struct FileState {
     /// Digest of its content.
     pub digest: Digest,
-    /// Size in bytes.
+    /// Size of the file in bytes.
     pub size: u64,
 }
 
@@ -73,7 +73,7 @@ impl Workspace {
     /// Opens a folder as workspace.
     ///
     /// # Errors
-    /// When it is not there or not a folder.
+    /// When it is missing or not a folder.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let root = path.canonicalize().map_err(|source| match source.kind() {
             ErrorKind::NotFound => Error::WorkspaceMissing { path: path.to_owned() },
@@ -87,7 +87,7 @@ impl Workspace {
         Ok(Self { root, dir, hard_links: HardLinks::default() })
     }
 
-    /// Reads files that have further names, or does not.
+    /// Sets whether files with several hard links are read.
     #[must_use]
     pub fn with_hard_links(self, hard_links: HardLinks) -> Self {
         Self { hard_links, ..self }
@@ -99,7 +99,7 @@ impl Workspace {
         &self.root
     }
 
-    /// Kind and size; `None` when nothing is there.
+    /// Kind and size of an entry; `None` when there is none.
     ///
     /// # Errors
     /// When the path leads through a link.
@@ -120,7 +120,7 @@ impl Workspace {
     /// At most `len` bytes of a file from `offset`.
     ///
     /// # Errors
-    /// When it is not there, no regular file, reached through a link, or `len` is over [`MAX_SLICE_BYTES`].
+    /// When it is missing, not a regular file, reached through a link, or `len` is over [`MAX_SLICE_BYTES`].
     pub fn read(&self, path: &WorkspacePath, offset: u64, len: u32) -> Result<Vec<u8>, Error> {
         if len > MAX_SLICE_BYTES {
             return Err(Error::TooLarge { what: format!("a slice of {len} bytes"), limit: MAX_SLICE_BYTES.into() });
@@ -141,10 +141,10 @@ impl Workspace {
         read_up_to(self.open_file(path)?, path, max)
     }
 
-    /// Digest and size of a file; `None` when nothing is there.
+    /// Digest and size of a file; `None` when there is none.
     ///
     /// # Errors
-    /// When it is no regular file, reached through a link, or over [`MAX_FILE_BYTES`].
+    /// When it is not a regular file, reached through a link, or over [`MAX_FILE_BYTES`].
     pub fn state(&self, path: &WorkspacePath) -> Result<Option<FileState>, Error> {
         match self.read_all(path, MAX_FILE_BYTES) {
             Ok(bytes) => Ok(Some(FileState { digest: Digest::of(&bytes), size: bytes.len() as u64 })),
@@ -156,7 +156,7 @@ impl Workspace {
     /// Names in a folder, sorted by bytes. Names that are not UTF-8 cannot be named in a plan and are left out.
     ///
     /// # Errors
-    /// When it is not there, no folder, or holds more than [`MAX_ENTRIES`] names.
+    /// When it is missing, not a folder, or holds more than [`MAX_ENTRIES`] names.
     pub fn list(&self, path: &WorkspacePath) -> Result<Vec<Entry>, Error> {
         let dir = self.folder(path.parts(), path)?;
         let mut entries = Vec::new();
@@ -185,7 +185,7 @@ impl Workspace {
         }
         let parent = match before {
             None => self.create_parents(path).and_then(|()| self.parent(path))?,
-            // What must be there already has its folders.
+            // The folders of an existing file exist.
             Some(_) => self.parent(path).map_err(|error| match error {
                 Error::NotFound { path } => Error::Conflict { path },
                 error => error,
@@ -214,8 +214,8 @@ impl Workspace {
         swapped(path, "removing", replace::remove(&parent, name, is_expected))
     }
 
-    /// Removes what a process that ended in the middle of writing or removing a file left beside it: copies, whole or cut
-    /// short, of what it held before or was to hold, and nothing else.
+    /// Removes the temporary files of a process that ended while it wrote or removed a file: whole or partial copies of
+    /// the old or new content, and no other files.
     ///
     /// # Errors
     /// When the folder cannot be read or written.
@@ -232,12 +232,12 @@ impl Workspace {
     /// A handle of a folder, for a process to start in.
     ///
     /// # Errors
-    /// When it is not there, no folder, or reached through a link.
+    /// When it is missing, not a folder, or reached through a link.
     pub fn open_folder(&self, path: &WorkspacePath) -> Result<Dir, Error> {
         self.folder(path.parts(), path)
     }
 
-    /// Whether a name in an open folder means what it meant before.
+    /// Checks that a name in an open folder has the same content as before.
     fn expect(&self, parent: &Dir, name: &str, path: &WorkspacePath, before: Option<&Digest>) -> Result<(), Error> {
         let now = match self.open_in(parent, name, path).and_then(|file| read_up_to(file, path, MAX_FILE_BYTES)) {
             Ok(bytes) => Some(Digest::of(&bytes)),

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cap_std::fs::{Dir, File, OpenOptions, Permissions};
 
-/// Whether what was replaced or taken away was what it had to be.
+/// Whether the replaced or removed file had the expected content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swap {
-    /// It was.
+    /// It had.
     Done,
     /// It was not; everything is as it was before.
     Conflict,
@@ -29,8 +29,8 @@ fn fresh_name() -> String {
     format!(".fusebox-{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Removes what processes that ended left in a folder in the middle of a write: files whose names are ours and whose content
-/// `is_known`. What somebody else had written and was set aside stays, whatever its name.
+/// Removes temporary files that ended processes left in a folder during a write: files with our names whose content
+/// `is_known`. A file of another program that was set aside stays, whatever its name.
 pub fn sweep(parent: &Dir, is_known: impl Fn(&str) -> bool) -> Result<()> {
     for entry in parent.entries()? {
         let name = entry?.file_name();
@@ -73,7 +73,7 @@ impl<'a> Temporary<'a> {
         }
     }
 
-    /// Fills it, durably, with the mode and owner of the file whose place it takes.
+    /// Writes the content durably, with the mode and owner of the file that it replaces.
     pub fn fill(&self, content: &[u8], name: &str) -> Result<()> {
         (&self.file).write_all(content)?;
         if let Some(metadata) = self.parent.symlink_metadata(name).ok().filter(cap_std::fs::Metadata::is_file) {
@@ -86,8 +86,8 @@ impl<'a> Temporary<'a> {
         Ok(())
     }
 
-    /// Takes the place of a file, or of nothing. `is_expected` looks at what stood there, and everything is put back when
-    /// it was something else: who looks before may look too early.
+    /// Replaces a file, or creates it. `is_expected` checks the replaced file, and the exchange is undone when it is
+    /// another one: a check before the exchange may come too early.
     pub fn replace(self, name: &str, is_new: bool, is_expected: impl Fn(&str) -> bool) -> Result<Swap> {
         if is_new {
             return match rename_to_nothing(self.parent, &self.name, name) {
@@ -135,7 +135,7 @@ impl Drop for Temporary<'_> {
     }
 }
 
-/// Takes a file away, if it was what it had to be.
+/// Removes a file, if it has the expected content.
 pub fn remove(parent: &Dir, name: &str, is_expected: impl Fn(&str) -> bool) -> Result<Swap> {
     let aside = fresh_name();
     match rename_to_nothing(parent, name, &aside) {
@@ -155,7 +155,7 @@ pub fn remove(parent: &Dir, name: &str, is_expected: impl Fn(&str) -> bool) -> R
     Ok(Swap::Done)
 }
 
-/// Read, write and execute; what gives rights to whoever runs it is not carried over to new content.
+/// Read, write and execute; bits that give rights to the user who runs the file are not carried over to new content.
 fn mode_of(metadata: &cap_std::fs::Metadata) -> Permissions {
     #[cfg(unix)]
     {
@@ -172,7 +172,7 @@ fn keep_owner(file: &File, metadata: &cap_std::fs::Metadata) {
     {
         use cap_std::fs::MetadataExt as _;
         use rustix::fs::{Gid, Uid, fchown};
-        // Whoever may not do this keeps what is theirs anyway.
+        // Without the right to do this, the owner stays the same anyway.
         let _ = fchown(file, Some(Uid::from_raw(metadata.uid())), Some(Gid::from_raw(metadata.gid())));
     }
     #[cfg(not(unix))]

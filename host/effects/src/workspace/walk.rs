@@ -1,12 +1,12 @@
-//! Opening what lies below a folder, without ever leaving it: part by part from an open handle, through no link and onto
-//! no other file system, however the names change meanwhile.
+//! Opening paths below a folder, without ever leaving it: part by part from an open handle, through no link and onto no
+//! other file system, however the names change meanwhile.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use cap_std::fs::{Dir, File};
 
-/// What was found at a name.
+/// File or folder found at a name.
 pub struct Found {
     /// It, open for reading.
     pub file: File,
@@ -25,7 +25,7 @@ mod system {
 
     use super::Found;
 
-    /// Opens a name without opening what it names: that could block, or wake a device.
+    /// Opens a name without opening its target: that could block, or wake a device.
     fn look(dir: &Dir, name: &Path, flags: OFlags) -> Result<OwnedFd> {
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
@@ -44,7 +44,7 @@ mod system {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Error::from(ErrorKind::NotADirectory));
         }
-        // The very thing that was looked at, whatever the name means by now.
+        // Exactly the file that was checked, even when the name changed meanwhile.
         let again = format!("/proc/self/fd/{}", named.as_fd().as_raw_fd());
         let opened = open(again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Found { file: File::from_std(std::fs::File::from(opened)), links: stat.st_nlink })
@@ -68,7 +68,7 @@ mod system {
     pub fn file(dir: &Dir, name: &Path) -> Result<Found> {
         let mut options = OpenOptions::new();
         options.read(true).follow(FollowSymlinks::No);
-        // A FIFO would otherwise block until somebody writes to it.
+        // A FIFO would otherwise block until a writer opens it.
         #[cfg(unix)]
         cap_std::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
         let file = dir.open_with(name, &options)?;
@@ -85,8 +85,8 @@ pub fn folder(dir: &Dir, name: impl AsRef<Path>) -> std::io::Result<Dir> {
     system::folder(dir, name.as_ref())
 }
 
-/// Opens a regular file in a folder. What is none is told as "not a directory": a file system's own words for a name that
-/// is of the wrong kind.
+/// Opens a regular file in a folder. Any other kind is reported as "not a directory", as a file system does for a name
+/// of the wrong kind.
 pub fn file(dir: &Dir, name: impl AsRef<Path>) -> std::io::Result<Found> {
     system::file(dir, name.as_ref())
 }

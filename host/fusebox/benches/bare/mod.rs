@@ -1,4 +1,4 @@
-//! The same component and input in wasmtime alone, the same judgement without a sandbox, and what times them.
+//! The same component and input in wasmtime alone, the same judgement without a sandbox, and their timing.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -58,7 +58,7 @@ impl Bare {
         context.func_wrap("settings", |_, (): ()| Ok(("{}".to_owned(),))).unwrap();
         let mut log = linker.instance("fusebox:plugin/log@0.1.0").unwrap();
         log.func_wrap("panic", |_, (_,): (String,)| Ok(())).unwrap();
-        // Guards of other languages import whatever there is, used or not.
+        // Guards of other languages import further functions, used or not.
         linker.define_unknown_imports_as_traps(&component).unwrap();
         let ready = linker.instantiate_pre(&component).unwrap();
         let guard = component.get_export_index(None, "fusebox:plugin/guard@0.1.0").unwrap();
@@ -102,7 +102,7 @@ fn arguments() -> [Val; 2] {
     [action, Val::List(vec![Val::Variant("write".to_owned(), Some(Box::new(write)))])]
 }
 
-/// What a program without a sandbox would do: parse the input and look for the protected names in the path.
+/// The same check without a sandbox: parse the input and look for the protected names in the path.
 pub fn native(proposal: &Proposal) -> bool {
     let input: serde_json::Value = serde_json::from_str(proposal.action.input.as_str()).unwrap();
     let path = input["path"].as_str().unwrap().to_lowercase();

@@ -19,10 +19,10 @@ impl SwitchCache {
         Ok(Self { board: Board::open(home)?, seen: Mutex::default() })
     }
 
-    /// The switch that ends whatever a tenant does, if one is set.
+    /// The switch that ends all of a tenant's runs, if one is set.
     pub fn ending_all(&self, log: &dyn Store, tenant: &str) -> Result<Option<Switch>, Error> {
         let mut seen = self.seen.lock();
-        // Switches are set before the board is written to, so what is read now is at least as new as this count.
+        // Switches are set before the board is written, so this read is at least as new as the count.
         let generation = self.board.generation();
         if seen.as_ref().is_none_or(|(then, _)| *then != generation) {
             *seen = Some((generation, log.switches()?));
@@ -32,7 +32,7 @@ impl SwitchCache {
     }
 }
 
-/// The switch that ends whatever a tenant begins now, if one is set.
+/// The switch that ends a tenant's new runs, if one is set.
 pub fn ending_new(log: &dyn Store, tenant: &str) -> Result<Option<Switch>, Error> {
     Ok(log.switches()?.into_iter().find(|switch| ends_all(&switch.target, tenant)))
 }

@@ -1,4 +1,4 @@
-//! What must hold before anything comes before the gate: kill switches, breakers, rates, quotas.
+//! Conditions for an action to come before the gate: kill switches, breakers, rates, quotas.
 
 pub mod kill_switch;
 pub mod quota;

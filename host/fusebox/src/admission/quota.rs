@@ -3,7 +3,7 @@
 use fusebox_core::Policy;
 use fusebox_store::Store;
 
-/// What is wrong when a tenant has no room left in the log.
+/// The fault when a tenant has no room left in the log.
 pub fn over_quota(
     store: &dyn Store,
     policy: &Policy,

@@ -22,15 +22,15 @@ const MAX_STATE_BYTES: usize = 64 * 1024;
 /// A circuit breaker changed its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BreakerTurn {
-    /// Whose steps it counts.
+    /// Agent whose steps the breaker counts.
     pub agent: String,
-    /// Of which type.
+    /// Step type that the breaker counts.
     pub step_type: String,
-    /// What changed, and why.
+    /// The change of state, with its reason.
     pub change: BreakerChange,
 }
 
-/// Is told when a breaker changes its state.
+/// Callback for changes of a breaker's state.
 #[derive(Clone)]
 pub struct OnBreaker(pub Arc<dyn Fn(&BreakerTurn) + Send + Sync>);
 
@@ -48,7 +48,7 @@ pub struct Throttle {
 
 /// Whether a step may come before the gate.
 pub enum Admission {
-    /// It may. What came of it is to be recorded, if there is a breaker.
+    /// It may. Its outcome is to be recorded, if there is a breaker.
     Admitted(Option<Admitted>),
     /// It comes too fast.
     Later { until_us: u64, reason: String },
@@ -63,7 +63,7 @@ enum Billable {
     Yes,
 }
 
-/// Whose steps are counted together.
+/// Key by which steps are counted together.
 #[derive(Debug, Clone, Copy)]
 pub struct ThrottleKey<'a> {
     pub tenant: &'a str,
@@ -71,7 +71,7 @@ pub struct ThrottleKey<'a> {
     pub step_type: &'a str,
 }
 
-/// The name of what is counted for somebody.
+/// Name of the shared counter of a key.
 fn shared_cell(
     what: &str,
     ThrottleKey { tenant, agent, step_type }: ThrottleKey<'_>,
@@ -140,14 +140,14 @@ impl Throttle {
         Ok(Admission::Admitted(admitted))
     }
 
-    /// A step that was let on by a process that ended: what comes of it counts.
+    /// A step that a process admitted before it ended: its outcome counts.
     pub fn resumed(policy: &Policy, who: ThrottleKey<'_>, steps_before: usize) -> Option<Admitted> {
         let ThrottleKey { tenant, agent, step_type } = who;
         let (tenant, agent, step_type) = (tenant.to_owned(), agent.to_owned(), step_type.to_owned());
         policy.breaker.clone().map(|settings| Admitted { tenant, agent, step_type, settings, steps_before })
     }
 
-    /// Records what came of a step that was let on.
+    /// Records the outcome of an admitted step.
     pub fn record(&self, admitted: &Admitted, outcome: CallOutcome, now_us: u64) -> Result<(), Error> {
         let change = self.update(&admitted.shared_cell(), |breaker: &mut Breaker| {
             breaker.record(&admitted.settings, outcome, now_us)
@@ -155,7 +155,7 @@ impl Throttle {
         self.report(admitted, change)
     }
 
-    /// Changes a state, whoever else changes it at the same time. One that stays as it was is not written.
+    /// Changes a state while other processes may change it too. An unchanged state is not written.
     fn update<S, T>(&self, name: &str, mut change: impl FnMut(&mut S) -> T) -> Result<T, Error>
     where
         S: Default + Clone + PartialEq + Serialize + DeserializeOwned,
@@ -174,7 +174,7 @@ impl Throttle {
         }
     }
 
-    /// A change of a breaker is an event, and whoever wants to know is told.
+    /// Records a change of a breaker as an event, and calls the callback.
     fn report(&self, admitted: &Admitted, change: Option<BreakerChange>) -> Result<(), Error> {
         let Some(change) = change else { return Ok(()) };
         let (agent, step_type) = (admitted.agent.clone(), admitted.step_type.clone());

@@ -1,4 +1,4 @@
-//! Asking a person.
+//! Questions to approvers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,38 +6,38 @@ use std::sync::Arc;
 
 use fusebox_core::{Action, ApprovalId, Binding, Contents, Decision, Effect, Json, Plan, RunId, Step};
 
-/// What a person is asked to approve. Show it truly: escape everything that plan or plugin wrote
-/// ([`fusebox_core::show`]), effects first, the agent's words marked as such.
+/// A question to an approver. Show it truly: escape all texts of plan and plugins ([`fusebox_core::show`]), effects
+/// first, the agent's words marked as such.
 #[derive(Debug, Clone)]
 pub struct ApprovalRequest {
-    /// The run.
+    /// Run that the question belongs to.
     pub run: RunId,
-    /// Id of the question, by which anybody may answer it.
+    /// Id of the question, by which any approver can answer it.
     pub id: Option<ApprovalId>,
     /// From then on the answer is no, in microseconds since 1970.
     pub expires_us: Option<u64>,
-    /// What they are asked about.
+    /// Subject of the question.
     pub subject: Subject,
-    /// What will happen, as the host derived it; nothing yet for a whole plan.
+    /// Effects that would happen, as the host derived them; none yet for a whole plan.
     pub effects: Vec<Effect>,
     /// Bytes before and after, by digest.
     pub contents: Contents,
-    /// Why a person is asked.
+    /// Decision that asks for a review.
     pub decision: Decision,
-    /// What the answer is for.
+    /// Binding of the action that the answer is for.
     pub binding: Binding,
-    /// How processes of it are confined, in one line; empty when it starts none.
+    /// Confinement of the action's processes, in one line; empty when it starts none.
     pub confinement: String,
-    /// Why their last answer could not be taken, if it could not.
+    /// Reason why the last answer was not accepted, if it was not.
     pub problem: Option<String>,
 }
 
-/// What a person is asked about.
+/// Subject of a question.
 #[derive(Debug, Clone)]
 pub enum Subject {
     /// The whole plan, before its first step.
     Plan(Arc<Plan>),
-    /// One step.
+    /// One step of the plan.
     Step {
         /// Its place, counted from 0.
         index: usize,
@@ -47,19 +47,19 @@ pub enum Subject {
         step: Box<Step>,
         /// The action, as it is now: its input may have been rewritten or edited.
         action: Box<Action>,
-        /// Which try it is, counted from 1.
+        /// Number of the try, counted from 1.
         attempt: u32,
     },
-    /// A step of which nobody knows whether it happened: to approve means to carry it out again.
+    /// A step of which it is unknown whether it happened: an approval carries it out again.
     Doubt {
         /// The step, as the plan has it.
         step: Box<Step>,
-        /// What is known.
+        /// Description of the doubt.
         message: String,
     },
 }
 
-/// How far an approval goes.
+/// Scope of an approval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ApprovalScope {
     /// This one action.
@@ -71,68 +71,68 @@ pub enum ApprovalScope {
     SameKindUntil(u64),
 }
 
-/// A person's answer.
+/// Answer of an approver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// May happen, exactly so.
     Approve {
-        /// Who approves.
+        /// Approver's name.
         by: String,
-        /// How, such as `terminal`.
+        /// Channel of the answer, such as `terminal`.
         channel: String,
-        /// What they have to say to it; may be empty.
+        /// The approver's remark; may be empty.
         note: String,
-        /// How far it goes.
+        /// Scope of the approval.
         extent: ApprovalScope,
     },
     /// Another input must take the place of this one; it is then judged as a new action.
     Edit {
-        /// Who edits.
+        /// Editor's name.
         by: String,
-        /// How.
+        /// Channel of the answer.
         channel: String,
-        /// What they have to say to it; may be empty.
+        /// The editor's remark; may be empty.
         note: String,
-        /// The new input.
+        /// Input that replaces the proposed one.
         input: Json,
     },
     /// The step in doubt did happen, and counts as carried out.
     Happened {
-        /// Who says so.
+        /// Name of the person who vouches for it.
         by: String,
-        /// How.
+        /// Channel of the answer.
         channel: String,
-        /// What they have to say to it; may be empty.
+        /// The person's remark; may be empty.
         note: String,
     },
-    /// Must not happen.
+    /// The action must not happen.
     Reject {
-        /// Who rejects.
+        /// Name of the person who rejects it.
         by: String,
-        /// How.
+        /// Channel of the answer.
         channel: String,
-        /// Why; may be empty.
+        /// Reason of the rejection; may be empty.
         reason: String,
     },
     /// The whole run must stop.
     Quit {
-        /// Who quits.
+        /// Name of the person who quits.
         by: String,
     },
-    /// Nobody can be asked; counts as rejected.
+    /// No approver can be asked; counts as rejected.
     Nobody {
-        /// Why not.
+        /// Reason why none can be asked.
         reason: String,
     },
-    /// Nobody answers now. The run is left as it is; it takes no memory, thread or lease until somebody answers and carries
-    /// it on.
+    /// No approver answers now. The run is left as it is; it takes no memory, thread or lease until an approver answers
+    /// and an operator continues it.
     Later,
 }
 
 /// The answer of an [`Approver`], when it comes.
 pub type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
-/// Somebody who can be asked.
+/// A source of approvals that can be asked.
 pub trait Approver: Send + Sync {
     /// Asks. The future is dropped when the run is killed meanwhile.
     fn ask(&self, request: ApprovalRequest) -> AnswerFuture<'_>;
@@ -141,7 +141,7 @@ pub trait Approver: Send + Sync {
 /// Approves everything that guards leave to a person: the operator has decided beforehand.
 #[derive(Debug, Clone)]
 pub struct ApproveAll {
-    /// Who decided so.
+    /// Name of the person who decided so.
     pub by: String,
 }
 
@@ -162,7 +162,7 @@ impl Approver for ApproveAll {
 /// Approves nothing.
 #[derive(Debug, Clone)]
 pub struct ApproveNothing {
-    /// Why nobody can be asked.
+    /// Reason why no approver can be asked.
     pub reason: String,
 }
 
@@ -176,7 +176,7 @@ impl Approver for ApproveNothing {
     }
 }
 
-/// Leaves every question to somebody who answers later, by its id.
+/// Leaves every question for a later answer by its id.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ApproveLater;
 

@@ -1,7 +1,8 @@
-//! Keys of approvers: who has one may approve without a terminal.
+//! Keys of approvers: the holder of a key can approve without a terminal.
 //!
-//! A key is an ed25519 key (RFC 8032). Its public half is listed in the home, which no agent can reach; its private half is a
-//! file that the approver keeps elsewhere. An answer is signed together with what it answers, and the log keeps the signature.
+//! A key is an ed25519 key (RFC 8032). Its public half is listed in the home, which no agent can reach; its private
+//! half is a file that the approver keeps elsewhere. The signature covers the question and the answer, and the log
+//! keeps it.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -64,7 +65,7 @@ impl ApproverKey {
         Ok(Self { name: file.approver, key: SigningKey::from_bytes(&seed) })
     }
 
-    /// The approver.
+    /// Name of the approver.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -83,7 +84,7 @@ pub struct KnownKeys {
 }
 
 impl KnownKeys {
-    /// The list of a home.
+    /// Opens the list of a home.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -102,8 +103,8 @@ impl KnownKeys {
         self.keys.iter().map(|(name, key)| (name.as_str(), key.as_str()))
     }
 
-    /// Makes a key for an approver, writes its private half to a new file that only this user can read, and lists the public
-    /// one.
+    /// Creates a key for an approver, writes its private half to a new file that only this user can read, and lists the
+    /// public one.
     ///
     /// # Errors
     /// When the name is taken or cannot be used, or a file cannot be written.
@@ -130,7 +131,7 @@ impl KnownKeys {
         self.write()
     }
 
-    /// Takes an approver off the list. Says whether they were on it.
+    /// Removes an approver from the list. Returns whether they were on it.
     ///
     /// # Errors
     /// When the list cannot be written.

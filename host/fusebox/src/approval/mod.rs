@@ -1,4 +1,4 @@
-//! Asking people, and knowing who answers.
+//! Questions to approvers, and the identity of those who answer.
 
 pub mod approver;
 pub mod keys;

@@ -1,4 +1,4 @@
-//! What a person is asked.
+//! Requests for approvals.
 
 use fusebox_core::gate::Reason;
 use fusebox_core::{Decider, Decision, Finding, Ruling, RunLimits, RunState};

@@ -1,4 +1,4 @@
-//! Exports: what an outsider needs to check the log, in one file.
+//! Exports: one file with all data that an outsider needs to check the log.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -22,10 +22,10 @@ const PAGE: u32 = 512;
 /// Blobs that are read at once: each can be large.
 const BLOBS: u32 = 8;
 
-/// What to export.
+/// Options of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportOptions {
-    /// Whose log.
+    /// Tenant that owns the log.
     pub tenant: String,
     /// Only these runs; everything when there are none.
     pub runs: Vec<RunId>,
@@ -39,23 +39,23 @@ impl Default for ExportOptions {
     }
 }
 
-/// What was exported.
+/// Amounts that were exported.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// Events.
+    /// Number of events.
     pub events: u64,
-    /// Blobs.
+    /// Number of blobs.
     pub blobs: u64,
     /// Leaves of the signed tree.
     pub size: u64,
 }
 
 impl Audit {
-    /// Writes an export, under a checkpoint that is signed now. `progress` is told how many events were written, and how many
-    /// there are.
+    /// Writes an export under a checkpoint that is signed now. Calls `progress` with the number of events written and
+    /// in total.
     ///
     /// # Errors
-    /// When a run is none of the tenant's, the log cannot be used, or it cannot be written.
+    /// When a run does not belong to the tenant, the log cannot be used, or the export cannot be written.
     pub fn export(
         &self,
         options: &ExportOptions,
@@ -111,7 +111,7 @@ impl Audit {
         Ok(Exported { events, blobs, size })
     }
 
-    /// How many events of a run a tree of this size covers.
+    /// Number of a run's events that a tree of this size covers.
     fn covered(&self, run: &RunId, size: u64) -> Result<HeaderRun, Error> {
         let (mut low, mut high) = (0, self.log.head(run)?.map_or(0, |(last, _)| last));
         // Events of one run stand in the tree in their order.
@@ -236,7 +236,7 @@ impl Writing<'_> {
     }
 }
 
-/// An event with what its hash is computed from besides.
+/// An event with the further inputs of its hash.
 pub(super) fn proved(leaf: u64, event: &SealedEvent) -> ProvedEvent {
     ProvedEvent { event: exported(leaf, event).into_owned(), previous: event.previous }
 }

@@ -20,7 +20,7 @@ use crate::input::read_file;
 
 /// Largest file of keys, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
-/// Origins of logs that nobody named otherwise. The domain is one that never exists (RFC 2606).
+/// Origin of logs without a configured one. The domain never exists (RFC 2606).
 const DOMAIN: &str = "fusebox.invalid";
 
 /// The keys of all tenants of a home.
@@ -44,7 +44,7 @@ pub(crate) struct Keyring {
     pub keys: Vec<Key>,
 }
 
-/// A key, whose secret half is forgotten once another one has taken its place.
+/// A key, whose secret half is erased once another key has replaced it.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Key {
@@ -52,7 +52,7 @@ pub(crate) struct Key {
     /// The secret seed, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seed: Option<String>,
-    /// How it came after the key before it.
+    /// Proof of the change from the previous key to this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub introduced: Option<Introduced>,
 }
@@ -112,7 +112,7 @@ impl AuditKeys {
         let time = |file: &Path| std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok();
         let Some(modified) = time(&file) else {
             if newest()?.is_some() {
-                // What another key signs would not follow from what was signed.
+                // Signatures of another key would not follow from the earlier ones.
                 let message = format!(
                     "its log is signed with keys that were in {}, and that file is gone; put it back from a copy, or begin a new home",
                     file.display()
@@ -160,8 +160,8 @@ impl AuditKeys {
         }
     }
 
-    /// Adds a key that signs together with the one so far, until that one is [retired](Self::retire). One that was added and did
-    /// not take its place yet is gone on with.
+    /// Adds a key that signs together with the current one, until that one is [retired](Self::retire). An added key
+    /// that is not yet in force is used again.
     pub(crate) fn add(&self, log: &dyn Store, tenant: &str) -> Result<Keyring, Error> {
         let mut ring = (*self.ring(log, tenant)?).clone();
         if ring.signing().count() < 2 {
@@ -172,7 +172,7 @@ impl AuditKeys {
         Ok(ring)
     }
 
-    /// Keeps in mind how the newest key came after the one before it.
+    /// Stores the proof of the change from the previous key to the newest one.
     pub(crate) fn introduce(&self, tenant: &str, ring: &mut Keyring, introduced: Introduced) -> Result<(), Error> {
         if let Some(newest) = ring.keys.last_mut() {
             newest.introduced = Some(introduced);

@@ -1,4 +1,4 @@
-//! The audit log: what proves it, what can be taken out of it, and what other programs add to it.
+//! The audit log: its proofs, its exports, and records of other programs.
 //!
 //! ```
 //! use fusebox::{Audit, Record};
@@ -47,7 +47,7 @@ use crate::redaction::Redactor;
 pub struct Audit {
     pub(crate) log: Arc<dyn Store>,
     pub(crate) keys: Arc<AuditKeys>,
-    /// What replaces secrets in what is recorded, if guards of a policy do.
+    /// Redactor of secrets in records, if guards of a policy redact.
     pub(crate) redactor: Option<Arc<Redactor>>,
     /// The policy that says how much tenants may have in the log.
     pub(crate) policy: Arc<Policy>,
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Audit {
 }
 
 impl Audit {
-    /// The audit log of a home, without a policy: what is recorded through it is kept as it is.
+    /// The audit log of a home, without a policy: records are stored without redaction.
     ///
     /// # Errors
     /// When the home or its log cannot be used.
@@ -89,7 +89,7 @@ impl Audit {
         Err(Error::NothingToExport { tenant: tenant.to_owned() })
     }
 
-    /// All tenants that have a log, by name. What concerns no tenant is in the log of `@host`.
+    /// All tenants that have a log, by name. Events that concern no tenant are in the log of `@host`.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -97,7 +97,7 @@ impl Audit {
         Ok(self.log.tenants()?)
     }
 
-    /// Whose log a run or other chain is part of.
+    /// Tenant that owns a run or other chain.
     ///
     /// # Errors
     /// When there is no such run, or the log cannot be read.
@@ -113,7 +113,7 @@ impl Audit {
         Ok(self.log.stored(tenant)?)
     }
 
-    /// Signs a checkpoint over all events of a tenant by now; none when there are no events.
+    /// Signs a checkpoint over all current events of a tenant; none when there are no events.
     ///
     /// # Errors
     /// When it cannot be signed or written.
@@ -134,7 +134,7 @@ impl Audit {
     }
 }
 
-/// Opens a home's log, so that checkpoints are signed whoever writes to it.
+/// Opens a home's log with signed checkpoints for all writers.
 pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Store>, Arc<AuditKeys>), Error> {
     let keys = Arc::new(AuditKeys::of(home));
     let signing = Signing {
@@ -145,8 +145,8 @@ pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Sto
     Ok((Arc::new(SqliteStore::open_signing(&home.log(), signing)?), keys))
 }
 
-/// What would be given out proves nothing, because the tree that is kept is not the one that was signed.
+/// Error when the stored tree is not the signed one, so that it proves nothing.
 pub(crate) fn unproven(tenant: &str) -> Error {
-    let what = "what is kept of it is not what was signed".to_owned();
+    let what = "the stored tree is not the signed one".to_owned();
     StoreError::TreeDamaged { tenant: tenant.to_owned(), what }.into()
 }

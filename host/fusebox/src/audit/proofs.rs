@@ -28,11 +28,11 @@ pub struct ConsistencyProof {
 }
 
 impl ConsistencyProof {
-    /// Checks that one of these keys signed both checkpoints, and that the tree of the first grew into that of the second. Gives both.
-    /// It needs no log.
+    /// Checks that one of these keys signed both checkpoints, and that the tree of the first grew into that of the
+    /// second. Returns both. It needs no log.
     ///
     /// # Errors
-    /// When that does not hold.
+    /// When a signature is missing or the tree did not grow so.
     pub fn verify(&self, keys: &[VerifierKey]) -> Result<(Checkpoint, Checkpoint), Error> {
         let (before, after) = (Checkpoint::verified(&self.old, keys)?.0, Checkpoint::verified(&self.new, keys)?.0);
         let hashes: Vec<_> = self.hashes.iter().map(|Hash(hash)| *hash).collect();
@@ -68,11 +68,11 @@ impl Audit {
         Ok(proof)
     }
 
-    /// Checks a proof of one event: that it is in the tree of a checkpoint which one of these keys signed. Gives the event and the
-    /// checkpoint. It needs no log.
+    /// Checks a proof of one event: that it is in the tree of a checkpoint which one of these keys signed. Returns the
+    /// event and the checkpoint. It needs no log.
     ///
     /// # Errors
-    /// When it is no such proof, or proves nothing.
+    /// When it is not such a proof, or proves nothing.
     pub fn verify_proof(text: &str, keys: &[VerifierKey]) -> Result<(ProvedEvent, Checkpoint), Error> {
         let proof = Proof::parse(text)?;
         let wrong = |message: &str| fusebox_core::Error::BadProof { message: message.to_owned() };
@@ -88,7 +88,7 @@ impl Audit {
     /// The proof that the log grew from one checkpoint to another one, both checked with the log's own keys.
     ///
     /// # Errors
-    /// When one of them is none of this log, the older one is larger, or the log did not grow from one to the other.
+    /// When one of them is not of this log, the older one is larger, or the log did not grow from one to the other.
     pub fn consistency(&self, old: &str, new: &str) -> Result<ConsistencyProof, Error> {
         let (tenant, before) = self.checkpoint_of_this_log(old)?;
         let (other, after) = self.checkpoint_of_this_log(new)?;
@@ -118,11 +118,11 @@ impl Audit {
         Ok((tenant, said))
     }
 
-    /// Lets another key sign from now on: an event says so, the next checkpoint has the signatures of both, and the secret half
-    /// of the old key is forgotten.
+    /// Replaces the signing key: an event records it, the next checkpoint has the signatures of both keys, and the
+    /// secret half of the old key is erased.
     ///
     /// # Errors
-    /// When the keys or the log cannot be written. Whatever was done is gone on with when it is tried again.
+    /// When the keys or the log cannot be written. A second try continues the work of the first.
     pub fn rotate_key(&self, tenant: &str, by: &str) -> Result<(), Error> {
         self.check_known(tenant)?;
         let _lock = self.keys.lock()?;
@@ -142,7 +142,7 @@ impl Audit {
         }
         let introduced = ring.keys.last().and_then(|key| key.introduced.clone());
         let Some(Introduced { event, .. }) = introduced else { return Ok(()) };
-        // Both sign whatever is signed now; the first checkpoint behind the event counts.
+        // Both keys sign now; the first checkpoint after the event counts.
         self.log.checkpoint(tenant)?;
         let leaf = self.log.leaf_of(&event.run_id, event.seq)?.map_or(0, |leaf| leaf.index);
         let keys: Vec<_> = ring.keys.iter().rev().take(2).map(|key| key.public.clone()).collect();

@@ -16,12 +16,12 @@ const MAX_TEXT_BYTES: usize = 4096;
 /// Largest details, in bytes.
 const MAX_DETAILS_BYTES: usize = 1024 * 1024;
 
-/// What became of an action that somebody else's program takes.
+/// Outcome of an action that another program takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordKind {
     /// It is about to happen.
     Proposed,
-    /// It happened.
+    /// The action happened.
     Executed,
     /// It was not let happen.
     Blocked,
@@ -29,7 +29,7 @@ pub enum RecordKind {
     Violation,
 }
 
-/// An action that somebody else's program takes, as it says itself.
+/// An action of another program, as that program describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     kind: RecordKind,
@@ -55,7 +55,7 @@ impl Record {
         Self::new(RecordKind::Proposed, agent, action, message)
     }
 
-    /// One that happened.
+    /// Record of an action that happened.
     #[must_use]
     pub fn executed(agent: &str, action: &str, message: &str) -> Self {
         Self::new(RecordKind::Executed, agent, action, message)
@@ -73,21 +73,21 @@ impl Record {
         Self::new(RecordKind::Violation, agent, action, message)
     }
 
-    /// Says which event it follows from.
+    /// Sets the event that the record follows from.
     #[must_use]
     pub fn because(mut self, cause: EventRef) -> Self {
         self.because = Some(cause);
         self
     }
 
-    /// Adds details.
+    /// Sets further details.
     #[must_use]
     pub fn details(mut self, details: Json) -> Self {
         self.details = Some(details);
         self
     }
 
-    /// Says who acts, in full.
+    /// Sets the full description of the agent.
     #[must_use]
     pub fn agent(mut self, agent: Agent) -> Self {
         self.agent = agent;
@@ -113,7 +113,8 @@ impl Record {
 }
 
 impl Audit {
-    /// Adds a record to a tenant's log. It is durable when this returns. Gives its place, for what follows from it.
+    /// Adds a record to a tenant's log. It is durable when this returns. Returns its place, to which later records can
+    /// refer.
     ///
     /// # Errors
     /// When a text is too long, the event that it follows from is not in the tenant's log, or the log cannot be written.

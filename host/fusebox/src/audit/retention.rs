@@ -1,4 +1,4 @@
-//! Erasing what events name by digest. The events stay, so what was proved stays proved.
+//! Erasure of blobs that events name by digest. The events stay, so proofs stay valid.
 
 use fusebox_core::event::{BlobsErased, HostEvent};
 use fusebox_core::id::HOST_TENANT;
@@ -13,19 +13,19 @@ use crate::log::side_chain::{append, check_owner, side_chain};
 /// Runs that an event of an erasure names at the most.
 const MAX_NAMED: usize = 1000;
 
-/// What to erase, and on whose word.
+/// Selection of blobs to erase, and the person responsible.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EraseOptions {
-    /// Which blobs.
+    /// Blobs to erase.
     pub erasure: Erasure,
-    /// Who wants it.
+    /// Name of the person who erases.
     pub by: String,
-    /// Why.
+    /// Reason of the erasure.
     pub reason: String,
 }
 
 impl Audit {
-    /// Erases blobs of runs that have ended, and records in the log of each tenant that they were.
+    /// Erases blobs of runs that have ended, and records the erasure in the log of each tenant.
     ///
     /// # Errors
     /// When the log cannot be written.
@@ -48,7 +48,7 @@ impl Audit {
         let mut all = Erased::default();
         for tenant in tenants {
             let mine = Erasure { tenant: Some(tenant.clone()), ..erasure.clone() };
-            // It is recorded before it is done: what is gone must not be gone without a word.
+            // The event comes before the erasure: no blob may vanish without a record.
             let planned = self.log.erase(Erasure { dry_run: true, ..mine.clone() })?;
             if planned.blobs == 0 {
                 continue;
@@ -73,7 +73,7 @@ impl Audit {
         Ok(all)
     }
 
-    /// Erases what policy says has been kept long enough.
+    /// Erases blobs whose time in policy is over.
     pub(crate) fn erase_by_policy(&self, policy: &Policy) -> Result<(), Error> {
         let ages = policy.tenants.iter().filter_map(|(tenant, policy)| Some((tenant.clone(), policy.erase_after_s?)));
         let mut ages: Vec<(String, u64)> = ages.collect();

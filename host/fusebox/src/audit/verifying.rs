@@ -15,10 +15,10 @@ use crate::error::Error;
 
 /// Longest line of an export, in bytes: an event with its payload, or a blob.
 const MAX_LINE_BYTES: u64 = 256 * 1024 * 1024;
-/// Lines after which progress is told.
+/// Number of lines between calls of `progress`.
 const TELL_EVERY: u64 = 1024;
 
-/// How to check.
+/// Options of a check.
 pub struct VerifyOptions<'a> {
     /// Keys that are known to be those of the log; its own when there are none.
     pub keys: Vec<VerifierKey>,
@@ -26,7 +26,7 @@ pub struct VerifyOptions<'a> {
     pub since: Option<String>,
     /// Threads that read and hash, for the log itself.
     pub threads: usize,
-    /// Is told how many events were looked at, and how many there are, as far as that is known.
+    /// Callback with the number of checked events, and the total as far as it is known.
     pub progress: &'a (dyn Fn(u64, Option<u64>) + Sync),
 }
 
@@ -44,7 +44,7 @@ impl Default for VerifyOptions<'_> {
 }
 
 impl VerifyOptions<'_> {
-    /// The earlier checkpoint. Whoever gives it answers for it: it is compared, not believed.
+    /// The earlier checkpoint. The caller vouches for it: it is compared, not verified.
     fn since(&self) -> Result<Option<Checkpoint>, Error> {
         Ok(self.since.as_deref().map(Checkpoint::unverified).transpose()?)
     }
@@ -55,23 +55,23 @@ impl VerifyOptions<'_> {
     }
 }
 
-/// What holds of the log.
+/// Result of a successful check of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogVerdict {
-    /// What was looked at.
+    /// Amounts that were checked.
     pub report: LogReport,
-    /// Tenants whose logs were checked with their own keys, because none was given for them.
+    /// Tenants whose logs were checked with their own keys, because the caller gave none for them.
     pub by_own_keys: Vec<String>,
 }
 
 impl Audit {
-    /// Reads the whole log and checks it: every event, every chain, every tree and every checkpoint. `Ok(Err(…))` is the first
-    /// thing that is wrong.
+    /// Reads the whole log and checks it: every event, every chain, every tree and every checkpoint. `Ok(Err(…))` is
+    /// the first fault in the log.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn verify_log(&self, options: &VerifyOptions<'_>) -> Result<Result<LogVerdict, Fault>, Error> {
-        // What is wrong with keys is no fault of the log.
+        // A fault of the keys is not a fault of the log.
         for tenant in self.log.tenants()? {
             if options.given(&tenant).is_empty() || self.keys.has(&tenant) {
                 self.keys.public_if_any(&*self.log, &tenant)?;
@@ -115,8 +115,8 @@ impl Audit {
         Ok(Ok(LogVerdict { report, by_own_keys }))
     }
 
-    /// Keys whose checkpoints of a tenant's log count: those that were given, and those that events of the log tie to them; its own
-    /// when none was given.
+    /// Trusted keys for checkpoints of a tenant's log: the given ones, and those that events of the log tie to them;
+    /// its own keys when none was given.
     fn known(&self, tenant: &str, options: &VerifyOptions<'_>) -> Result<Vec<VerifierKey>, String> {
         let mut known = options.given(tenant);
         if known.is_empty() {
@@ -131,7 +131,7 @@ impl Audit {
         Ok(known)
     }
 
-    /// Checks an export. It needs no log: whoever has the file can do so.
+    /// Checks an export. It needs the file alone, and no log.
     ///
     /// # Errors
     /// When it cannot be read.

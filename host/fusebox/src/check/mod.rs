@@ -1,4 +1,4 @@
-//! Judging one action that somebody else carries out.
+//! Judgement of one action that the caller carries out.
 
 pub mod proposal;
 
@@ -26,11 +26,11 @@ use crate::gate::judge::Revised;
 use crate::gate::preview::ReadOnlyHandler;
 use crate::services::{RecordChecks, Services};
 
-/// Judges one action on account of a tenant: under its kill switch, in its log.
+/// Judges one action for a tenant: under its kill switch, in its log.
 ///
 /// # Errors
-/// When the action does not fit its step type, its effects cannot be told, the tenant has no room left, or the log cannot be
-/// written. No error means allow.
+/// When the action does not fit its step type, its effects cannot be derived, the tenant has no room left, or the log
+/// cannot be written. No error means allow.
 pub fn check(services: &Services, tenant: &str, proposal: &Proposal) -> Result<Decision, Error> {
     check_tenant(tenant)?;
     let Proposal { agent, action, .. } = proposal;
@@ -61,7 +61,7 @@ pub fn chain(services: &Services) -> Option<RunId> {
     chains.get(DEFAULT_TENANT).map(|chain| chain.run().clone())
 }
 
-/// What is decided while a kill switch is set.
+/// Decision while a kill switch is set.
 fn refused(
     services: &Services,
     tenant: &str,
@@ -82,7 +82,7 @@ fn refused(
 /// The same action with another input, ready to be judged.
 fn revised(services: &Services, proposal: &Proposal, input: &Json, now: u64) -> Result<Revised, String> {
     if proposal.effects != CheckEffects::Previewed {
-        return Err("its effects were stated by whoever asks, so nobody knows those of another input".to_owned());
+        return Err("its effects were stated by the caller, so those of another input are unknown".to_owned());
     }
     let mut proposal = proposal.clone();
     proposal.action.input = input.clone();
@@ -131,7 +131,7 @@ fn preview(
     let action = &proposal.action;
     services.registry.check_input("the action", &action.step_type, &action.input)?;
     let Some((loaded, served)) = services.registry.executor(&action.step_type) else {
-        return Err(no_preview(&action.step_type, "nobody serves it"));
+        return Err(no_preview(&action.step_type, "no executor serves it"));
     };
     let reads = ReadOnlyHandler::new(Arc::new(workspace_of(services, proposal)?), served.grants);
     let options = loaded.options(Limits::preview(), u64::MAX, &services.never_killed);
@@ -139,13 +139,13 @@ fn preview(
     let preview = loaded.plugin.preview(action, Arc::clone(&situation), Box::new(reads.clone()), &options);
     // A preview waits for nothing but its own handler, so it needs no runtime.
     match pollster::block_on(preview).result {
-        // What the preview has seen is judged with what it proposes.
+        // Files that the preview read are judged with its effects.
         Ok(Ok(mut proposed)) => {
             let new: Vec<_> = seen(&reads).filter(|effect| !proposed.contains(effect)).collect();
             proposed.extend(new);
             Ok(proposed)
         }
-        // What it says of files that guards deny is not told: the action is denied for reading them.
+        // The preview's message on files that guards deny stays hidden: the action is denied for reading them.
         Ok(Err(_)) if judge::denies(&services.registry, action, reads.effects(), situation, &options.kill) => {
             Ok(seen(&reads).collect())
         }
@@ -200,7 +200,7 @@ fn record(
     };
     let written = pending.wait();
     if written.is_err() {
-        // What was sealed is not in the log, so nothing can follow it: later checks are another chain.
+        // Sealed events that are not in the log cannot be followed: later checks start another chain.
         services.check_chains.lock().remove(tenant);
     }
     Ok(written?)

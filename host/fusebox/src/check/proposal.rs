@@ -13,7 +13,7 @@ use crate::error::Error;
 /// Largest file with an action, in bytes.
 const MAX_ACTION_BYTES: usize = 16 * 1024 * 1024;
 
-/// Where the effects of a checked action come from.
+/// Source of the effects of a checked action.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum CheckEffects {
     /// Its executor previews them in the workspace.
@@ -28,13 +28,13 @@ pub enum CheckEffects {
 /// One action to be judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposal {
-    /// Who wants it.
+    /// Agent that proposes the action.
     pub agent: Agent,
-    /// What is wanted.
+    /// Action to be judged.
     pub action: Action,
-    /// What it would do.
+    /// Effects of the action.
     pub effects: CheckEffects,
-    /// Where; needed unless the effects are known.
+    /// Workspace of the action; needed unless the effects are given.
     pub workspace: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! Answers what runs ask.
+//! Answers to questions of runs.
 
 use fusebox_core::event::Signed;
 use fusebox_core::run::PersonCommand;
@@ -20,9 +20,9 @@ const MAX_QUESTIONS: u32 = 10_000;
 /// A question that waits for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenQuestion {
-    /// The question.
+    /// The question with its state.
     pub question: QuestionRow,
-    /// Its run.
+    /// Run that the question belongs to.
     pub run: RunRow,
 }
 
@@ -31,16 +31,16 @@ pub struct OpenQuestion {
 pub struct Asked {
     /// All that they need to decide.
     pub request: ApprovalRequest,
-    /// Its run.
+    /// Run that the question belongs to.
     pub run: RunRow,
 }
 
-/// Who answers, and how it is known that it is a person.
+/// The person who answers, and the proof that it is a person.
 #[derive(Debug)]
 pub enum Responder<'a> {
-    /// Somebody at a terminal.
+    /// A person at a terminal.
     Terminal {
-        /// Who sits there, as far as the system says.
+        /// User name of the person, according to the system.
         by: String,
     },
     /// The holder of an approver's key.
@@ -48,13 +48,13 @@ pub enum Responder<'a> {
 }
 
 impl Control {
-    /// All questions that wait for an answer, oldest first.
+    /// All open questions, oldest first.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn questions(&self) -> Result<Vec<OpenQuestion>, Error> {
         let rows = self.log.open_questions(MAX_QUESTIONS)?;
-        // Those whose time is up are answered: by no.
+        // Questions whose time is up count as answered with no.
         let now = now_us();
         let rows = rows.into_iter().filter(|row| row.expires_us.is_none_or(|expires| now < expires));
         let open = rows.map(|question| match self.row(&question.run) {
@@ -64,7 +64,7 @@ impl Control {
         Ok(open.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
     }
 
-    /// A question by its id or the beginning of it, with all that a person needs to decide.
+    /// A question by its id or the beginning of it, with all data that a person needs to decide.
     ///
     /// # Errors
     /// When there is no such question, it was decided already, or the log cannot be read.
@@ -105,8 +105,9 @@ impl Control {
         })
     }
 
-    /// Answers a question, once: who comes second is told who was first. The run goes on when somebody continues it, or at
-    /// once where a process waits for the answer. An edited input is not checked here against the schema of its step type.
+    /// Answers a question once: a second answer fails with the first one. The run goes on when a process continues it,
+    /// or at once where a process waits for the answer. An edited input is not checked here against the schema of its
+    /// step type.
     ///
     /// # Errors
     /// When there is no such question, it was decided already, its time is up, the answer does not fit it, or the key is not
@@ -116,7 +117,7 @@ impl Control {
         refuse_decided(&row)?;
         let mut journal = self.journal(&row.run, PATIENCE)?;
         let answered = self.tell_answer(&mut journal, &row, responder, answer);
-        // The lease goes in any case; what was answered is durable before.
+        // The lease is released in any case; the answer is durable before.
         let flushed = pollster::block_on(journal.release());
         answered?;
         flushed?;
@@ -136,7 +137,7 @@ impl Control {
     ) -> Result<(), Error> {
         let open = journal.state.question().filter(|question| question.id == row.id);
         let Some(binding) = open.map(|question| question.binding) else {
-            // Somebody was faster.
+            // Another answer came first.
             refuse_decided(&self.question(row.id.as_str())?)?;
             return Err(Error::UnknownApproval { id: row.id.to_string() });
         };
@@ -179,7 +180,7 @@ impl Control {
 }
 
 impl Responder<'_> {
-    /// Who answers.
+    /// Name of the person who answers.
     #[must_use]
     pub fn by(&self) -> &str {
         match self {
@@ -188,7 +189,7 @@ impl Responder<'_> {
         }
     }
 
-    /// How.
+    /// Channel of the answer.
     #[must_use]
     pub fn channel(&self) -> &'static str {
         match self {

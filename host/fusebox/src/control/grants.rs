@@ -17,20 +17,20 @@ const MAX_RUNS: u32 = 1000;
 pub struct StandingApproval {
     /// The run in which it counts.
     pub run: RunId,
-    /// The approval that it came with; what it is revoked by.
+    /// Id of the approval that granted it, by which it is revoked.
     pub grant: ApprovalId,
-    /// Who gave it.
+    /// Approver's name.
     pub by: String,
-    /// When, in microseconds since 1970.
+    /// Time of the approval, in microseconds since 1970.
     pub since_us: u64,
     /// Until when it counts; without it, as long as the run goes on.
     pub until_us: Option<u64>,
-    /// What it is for, as JSON: step type, effects, and the reasons for which a person is asked.
+    /// Kind of actions that it covers, as JSON: step type, effects, and reasons for review.
     pub kind: String,
 }
 
 impl Control {
-    /// Grants that count now: of one run, or of all unfinished runs.
+    /// Current grants of one run, or of all unfinished runs.
     ///
     /// # Errors
     /// When there is no such run, or the log cannot be read.
@@ -71,10 +71,10 @@ impl Control {
         Ok(grants)
     }
 
-    /// Revokes a grant: from then on a person is asked again.
+    /// Revokes a grant: later actions of its kind need an approval again.
     ///
     /// # Errors
-    /// When the run holds no such grant, has ended, or is driven by another process just now.
+    /// When the run holds no such grant, has ended, or is currently driven by another process.
     pub fn revoke(&self, run: &RunId, grant: &ApprovalId, by: &str) -> Result<(), Error> {
         self.row(run)?;
         let mut journal = self.journal(run, PATIENCE)?;

@@ -17,10 +17,10 @@ use crate::signals::board::{Board, Signal, SignalKind};
 /// Most runs that are looked at for those still going.
 const MAX_RUNS: u32 = 1_000_000;
 
-/// What became of a request, for one run.
+/// Outcome of a kill request for one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KillOutcome {
-    /// It was killed.
+    /// The run was killed.
     Killed(RunId, KillTimes),
     /// It had ended before, or ended by itself meanwhile.
     Ended(RunId),
@@ -31,8 +31,8 @@ pub enum KillOutcome {
 }
 
 impl Control {
-    /// Pulls a kill switch: durable before anything else, and heard by whoever drives runs. Runs that nobody drives are ended
-    /// here. Waits until all runs that it ends have ended, but not longer than `patience`.
+    /// Sets a kill switch: it is durable first, then all processes that drive runs receive it. Runs without a process
+    /// are ended here. Waits until all runs concerned have ended, but not longer than `patience`.
     ///
     /// # Errors
     /// When the log cannot be used, or there is no such run.
@@ -63,7 +63,7 @@ impl Control {
         Ok(runs.into_iter().map(end).collect())
     }
 
-    /// Lifts a kill switch. What it killed stays killed. Says whether it was set.
+    /// Lifts a kill switch. Killed runs stay killed. Returns whether it was set.
     ///
     /// # Errors
     /// When the log cannot be used.
@@ -72,7 +72,8 @@ impl Control {
         if !self.log.switches()?.iter().any(|switch| switch.target == *target) {
             return Ok(false);
         }
-        // What it ends has ended before it is lifted, as far as that is possible; the rest stays killed by when it was set.
+        // The runs end before the switch is lifted, as far as possible; the rest stays killed by the time of the
+        // switch.
         for run in self.ends(target)? {
             let ended = self.end(&run, by, now_us());
             drop(ended);
@@ -82,14 +83,12 @@ impl Control {
             &self.owner(target)?,
             &HostEvent::KillLifted(KillLifted { target: target.clone(), by: by.to_owned() }),
         )?;
-        // Whoever keeps the switches in mind looks again.
-        let nobody = KillTarget::Run("nobody".parse()?);
-        let request = Signal { kind: SignalKind::Pause, target: nobody, by: by.to_owned(), requested_us: now_us() };
-        Board::open(&self.home)?.request(&request)?;
+        // Processes that cache the switches read them again.
+        Board::open(&self.home)?.wake()?;
         Ok(true)
     }
 
-    /// In whose log it stands that a switch was set or lifted.
+    /// Tenant whose log records that a switch was set or lifted.
     fn owner(&self, target: &KillTarget) -> Result<String, Error> {
         Ok(match target {
             KillTarget::All => HOST_TENANT.to_owned(),
@@ -111,7 +110,7 @@ impl Control {
         Ok(self.log.runs(&unfinished, MAX_RUNS)?.into_iter().map(|row| row.run).collect())
     }
 
-    /// Waits until whoever drives a run has ended it, or ends it if nobody does.
+    /// Waits until the process that drives a run has ended it, or ends it if there is none.
     fn wait_or_end(&self, run: RunId, by: &str, requested_us: u64, until: Instant) -> Result<KillOutcome, Error> {
         loop {
             if let Some(times) = self.ended(&run)? {
@@ -126,7 +125,7 @@ impl Control {
         }
     }
 
-    /// Ends a run that nobody drives.
+    /// Ends a run that no process drives.
     pub(super) fn end(&self, run: &RunId, by: &str, requested_us: u64) -> Result<(), Error> {
         let mut journal = match self.journal(run, Duration::ZERO) {
             Err(busy @ Error::RunBusy { .. }) => return Err(busy),

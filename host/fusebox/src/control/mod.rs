@@ -1,5 +1,5 @@
-//! What an operator does with runs, from any process: look at them, pause, resume and kill them, answer what they ask. It
-//! needs no plugins and no policy, so it works whatever is wrong with those.
+//! Operations on runs from any process: list them, pause, resume and kill them, answer their questions. They need no
+//! plugins and no policy, so they work even when those are broken.
 //!
 //! ```
 //! use fusebox::{Control, RunFilter};
@@ -48,11 +48,11 @@ use crate::log::side_chain::record_for_host;
 use crate::redaction::retention::RetentionFilter;
 use crate::signals::board::{Board, Signal, SignalKind};
 
-/// How long a process that works on a run for a moment is waited for.
+/// Longest wait for a process that holds a run only for a moment.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long before it is tried again.
+/// Time between two tries to take a run.
 const RETRY: Duration = Duration::from_millis(2);
-/// How long a run is held by whoever does not drive it, at the most.
+/// Longest time that a process holds a run that it does not drive.
 const HELD: Duration = Duration::from_millis(100);
 
 /// All runs of one home.
@@ -60,7 +60,7 @@ pub struct Control {
     home: Home,
     log: Arc<dyn Store>,
     audit: Audit,
-    /// The only tenant whose runs it handles.
+    /// The only tenant whose runs are visible; all without it.
     tenant: Option<String>,
 }
 
@@ -73,16 +73,16 @@ impl std::fmt::Debug for Control {
 /// A run in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedRun {
-    /// What the log says of it.
+    /// State of the run in the log.
     pub row: RunRow,
     /// Whether a process drives it.
     pub is_driven: bool,
 }
 
-/// What came of asking for a pause.
+/// Outcome of a pause request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseOutcome {
-    /// It is paused.
+    /// The run is paused.
     Paused,
     /// It was paused already.
     WasPaused,
@@ -91,7 +91,7 @@ pub enum PauseOutcome {
 }
 
 impl Control {
-    /// The runs of this home.
+    /// Opens the runs of a home.
     ///
     /// # Errors
     /// When the home or its log cannot be used.
@@ -107,11 +107,11 @@ impl Control {
         Self { home, log, audit, tenant: None }
     }
 
-    /// The same for the runs of one tenant alone: whatever belongs to others is not there for it. For handing on to whoever acts
-    /// for that tenant.
+    /// The same for the runs of one tenant alone: runs of others do not exist for it. Pass it on to code that acts for
+    /// that tenant.
     ///
     /// # Errors
-    /// When it is no tenant's name, or this one is already for another tenant.
+    /// When the name is not allowed for a tenant, or this one is already limited to another tenant.
     pub fn of_tenant(&self, tenant: &str) -> Result<Self, Error> {
         check_tenant(tenant)?;
         if !self.is_its(tenant) {
@@ -136,7 +136,7 @@ impl Control {
         Ok(self.rows(filter, max)?.into_iter().map(|row| self.listed(row)).collect())
     }
 
-    /// One run.
+    /// One run by its id.
     ///
     /// # Errors
     /// When there is no such run, or the log cannot be read.
@@ -144,10 +144,10 @@ impl Control {
         Ok(self.listed(self.row(run)?))
     }
 
-    /// Events of a run behind `after`, at most `max`, in order.
+    /// Events of a run after place `after`, at most `max`, in order.
     ///
     /// # Errors
-    /// When the log cannot be read, or an event is not what was written.
+    /// When the log cannot be read, or an event differs from the one that was written.
     pub fn events(&self, run: &RunId, after: u64, max: u32) -> Result<Vec<EventUpdate>, Error> {
         if self.tenant.is_some() {
             self.row(run)?;
@@ -156,7 +156,7 @@ impl Control {
         sealed.into_iter().map(|sealed| Ok(EventUpdate { event: sealed.run_event()?, sealed })).collect()
     }
 
-    /// Kill switches that are set.
+    /// All kill switches that are set.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -169,7 +169,7 @@ impl Control {
         Ok(self.log.switches()?.into_iter().filter(is_its).collect())
     }
 
-    /// Folders whose own policies tighten the operator's for a run: whoever continues it counts them in.
+    /// Folders whose own policies tighten the operator's for a run: the continuing process applies them.
     ///
     /// # Errors
     /// When there is no such run, or the log cannot be read.
@@ -187,7 +187,7 @@ impl Control {
         Ok(copies.into_iter().filter(|copy| self.tenant.is_none() || self.row(&copy.run).is_ok()).collect())
     }
 
-    /// Removes the copy of the workspace of a run that has ended. Says whether there was one.
+    /// Removes the copy of the workspace of a run that has ended. Returns whether there was one.
     ///
     /// # Errors
     /// When the log cannot be read, or the copy cannot be removed, wholly or in part.
@@ -199,7 +199,7 @@ impl Control {
         Ok(true)
     }
 
-    /// Stops a run until it is resumed. A step that another process carries out is carried to its end first.
+    /// Stops a run until it is resumed. A step under way in another process is completed first.
     ///
     /// # Errors
     /// When there is no such run, it has ended, or the log cannot be written.
@@ -213,7 +213,7 @@ impl Control {
         };
         match self.journal(run, HELD) {
             Err(Error::RunBusy { .. }) => {
-                // Durable first: whoever drives it may end before it hears.
+                // Durable first: the driving process may end before it receives the signal.
                 let asked = HostEvent::PauseAsked(PauseAsked {
                     run: run.clone(),
                     by: by.to_owned(),
@@ -236,7 +236,7 @@ impl Control {
         }
     }
 
-    /// Lets a run go on that was paused. Whoever continues it carries it on. Says whether it was paused.
+    /// Resumes a paused run, so that a process can continue it. Returns whether it was paused.
     ///
     /// # Errors
     /// When there is no such run, it has ended, or the log cannot be written.
@@ -276,7 +276,7 @@ impl Control {
         Ok(self.log.runs(&filter, max)?)
     }
 
-    /// Whether a tenant is one whose runs it handles.
+    /// Whether this control handles runs of the tenant.
     fn is_its(&self, tenant: &str) -> bool {
         self.tenant.as_ref().is_none_or(|only| only == tenant)
     }
@@ -291,7 +291,7 @@ impl Control {
         }
     }
 
-    /// Takes a run that nobody drives, waiting for whoever holds it for a moment.
+    /// Takes a run that no process drives, waiting for one that holds it for a moment.
     fn journal(&self, run: &RunId, patience: Duration) -> Result<Journal, Error> {
         let lease = self.lease(run, patience)?;
         let ReplayedRun { state, chain, ended, redacted, .. } = replay(&*self.log, run)?;
@@ -304,7 +304,7 @@ impl Control {
         let mut journal = Journal::new(setup);
         journal.ended = ended;
         if journal.state.phase() == Phase::Running && !journal.state.is_interrupted() {
-            // Nobody held it, so its process ended; since then nobody worked on it.
+            // No process held the run, so its own process ended, and no other worked on it since.
             journal.submit(ProcessCommand::Interrupted)?;
         }
         Ok(journal)

@@ -1,4 +1,4 @@
-//! What became of runs whose risk was predicted, and people's own word on it.
+//! Outcomes of runs with predicted risk, and people's judgement of that risk.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,26 +24,26 @@ const MAX_REASON_BYTES: usize = 4096;
 /// A person's word on how risky a run's plan really was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RiskLabel {
-    /// The run.
+    /// Run that is judged.
     pub run: RunId,
     /// The level that counted.
     pub from: Option<RiskLevel>,
     /// The level that it really had.
     pub to: RiskLevel,
-    /// Who says so.
+    /// Name of the person who judges.
     pub by: String,
-    /// Why.
+    /// Reason of the judgement.
     pub reason: String,
 }
 
-/// Records a person's word on how risky the plan of a run really was: a label for training. It changes nothing about the run. It
-/// is durable when this returns.
+/// Records a person's judgement of how risky the plan of a run really was: a label for training. It changes nothing
+/// about the run. It is durable when this returns.
 ///
 /// # Errors
 /// When there is no such run, its risk was not predicted, the reason is too long, or the log cannot be written.
 pub fn overrule(services: &Services, run: &RunId, to: RiskLevel, by: &str, reason: &str) -> Result<RiskLabel, Error> {
     if by.is_empty() || by.len() > 256 {
-        return Err(Error::BadRecord { message: "who says so must have 1 to 256 bytes".to_owned() });
+        return Err(Error::BadRecord { message: "the name of the person must have 1 to 256 bytes".to_owned() });
     }
     if reason.len() > MAX_REASON_BYTES {
         let message = format!("the reason has {} bytes; the most is {MAX_REASON_BYTES}", reason.len());
@@ -70,8 +70,8 @@ pub fn overrule(services: &Services, run: &RunId, to: RiskLevel, by: &str, reaso
     Ok(RiskLabel { run: run.clone(), from, to, by: by.to_owned(), reason })
 }
 
-/// What became of the newest runs of a tenant that have ended and whose risk was predicted, the oldest first; at most `last`
-/// runs are looked at.
+/// Outcomes of the newest runs of a tenant that have ended and whose risk was predicted, the oldest first; at most
+/// `last` runs are looked at.
 ///
 /// # Errors
 /// When the log cannot be read.
@@ -93,7 +93,7 @@ pub fn outcomes(services: &Services, tenant: &str, last: u32) -> Result<Vec<Outc
 fn outcome(services: &Services, row: &RunRow) -> Result<Option<Outcome>, Error> {
     let ListedState::Ended(end) = row.state else { return Ok(None) };
     let Some(assessment) = last_assessment(&*services.store, &row.run)? else { return Ok(None) };
-    // What was erased can no longer be counted; what was predicted stays.
+    // Erased inputs cannot be counted any more; the prediction stays.
     let actual = match (&services.predictor, replay(&*services.store, &row.run)) {
         (Some(predictor), Ok(replayed)) => {
             let setup = replayed.state.setup();
@@ -143,8 +143,8 @@ fn stopped_by_profile(log: &dyn Store, run: &RunId) -> Result<bool, Error> {
     Ok(limits.stopped_the_run)
 }
 
-/// What the risk profile limits, and whether such a limit stopped the run: a step type that the profile does not permit, or a
-/// budget that it set.
+/// Limits of the risk profile, and whether such a limit stopped the run: a step type that the profile does not permit,
+/// or a budget that it set.
 #[derive(Default)]
 struct ProfileLimits {
     set: BTreeSet<LimitKind>,

@@ -1,4 +1,4 @@
-//! Recovering: runs whose process ended reach a sound state.
+//! Recovery of runs whose process ended.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,24 +14,24 @@ use crate::error::Error;
 use crate::execution::settle::{Settled, settle_open};
 use crate::journal::replay::replay;
 
-/// What recovering did to one run.
+/// Recovery of one run.
 #[derive(Debug)]
 pub struct Recovered {
-    /// The run.
+    /// Run that was recovered.
     pub run: RunId,
-    /// Where it stands now.
+    /// State of the run after the recovery.
     pub state: String,
-    /// What was found and done, in one line; or why nothing could be done.
+    /// Findings and actions, in one line; or the reason of the failure.
     pub outcome: Result<String, Error>,
 }
 
 impl Control {
-    /// Brings every unfinished run that nobody drives into a sound state: effects that were under way are looked for in the
-    /// world, what cannot be known is put to a person, questions whose time is up are answered by no, and what a kill switch
-    /// ends is ended. Runs for which there is nothing to do are left out.
+    /// Brings every unfinished run without a process into a sound state: open effects are checked in the workspace,
+    /// unknown ones become questions to a person, expired questions count as no, and killed runs are ended. Runs in a
+    /// sound state are left out.
     ///
     /// # Errors
-    /// When the log cannot be read. What goes wrong with one run is told with it.
+    /// When the log cannot be read. A failure with one run is part of its result.
     pub fn recover(&self) -> Result<Vec<Recovered>, Error> {
         let mut rows = self.log.unsettled(crate::ambient::now_us())?;
         rows.extend(self.log.to_be_killed()?);
@@ -45,7 +45,7 @@ impl Control {
         let outcome = match self.settle(&row.run) {
             Err(Error::RunBusy { .. }) | Ok(None) => return None,
             Ok(Some(done)) => Ok(done),
-            // Whatever is wrong with it, what was killed ends.
+            // A killed run ends, even when it cannot be recovered.
             Err(error) => match self.log.killed_by(&row.run) {
                 Ok(Some(switch)) => self
                     .end_damaged(&row.run, RunEnd::Killed, format!("killed by {}", switch.by), switch.set_us)
@@ -78,7 +78,7 @@ impl Control {
             if question.expires_us.is_none_or(|expires| journal.now_us() < expires) {
                 return Ok(None);
             }
-            let (binding, reason) = (question.binding, "nobody answered before its time was up".to_owned());
+            let (binding, reason) = (question.binding, "no person answered before the deadline".to_owned());
             let answer = ApprovalAnswer::Expired { reason };
             journal.submit(PersonCommand::Answered { binding, answer, signed: None })?;
             "its approval expired, which means no".to_owned()
@@ -89,7 +89,7 @@ impl Control {
                 Settled::InDoubt => "a step is in doubt, and waits for a person's word".to_owned(),
                 Settled::Known => match open {
                     0 => "its process ended during a step; continue it".to_owned(),
-                    _ => "its process ended during an effect, whose traces were found; continue it".to_owned(),
+                    _ => "its process ended during an effect with known traces; continue it".to_owned(),
                 },
             }
         } else {

@@ -1,8 +1,8 @@
-//! Answers what executors ask of the world.
+//! Answers host calls of executors.
 //!
 //! During a preview, reads are answered and nothing else. During a step, each call is judged (an effect that was allowed
-//! or approved covers it, or guards allow it then and there), its intent is made durable, it is performed, and what came
-//! of it is recorded.
+//! or approved covers it, or guards allow it then and there), its intent is made durable, it is performed, and its
+//! result is recorded.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ use crate::signals::listener::SignalListener;
 
 /// Bytes of each output stream that a process leaves to its executor.
 const KEEP_OUTPUT_BYTES: usize = 256 * 1024;
-/// Most wall time of a process whose step names none.
+/// Most wall time of a process whose step sets none.
 const DEFAULT_PROCESS_TIME: Duration = Duration::from_secs(600);
 /// Most effects of one step that are recorded, refused ones included: the log must have a bound.
 const MAX_RECORDED: u32 = 1000;
@@ -42,7 +42,7 @@ const MAX_WRITTEN_BYTES: u64 = 1024 * 1024 * 1024;
 /// Longest word on progress that is passed on, in characters: it waits in memory until it is shown.
 const MAX_PROGRESS_CHARS: usize = 200;
 
-/// The error that made a handler stop, for whoever called the executor.
+/// Error that stopped a handler, for the caller of the executor.
 pub type StopReason = Arc<StdMutex<Option<Error>>>;
 
 /// The handler of a step that is carried out.
@@ -56,17 +56,17 @@ pub struct StepHandler {
     pub kill: Kill,
     pub updates: mpsc::UnboundedSender<RunUpdate>,
     pub stop_reason: StopReason,
-    /// Paths whose reading is recorded already: slices of one file are one effect.
+    /// Paths already recorded as read: slices of one file are one effect.
     pub read: BTreeSet<WorkspacePath>,
     /// Effects that were recorded, refused ones included.
     pub recorded: u32,
     /// Bytes of all writes so far.
     pub written: u64,
-    /// What the executor was answered so far.
+    /// Answers to the executor so far.
     pub tape: RecordedTape,
-    /// Where the part of the tape begins that is not kept yet.
+    /// Start of the part of the tape that is not stored yet.
     pub part_from: usize,
-    /// Hears what other processes ask of the run.
+    /// Listens to requests of other processes about the run.
     pub signals: Arc<SignalListener>,
 }
 
@@ -75,7 +75,7 @@ struct Intent {
     effect: Effect,
     judgement: HostCallJudgement,
     note: Option<String>,
-    /// What it may cost at the most.
+    /// Most amounts that the call may cost.
     reserve: Amounts,
 }
 
@@ -99,7 +99,7 @@ impl EffectHandler for StepHandler {
 
     fn progress(&mut self, message: &str, fraction: Option<f64>) {
         let (step, message) = (self.step.clone(), message.chars().take(MAX_PROGRESS_CHARS).collect());
-        // Nobody has to watch.
+        // The run may have no subscriber.
         let _ = self.updates.send(RunUpdate::Progress { step, message, fraction });
     }
 }
@@ -143,7 +143,7 @@ impl StepHandler {
         let reserve = quote.as_ref().map(Quote::amounts).unwrap_or_default();
         let is_lasting = !needed.only_reads() || judgement != HostCallJudgement::NotNeeded;
         if is_lasting {
-            // The board may not have been written to, if whoever wanted to ended in between.
+            // The board may lack a request whose sender ended before writing it.
             self.signals.poll_log();
             if self.kill.is_killed() {
                 return Ok(Err(Failure::Cancelled));
@@ -239,12 +239,12 @@ impl StepHandler {
         }
     }
 
-    /// Lets guards judge an effect that nothing covers, alone.
+    /// Lets guards judge one effect that no approved effect covers.
     async fn judge(&self, effect: &Effect, call: &HostCall) -> Result<HostCallJudgement, Error> {
         let mut journal = self.journal.lock().await;
         let mut situation = (*self.situation).clone();
         if let HostCall::Write { content, .. } | HostCall::Complete { content, .. } = call {
-            // Guards see what would be written, and the log keeps it.
+            // Guards see the new content, and the log stores it.
             situation.contents.insert(content.clone());
             journal.look_through(effect, Some(content));
             journal.content(content.clone());
@@ -263,9 +263,9 @@ impl StepHandler {
         Ok(decision.map_or(HostCallJudgement::NotNeeded, judgement))
     }
 
-    /// Records that an effect is about to happen, or that it is refused. Durable at once, with what the executor was answered
-    /// before and how the effect can be taken back, unless it is a read that was allowed with its step: that permission is
-    /// in the log already, and reading again does no harm.
+    /// Records that an effect is about to happen, or that it is refused. This is durable at once, with the executor's
+    /// previous answers and the effect's inverse, except for a read that was allowed with its step: that permission is
+    /// in the log already, and a repeated read does no harm.
     async fn intend(
         &mut self,
         intent: Intent,
@@ -358,7 +358,7 @@ impl StepHandler {
             Output::Stderr => OutputStream::Stderr,
         };
         if !bytes.is_empty() {
-            // Nobody has to watch.
+            // The run may have no subscriber.
             let _ = self.updates.send(RunUpdate::Output { step: self.step.clone(), stream, bytes: bytes.to_vec() });
         }
     }

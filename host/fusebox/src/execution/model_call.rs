@@ -11,7 +11,7 @@ use crate::journal::updates::{OutputStream, RunUpdate};
 /// Largest schema of an answer, in bytes.
 const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 
-/// Whether a prompt can be sent at all, as far as can be told before it is.
+/// Whether a prompt can be sent, as far as this is known before sending.
 pub fn can_ask(gateway: Option<&Gateway>, alias: &str) -> Result<(), Failure> {
     let gateway = gateway.ok_or_else(no_gateway)?;
     if gateway.knows(alias) {
@@ -27,7 +27,7 @@ fn no_gateway() -> Failure {
 }
 
 impl StepHandler {
-    /// What a model call may cost at the most: as many retries and mendings as the budgets cover. `None` for other calls.
+    /// Highest cost of a model call: as many retries and repairs as the budgets cover. `None` for other calls.
     pub(crate) async fn quote(&self, call: &HostCall) -> Result<Option<Quote>, Failure> {
         let HostCall::Complete { model, size, max_output_tokens, schema, .. } = call else { return Ok(None) };
         can_ask(self.services.gateway.as_ref(), model)?;
@@ -47,7 +47,7 @@ impl StepHandler {
         Ok(Some(quote))
     }
 
-    /// Asks. Gives the answer, what it cost, and who was asked.
+    /// Calls the model. Returns the answer, its cost, and the model that answered.
     pub(crate) async fn ask_model(&self, quote: &Quote, call: &HostCall) -> (Reply, Amounts, Option<ModelUse>) {
         let (prompt, schema) = match prompt_and_schema(call) {
             Ok(both) => both,
@@ -57,7 +57,7 @@ impl StepHandler {
         let mut on_text = move |text: &str| {
             if !text.is_empty() {
                 let (step, bytes) = (step.clone(), text.as_bytes().to_vec());
-                // Nobody has to watch.
+                // The run may have no subscriber.
                 let _ = updates.send(RunUpdate::Output { step, stream: OutputStream::Model, bytes });
             }
         };

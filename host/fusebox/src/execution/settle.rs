@@ -1,8 +1,8 @@
-//! Bringing runs whose process ended into a sound state.
+//! Settling of runs whose process ended.
 //!
-//! An effect that was intended and of which nothing more is known is looked for in the world: a file is as it was before, or
-//! as it was meant to become, because writes take place whole. What leaves no such traces (a command above all) is in doubt,
-//! and a person decides. A prompt changes nothing; it is asked again, and what it may have cost is counted.
+//! An intended effect without a recorded end is checked in the workspace: a file is either as before, or as intended,
+//! because writes are atomic. An effect without such traces (a command above all) is in doubt, and a person decides. A
+//! prompt changes nothing; it is sent again, and its possible cost is counted.
 
 use bytes::Bytes;
 use fusebox_core::run::{DriverCommand, Open, ProcessCommand};
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::execution::undo::{back, is_so};
 use crate::journal::Journal;
 
-/// What came of settling.
+/// Result of settling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     /// The step can be carried on.
@@ -23,7 +23,7 @@ pub enum Settled {
     InDoubt,
 }
 
-/// What the world says of an effect.
+/// Trace of an effect in the workspace.
 enum Trace {
     Happened { inverse: Option<Box<Effect>> },
     DidNotHappen,
@@ -95,5 +95,5 @@ fn doubt(open: &Open) -> String {
         Effect::Remove { path, .. } => format!("removing {path}, which is neither gone nor what it was,"),
         other => other.name().to_owned(),
     };
-    format!("the process ended while {what} was under way, so nobody knows whether it happened")
+    format!("the process ended while {what} was under way, so it is unknown whether it happened")
 }

@@ -1,4 +1,4 @@
-//! Taking back what a step changed in the workspace.
+//! Undoing of a step's changes in the workspace.
 
 use bytes::Bytes;
 use fusebox_core::{Contents, Digest, Effect, Failure, WorkspacePath};
@@ -6,15 +6,15 @@ use fusebox_effects::{MAX_FILE_BYTES, Workspace};
 
 use crate::error::Error;
 
-/// How a change can be taken back.
+/// Data to take a change back.
 pub struct Undo {
     /// The effect that takes it back.
     pub inverse: Effect,
-    /// What the file holds before, unless that is kept already.
+    /// Content of the file before the change, unless it is stored already.
     pub keep: Option<Bytes>,
 }
 
-/// How a change that is about to be made can be taken back; `None` for what is no change of a file.
+/// Data to take an upcoming change back; `None` when the effect changes no file.
 pub fn undo(effect: &Effect, workspace: &Workspace, known: &Contents) -> Result<Option<Undo>, Failure> {
     let (path, before, now) = match effect {
         Effect::Write { path, before, after, .. } => (path, before, Some(*after)),
@@ -22,7 +22,7 @@ pub fn undo(effect: &Effect, workspace: &Workspace, known: &Contents) -> Result<
         _ => return Ok(None),
     };
     let Some(before) = before else {
-        // Removing what is not there changes nothing.
+        // Removing a missing file changes nothing.
         return Ok(
             now.map(|now| Undo { inverse: Effect::Remove { path: path.clone(), before: Some(now) }, keep: None })
         );
@@ -37,12 +37,12 @@ pub fn undo(effect: &Effect, workspace: &Workspace, known: &Contents) -> Result<
     Ok(Some(Undo { inverse: back(path, now, *before, size), keep }))
 }
 
-/// The effect that brings back what a file held before.
+/// The effect that restores the earlier content of a file.
 pub fn back(path: &WorkspacePath, now: Option<Digest>, before: Digest, size: usize) -> Effect {
     Effect::Write { path: path.clone(), before: now, after: before, size: size as u64 }
 }
 
-/// Takes changes back, in this order. A file that has changed since is left as it is, and is a conflict.
+/// Takes changes back, in this order. A file that has changed since is left as it is, and counts as a conflict.
 pub fn restore(
     restores: &[Effect],
     workspace: &Workspace,

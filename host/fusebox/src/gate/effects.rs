@@ -23,12 +23,12 @@ pub struct ResolvedEffects {
     pub contents: Contents,
 }
 
-/// What processes find around them.
+/// Environment of the host's processes.
 #[derive(Debug)]
 pub struct ExecutionEnvironment {
-    /// Their environment.
+    /// Environment variables of the processes.
     pub environment: Environment,
-    /// What confines them; `None` when somebody else starts them, wherever that may be.
+    /// Confinement of the processes; `None` when another program starts them elsewhere.
     pub confinement: Option<Arc<Confinement>>,
 }
 
@@ -108,7 +108,7 @@ pub fn run(
     Ok(Effect::Run { argv, program, cwd, env_names: environment.names(), shell_text })
 }
 
-/// The line that a command hands to a shell. Whoever proposes the command has no say in it.
+/// The line that a command hands to a shell, derived independently of its proposer.
 fn shell_text(argv: &[String]) -> Option<String> {
     let (program, arguments) = argv.split_first()?;
     let name = program.rsplit('/').next().unwrap_or(program);
@@ -133,7 +133,7 @@ fn shell_text(argv: &[String]) -> Option<String> {
 /// Programs that run a line they are handed.
 const SHELLS: [&str; 11] = ["sh", "ash", "bash", "dash", "ksh", "mksh", "rbash", "zsh", "fish", "csh", "tcsh"];
 
-/// Digest of a file as it is now; its bytes are kept, so that people can be shown what changes.
+/// Digest of a file as it is now; its bytes are kept, so that people can see the changes.
 fn current(
     workspace: &Workspace,
     path: &WorkspacePath,

@@ -56,7 +56,7 @@ pub fn impact(registry: &Registry, judged: &PreparedAction, fuel: u64, kill: &Ki
     (called.result.map_err(|end| format!("{} ({})", end, end.kind())), called.report.usage)
 }
 
-/// Makes the action with another input ready to be judged, or says why that cannot be.
+/// Prepares the action with another input for judgement, or returns the reason why it cannot.
 pub type Revise<'a> = &'a mut dyn FnMut(&Json) -> Result<Revised, String>;
 
 /// An action with another input.
@@ -65,12 +65,12 @@ pub struct Revised {
     pub judged: PreparedAction,
 }
 
-/// For what cannot be another action any more.
+/// For an action that can no longer be rewritten.
 pub fn no_revision(_: &Json) -> Result<Revised, String> {
     Err("what is under way cannot be rewritten".to_owned())
 }
 
-/// Takes a gate whose effects are known through all who judge, with at most this much fuel for all together.
+/// Takes a gate with known effects through all its judges, with at most this much fuel for all together.
 pub fn through(
     registry: &Registry,
     gate: &mut Gate,
@@ -119,12 +119,12 @@ fn revised(answer: GuardAnswer, may_rewrite: MayRewrite, revise: Revise<'_>) -> 
     }
 }
 
-/// What a guard's answer is whose rewrite cannot be used.
+/// Answer of a guard with an invalid rewrite.
 pub fn unusable(why: &str) -> GuardAnswer {
     GuardAnswer::Failed(format!("its rewrite cannot be used: {why}"))
 }
 
-/// Whether guards deny an action for what its preview has read.
+/// Whether guards deny an action for the files that its preview read.
 pub fn denies(
     registry: &Registry,
     action: &Action,

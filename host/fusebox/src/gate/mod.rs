@@ -1,4 +1,4 @@
-//! Before an action happens: its effects, and what guards say of them.
+//! Before an action happens: its effects, and the guards' verdicts on them.
 
 pub mod effects;
 pub mod judge;

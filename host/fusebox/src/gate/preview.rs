@@ -1,4 +1,4 @@
-//! Answers what executors ask during a preview: reads of the workspace, and nothing else.
+//! Answers host calls during a preview: reads of the workspace, and nothing else.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::gate::effects;
 pub struct ReadOnlyHandler {
     pub workspace: Arc<Workspace>,
     pub grants: Grants,
-    /// Files whose content was read: what a preview has seen is judged with its effects.
+    /// Files that the preview read, which are judged with its effects.
     pub seen: Arc<StdMutex<BTreeSet<WorkspacePath>>>,
 }
 

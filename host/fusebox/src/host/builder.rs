@@ -25,7 +25,7 @@ use crate::redaction::Redactor;
 use crate::services::{Explanations, Notice, RecordChecks, Services};
 use crate::sinks::{NewSink, Sink, Sinks};
 
-/// How to set up a [`Host`].
+/// Options for a [`Host`].
 #[derive(Debug, Default)]
 pub struct HostBuilder {
     home: Option<PathBuf>,
@@ -51,7 +51,7 @@ impl std::fmt::Debug for AddedSinks {
     }
 }
 
-/// How components are compiled that did not come with the host.
+/// Options for compiling components that are not bundled.
 #[derive(Debug, Clone, Default)]
 struct Compiling {
     place: CompilePlace,
@@ -82,7 +82,7 @@ impl HostBuilder {
         self
     }
 
-    /// Uses this policy, whatever lies in files.
+    /// Uses this policy instead of any policy files.
     #[must_use]
     pub fn policy(mut self, policy: fusebox_core::Policy) -> Self {
         self.policy = Some(LoadedPolicy::given(policy));
@@ -97,7 +97,7 @@ impl HostBuilder {
         self
     }
 
-    /// Answers all prompts from this recording, whatever the policy's gateway says. Nothing is sent anywhere.
+    /// Answers all prompts from this recording instead of the policy's gateway. Nothing is sent anywhere.
     #[must_use]
     pub fn cassette(mut self, file: impl Into<PathBuf>) -> Self {
         self.cassette = Some(file.into());
@@ -113,43 +113,43 @@ impl HostBuilder {
         self
     }
 
-    /// Says where components are compiled that did not come with the host.
+    /// Sets the place where components are compiled that are not bundled.
     #[must_use]
     pub fn compile_in(mut self, place: CompilePlace) -> Self {
         self.compiling.place = place;
         self
     }
 
-    /// Bounds what compiling one component in a child may use.
+    /// Sets the limits for compiling one component in a child.
     #[must_use]
     pub fn compile_limits(mut self, limits: CompileLimits) -> Self {
         self.compiling.limits = limits;
         self
     }
 
-    /// Is told of each component that is about to be compiled in a child.
+    /// Sets a callback for each component that is about to be compiled in a child, with its size.
     #[must_use]
     pub fn on_compile(mut self, told: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.compiling.on_compile = Some(OnCompile(Arc::new(told)));
         self
     }
 
-    /// Is told of each change of a circuit breaker that this host makes.
+    /// Sets a callback for each change of a circuit breaker by this host.
     #[must_use]
     pub fn on_breaker(mut self, told: impl Fn(&BreakerTurn) + Send + Sync + 'static) -> Self {
         self.on_breaker = Some(OnBreaker(Arc::new(told)));
         self
     }
 
-    /// Lets runs tell explanations as well, each as soon as it is due.
+    /// Adds explanations to the updates of runs, each as soon as it is due.
     #[must_use]
     pub fn explained(mut self) -> Self {
         self.explanations = Explanations::Each;
         self
     }
 
-    /// Tells a sink of every event, or of those of one tenant, from where a process before told it, or from now on. It is told by
-    /// a thread of its own, in the order of the log, until it takes what it is told.
+    /// Adds a sink for every event, or for those of one tenant, from its last stored place or from now on. It runs on
+    /// its own thread, in the order of the log, and receives events again until it accepts them.
     #[must_use]
     pub fn sink(mut self, name: &str, tenant: Option<&str>, sink: impl Sink + 'static) -> Self {
         let (name, tenant, sink) = (name.to_owned(), tenant.map(ToOwned::to_owned), Box::new(sink));
@@ -215,7 +215,7 @@ impl HostBuilder {
         let redactor = Redactor::of(registry.redacting.clone(), sandbox.kill_flag());
         let shared = Arc::new(policy.policy.clone());
         let audit = Audit { log: Arc::clone(&store), keys, redactor: redactor.clone(), policy: Arc::clone(&shared) };
-        // What processes before this one left is settled first; what goes wrong with a run is told when it is continued.
+        // Runs of earlier processes are settled first; a failure with one is reported when it is continued.
         Control::of(home.clone(), Arc::clone(&store), audit.clone()).recover()?;
         audit.erase_by_policy(&policy.policy)?;
         let sinks = Sinks::start(&policy.policy, policy.folder.as_deref(), self.sinks.0, (&home, &store))?;

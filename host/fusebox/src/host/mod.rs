@@ -53,7 +53,7 @@ impl Host {
         self.services.registry.all()
     }
 
-    /// Where the policy came from: a file, or `built-in`.
+    /// Source of the policy: a file, or `built-in`.
     #[must_use]
     pub fn policy_source(&self) -> &str {
         &self.loaded.source
@@ -65,7 +65,7 @@ impl Host {
         &self.loaded
     }
 
-    /// What the operator should know about how the host was set up.
+    /// Notices for the operator about the setup of the host.
     #[must_use]
     pub fn notices(&self) -> &[Notice] {
         &self.notices
@@ -77,13 +77,13 @@ impl Host {
         self.services.gateway.as_ref()
     }
 
-    /// How processes are confined here. The first question tries it out, which takes some milliseconds.
+    /// Confinement of processes on this machine. The first call tests it, which takes some milliseconds.
     #[must_use]
     pub fn confinement(&self) -> &Confinement {
         &self.services.confinement
     }
 
-    /// Its home.
+    /// Home of the host.
     #[must_use]
     pub fn home(&self) -> &Home {
         &self.services.home
@@ -101,19 +101,19 @@ impl Host {
         self.services.predictor.as_ref()
     }
 
-    /// Its audit log: what proves it, and what other programs add to it.
+    /// Its audit log: proofs, exports, and records of other programs.
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.services.audit
     }
 
-    /// How the sinks of its policy and of the embedder are doing.
+    /// State of the sinks of the policy and of the embedder.
     #[must_use]
     pub fn sinks(&self) -> Vec<SinkStatus> {
         self.sinks.status()
     }
 
-    /// Events from now on, of one tenant or of all, whichever process writes them. At most so many are held in memory.
+    /// Events from now on, of one tenant or of all, written by any process. At most `most` are held in memory.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -121,7 +121,7 @@ impl Host {
         Subscription::new(Arc::clone(&self.services.store), tenant.map(ToOwned::to_owned), most)
     }
 
-    /// Its log.
+    /// Log of the host.
     #[must_use]
     pub fn log(&self) -> &dyn Store {
         &*self.services.store
@@ -161,7 +161,7 @@ impl Host {
         run::open::start(&self.services, plan, options)
     }
 
-    /// Resumes a run: one that was only created, that waited, or whose process ended. What it had done is not done again.
+    /// Continues a run: one that was only created, that waited, or whose process ended. Completed work is not repeated.
     /// Nothing happens until the run is awaited.
     ///
     /// # Errors
@@ -170,8 +170,8 @@ impl Host {
         run::open::continue_run(&self.services, run, approver, until)
     }
 
-    /// Adds a step behind the last one of a run that no process drives just now; `step` is JSON, as in a plan file. Guards
-    /// judge the whole plan with it; where they ask for a review, the approver is asked. The step is durable when this
+    /// Adds a step after the last one of a run that no process drives; `step` is JSON, as in a plan file. Guards judge
+    /// the whole plan with it; where they ask for a review, the approver is asked. The step is durable when this
     /// returns.
     ///
     /// # Errors
@@ -184,8 +184,8 @@ impl Host {
     /// [`RecordChecks::Off`](crate::RecordChecks::Off) was chosen, the decision is durable in the log before this returns.
     ///
     /// # Errors
-    /// When the action does not fit its step type, its effects cannot be told, or the log cannot be written. No error
-    /// means allow.
+    /// When the action does not fit its step type, its effects cannot be derived, or the log cannot be written. No
+    /// error means allow.
     pub fn check(&self, proposal: &Proposal) -> Result<Decision, Error> {
         self.check_for(DEFAULT_TENANT, proposal)
     }

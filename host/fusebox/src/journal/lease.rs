@@ -1,8 +1,8 @@
 //! Leases: one process at a time drives a run.
 //!
-//! A lease is a lock on a file, which the system lifts when the process ends, however it ends; no clock is involved. Each
-//! holder gets a higher token, and the log refuses what holders of older tokens write: whoever lost its file all the same, for
-//! instance because somebody deleted it, does no harm.
+//! A lease is a lock on a file, which the system releases when the process ends in any way; no clock is involved. Each
+//! holder gets a higher token, and the log refuses writes under older tokens: a process that lost its file, for
+//! instance because it was deleted, does no harm.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -15,10 +15,10 @@ use fusebox_store::{Fence, Store};
 use crate::error::Error;
 use crate::home::Home;
 
-/// How long a process that holds a run for a moment is waited for.
+/// Longest wait for a process that holds a run only for a moment.
 pub const BRIEFLY: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// How long before it is tried again to take a run.
+/// Time between two tries to take a run.
 const RETRY: Duration = Duration::from_millis(2);
 
 /// The right to drive a run, until it is dropped.
@@ -44,7 +44,7 @@ impl Lease {
         Ok(Self { fence: Fence { run: run.clone(), token }, path, file })
     }
 
-    /// Takes a run over, waiting for whoever holds it for a moment.
+    /// Takes a run over, waiting for a process that holds it only for a moment.
     pub fn take_within(home: &Home, log: &dyn Store, run: &RunId, patience: Duration) -> Result<Self, Error> {
         let until = Instant::now() + patience;
         loop {
@@ -62,7 +62,7 @@ impl Lease {
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
-    /// What the log knows the holder by.
+    /// Fence by which the log knows the holder.
     pub fn fence(&self) -> &Fence {
         &self.fence
     }
@@ -70,15 +70,15 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // While it is still locked: whoever waits for this very file finds that it is gone, and makes a new one. A file that
-        // took its place is somebody else's.
+        // While it is still locked: a process that waits for this file finds it gone, and makes a new one. A file at
+        // the same path belongs to another holder.
         if is_still_there(&self.path, &self.file) {
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// Locks the file of a run. Somebody may delete it between opening and locking; then it is tried again.
+/// Locks the file of a run. When the file is deleted between opening and locking, it tries again.
 fn lock(home: &Home, run: &RunId) -> Result<(PathBuf, File), Error> {
     let folder = home.leases();
     let failed = |error: std::io::Error| Error::Home {
@@ -108,7 +108,7 @@ fn lock(home: &Home, run: &RunId) -> Result<(PathBuf, File), Error> {
     }
 }
 
-/// Who holds it, in words.
+/// Description of the holder.
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut text));
@@ -148,7 +148,7 @@ mod tests {
         assert!(Lease::is_held(&home, &run));
         let refused = Lease::take(&home, &log, &run).unwrap_err();
         assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
-        // Somebody deletes the file: there are two holders, and the log tells them apart.
+        // The file is deleted: there are two holders, and the log tells them apart.
         std::fs::remove_file(home.leases().join("run")).unwrap();
         let second = Lease::take(&home, &log, &run).unwrap();
         assert!(second.fence().token > first.fence().token);

@@ -1,5 +1,4 @@
-//! The journal of one run: whatever is decided is applied, sealed and made durable, in this order of places and never
-//! another.
+//! The journal of one run: decided events are applied, sealed and made durable, always in this order.
 
 pub mod lease;
 pub mod outputs;
@@ -38,20 +37,20 @@ pub struct Journal {
     lease: Option<Lease>,
     tenant_budget: TenantBudget,
     retention: RetentionFilter,
-    /// Steps whose inputs were not kept, where they are not at hand: they cannot be carried out from here.
+    /// Steps whose inputs were not stored and are missing here: they cannot be carried out.
     unavailable: BTreeSet<StepId>,
     batch: Batch,
-    /// Handed to the writer, not yet known to be durable. Kept here so that nothing is forgotten when whoever waited is
+    /// Handed to the writer, not yet known to be durable. Kept here so that none is lost when a waiting future is
     /// dropped.
     in_flight: Vec<Pending>,
-    /// Sealed, not yet told to whoever watches.
+    /// Sealed events that subscribers have not received yet.
     untold: Vec<(SealedEvent, RunEvent)>,
     updates: mpsc::UnboundedSender<RunUpdate>,
     explainer: Option<Explainer>,
     pub ended: Option<(RunEnd, String, u64)>,
 }
 
-/// What a journal is opened with.
+/// Setup of a journal.
 pub struct JournalSetup {
     pub state: RunState,
     pub chain: Chain,
@@ -60,7 +59,7 @@ pub struct JournalSetup {
     pub lease: Lease,
     pub tenant_budget: TenantBudget,
     pub retention: RetentionFilter,
-    /// Steps whose inputs were not kept, where they are not at hand.
+    /// Steps whose inputs were not stored and are missing here.
     pub unavailable: BTreeSet<StepId>,
     pub updates: mpsc::UnboundedSender<RunUpdate>,
 }
@@ -93,7 +92,7 @@ impl Journal {
         self.explainer = explainer;
     }
 
-    /// The time of what happens now: never before what happened last, however the clock jumps.
+    /// Time of the next event: never before the last one, even when the clock jumps back.
     pub fn now_us(&self) -> u64 {
         now_us().max(self.state.last().1)
     }
@@ -116,7 +115,7 @@ impl Journal {
     /// Records an event that needs no decision.
     ///
     /// # Errors
-    /// When it may hold what must not be kept, and the guard that could tell fails.
+    /// When it may hold a secret, and the redacting guard fails.
     pub fn record(&mut self, event: RunEvent, now: u64) -> Result<(), Error> {
         self.state.apply(&event, now);
         if let RunEvent::RunEnded(RunEnded { end, message, .. }) = &event {
@@ -130,7 +129,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Keeps some bytes with the next events. Gives the digest that events name them by.
+    /// Stores some bytes with the next events. Returns the digest by which events name them.
     pub fn blob(&mut self, bytes: Bytes) -> Digest {
         let blob = self.as_blob(bytes);
         let digest = blob.digest();
@@ -155,15 +154,15 @@ impl Journal {
         }
     }
 
-    /// Notes what a guard found in the current step. Nothing of the step is kept from here on, or was by now, that holds what the
-    /// guard says must not be.
+    /// Records a guard's finding in the current step. No part of the step that holds the secret is stored, neither
+    /// later ones nor those so far.
     pub fn found_by(&mut self, guard: &str) {
         if self.retention.is_found_by(guard) {
             self.flag();
         }
     }
 
-    /// Looks for what must not be kept in what the current step asks for.
+    /// Searches an effect of the current step for secrets.
     pub fn look_through(&mut self, effect: &Effect, content: Option<&Bytes>) {
         let texts = [Some(json::canonical(effect).as_bytes()), content.map(|bytes| &bytes[..])]
             .into_iter()
@@ -174,7 +173,7 @@ impl Journal {
         }
     }
 
-    /// Looks for what must not be kept in another input of the current step.
+    /// Searches another input of the current step for secrets.
     pub fn look_through_input(&mut self, input: &Json) {
         if self.retention.is_secret(input.as_str().as_bytes()) {
             self.flag();
@@ -192,7 +191,7 @@ impl Journal {
         self.state.current().map(|step| &step.id)
     }
 
-    /// Why the current step cannot be carried out from here, if its input was not kept.
+    /// Reason why the current step cannot be carried out here, if its input was not stored.
     pub fn unavailable(&self) -> Option<String> {
         let step = self.current().filter(|step| self.unavailable.contains(step))?;
         Some(format!(
@@ -210,7 +209,7 @@ impl Journal {
         }
     }
 
-    /// Makes all events so far durable, then tells whoever watches.
+    /// Makes all events so far durable, then sends them to subscribers.
     pub async fn flush(&mut self) -> Result<(), Error> {
         if !self.batch.events.is_empty() || !self.batch.settlements.is_empty() {
             let fence = self.lease.as_ref().map(|lease| lease.fence().clone());
@@ -223,7 +222,7 @@ impl Journal {
             written?;
         }
         for (sealed, event) in self.untold.drain(..) {
-            // Nobody has to watch.
+            // The run may have no subscriber.
             let explained = self.explainer.as_mut().map(|explainer| explainer.note(&event, sealed.time_us));
             let _ = self.updates.send(RunUpdate::Event(Box::new(EventUpdate { sealed, event })));
             for explanation in explained.into_iter().flatten() {
@@ -233,7 +232,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Lets go of the run: all is durable, what its tenant set aside for it goes back, and others may take it up.
+    /// Releases the run: all events are durable, the tenant's reserved budgets return, and other processes may continue
+    /// it.
     pub async fn release(&mut self) -> Result<(), Error> {
         self.settle();
         self.flush().await?;
@@ -241,7 +241,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes the run up again. Says whether it is as it was left: somebody else may have gone on with it.
+    /// Takes the run again. Returns whether it is unchanged: another process may have continued it.
     pub fn reacquire(&mut self) -> Result<LeaseOutcome, Error> {
         let run = self.state.setup().run.clone();
         let lease = Lease::take(&self.home, &*self.store, &run)?;
@@ -256,7 +256,7 @@ impl Journal {
         }
         let ReplayedRun { state, chain, ended, redacted, .. } = replay(&*self.store, &run)?;
         (self.state, self.chain, self.ended) = (state, chain, ended);
-        // What is at hand now is what was kept.
+        // The inputs at hand are the stored ones.
         self.unavailable = redacted;
         Ok(LeaseOutcome::Changed)
     }
@@ -272,7 +272,7 @@ impl Journal {
         head.is_ok_and(|head| head.is_some_and(|(seq, _)| seq != self.chain.seq()))
     }
 
-    /// Sets aside what more of a budget the run is about to use, if its tenant has such a budget.
+    /// Reserves the amount of a budget that the run is about to use, if its tenant has such a budget.
     ///
     /// # Errors
     /// [`fusebox_store::Error::BudgetExceeded`] when it cannot cover that.
@@ -281,7 +281,7 @@ impl Journal {
         self.tenant_budget.cover(kind, used, more)
     }
 
-    /// Whether budgets cover all of this. What a tenant's budgets have to set aside for it is set aside.
+    /// Whether budgets cover these amounts. The tenant's part is reserved.
     pub fn covers(&mut self, amounts: &Amounts) -> Result<bool, Failure> {
         if self.state.ledger().can_reserve(amounts).is_err() {
             return Ok(false);
@@ -308,7 +308,7 @@ impl Journal {
             && self.tenant_budget.left(BudgetKind::Fuel, used, 1)? == 0)
     }
 
-    /// Why the run may not go on, if its tenant has no room left in the log.
+    /// Reason why the run must stop, if its tenant has no room left in the log.
     pub fn over_quota(&self) -> Result<Option<String>, Error> {
         let setup = self.state.setup();
         Ok(quota::over_quota(&*self.store, &setup.policy, &setup.tenant)?.map(|error| error.to_string()))
@@ -346,12 +346,12 @@ impl Journal {
     }
 }
 
-/// How a run is that was taken up again.
+/// State of a run that was taken again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseOutcome {
     /// As it was left.
     AsItWas,
-    /// Somebody answered, paused or ended it.
+    /// Another process answered, paused or ended it.
     Changed,
     /// Another process carried it on: it is not this one's any more.
     Elsewhere,

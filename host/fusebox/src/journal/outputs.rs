@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock};
 /// Largest output of a step that can be read back, in bytes.
 const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Outputs, read from the log when somebody asks. The last one may not be there yet, so it is kept at hand.
+/// Outputs, read from the log on demand. The last one may not be there yet, so it is held in memory.
 pub struct Outputs {
     store: Arc<dyn Store>,
     run: RunId,

@@ -27,11 +27,11 @@ pub struct ReplayedRun {
     pub workspace: PathBuf,
     /// Folders whose own policies tighten the operator's.
     pub projects: Vec<PathBuf>,
-    /// What it is judged by and where it works, as it was kept last.
+    /// The last stored setup: judges, limits and workspace.
     pub stored: StoredSetup,
-    /// Steps whose inputs were not kept.
+    /// Steps whose inputs were not stored.
     pub redacted: BTreeSet<StepId>,
-    /// How it ended, if it did, and when.
+    /// End of the run with its reason and time, if it has ended.
     pub ended: Option<(RunEnd, String, u64)>,
 }
 
@@ -116,7 +116,7 @@ impl ReplayedRun {
     }
 }
 
-/// Who judges, and by which policy: what can change while nobody carries a run out.
+/// Judges and policy of a run, which can change while no process carries it out.
 pub struct PolicySnapshot {
     pub policy: Arc<Policy>,
     pub policy_digest: Digest,

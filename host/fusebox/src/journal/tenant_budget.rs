@@ -10,7 +10,7 @@ use fusebox_store::{Error as StoreError, Reservation, Settlement, Store};
 /// keeps little from the others.
 const PARTS: u64 = 64;
 
-/// The least that is set aside at once, as far as it is there: with less, what is begun might not come to its end although the
+/// The least amount reserved at once, as far as it is available: with less, an effect might not complete although the
 /// tenant has more.
 fn part(kind: BudgetKind, limit: u64) -> u64 {
     let least = match kind {
@@ -29,7 +29,7 @@ pub struct TenantBudget {
     run: RunId,
     tenant: String,
     limits: BTreeMap<BudgetKind, u64>,
-    /// What was set aside for this run, in all.
+    /// Total amounts reserved for this run.
     has: Amounts,
 }
 
@@ -43,14 +43,14 @@ impl TenantBudget {
             ledger.lines().filter_map(|(kind, line)| Some((kind, line.limit?))).collect();
         let (run, tenant) = (setup.run.clone(), setup.tenant.clone());
         let mut has = Amounts::new();
-        // What a process before this one had set aside is still there.
+        // Reservations of an earlier process are still there.
         for kind in BTreeMap::keys(&limits) {
             has.insert(*kind, log.reserved_by(&tenant, &run, *kind)?);
         }
         Ok(Self { log, run, tenant, limits, has })
     }
 
-    /// Sets aside what the run uses with this much more.
+    /// Reserves this much more than the run has used.
     ///
     /// # Errors
     /// [`StoreError::BudgetExceeded`] when the tenant's budget cannot cover it.
@@ -73,12 +73,12 @@ impl TenantBudget {
         self.limits.keys().copied().collect()
     }
 
-    /// What the run may still use of what is set aside, after setting aside as much of `wanted` as there is.
+    /// Amount that the run may still use of its reservation, after reserving as much of `wanted` as is available.
     pub fn left(&mut self, kind: BudgetKind, used: u64, wanted: u64) -> Result<u64, StoreError> {
         let Some(limit) = self.limits.get(&kind).copied() else { return Ok(u64::MAX) };
         let wanted = wanted.min(part(kind, limit)).max(1);
         match self.cover(kind, used, wanted) {
-            // What is left of it all, if anything.
+            // Reserves the rest, if there is one.
             Err(StoreError::BudgetExceeded { spent, limit, .. }) if spent < limit => {
                 self.cover(kind, used, limit - spent)?;
             }
@@ -88,12 +88,12 @@ impl TenantBudget {
         Ok(self.has.get(&kind).copied().unwrap_or(0).saturating_sub(used))
     }
 
-    /// What the run has used; the rest goes back to the tenant.
+    /// Amounts that the run has used; the rest returns to the tenant.
     pub fn settle(&mut self, state: &RunState, now_us: u64) -> Vec<Settlement> {
         if self.limits.is_empty() {
             return Vec::new();
         }
-        // All of them: what is not limited today may be tomorrow.
+        // All budgets: one without a limit today may have one tomorrow.
         let used: Vec<_> = BudgetKind::ALL.map(|kind| (kind, used(state, kind, now_us))).into();
         self.has = used.iter().copied().collect();
         let (tenant, run) = (&self.tenant, &self.run);
@@ -102,7 +102,7 @@ impl TenantBudget {
     }
 }
 
-/// What a run has used or set aside of its own.
+/// Amount that a run has used or reserved itself.
 pub fn used(state: &RunState, kind: BudgetKind, now_us: u64) -> u64 {
     match kind {
         BudgetKind::TimeUs => state.elapsed_us(now_us),

@@ -1,4 +1,4 @@
-//! What whoever watches a run is told.
+//! Updates of a run for its subscribers.
 
 use fusebox_core::event::RunEvent;
 use fusebox_core::explain::Explanation;
@@ -12,7 +12,7 @@ use crate::ambient::rfc3339;
 pub struct EventUpdate {
     /// The event as it is stored.
     pub sealed: SealedEvent,
-    /// The event.
+    /// Event with its payload.
     pub event: RunEvent,
 }
 
@@ -24,12 +24,12 @@ impl EventUpdate {
     }
 }
 
-/// Which stream some output came from.
+/// Stream of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputStream {
-    /// Standard output.
+    /// Standard output of a process.
     Stdout,
-    /// Standard error.
+    /// Standard error of a process.
     Stderr,
     /// The answer of a model.
     Model,
@@ -44,20 +44,20 @@ pub enum RunUpdate {
     Explanation(Box<Explanation>),
     /// Output of a process or answer of a model, as it comes. Not recorded as such; escape it where it is shown.
     Output {
-        /// The step.
+        /// Id of the step.
         step: StepId,
-        /// The stream.
+        /// Stream of the output.
         stream: OutputStream,
         /// Some bytes of it.
         bytes: Vec<u8>,
     },
-    /// What an executor says it is doing. Its word only, not recorded; escape it where it is shown.
+    /// An executor's own report of its progress. Untrusted and not recorded; escape it for display.
     Progress {
-        /// The step.
+        /// Id of the step.
         step: StepId,
-        /// What it says.
+        /// Message of the executor.
         message: String,
-        /// How far it is, in [0, 1].
+        /// Completed share, in [0, 1].
         fraction: Option<f64>,
     },
 }

@@ -39,7 +39,7 @@ impl Harness {
     /// Loads a plugin from its bytes, into this sandbox.
     ///
     /// # Errors
-    /// When it is no plugin that this host can run.
+    /// When it is not a plugin that this host can run.
     pub fn load(sandbox: &Sandbox, bytes: &[u8]) -> Result<Self, Error> {
         let plugin = sandbox.load(bytes)?;
         let step_type = plugin.description().step_types.first().map(|step_type| step_type.name.clone());
@@ -107,20 +107,20 @@ impl Harness {
         self
     }
 
-    /// Keeps bytes that effects refer to.
+    /// Adds bytes that effects refer to.
     #[must_use]
     pub fn content(mut self, bytes: impl Into<Bytes>) -> Self {
         self.situation.contents.insert(bytes.into());
         self
     }
 
-    /// The plugin.
+    /// The loaded plugin.
     #[must_use]
     pub fn plugin(&self) -> &Plugin {
         &self.plugin
     }
 
-    /// What stops its calls.
+    /// Switch that stops its calls.
     #[must_use]
     pub fn kill(&self) -> &Kill {
         &self.kill
@@ -147,7 +147,7 @@ impl Harness {
         self.preview_with(ReadOnlyHandler::new(Arc::new(workspace), grants))
     }
 
-    /// Lets an executor preview, whatever it asks answered by this handler.
+    /// Lets an executor preview; the handler answers its requests.
     #[must_use]
     pub fn preview_with(
         &self,
@@ -157,15 +157,13 @@ impl Harness {
         pollster::block_on(self.plugin.preview(&self.action, self.shared(), Box::new(handler), &options))
     }
 
-    /// Lets an executor carry its action out, whatever it asks answered by this handler. Needs a tokio runtime with
-    /// timers.
+    /// Lets an executor carry its action out; the handler answers its requests. Needs a tokio runtime with timers.
     pub async fn execute(&self, handler: impl EffectHandler + 'static) -> Invocation<Result<Outcome, Failure>> {
         let options = self.options(Limits::executor());
         self.plugin.execute(&self.action, self.shared(), Box::new(handler), &options).await
     }
 
-    /// Lets an executor take an earlier step back, whatever it asks answered by this handler. Needs a tokio runtime with
-    /// timers.
+    /// Lets an executor undo an earlier step; the handler answers its requests. Needs a tokio runtime with timers.
     pub async fn undo(&self, delta: &Json, handler: impl EffectHandler + 'static) -> Invocation<Result<(), Failure>> {
         self.plugin.undo(delta, self.shared(), Box::new(handler), &self.options(Limits::executor())).await
     }

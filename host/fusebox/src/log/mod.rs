@@ -1,4 +1,4 @@
-//! Reading the log, and writing what belongs to no run.
+//! Reading the log, and writing events that belong to no run.
 
 pub mod explained;
 pub mod side_chain;

@@ -14,22 +14,22 @@ use crate::error::Error;
 /// The chains of this process that hold the decisions of checks: one for each tenant.
 pub type CheckChains = Mutex<BTreeMap<String, Chain>>;
 
-/// How often it is tried to add to a chain before others.
+/// Most tries to append to a chain while others append to it.
 const TRIES: u32 = 100;
 
-/// Adds an event to the chain of what concerns no single run of a tenant, or no tenant, and waits until it is durable.
+/// Adds an event to the chain of a tenant's or the host's events that belong to no run, and waits until it is durable.
 pub fn record_for_host(log: &dyn Store, tenant: &str, event: &HostEvent) -> Result<(), Error> {
     let chain = side_chain("host", tenant)?;
     append(log, (&chain, tenant), event, &[])?;
     Ok(())
 }
 
-/// A name that owns a log: a tenant's, or that of what concerns none.
+/// Name of a log's owner: a tenant, or the host for events that concern none.
 pub fn check_owner(tenant: &str) -> Result<(), Error> {
     if tenant == HOST_TENANT { Ok(()) } else { Ok(check_tenant(tenant)?) }
 }
 
-/// The chain of a tenant's log for what belongs to no run: `host` for what concerns no tenant, else a name of its own.
+/// The chain of a tenant's log for events that belong to no run: `host` for those of no tenant, else a name of its own.
 pub fn side_chain(kind: &str, tenant: &str) -> Result<RunId, Error> {
     if tenant == HOST_TENANT {
         return Ok(kind.parse()?);
@@ -38,8 +38,8 @@ pub fn side_chain(kind: &str, tenant: &str) -> Result<RunId, Error> {
     Ok(format!("{kind}-{id}").parse()?)
 }
 
-/// Adds an event to a chain that is no run, and waits until it is durable. Several processes may do so at once; each comes behind
-/// the other. Gives its place.
+/// Adds an event to a chain that is not a run, and waits until it is durable. Several processes may do so at once; each
+/// appends after the other. Returns its place.
 pub fn append(
     log: &dyn Store,
     (chain, tenant): (&RunId, &str),

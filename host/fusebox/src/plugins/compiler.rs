@@ -1,8 +1,8 @@
-//! Compiling components that did not come with the host: in a child that can be killed, under limits.
+//! Compilation of components that are not bundled: in a child that can be killed, under limits.
 //!
-//! The child is the launcher's program once more, confined like a command of a step: it sees the system's folders, itself
-//! and one folder with the component. What the machine cannot enforce is done without, because what runs there is this
-//! program, not the component.
+//! The child is the launcher's program once more, confined like a command of a step: it sees the system's folders,
+//! itself and one folder with the component. Protections that the machine lacks are left out, because the child runs
+//! this program, not the component.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -19,20 +19,20 @@ use crate::input::read_file;
 
 /// First argument of the child.
 const SUBCOMMAND: &str = "__compile";
-/// What the child reads, in the folder that it is started in.
+/// Input file of the child, in its working folder.
 const COMPONENT: &str = "component.wasm";
-/// What it writes there.
+/// Output file of the child.
 const COMPILED: &str = "compiled";
 /// Largest result, in MiB.
 const MAX_COMPILED_MIB: u64 = 512;
-/// Most bytes of what the child says when it fails.
+/// Most bytes kept of the child's error output.
 const KEPT_BYTES: usize = 4096;
 const MIB: u64 = 1024 * 1024;
 
-/// What compiling one component may use.
+/// Limits for compiling one component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileLimits {
-    /// Wall time.
+    /// Wall time of the child.
     pub wall_time: Duration,
     /// Processor time, in seconds.
     pub cpu_s: u64,
@@ -41,7 +41,7 @@ pub struct CompileLimits {
 }
 
 impl Default for CompileLimits {
-    /// Twenty times what the largest known guest, one in Python, takes: 2 minutes, 4 minutes of processor time, 4 GiB.
+    /// Twenty times the use of the largest known guest, one in Python: 2 minutes, 4 minutes of processor time, 4 GiB.
     fn default() -> Self {
         Self { wall_time: Duration::from_secs(120), cpu_s: 240, memory_mib: 4096 }
     }
@@ -57,13 +57,13 @@ impl std::fmt::Debug for OnCompile {
     }
 }
 
-/// Who compiles what did not come with the host.
+/// Place where components are compiled that are not bundled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CompilePlace {
     /// A child that the launcher starts. Without a launcher, such components are refused.
     #[default]
     Child,
-    /// This process, without limits: for whoever trusts all components.
+    /// This process, without limits: only when all components are trusted.
     Here,
 }
 
@@ -72,7 +72,7 @@ pub enum CompilePlace {
 pub struct ChildCompiler {
     /// The program that compiles, which is also the launcher.
     pub launcher: Option<PathBuf>,
-    /// Where its folders are made: the cache, which throws out what a killed process left behind.
+    /// Parent of its folders: the cache, which removes those of killed processes.
     pub scratch: PathBuf,
     pub limits: CompileLimits,
     pub on_compile: Option<OnCompile>,
@@ -86,10 +86,10 @@ impl Compile for ChildCompiler {
         }
         let mut builder = tempfile::Builder::new();
         builder.prefix("compile-");
-        // What lies there is run in the end.
+        // The files there are executed in the end.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        // Where the cache cannot be written to, the system's folder will do.
+        // Where the cache is not writable, the system's temporary folder serves.
         let folder = builder.tempdir_in(&self.scratch).or_else(|_| builder.tempdir());
         let folder = folder.map_err(|error| failed(&format!("making a folder for it: {error}")))?;
         std::fs::write(folder.path().join(COMPONENT), bytes).map_err(|error| failed(&error.to_string()))?;
@@ -181,8 +181,8 @@ fn failed(why: &str) -> Error {
     Error::Compile { message: format!("the compiler's process did not work: {why}") }
 }
 
-/// Whether a program was started as the launcher or the compiler, by its arguments. If so, it has done what it was told
-/// when this returns, and must end.
+/// Runs the launcher or the compiler if the program's arguments ask for it. If this returns true, its work is done, and
+/// the program must end.
 ///
 /// A program that embeds the host calls this before anything else, while it has one thread only.
 #[must_use]

@@ -28,18 +28,18 @@ const BUNDLED: &str = "bundled";
 /// A plugin with its settings.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The plugin.
+    /// The loaded plugin.
     pub plugin: Plugin,
     /// Its settings from the policy.
     pub settings: Json,
-    /// Where it came from: `bundled` or its path.
+    /// Source of the plugin: `bundled` or its path.
     pub source: String,
     /// Limits from the policy.
     limits: PluginLimits,
 }
 
 impl Loaded {
-    /// What a call is given: these limits, unless policy sets others for this plugin, and at most this much fuel.
+    /// Options of a call: these limits, unless policy sets others for this plugin, and at most this much fuel.
     pub(crate) fn options(&self, limits: Limits, fuel: u64, kill: &Kill) -> CallOptions {
         let PluginLimits { fuel: own_fuel, memory_mib, time_ms } = self.limits;
         let limits = Limits {
@@ -51,7 +51,8 @@ impl Loaded {
         CallOptions { settings: self.settings.clone(), limits, kill: kill.clone() }
     }
 
-    /// What a call about a whole plan is given: such calls are large, so policy can give them more, but not less.
+    /// Options of a call about a whole plan: such calls are large, so policy can raise their limits, but not lower
+    /// them.
     pub(crate) fn options_for_plan(&self, fuel: u64, kill: &Kill) -> CallOptions {
         let usual = Limits::plan();
         let mut options = self.options(usual, u64::MAX, kill);
@@ -67,9 +68,9 @@ impl Loaded {
 pub struct Served {
     /// Name of the executor in the policy.
     pub executor: String,
-    /// What the executor says of it.
+    /// Description of the step type by its executor.
     pub step_type: StepType,
-    /// What it may ask of the host.
+    /// Host calls that the executor may make.
     pub grants: Grants,
     schema: fusebox_effects::CheckedSchema,
 }
@@ -78,13 +79,13 @@ pub struct Served {
 pub struct Registry {
     /// Guards in the order in which they judge.
     pub guards: Vec<Loaded>,
-    /// The impact model.
+    /// Impact model of the policy.
     pub impact: Option<Loaded>,
     executors: BTreeMap<String, Loaded>,
     step_types: BTreeMap<String, Served>,
-    /// Who judges.
+    /// Judges and rules of the gate.
     pub gate: Arc<GateSetup>,
-    /// Guards that redact what is stored, by name, with their settings for it.
+    /// Guards that redact stored texts, by name, with their settings for it.
     pub redacting: Vec<(String, Loaded)>,
     /// Digests of all plugins, by name.
     pub digests: BTreeMap<String, Digest>,
@@ -176,7 +177,7 @@ impl Registry {
         Ok(Self { guards, impact, executors, step_types, gate: Arc::new(gate), redacting, digests })
     }
 
-    /// The executor of a step type, with what it says of the type.
+    /// Executor of a step type, with its description of the type.
     pub fn executor(&self, step_type: &str) -> Option<(&Loaded, &Served)> {
         let served = self.step_types.get(step_type)?;
         Some((self.executors.get(&served.executor)?, served))
@@ -196,7 +197,7 @@ impl Registry {
         served.check(step, input)
     }
 
-    /// What executors claim about approvals, by step type.
+    /// Executors' claims about approvals, by step type.
     pub fn claimed_approval(&self) -> BTreeMap<String, bool> {
         self.step_types.iter().map(|(name, served)| (name.clone(), served.step_type.needs_approval)).collect()
     }
@@ -254,7 +255,7 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> String {
     }
 }
 
-/// Who judges is told by name, and approvals are bound to digests by name: each name stands for one plugin.
+/// Refuses a name for two plugins: reasons name judges, and approvals are bound to digests by name.
 fn refuse_shared_names(policy: &Policy) -> Result<(), Error> {
     let mut taken: BTreeSet<&str> = BTreeSet::new();
     let names =
@@ -289,7 +290,7 @@ fn without_place(message: &str) -> &str {
 
 /// Settings that a plugin finds nothing wrong with.
 fn checked_settings(plugin: &Plugin, name: &str, settings: &Value, kill: &Kill) -> Result<Json, Error> {
-    // TOML has numbers that JSON has not; whatever a guest gets was parsed strictly.
+    // TOML has numbers that JSON lacks; guests only get strictly parsed values.
     let settings = json::canonical(settings);
     let table = match plugin.kind() {
         Kind::Guard => format!("guards.{name}"),
@@ -316,7 +317,7 @@ fn checked_settings(plugin: &Plugin, name: &str, settings: &Value, kill: &Kill) 
 struct Asked<'a> {
     /// Its name in the policy.
     name: &'a str,
-    /// What it calls itself.
+    /// Name in the plugin's own description.
     plugin: &'a str,
     path: Option<&'a String>,
     kind: Kind,

@@ -1,4 +1,4 @@
-//! Where each setting came from.
+//! Sources of the settings of a policy.
 
 use fusebox_core::Policy;
 use schemars::JsonSchema;
@@ -17,7 +17,7 @@ pub struct Setting {
     pub source: String,
 }
 
-/// All settings of a policy. The last one who says a key is its source.
+/// All settings of a policy. The source of a key is the last file that sets it.
 pub fn settings(
     policy: &Policy,
     builtin: &Table,
@@ -52,7 +52,7 @@ pub fn settings(
         .collect()
 }
 
-/// Whether whoever says one key also says the other, which may lie below it.
+/// Whether a file that sets one key also sets the other, which may lie below it.
 fn covers(said: &str, key: &str) -> bool {
     key.strip_prefix(said).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

@@ -1,4 +1,4 @@
-//! Unknown keys of a policy file: an error with the line, the place, and what was probably meant.
+//! Unknown keys of a policy file: an error with the line, the place, and a similar known key.
 
 use schemars::JsonSchema;
 use serde_json::Value;
@@ -27,7 +27,7 @@ impl Walk<'_> {
         let schema = self.resolved(schema);
         let none = serde_json::Map::new();
         let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-        // What is not closed may hold anything, as a plugin's settings do; a map has one schema for all its values.
+        // An open object may hold any key, as a plugin's settings do; a map has one schema for all its values.
         let others = schema.get("additionalProperties");
         for (key, value) in table {
             let key_text: &str = key.get_ref();
@@ -54,7 +54,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A schema behind references, and of what may be left out.
+    /// A schema with references resolved, and without the alternative of being absent.
     fn resolved<'s>(&'s self, schema: &'s Value) -> &'s Value {
         let mut schema = schema;
         // References of a generated schema go one or two levels deep.

@@ -26,15 +26,15 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// A policy with the place it came from.
 #[derive(Debug, Clone)]
 pub struct LoadedPolicy {
-    /// The policy.
+    /// The combined policy.
     pub policy: Policy,
     /// The file, or `built-in`.
     pub source: String,
     /// Folder that paths in it start from.
     pub folder: Option<PathBuf>,
-    /// What the file itself says.
+    /// Content of the file itself.
     file: Option<Table>,
-    /// Projects whose policies tightened it: their files, and what these say.
+    /// Projects whose policies tightened this one: their files and contents.
     projects: Vec<(String, Table)>,
 }
 
@@ -68,7 +68,7 @@ impl LoadedPolicy {
     /// A policy file, laid over the built-in policy.
     ///
     /// # Errors
-    /// When it cannot be read or is no policy.
+    /// When it cannot be read or is not a policy.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
         let (text, _) = read(path)?;
         let folder = path.parent().map(Path::to_path_buf);
@@ -78,16 +78,17 @@ impl LoadedPolicy {
     /// The text of a policy file, laid over the built-in policy. `name` stands for the file in messages.
     ///
     /// # Errors
-    /// When it is no policy.
+    /// When it is not a policy.
     pub fn from_text(text: &str, name: &str) -> Result<Self, Error> {
         let (policy, file) = Self::parse_over_builtin(text, name)?;
         Ok(Self { policy, source: name.to_owned(), folder: None, file: Some(file), projects: Vec::new() })
     }
 
-    /// Looks for the policy: the given file, else `$FUSEBOX_POLICY`, else `fusebox.toml` in the home, else the built-in.
+    /// Finds the policy: the given file, else `$FUSEBOX_POLICY`, else `fusebox.toml` in the home, else the built-in
+    /// one.
     ///
     /// # Errors
-    /// When the file that applies cannot be read or is no policy.
+    /// When the file that applies cannot be read or is not a policy.
     pub fn discover(given: Option<&Path>, variable: Option<&Path>, home: &Path) -> Result<Self, Error> {
         let in_home = home.join(PROJECT_FILE);
         match given.or(variable) {
@@ -97,10 +98,10 @@ impl LoadedPolicy {
         }
     }
 
-    /// Tightens it by a project's policy.
+    /// Tightens the policy by that of a project.
     ///
     /// # Errors
-    /// When the project's file is no policy that only tightens.
+    /// When the project's file is not a policy that only tightens.
     pub fn tighten_by(&mut self, project: &Path, text: &str) -> Result<(), Error> {
         let name = project.display().to_string();
         let (tighter, table) = ProjectPolicy::parse(text, &name)?;

@@ -1,4 +1,4 @@
-//! The policy of a project: a file beside a plan or in a workspace. It only tightens, whatever it says.
+//! The policy of a project: a file beside a plan or in a workspace. It can only tighten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 /// Name of policy files, in the home and in projects.
 pub const PROJECT_FILE: &str = "fusebox.toml";
 
-/// What a project's policy may say.
+/// Settings that a project's policy may have.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProjectPolicy {
@@ -35,9 +35,9 @@ pub struct ProjectPolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProjectGuard {
-    /// What counts when it fails.
+    /// Ruling that counts when the guard fails.
     pub on_error: OnError,
-    /// Its settings.
+    /// Settings of the guard.
     pub settings: serde_json::Value,
 }
 
@@ -47,7 +47,7 @@ impl Default for ProjectGuard {
     }
 }
 
-/// What a guard of a project is called beside those of the policy. `project` counts from 1.
+/// Name of a project's guard beside those of the policy. `project` counts from 1.
 pub(super) fn guard_name(guard: &str, project: usize) -> String {
     if project == 1 { format!("project:{guard}") } else { format!("project-{project}:{guard}") }
 }
@@ -56,7 +56,7 @@ impl ProjectPolicy {
     /// Parses a project's policy.
     ///
     /// # Errors
-    /// When it holds anything that could loosen a policy, or makes no sense.
+    /// When it holds a key that could loosen a policy, or an invalid value.
     pub fn parse(text: &str, name: &str) -> Result<(Self, Table), Error> {
         let table = read_table(text, name)?;
         let loosens = ["executors", "impact", "gateway", "prices", "risk", "run"];

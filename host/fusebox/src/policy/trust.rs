@@ -1,4 +1,4 @@
-//! Which projects' policies count: those that somebody trusted, as they were then.
+//! Trust in projects' policies: a policy counts only with the content that the operator trusted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,9 +37,9 @@ pub enum TrustState {
     None,
     /// It counts; this is its text.
     Trusted(String),
-    /// It does not count: nobody trusted it.
+    /// The policy does not count: the operator has not trusted it.
     Untrusted,
-    /// It has changed since it was trusted, or is gone: nobody knows what should count.
+    /// The policy has changed since it was trusted, or is gone, so it is unknown which one should count.
     Changed,
 }
 
@@ -65,7 +65,7 @@ impl Trust {
     /// When there is one that cannot be read.
     pub fn state(&self, folder: &Path) -> Result<TrustState, Error> {
         let (Some(key), file) = (key(folder), folder.join(PROJECT_FILE)) else { return Ok(TrustState::None) };
-        // Neither a link nor a device: what was read then is what lies there now.
+        // Neither a link nor a device, so that the file read is the file that lies there.
         if !file.symlink_metadata().is_ok_and(|found| found.is_file()) {
             return Ok(if self.projects.contains_key(&key) { TrustState::Changed } else { TrustState::None });
         }
@@ -77,10 +77,10 @@ impl Trust {
         })
     }
 
-    /// Trusts the policy in a folder, as it is now, and gives it.
+    /// Trusts the policy in a folder, as it is now, and returns it.
     ///
     /// # Errors
-    /// When there is none, it is no policy that only tightens, or the list cannot be written.
+    /// When there is none, it does not only tighten, or the list cannot be written.
     pub fn add(&mut self, folder: &Path) -> Result<(ProjectPolicy, Digest), Error> {
         let file = folder.join(PROJECT_FILE);
         let name = file.display().to_string();
@@ -96,7 +96,7 @@ impl Trust {
         Ok((policy, digest))
     }
 
-    /// Trusts the policy in a folder no longer. Says whether it was trusted.
+    /// Ends the trust in the policy of a folder. Returns whether it was trusted.
     ///
     /// # Errors
     /// When the list cannot be written.
@@ -128,7 +128,7 @@ impl Trust {
     }
 }
 
-/// What a folder goes by, links resolved.
+/// Key of a folder in the list: its path, with links resolved.
 fn key(folder: &Path) -> Option<String> {
     folder.canonicalize().ok()?.to_str().map(ToOwned::to_owned)
 }

@@ -39,7 +39,7 @@ impl Predictor {
         }))
     }
 
-    /// The model whose word counts.
+    /// The model whose predictions count.
     ///
     /// # Errors
     /// Never in a build that passes its tests.
@@ -50,7 +50,7 @@ impl Predictor {
         }
     }
 
-    /// The second model, whose word is only recorded.
+    /// The second model, whose predictions are only recorded.
     #[must_use]
     pub fn challenger(&self) -> Option<&Model> {
         self.challenger.as_deref()
@@ -62,7 +62,7 @@ impl Predictor {
         &self.policy
     }
 
-    /// What is made of features, whatever plan they are of.
+    /// Assessment of the features of any plan.
     #[must_use]
     pub fn assess(&self, features: Features, estimator: &str, agent: &Agent) -> Assessment {
         let rules = self.policy.thresholds_for(agent).hits(&features);
@@ -75,7 +75,7 @@ impl Predictor {
         let level = match (&prediction, self.policy.floor) {
             (Some(prediction), RiskFloor::Rules) => prediction.level.max(rule_level),
             (Some(prediction), RiskFloor::None) => prediction.level,
-            // What is not known is never low.
+            // An unknown risk is never low.
             (None, _) => rule_level.max(RiskLevel::Medium),
         };
         Assessment {
@@ -92,7 +92,7 @@ impl Predictor {
         }
     }
 
-    /// Why a person must look at the plan, if one must.
+    /// Reason why a person must look at the plan, if there is one.
     fn review(&self, prediction: Option<&Prediction>, failure: Option<&str>) -> Option<String> {
         let Some(prediction) = prediction else {
             return Some(format!("its risk could not be predicted: {}", failure.unwrap_or_default()));
@@ -111,12 +111,12 @@ impl Predictor {
     /// Explains the score that the model gives to features.
     ///
     /// # Errors
-    /// When a feature is out of its range, which the error names, or the model answers nonsense.
+    /// When a feature is out of its range, which the error names, or the model gives an invalid answer.
     pub fn explain(&self, features: &Features) -> Result<Explained, Error> {
         Ok(self.model()?.explain(features)?)
     }
 
-    /// What is made of a plan, under a host's executors and limits.
+    /// Assessment of a plan, under a host's executors and limits.
     pub(crate) fn assess_plan(
         &self,
         plan: &Plan,
@@ -129,7 +129,7 @@ impl Predictor {
         self.assess(features, estimator, &plan.agent)
     }
 
-    /// The features of a plan's shape, or of what a run did.
+    /// Features of the shape of a plan or a run.
     pub(crate) fn features(
         &self,
         shape: &PlanShape<'_>,
@@ -152,7 +152,7 @@ impl Predictor {
         features(shape, &context)
     }
 
-    /// What is made of a run's plan, as it is now.
+    /// Assessment of a run's current plan.
     pub(crate) fn assess_run(predictor: Option<&Self>, registry: &Registry, state: &RunState) -> Assessment {
         let setup = state.setup();
         match predictor {

@@ -12,7 +12,7 @@ use crate::ambient::now_us;
 use crate::audit::{Audit, Record};
 use crate::error::Error;
 
-/// Explains a call of your own: what and why before it, what came of it after it, and what went wrong if it fails.
+/// Explains a call of your own: its purpose before it, its result after it, and its failure if it fails.
 ///
 /// ```
 /// use fusebox::explain;
@@ -37,7 +37,7 @@ pub fn explain<'a>(action: &str) -> ExplainedCall<'a> {
     }
 }
 
-/// Who is told explanations.
+/// Receiver of explanations.
 type Told<'a> = Box<dyn FnMut(&Explanation) + Send + 'a>;
 
 /// A call that is about to be explained.
@@ -61,62 +61,62 @@ impl std::fmt::Debug for ExplainedCall<'_> {
 }
 
 impl<'a> ExplainedCall<'a> {
-    /// Who acts.
+    /// Sets the agent that acts.
     pub fn agent(mut self, agent: &str) -> Self {
         agent.clone_into(&mut self.agent);
         self
     }
 
-    /// What it is for.
+    /// Sets the goal of the call.
     pub fn goal(mut self, goal: &str) -> Self {
         goal.clone_into(&mut self.before.goal);
         self
     }
 
-    /// What is done, in the agent's words.
+    /// Describes the call, in the agent's words.
     pub fn description(mut self, description: &str) -> Self {
         description.clone_into(&mut self.before.description);
         self
     }
 
-    /// Why.
+    /// Sets the agent's reasons.
     pub fn reasoning(mut self, reasoning: &str) -> Self {
         self.before.reasoning = Some(reasoning.to_owned());
         self
     }
 
-    /// How sure the agent is, in [0, 1].
+    /// Sets the agent's confidence, in [0, 1].
     pub fn confidence(mut self, confidence: f64) -> Self {
         self.before.confidence = Some(confidence.clamp(0.0, 1.0)).filter(|confidence| !confidence.is_nan());
         self
     }
 
-    /// What else was considered.
+    /// Sets the alternatives that the agent considered.
     pub fn alternatives(mut self, alternatives: &[&str]) -> Self {
         self.before.alternatives = alternatives.iter().map(|other| (*other).to_owned()).collect();
         self
     }
 
-    /// What the gate decided on it, as from [`Host::check`](crate::Host::check). It is explained, not enforced.
+    /// Sets the gate's decision on it, as from [`Host::check`](crate::Host::check). It is explained, not enforced.
     pub fn decision(mut self, decision: &Decision) -> Self {
         self.before.ruling = Some(decision.ruling);
         self.before.reasons.clone_from(&decision.reasons);
         self
     }
 
-    /// What to do when it fails.
+    /// Sets the advice for a failure.
     pub fn what_to_do(mut self, advice: &str) -> Self {
         advice.clone_into(&mut self.what_to_do);
         self
     }
 
-    /// Is told each explanation as soon as it is due.
+    /// Sets a callback for each explanation, as soon as it is due.
     pub fn told(mut self, told: impl FnMut(&Explanation) + Send + 'a) -> Self {
         self.told = Some(Box::new(told));
         self
     }
 
-    /// Records what is proposed and what came of it in a tenant's audit log, with the explanations as details.
+    /// Records the proposal and its result in a tenant's audit log, with the explanations as details.
     pub fn recorded(mut self, audit: &'a Audit, tenant: &str) -> Self {
         self.recorded = Some((audit, tenant.to_owned()));
         self
@@ -125,11 +125,11 @@ impl<'a> ExplainedCall<'a> {
     /// Makes the call, and explains it.
     ///
     /// # Errors
-    /// What the call fails with. What cannot be recorded is no error of the call: use [`try_call`](Self::try_call) where nothing
-    /// may happen that is not recorded.
+    /// Any error of the call. A failure to record is not an error of the call: use [`try_call`](Self::try_call) where
+    /// every call must be recorded.
     pub fn call<T, E: Display>(mut self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let started = Instant::now();
-        // Without the proposal, what came of it is recorded alone.
+        // Without the proposal, the result is recorded alone.
         let proposed = self.propose().ok().flatten();
         let done = call();
         let _ = self.conclude(done.as_ref().err().map(ToString::to_string), started, proposed);
@@ -139,7 +139,7 @@ impl<'a> ExplainedCall<'a> {
     /// As [`call`](Self::call), for a call that is awaited.
     ///
     /// # Errors
-    /// What the call fails with.
+    /// Any error of the call.
     pub async fn call_async<T, E: Display>(mut self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let started = Instant::now();
         let proposed = self.propose().ok().flatten();
@@ -148,10 +148,10 @@ impl<'a> ExplainedCall<'a> {
         done
     }
 
-    /// As [`call`](Self::call), but nothing happens that cannot be recorded first.
+    /// As [`call`](Self::call), but only after the proposal is recorded.
     ///
     /// # Errors
-    /// When the proposal cannot be recorded: then nothing was called. The inner result is the call's own.
+    /// When the proposal cannot be recorded: then the call is not made. The inner result is the call's own.
     pub fn try_call<T, E: Display>(mut self, call: impl FnOnce() -> Result<T, E>) -> Result<Result<T, E>, Error> {
         let started = Instant::now();
         let proposed = self.propose()?;
@@ -160,7 +160,7 @@ impl<'a> ExplainedCall<'a> {
         Ok(done)
     }
 
-    /// Says that the call is not made, by whom it was stopped and why, and records that.
+    /// Records that the call is not made, with the decider that stopped it and the reason.
     ///
     /// # Errors
     /// When it cannot be recorded.

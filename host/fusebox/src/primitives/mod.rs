@@ -19,7 +19,7 @@ pub use explained_call::{ExplainedCall, explain};
 use crate::ambient::{now_us, rfc3339};
 use crate::error::Error;
 
-/// Why a guarded call gave no value.
+/// Reason why a guarded call returned no value.
 #[derive(Debug)]
 pub enum CallError<E> {
     /// It was not let on.
@@ -68,20 +68,20 @@ impl fmt::Debug for CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// A closed breaker.
+    /// Creates a closed breaker.
     #[must_use]
     pub fn new(settings: BreakerSettings) -> Self {
         Self { settings, memory: Arc::default(), told: None }
     }
 
-    /// Is told of each change of state.
+    /// Sets a callback for each change of state.
     #[must_use]
     pub fn on_change(mut self, told: impl Fn(&BreakerChange) + Send + Sync + 'static) -> Self {
         self.told = Some(Arc::new(told));
         self
     }
 
-    /// Where it stands.
+    /// State of the breaker.
     #[must_use]
     pub fn state(&self) -> BreakerState {
         self.memory().state()
@@ -96,10 +96,11 @@ impl CircuitBreaker {
         admitted.map(|_| ()).map_err(refused)
     }
 
-    /// Makes a call, if the breaker lets it on. One that panics counts as failed.
+    /// Makes a call, if the breaker admits it. A call that panics counts as failed.
     ///
     /// # Errors
-    /// [`CallError::Refused`] with [`Error::BreakerOpen`] when it does not, and [`CallError::Failed`] with the call's own error.
+    /// [`CallError::Refused`] with [`Error::BreakerOpen`] when it is not admitted, and [`CallError::Failed`] with the
+    /// call's own error.
     pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
         let under_way = self.admit().map_err(CallError::Refused)?;
         under_way.ended(call())
@@ -141,7 +142,7 @@ fn refused(refusal: BreakerRefusal) -> Error {
     Error::BreakerOpen { reason: refusal.reason, until: rfc3339(refusal.until_us) }
 }
 
-/// A call that was let on; when it is dropped, the breaker is told what came of it.
+/// An admitted call; dropping it records its outcome in the breaker.
 struct UnderWay<'a> {
     breaker: &'a CircuitBreaker,
     outcome: CallOutcome,
@@ -185,7 +186,7 @@ impl RateLimiter {
         Self { settings, memory: Arc::default() }
     }
 
-    /// Lets one call on.
+    /// Admits one call.
     ///
     /// # Errors
     /// [`Error::RateExceeded`] when it comes too fast.
@@ -230,7 +231,7 @@ impl BudgetLedger {
         Self { ledger: Arc::new(Mutex::new(Ledger::new(limits))) }
     }
 
-    /// One budget.
+    /// State of one budget.
     #[must_use]
     pub fn line(&self, kind: BudgetKind) -> Line {
         self.ledger().line(kind)
@@ -250,8 +251,8 @@ impl BudgetLedger {
     }
 }
 
-/// Amounts that were set aside. One that is dropped without being settled counts as spent: what was under way may have cost
-/// all of it.
+/// Reserved amounts. A reservation that is dropped without being settled counts as spent: the work under way may have
+/// cost all of it.
 #[derive(Debug)]
 pub struct Reservation {
     ledger: BudgetLedger,
@@ -259,7 +260,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Records what was spent, and gives back the rest.
+    /// Records the spent amounts, and releases the rest.
     pub fn settle(mut self, spent: &Amounts) {
         let reserved = std::mem::take(&mut self.amounts);
         self.ledger.ledger().settle(&reserved, spent);

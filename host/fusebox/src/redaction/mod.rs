@@ -1,5 +1,4 @@
-//! What must not be kept: texts that are about to be stored are put to the guards that policy names for it, and what they
-//! rewrite is stored instead.
+//! Redaction: guards that policy names for it get all texts to be stored, and their rewrites are stored instead.
 
 pub mod retention;
 
@@ -16,17 +15,17 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::plugins::registry::Loaded;
 
-/// Step type of what is put to guards: no executor serves it.
+/// Step type of texts for redaction: no executor serves it.
 const STEP_TYPE: &str = "store";
 /// Largest text that is looked through, in bytes.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Texts that are put to a guard together, in bytes.
 const CHUNK_BYTES: usize = 128 * 1024;
-/// More fuel than a guard has for judging: nobody waits for it but whoever stores.
+/// More fuel than a guard has for judging: only the storing process waits for it.
 const FUEL: u64 = 10_000_000_000;
 const WALL_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Guards that replace what must not be kept.
+/// Guards that replace secrets in stored texts.
 pub struct Redactor {
     guards: Vec<(String, Loaded)>,
     kill: Kill,
@@ -50,17 +49,17 @@ impl Redactor {
         self.guards.iter().any(|(guard, _)| guard == name)
     }
 
-    /// The same JSON without what must not be kept; `None` when there is nothing of that in it.
+    /// The same JSON without secrets; `None` when there are none in it.
     ///
     /// # Errors
-    /// When a guard fails: then nobody knows, and nothing may be kept.
+    /// When a guard fails: then it is unknown whether there are secrets, and nothing may be stored.
     pub fn redacted(&self, text: &str) -> Result<Option<String>, Error> {
         let mut now: Option<String> = None;
         for (name, guard) in &self.guards {
             let failed = |message: String| Error::Unredacted { guard: name.clone(), message };
             let input = now.as_deref().unwrap_or(text);
-            // An input is an object for many guards, so whatever it is stands in one. Names of fields and what is encoded stand
-            // beside it, because guards look at values.
+            // Many guards expect an object as input, so the value is wrapped in one. Field names and decoded texts
+            // stand beside it, because guards look at values.
             let value: Value = serde_json::from_str(input).map_err(|error| failed(error.to_string()))?;
             let mut beside = HiddenTexts::default();
             beside.collect(&value);
@@ -97,10 +96,10 @@ impl Redactor {
         Ok(now)
     }
 
-    /// The same value without what must not be kept; `None` when there is nothing of that in it.
+    /// The same value without secrets; `None` when there are none in it.
     ///
     /// # Errors
-    /// When a guard fails, or what it makes of the value is no such value.
+    /// When a guard fails, or its rewrite does not have the value's type.
     pub fn redacted_value<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<Option<T>, Error> {
         match self.redacted(&json::canonical(value))? {
             None => Ok(None),
@@ -108,7 +107,7 @@ impl Redactor {
         }
     }
 
-    /// Each of these values without what must not be kept, and which of them had something of that.
+    /// Each of these values without secrets, and the values that held some.
     ///
     /// # Errors
     /// As [`redacted_value`](Self::redacted_value).
@@ -139,8 +138,8 @@ impl Redactor {
         Ok((all, changed))
     }
 
-    /// The same bytes without what must not be kept: JSON where they are JSON, else as one text. What is no text at all is left
-    /// alone.
+    /// The same bytes without secrets: JSON where they are JSON, else as one text. Bytes that are not text are left as
+    /// they are.
     ///
     /// # Errors
     /// When a guard fails.
@@ -159,7 +158,7 @@ impl Redactor {
 /// Shortest text that is looked at as something encoded, or as a name: no credential is shorter.
 const MIN_BYTES: usize = 16;
 
-/// Texts that stand in JSON where guards do not look: names of fields, and what values are in base64.
+/// Texts in JSON where guards do not look: names of fields, and decoded base64 values.
 #[derive(Debug, Default)]
 struct HiddenTexts {
     names: Vec<String>,
@@ -190,7 +189,7 @@ impl HiddenTexts {
         }
     }
 
-    /// Replaces what a guard replaced.
+    /// Copies the guard's replacements back into the value.
     fn put_back(&self, value: &mut Value, names: &[String], decoded: &[String]) {
         match value {
             Value::String(text) => {

@@ -1,4 +1,4 @@
-//! What of a run is kept, and how: secrets that guards found are not.
+//! Storage of a run's data: secrets that guards found are left out.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct RetentionFilter {
     redactor: Option<Arc<Redactor>>,
     /// Steps in which something was found that must not be kept.
     flagged: BTreeSet<StepId>,
-    /// What blobs are hashed with. Secret, and kept beside each of them, so that it goes with them.
+    /// Salt of the run's blobs. Secret, and stored beside each of them, so that it is erased with them.
     salt: [u8; SALT_BYTES],
 }
 
@@ -40,7 +40,7 @@ impl RetentionFilter {
         Self { salt, ..self }
     }
 
-    /// Notes that something was found in a step.
+    /// Records a finding in a step.
     pub fn flag(&mut self, step: &StepId) {
         if self.redactor.is_some() {
             self.flagged.insert(step.clone());
@@ -57,7 +57,7 @@ impl RetentionFilter {
         self.redactor.as_ref().is_some_and(|redactor| redactor.is_guard(guard))
     }
 
-    /// Whether some JSON or text holds what must not be kept. A guard that fails counts as yes.
+    /// Whether some JSON or text holds a secret. A guard that fails counts as yes.
     pub fn is_secret(&self, bytes: &[u8]) -> bool {
         self.redactor.as_ref().is_some_and(|redactor| !matches!(redactor.redacted_bytes(bytes), Ok(None)))
     }
@@ -66,7 +66,7 @@ impl RetentionFilter {
         self.redactor.as_deref().filter(|_| step.is_some_and(|step| self.flagged.contains(step)))
     }
 
-    /// An event as it is kept; `None` when it is kept as it is.
+    /// An event as it is stored; `None` when it is stored unchanged.
     ///
     /// # Errors
     /// When a guard fails.
@@ -79,7 +79,7 @@ impl RetentionFilter {
         let bytes = match self.redactor_of(step).map(|redactor| redactor.redacted_bytes(&bytes)) {
             None | Some(Ok(None)) => bytes,
             Some(Ok(Some(redacted))) => Bytes::from(redacted),
-            // Nobody knows what is in it, so nothing of it is kept.
+            // Its content is unknown, so none of it is stored.
             Some(Err(_)) => Bytes::from_static(b"\"[REDACTED]\""),
         };
         Blob::salted(self.salt, bytes)
@@ -92,7 +92,7 @@ impl RetentionFilter {
     }
 }
 
-/// A plan as it is kept: without what guards say must not be.
+/// A plan as it is stored: without secrets that guards find.
 ///
 /// # Errors
 /// When a guard fails.

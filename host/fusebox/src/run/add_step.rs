@@ -19,11 +19,11 @@ use crate::journal::{Journal, JournalSetup, LeaseOutcome};
 use crate::redaction::retention::RetentionFilter;
 use crate::services::Services;
 
-/// Adds a step behind the last one of a run that nobody drives just now; `step` is JSON, as in a plan file. Guards judge the
-/// whole plan with it; where they leave it to a person, the approver is asked. It is durable when this returns.
+/// Adds a step after the last one of a run that no process drives; `step` is JSON, as in a plan file. Guards judge the
+/// whole plan with it; where they ask for a review, the approver is asked. It is durable when this returns.
 ///
 /// # Errors
-/// When there is no such run, it has ended or is in the middle of a step, the step is none, or it is refused.
+/// When there is no such run, it has ended or is in the middle of a step, the step is not valid, or it is refused.
 pub async fn add_step(
     services: &Services,
     run: &RunId,
@@ -71,7 +71,7 @@ pub async fn add_step(
                 confinement: String::new(),
                 problem: None,
             };
-            // Nobody holds the run while a person thinks.
+            // The run is free while the approver thinks.
             journal.release().await?;
             let answer = approver.ask(request).await;
             if journal.reacquire()? != LeaseOutcome::AsItWas {
@@ -80,7 +80,7 @@ pub async fn add_step(
             match answer {
                 Answer::Approve { .. } => {}
                 Answer::Reject { by, reason, .. } => return Err(refused(format!("rejected by {by}: {reason}"))),
-                _ => return Err(refused(format!("nobody approved it, and {}", decision.why()))),
+                _ => return Err(refused(format!("no person approved it, and {}", decision.why()))),
             }
         }
     }

@@ -37,25 +37,26 @@ impl std::fmt::Debug for Run {
 }
 
 impl Run {
-    /// Its id.
+    /// Id of the run.
     #[must_use]
     pub fn id(&self) -> &RunId {
         &self.id
     }
 
-    /// Where it works.
+    /// Path of the run's workspace.
     #[must_use]
     pub fn workspace(&self) -> &std::path::Path {
         &self.workspace
     }
 
-    /// How many links, devices, FIFOs, sockets and files with further names the copy of the workspace does not have.
+    /// Number of links, devices, FIFOs, sockets and files with several hard links missing from the copy of the
+    /// workspace.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    /// What stops it.
+    /// Handle that stops the run.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
@@ -81,10 +82,10 @@ impl Run {
         .await
     }
 
-    /// Goes on to the end and gives the summary.
+    /// Carries the run on to its end and returns the summary.
     ///
     /// # Errors
-    /// When the log cannot be written; then nothing more was done.
+    /// When the log cannot be written; then the run does nothing more.
     pub async fn finish(mut self) -> Result<Summary, Error> {
         while self.next().await.is_some() {}
         self.summary.unwrap_or(Err(Error::Store(fusebox_store::Error::Closed)))

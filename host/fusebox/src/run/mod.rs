@@ -1,4 +1,4 @@
-//! Carrying out plans.
+//! Runs of plans.
 
 pub mod add_step;
 pub mod driver;

@@ -41,7 +41,7 @@ struct Prepared {
     left_out: u64,
     beginning: Start,
     retention: RetentionFilter,
-    /// Steps whose inputs were not kept and are not at hand.
+    /// Steps whose inputs were not stored and are missing here.
     unavailable: BTreeSet<StepId>,
 }
 
@@ -56,8 +56,7 @@ pub fn run(services: &Arc<Services>, plan: Plan, options: RunOptions) -> Result<
     drive(services, prepared, approver, StopAt::End)
 }
 
-/// Creates a run and leaves it to be carried out by whoever continues it. It is durable when this
-/// returns.
+/// Creates a run for another process to continue. It is durable when this returns.
 ///
 /// # Errors
 /// As [`run`], or when the log cannot be written.
@@ -77,8 +76,8 @@ pub fn start(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Resu
     Ok(id)
 }
 
-/// Takes a run up again: one that was created only, that waited, or whose process ended. What it had done is not done
-/// again. Nothing happens until the run is awaited.
+/// Continues a run: one that was only created, that waited, or whose process ended. Completed work is not repeated.
+/// Nothing happens until the run is awaited.
 ///
 /// # Errors
 /// When there is no such run, it has ended, was paused, is driven by another process, or its workspace cannot be used.
@@ -213,7 +212,7 @@ fn drive(
     let (id, tenant) = (state.setup().run.clone(), state.setup().tenant.clone());
     let (sender, updates) = mpsc::unbounded_channel();
     let stop = StopHandle::new(services.sandbox.kill_flag());
-    // It hears what is asked from here on; what was asked before stands in the log, which is read when it begins.
+    // The listener hears later requests; earlier ones stand in the log, which is read when it begins.
     let signals =
         Arc::new(SignalListener::new(&services.home, Arc::clone(&services.store), (id.clone(), tenant), stop.clone())?);
     let hears = Arc::clone(&signals);
@@ -269,7 +268,7 @@ fn journal(
     Ok(Journal::new(JournalSetup { state, chain, store, home, lease, tenant_budget, retention, unavailable, updates }))
 }
 
-/// What explains a run's steps, if anybody wants it. The agent's words on a step that holds a secret are left out.
+/// The explainer of a run's steps, if explanations are wanted. The agent's words on a step with a secret are left out.
 fn explainer(
     services: &Arc<Services>,
     state: &RunState,

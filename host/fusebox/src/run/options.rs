@@ -1,4 +1,4 @@
-//! How a run is carried out.
+//! Options of a run.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use fusebox_store::SALT_BYTES;
 
 use crate::approval::approver::{ApproveNothing, Approver};
 
-/// How to carry out a plan.
+/// Options for carrying out a plan.
 #[derive(Clone)]
 pub struct RunOptions {
     pub(crate) workspace: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        let nobody = ApproveNothing { reason: "this run has nobody to ask".to_owned() };
+        let nobody = ApproveNothing { reason: "this run has no approver".to_owned() };
         Self {
             workspace: None,
             mode: WorkspaceMode::InPlace,
@@ -38,13 +38,13 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// No workspace but the plan's, no budget but policy's and plan's, nobody to ask.
+    /// The plan's own workspace, only the budgets of policy and plan, and no approver.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Works in this folder, whatever the plan names. A plan that asks for a copy gets a copy of it.
+    /// Works in this folder instead of the plan's. A plan that asks for a copy gets a copy of it.
     #[must_use]
     pub fn workspace(mut self, folder: impl Into<PathBuf>) -> Self {
         self.workspace = Some(folder.into());
@@ -72,28 +72,28 @@ impl RunOptions {
         self
     }
 
-    /// On whose account it goes, instead of `default`.
+    /// Tenant that owns the run, instead of `default`.
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
         self.tenant = tenant.into();
         self
     }
 
-    /// Hashes blobs with this salt instead of a random one, so that a run that is repeated with the same inputs gives the same
-    /// digests. Whoever knows the salt can guess what was erased.
+    /// Hashes blobs with this salt instead of a random one, so that a repeated run with the same inputs gives the same
+    /// digests. A reader who knows the salt can guess erased blobs.
     #[must_use]
     pub fn salt(mut self, salt: [u8; SALT_BYTES]) -> Self {
         self.salt = Some(salt);
         self
     }
 
-    /// Whom to ask.
+    /// Sets the approver.
     #[must_use]
     pub fn approver(self, approver: impl Approver + 'static) -> Self {
         self.approved_by(Arc::new(approver))
     }
 
-    /// Whom to ask, shared with others.
+    /// Sets an approver that is shared with other runs.
     #[must_use]
     pub fn approved_by(mut self, approver: Arc<dyn Approver>) -> Self {
         self.approver = approver;
@@ -101,7 +101,7 @@ impl RunOptions {
     }
 }
 
-/// How far to carry a run on.
+/// Point up to which a run is carried out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StopAt {
     /// To its end, or until it waits for a person.

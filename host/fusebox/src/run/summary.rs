@@ -1,4 +1,4 @@
-//! What came of a run.
+//! Summary of a run.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,28 +12,28 @@ use serde::Serialize;
 
 use crate::approval::approver::{ApprovalRequest, Subject};
 
-/// What came of one step.
+/// Summary of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StepSummary {
-    /// The step.
+    /// Id of the step.
     pub step: StepId,
-    /// Its type.
+    /// Type of the step.
     pub step_type: String,
-    /// Where it stands.
+    /// State of the step.
     pub state: StepState,
-    /// What happened, in one line; empty for a step that was not reached.
+    /// Result of the step, in one line; empty for a step that was not reached.
     pub summary: String,
-    /// What stopped it; `None` for a step that was carried out or not reached.
+    /// Cause of the step's stop; `None` for a step that was carried out or not reached.
     pub stopped_by: Option<StoppedBy>,
 }
 
-/// What a run that has not ended waits for.
+/// Reason why an unfinished run waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "for", rename_all = "snake_case")]
 pub enum Waiting {
-    /// A person's approval.
+    /// Approval by a person.
     Approval {
-        /// Of this question.
+        /// Id of the question.
         id: Option<ApprovalId>,
         /// About this step; the whole plan without it.
         step: Option<StepId>,
@@ -42,17 +42,17 @@ pub enum Waiting {
     },
     /// A person's word on a step that may or may not have happened.
     Doubt {
-        /// The question.
+        /// Id of the question.
         id: Option<ApprovalId>,
-        /// The step.
+        /// Id of the step.
         step: StepId,
     },
-    /// Somebody to resume it.
+    /// Resumption by a person.
     Paused {
-        /// Who paused it.
+        /// Name of the person who paused it.
         by: String,
     },
-    /// Somebody to carry on with the next step.
+    /// A process that continues with the next step.
     NextStep,
     /// Another process, which carries it on.
     Elsewhere,
@@ -69,34 +69,34 @@ impl Waiting {
     }
 }
 
-/// What came of a run.
+/// Summary of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Summary {
-    /// The run.
+    /// Id of the run.
     pub run_id: RunId,
-    /// How it ended, if it did.
+    /// End of the run, if it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<RunEnd>,
-    /// What it waits for, if it did not end.
+    /// Reason why the run waits, if it has not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
     /// The state that this is, such as `COMPLETED`.
     pub state: String,
-    /// Why it ended; empty when it did not.
+    /// Reason of the end; empty while the run goes on.
     pub reason: String,
     /// All steps, in order.
     pub steps: Vec<StepSummary>,
-    /// Model tokens.
+    /// Model tokens that were used.
     pub tokens: u64,
     /// Money, in micro-USD, as far as prices are known.
     pub micro_usd: u64,
-    /// Model calls whose cost is not known.
+    /// Number of model calls whose cost is unknown.
     pub unpriced_calls: u32,
     /// Fuel of all plugins, setting up included.
     pub fuel: u64,
     /// Wall time that it was worked on, in microseconds: not while it waited for a person.
     pub duration_us: u64,
-    /// Where the run worked.
+    /// Path of the run's workspace.
     pub workspace: PathBuf,
     /// Events in the log.
     pub events: u64,

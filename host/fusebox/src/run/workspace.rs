@@ -1,4 +1,4 @@
-//! Where a run works.
+//! Workspaces of runs.
 
 use std::path::Path;
 
@@ -49,7 +49,7 @@ pub fn open_workspace(
 pub struct OpenedWorkspace {
     pub workspace: Workspace,
     pub mode: WorkspaceMode,
-    /// What a copy does not have.
+    /// Number of omissions in the copy.
     pub left_out: u64,
 }
 

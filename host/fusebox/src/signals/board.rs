@@ -1,8 +1,8 @@
-//! The board: what processes on one home ask of each other's runs, at once. A counter that every run looks at, and what was
-//! asked at each count. It carries word; what must outlast a process stands in the log.
+//! The board: requests about runs between processes of one home, at once. It is a counter that every run watches, with
+//! the request of each count. It only signals; lasting facts stand in the log.
 //!
 //! The file holds a generation (8 bytes, little-endian) and then [`SLOTS`] slots; the request that made generation *n*
-//! stands in slot *n* mod `SLOTS`. Whoever is more than `SLOTS` behind cannot know from here what was asked.
+//! stands in slot *n* mod `SLOTS`. A slot without a request only wakes the readers. A reader more than `SLOTS` behind must read the log instead.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -19,29 +19,29 @@ use crate::home::Home;
 const SLOTS: u64 = 64;
 /// Bytes of a request.
 const SLOT_BYTES: usize = 512;
-/// Most characters of who asks.
+/// Most characters of the requester's name.
 const MAX_BY_CHARS: usize = 80;
 
-/// What is asked of a run.
+/// Kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignalKind {
-    /// That it ends.
+    /// End of the run.
     Kill,
     /// That it stops until it is resumed.
     Pause,
 }
 
-/// Somebody asks something of runs.
+/// A request about runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
-    /// What.
+    /// Kind of the request.
     pub kind: SignalKind,
-    /// Of which.
+    /// Runs that the request is for.
     pub target: KillTarget,
-    /// Who.
+    /// Name of the requester.
     pub by: String,
-    /// When, in microseconds since 1970.
+    /// Time of the request, in microseconds since 1970.
     pub requested_us: u64,
 }
 
@@ -76,7 +76,7 @@ impl Board {
         }
     }
 
-    /// How many requests there were.
+    /// Number of requests so far.
     pub fn generation(&self) -> u64 {
         let mut file = self.file.lock();
         generation(&mut file)
@@ -84,19 +84,29 @@ impl Board {
 
     /// Puts a request up.
     pub fn request(&self, request: &Signal) -> Result<(), Error> {
+        let by = request.by.chars().filter(|c| !c.is_control()).take(MAX_BY_CHARS).collect();
+        self.post(Some(&Signal { by, ..request.clone() }))
+    }
+
+    /// Lets all runs read again what stands in the log, without a request to any of them.
+    pub fn wake(&self) -> Result<(), Error> {
+        self.post(None)
+    }
+
+    /// Fills the next slot; an empty one is `null`.
+    fn post(&self, request: Option<&Signal>) -> Result<(), Error> {
         let mut file = self.file.lock();
         let mut post = || -> std::io::Result<()> {
             file.lock()?;
             let next = generation(&mut file).checked_add(1).ok_or_else(|| std::io::Error::other("it is full"))?;
-            let by = request.by.chars().filter(|c| !c.is_control()).take(MAX_BY_CHARS).collect();
-            let mut slot = serde_json::to_vec(&Signal { by, ..request.clone() })?;
+            let mut slot = serde_json::to_vec(&request)?;
             if slot.len() > SLOT_BYTES {
                 return Err(std::io::Error::other("the request is too long"));
             }
             slot.resize(SLOT_BYTES, b' ');
             file.seek(SeekFrom::Start(place(next)))?;
             file.write_all(&slot)?;
-            // The count last: whoever sees it finds the request.
+            // The count comes last: a reader that sees it finds the request.
             file.seek(SeekFrom::Start(0))?;
             file.write_all(&next.to_le_bytes())?;
             file.unlock()
@@ -104,8 +114,8 @@ impl Board {
         post().map_err(|error| failed(&self.path, &error))
     }
 
-    /// The requests after this generation that are for this run; `None` when they can no longer be told, so that the log has
-    /// to be asked. Moves the generation on.
+    /// The requests after this generation for this run; `None` when they are overwritten, so that the log has to be
+    /// read. Moves the generation on.
     pub fn signals_since(&self, seen: &mut u64, run: &RunId, tenant: &str) -> Option<Vec<Signal>> {
         let mut file = self.file.lock();
         let is_same = self.is_still_there(&file);
@@ -117,12 +127,12 @@ impl Board {
         if is_same && now == from {
             return Some(Vec::new());
         }
-        // A count that went back, or a file that took the place of ours, hides what was asked meanwhile.
+        // A count that went back, or a replaced file, hides the requests of the meantime.
         if !is_same || now < from || now - from > SLOTS {
             return None;
         }
-        let requests: Option<Vec<Signal>> = (from + 1..=now).map(|number| read(&mut file, number)).collect();
-        Some(requests?.into_iter().filter(|request| request.target.ends(run, tenant)).collect())
+        let slots: Option<Vec<Option<Signal>>> = (from + 1..=now).map(|number| read(&mut file, number)).collect();
+        Some(slots?.into_iter().flatten().filter(|request| request.target.ends(run, tenant)).collect())
     }
 }
 
@@ -152,7 +162,8 @@ fn generation(file: &mut File) -> u64 {
     read.map_or(0, |()| u64::from_le_bytes(bytes))
 }
 
-fn read(file: &mut File, generation: u64) -> Option<Signal> {
+/// What stands in a slot: a request or none; `None` when it cannot be read.
+fn read(file: &mut File, generation: u64) -> Option<Option<Signal>> {
     let mut slot = [0; SLOT_BYTES];
     file.seek(SeekFrom::Start(place(generation))).ok()?;
     file.read_exact(&mut slot).ok()?;
@@ -192,6 +203,16 @@ mod tests {
         let both = [request(KillTarget::All), request(KillTarget::Tenant("tenant".into()))];
         assert_eq!(asked(&board, &mut seen, &one), Some(both.into()));
         assert_eq!(asked(&board, &mut seen, &one), Some(vec![]), "each is heard once");
+    }
+
+    #[test]
+    fn waking_moves_the_count_and_asks_nothing_of_a_run() {
+        let (_folder, board) = board();
+        let run: RunId = "run".parse().unwrap();
+        let before = board.generation();
+        board.wake().unwrap();
+        assert_eq!(board.generation(), before + 1);
+        assert_eq!(asked(&board, &mut before.clone(), &run), Some(vec![]));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::home::Home;
 use crate::signals::board::{Board, SignalKind};
 use crate::signals::stop::StopHandle;
 
-/// Hears what is asked of one run.
+/// Listens to requests about one run.
 pub struct SignalListener {
     board: Board,
     log: Arc<dyn Store>,
@@ -35,7 +35,7 @@ impl SignalListener {
         Ok(Self { board, log, run, tenant, stop, seen })
     }
 
-    /// Does what was asked since the last look. Called at every tick, and before every step.
+    /// Handles the requests since the last look. Called at every tick, and before every step.
     pub fn poll(&self) {
         let mut seen = self.seen.lock();
         let Some(requests) = self.board.signals_since(&mut seen, &self.run, &self.tenant) else {
@@ -61,13 +61,12 @@ impl SignalListener {
         }
     }
 
-    /// The same from the log, where all that was asked stands. What cannot be read there is taken as a kill: it may have been
-    /// one.
+    /// The same from the log, which holds all requests. An unreadable one is taken as a kill: it may have been one.
     pub fn poll_log(&self) {
         match self.log.killed_by(&self.run) {
             Ok(Some(switch)) => self.stop.kill_since(&switch.by, switch.set_us),
             Ok(None) => {}
-            Err(error) => self.stop.kill_since(&format!("what is asked cannot be read: {error}"), now_us()),
+            Err(error) => self.stop.kill_since(&format!("the requests cannot be read: {error}"), now_us()),
         }
         if let Ok(Some((by, _))) = self.log.pause_asked(&self.run) {
             self.stop.pause(&by);

@@ -1,4 +1,4 @@
-//! What processes on one home ask of each other's runs.
+//! Requests about runs between processes of one home.
 
 pub mod board;
 pub mod listener;

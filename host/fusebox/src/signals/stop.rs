@@ -16,7 +16,7 @@ pub struct StopHandle {
     pub(crate) pause: Arc<watch::Sender<Option<String>>>,
 }
 
-/// Who asked for an end first, and when.
+/// The first request for an end, with its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KillRequest {
     pub by: String,
@@ -28,7 +28,7 @@ impl StopHandle {
         Self { kill, asked: Arc::default(), pause: Arc::new(watch::Sender::new(None)) }
     }
 
-    /// Kills the run: what is under way stops, and nothing more happens.
+    /// Kills the run: the work under way stops, and nothing more happens.
     pub fn kill(&self, by: &str) {
         self.kill_since(by, now_us());
     }
@@ -38,43 +38,43 @@ impl StopHandle {
         self.pause.send_if_modified(|asked| asked.is_none() && asked.insert(by.to_owned()) == by);
     }
 
-    /// Pauses the run at once: the step under way is stopped in the middle. When the run goes on, what that step had done is
-    /// not done again.
+    /// Pauses the run at once: the step under way is stopped in the middle. When the run goes on, its completed effects
+    /// are not repeated.
     pub fn interrupt(&self, by: &str) {
         self.pause(by);
         self.kill.kill();
     }
 
-    /// Whether somebody killed the run.
+    /// Whether the run was killed.
     #[must_use]
     pub fn is_killed(&self) -> bool {
         self.asked.lock().is_some()
     }
 
-    /// Whether somebody killed the run, or stopped the step under way.
+    /// Whether the run was killed, or the step under way stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.kill.is_killed()
     }
 
-    /// Waits until somebody kills the run, or stops the step under way.
+    /// Waits until the run is killed, or the step under way stopped.
     pub async fn stopped(&self) {
         self.kill.killed().await;
     }
 
-    /// Who asked for a pause, if anybody did.
+    /// Name of the requester of a pause, if there is one.
     pub(crate) fn pause_asked_by(&self) -> Option<String> {
         self.pause.borrow().clone()
     }
 
-    /// Waits until somebody asks for a pause.
+    /// Waits until a pause is requested.
     pub(crate) async fn pause_asked(&self) {
         let mut asked = self.pause.subscribe();
         // The sender lives as long as `self`, so this ends by a request only.
         let _ = asked.wait_for(Option::is_some).await;
     }
 
-    /// Kills it for somebody who asked at this time.
+    /// Kills the run for a requester, as of this time.
     pub(crate) fn kill_since(&self, by: &str, at_us: u64) {
         let asked = KillRequest { by: by.to_owned(), at_us };
         self.asked.lock().get_or_insert(asked);

@@ -8,7 +8,7 @@ use crate::ambient::rfc3339;
 /// Content type of a batch in JSON.
 pub const BATCH: &str = "application/cloudevents-batch+json";
 
-/// One event. Its id is its place, so whoever gets it twice can tell.
+/// One event. Its id is its place, so that a receiver can drop duplicates.
 pub fn cloud_event(event: &LoggedEvent) -> Value {
     let sealed = &event.sealed;
     let data: Value = serde_json::from_str(&sealed.payload).unwrap_or(Value::Null);

@@ -49,7 +49,7 @@ impl Sink for JsonlSink {
             let before = file.metadata()?.len();
             let written = file.write_all(lines(events).as_bytes()).and_then(|()| file.sync_data());
             if written.is_err() {
-                // Half a line would spoil the next one. What cannot be taken back is told again all the same.
+                // Half a line would spoil the next one. If it cannot be cut off, the events are still sent again.
                 let _ = file.set_len(before);
             }
             written
@@ -58,7 +58,7 @@ impl Sink for JsonlSink {
     }
 }
 
-/// A sink that lacks something, which whoever looks is told. What it is not told waits in the log.
+/// A sink with an incomplete setup, shown in its status. Its events wait in the log.
 #[derive(Debug)]
 pub(super) struct LackingSink(pub String);
 
@@ -83,7 +83,7 @@ fn lines(events: &[LoggedEvent]) -> String {
     events.iter().map(|event| format!("{}\n", event.to_json())).collect()
 }
 
-/// Keeps events in memory until somebody takes them out. When it is full, the others wait in the log.
+/// Holds events in memory until the embedder takes them out. When it is full, the others wait in the log.
 #[derive(Debug, Clone)]
 pub struct MemorySink {
     held: Arc<Mutex<VecDeque<LoggedEvent>>>,
@@ -97,7 +97,7 @@ impl MemorySink {
         Self { held: Arc::default(), most }
     }
 
-    /// Takes out what it holds.
+    /// Takes out all events that it holds.
     #[must_use]
     pub fn take_out(&self) -> Vec<LoggedEvent> {
         self.held.lock().drain(..).collect()

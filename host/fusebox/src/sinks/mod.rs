@@ -1,5 +1,5 @@
-//! Sinks: whoever is told of events besides the log. They are told from the log, so none is forgotten, whatever a sink does; and
-//! by a thread of each sink's own, so a slow or failing sink never touches a run.
+//! Sinks: receivers of events besides the log. Their events come from the log, so none is lost even when a sink fails;
+//! and each sink has its own thread, so a slow or failing one never delays a run.
 
 mod cloud_events;
 mod kinds;
@@ -55,7 +55,7 @@ impl Sinks {
         Ok(Self { workers: sinks.into_iter().map(start).collect::<Result<_, _>>()? })
     }
 
-    /// How each sink is doing.
+    /// State of each sink.
     pub fn status(&self) -> Vec<SinkStatus> {
         self.workers.iter().map(Worker::status).collect()
     }

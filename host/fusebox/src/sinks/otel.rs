@@ -17,13 +17,13 @@ use super::sink::{LoggedEvent, Sink};
 /// Most runs whose spans are open; beyond that the spans of all are ended early.
 const MAX_RUNS: usize = 10_000;
 
-/// Whether spans hold what actions are given: descriptions, commands, paths.
+/// Whether spans hold the arguments of actions: descriptions, commands, paths.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Arguments {
-    /// They do not: whoever collects spans need not be trusted with them.
+    /// Spans carry no arguments: the collector need not be trusted with them.
     #[default]
     Off,
-    /// They do.
+    /// Spans carry arguments.
     On,
 }
 
@@ -141,7 +141,7 @@ where
 impl<S: Span> OpenRun<S> {
     /// Takes an event that begins no span.
     fn note(&mut self, event: &RunEvent, at: SystemTime, arguments: Arguments) {
-        // What went wrong may quote what was given.
+        // A failure message may quote arguments.
         let told = |message: &str| if arguments == Arguments::On { message.to_owned() } else { String::new() };
         let on_step = |attribute: KeyValue| {
             if let Some(step) = &self.step {

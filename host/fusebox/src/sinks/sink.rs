@@ -1,14 +1,14 @@
-//! What a sink is, and the events that it takes.
+//! The trait of sinks, and the events that they take.
 
 use fusebox_core::SealedEvent;
 use serde_json::Value;
 
 use crate::ambient::rfc3339;
 
-/// An event as sinks are told of it.
+/// An event as sinks receive it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedEvent {
-    /// Whose log it is part of.
+    /// Tenant whose log it is part of.
     pub tenant: String,
     /// The event, as it is stored.
     pub sealed: SealedEvent,
@@ -25,24 +25,24 @@ impl LoggedEvent {
         value
     }
 
-    /// Its name for whoever has to tell whether it came before.
+    /// Id by which a receiver recognises duplicates.
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}/{}", self.sealed.run, self.sealed.seq)
     }
 }
 
-/// Whoever is told of events.
+/// A receiver of events.
 pub trait Sink: Send {
-    /// Takes some events, in the order of the log. If it fails, the same come again, until it takes them; after a crash, some that
-    /// it took may come again as well.
+    /// Takes some events, in the order of the log. If it fails, the same come again, until it takes them; after a
+    /// crash, some taken events may come again as well.
     ///
     /// # Errors
-    /// Why it does not take them, in words.
+    /// The reason why it does not take them, in words.
     fn take(&mut self, events: &[LoggedEvent]) -> Result<(), String>;
 }
 
-/// What a sink is started with.
+/// Setup of a new sink.
 pub(crate) struct NewSink {
     pub name: String,
     pub tenant: Option<String>,

@@ -11,11 +11,11 @@ use super::sink::LoggedEvent;
 use super::worker::next_of;
 use crate::error::Error;
 
-/// How often it is looked for events of other processes.
+/// Time between two looks for events of other processes.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Events of a log from some moment on, in order, whichever process writes them. It holds a bounded number of them; the others wait
-/// in the log, so whoever is slow misses nothing and holds nobody up.
+/// Events of a log from some moment on, in order, written by any process. It holds a bounded number of them; the others
+/// wait in the log, so a slow reader misses nothing and delays no run.
 pub struct Subscription {
     log: Arc<dyn Store>,
     tenant: Option<String>,

@@ -12,16 +12,16 @@ use super::sink::{LoggedEvent, NewSink, Sink};
 use crate::error::Error;
 use crate::home::Home;
 
-/// Most events that a sink is told at once.
+/// Most events of one batch.
 const BATCH: u32 = 200;
-/// How often it is looked for events of other processes.
+/// Time between two looks for events of other processes.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a sink that fails is left alone: at first, and at the most.
+/// Shortest and longest pause after a failure of a sink.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How often it is written down how far a sink was told.
+/// Time between two saves of a sink's position.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// How long the end of a process waits for its sinks. What they were not told by then, the next process tells them.
+/// Longest wait for the sinks at the end of a process. The next process sends them the remaining events.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The next events of a tenant or of all, and up to where in the log that is all there is.
@@ -34,21 +34,21 @@ pub fn next_of(
     let end = log.end()?;
     let found = log.scan(tenant, after, most)?;
     let last = found.last().map_or(after, |last| last.log_index);
-    // Whatever stands between the last one and the end is somebody else's.
+    // Entries between the last event and the end belong to others.
     let is_all = found.len() < most as usize;
     Ok((found, if is_all { last.max(end) } else { last }))
 }
 
-/// How a sink is doing.
+/// State of a sink.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SinkStatus {
-    /// Its name.
+    /// Name of the sink.
     pub name: String,
-    /// Events that this process told it.
+    /// Number of events that this process sent to it.
     pub told: u64,
-    /// Events of the log that it was not told yet, whichever tenant's they are.
+    /// Number of events in the log that it has not received yet, of all tenants.
     pub backlog: u64,
-    /// Why it did not take the last ones, if it did not.
+    /// Reason of its last failure, if it did not take the last events.
     pub failure: Option<String>,
     /// Whether another process tells it just now.
     pub elsewhere: bool,
@@ -68,9 +68,9 @@ struct Shared {
 #[derive(Default)]
 struct State {
     status: SinkStatus,
-    /// Up to where in the log it was told.
+    /// Position in the log up to which the sink received events.
     at: i64,
-    /// When the process stops waiting for it.
+    /// Time at which the process stops waiting for the sink.
     stop_at: Option<Instant>,
     ended: bool,
 }
@@ -150,7 +150,7 @@ impl Shared {
     }
 }
 
-/// What the thread has.
+/// State of the sink's thread.
 struct Telling {
     name: String,
     tenant: Option<String>,
@@ -160,7 +160,7 @@ struct Telling {
     log: Weak<dyn Store>,
     shared: Arc<Shared>,
     saved: Instant,
-    /// Events that are told at once: fewer after a failure, in case fewer are taken.
+    /// Number of events sent at once: fewer after a failure, in case fewer are taken.
     batch: u32,
 }
 
@@ -169,7 +169,7 @@ impl Telling {
         if let Some(_held) = self.lease() {
             self.tell();
             let at = self.shared.state().at;
-            // What cannot be written down is told once more by the next process.
+            // The next process sends the events again when the position cannot be saved.
             let _ = self.log().and_then(|log| log.set_sink_offset(&self.name, at).map_err(|error| error.to_string()));
         }
         self.shared.state().ended = true;

@@ -1,4 +1,4 @@
-//! The folder of a cache: whose it is, its key, and what is thrown out.
+//! The folder of a cache: its owner, its key, and its cleaning.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 const KEY: &str = "key";
 /// Length of the key: one block of SHA-256.
 pub const KEY_BYTES: usize = 64;
-/// How names of unfinished files and of folders for compiling start.
+/// Prefixes of unfinished files and of folders for compiling.
 const UNFINISHED: [&str; 2] = [".tmp", "compile-"];
-/// How old the mark of the last use may be before it is renewed.
+/// Age of the mark of the last use at which it is renewed.
 const FRESH: Duration = Duration::from_secs(3600);
-/// How old an unfinished file or a folder for compiling is when nobody needs it any more.
+/// Age at which an unfinished file or a folder for compiling counts as abandoned.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// Creates a folder for this user alone, or checks that it is.
@@ -24,7 +24,7 @@ pub fn make_private(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)?;
-    // A link would lead to whatever its owner makes of it later.
+    // A link could be pointed elsewhere later.
     let metadata = fs::symlink_metadata(folder)?;
     let is_private = metadata.is_dir() && is_mine_alone(&metadata) && is_closed(&metadata);
     if is_private {
@@ -38,14 +38,14 @@ fn refused(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
-/// Nobody else may write: what lies here is run.
+/// Whether no other user may write: files that lie here are executed.
 #[cfg(unix)]
 fn is_mine_alone(metadata: &fs::Metadata) -> bool {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     metadata.uid() == rustix::process::geteuid().as_raw() && metadata.permissions().mode() & 0o022 == 0
 }
 
-/// Nobody else may look into it.
+/// Whether no other user may read it.
 #[cfg(unix)]
 fn is_closed(metadata: &fs::Metadata) -> bool {
     std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 == 0
@@ -61,8 +61,8 @@ fn is_mine_alone(_: &fs::Metadata) -> bool {
     true
 }
 
-/// The key of this folder; made when there is none. Whoever is first decides. Where none can be kept, nothing that is there
-/// can be trusted, and nothing that is made can be kept either: that costs time, not correctness.
+/// The key of this folder; created when there is none. The first process to create it decides. Where no key can be
+/// stored, no cached code can be trusted and none can be stored: that costs time, not correctness.
 pub fn key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let path = folder.join(KEY);
     if let Some(key) = read_key(&path) {
@@ -80,7 +80,7 @@ pub fn key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
         if let Some(key) = read_key(&path) {
             return Ok(key);
         }
-        // It is no key: another one is as good, and what was sealed before is made again.
+        // It is not a key: another one is as good, and code sealed before is compiled again.
         let _ = error.file.persist(&path);
     }
     Ok(new)
@@ -99,7 +99,7 @@ pub fn open(path: &Path, max_bytes: u64) -> Option<File> {
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
-        // A FIFO would otherwise block until somebody writes to it.
+        // A FIFO would otherwise block until a writer opens it.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
     }
@@ -122,7 +122,7 @@ pub fn reopened(file: &File, path: &Path) -> PathBuf {
     }
 }
 
-/// Notes that a file was used, so that others go first. Not each time: that would be a write for every start.
+/// Marks a file as used, so that others are removed first. Not each time: that would be a write for every start.
 pub fn mark_as_used(file: &File) {
     let age = file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed().unwrap_or_default());
     if age.is_ok_and(|age| age > FRESH) {
@@ -130,8 +130,8 @@ pub fn mark_as_used(file: &File) {
     }
 }
 
-/// Throws out what was not used for the longest time until no more than this is left, and what was never finished. Code goes
-/// with its seal; what is not of a cache stays.
+/// Removes the files unused for the longest time until at most `max_bytes` are left, and unfinished ones. Code is
+/// removed with its seal; files that are not of a cache stay.
 pub fn shrink(folder: &Path, max_bytes: u64) -> io::Result<()> {
     let mut kept = BTreeMap::<PathBuf, Kept>::new();
     let mut total = 0_u64;

@@ -1,4 +1,4 @@
-//! Chains of events: runs, and what is no run; each is part of one tenant's log.
+//! Chains of events: runs and other chains; each is part of one tenant's log.
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
@@ -11,7 +11,7 @@ pub struct ChainRow {
     pub tenant: String,
 }
 
-/// Notes a chain that begins.
+/// Inserts a chain that begins.
 pub fn insert(transaction: &Transaction<'_>, run: &str, tenant: &str) -> Result<ChainRow, Error> {
     transaction.prepare_cached("INSERT INTO chains (run_id, tenant) VALUES (?1, ?2)")?.execute(params![run, tenant])?;
     Ok(ChainRow { chain: transaction.last_insert_rowid(), tenant: tenant.to_owned() })

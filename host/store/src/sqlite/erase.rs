@@ -1,4 +1,4 @@
-//! Erasing blobs: what events name by digest goes, the events and their chain stay.
+//! Erasing blobs: the bytes that events name by digest go, the events and their chain stay.
 
 use fusebox_core::RunId;
 use rusqlite::{Transaction, params};
@@ -33,7 +33,7 @@ pub fn erase(transaction: &Transaction<'_>, erasure: &Erasure) -> Result<Erased,
     }
     if !dry_run {
         for (chain, tenant, bytes) in chains {
-            // Of what is no run, only what is old enough goes.
+            // Of other chains, only old blobs are erased.
             transaction
                 .prepare_cached(
                     "DELETE FROM blobs WHERE chain = ?1 AND (?2 IS NULL OR since < ?2 OR EXISTS (

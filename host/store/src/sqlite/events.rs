@@ -69,7 +69,7 @@ impl Events for SqliteStore {
         let is_real = !erasure.dry_run;
         let erased = self.change(move |transaction| erase::erase(transaction, &erasure))?;
         if is_real && erased.blobs > 0 {
-            // What was erased is not left behind in the write-ahead log either, unless another process is reading it.
+            // Erased bytes are removed from the write-ahead log too, unless another process is reading it.
             let reader = self.reader();
             reader.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         }

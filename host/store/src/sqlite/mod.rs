@@ -85,7 +85,7 @@ impl SqliteStore {
         schema::rebuild_read_models(&mut self.reader())
     }
 
-    /// The database file.
+    /// Path of the database file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -93,12 +93,13 @@ impl SqliteStore {
 
     fn request(&self, request: Request) {
         if let Some(requests) = &self.requests {
-            // When the writer is gone, so is the answer's sender, and the caller is told that the log is closed.
+            // When the writer has ended, the answer's sender is dropped, and the caller gets the error that the log is
+            // closed.
             let _ = requests.send(request);
         }
     }
 
-    /// Lets the writer change something within its next transaction, and waits until that is durable.
+    /// Runs a change in the writer's next transaction, and waits until it is durable.
     pub(crate) fn change<T: Send + 'static>(
         &self,
         make: impl FnMut(&Transaction<'_>) -> Result<T, Error> + Send + 'static,
@@ -108,7 +109,7 @@ impl SqliteStore {
         made.recv().unwrap_or(Err(Error::Closed))
     }
 
-    /// Who signs checkpoints, if anybody does.
+    /// Signer of checkpoints, if there is one.
     pub(crate) fn signer(&self) -> Option<std::sync::Arc<dyn SignCheckpoints>> {
         self.signing.as_ref().map(|signing| std::sync::Arc::clone(&signing.signer))
     }
@@ -129,7 +130,7 @@ impl Drop for SqliteStore {
     }
 }
 
-/// A change whose outcome somebody waits for.
+/// A change with a caller that waits for its outcome.
 struct Changing<T, F> {
     make: F,
     made: Option<Result<T, Error>>,
@@ -139,7 +140,7 @@ struct Changing<T, F> {
 impl<T: Send, F: FnMut(&Transaction<'_>) -> Result<T, Error> + Send> Change for Changing<T, F> {
     fn make(&mut self, transaction: &Transaction<'_>) -> Result<(), Error> {
         let made = (self.make)(transaction);
-        // What SQLite refuses may have been half done, so the transaction must not stand.
+        // A change that SQLite refused may be half done, so the transaction must not stand.
         let failed = match &made {
             Err(error @ (Error::Sqlite(_) | Error::Full)) => Err(error.clone()),
             _ => Ok(()),
@@ -154,7 +155,7 @@ impl<T: Send, F: FnMut(&Transaction<'_>) -> Result<T, Error> + Send> Change for 
             (Ok(()), None) => Err(Error::Closed),
             (Err(error), _) => Err(error),
         };
-        // Whoever asked may have gone away.
+        // The caller may have gone away.
         let _ = self.answer.send(outcome);
     }
 }

@@ -1,4 +1,4 @@
-//! Read models: what events come to, for lists.
+//! Read models: tables for lists, derived from events.
 
 use fusebox_core::event::{
     ApprovalDecided, ApprovalRequested, DoubtDecided, HostEvent, KillLifted, KillSet, PauseAsked, PlanApprovalDecided,
@@ -37,7 +37,7 @@ pub fn event(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), E
         "run_resumed" => set(transaction, "UPDATE runs SET paused = 0 WHERE run_id = ?1", run),
         "step_completed" => set(transaction, "UPDATE runs SET completed = completed + 1 WHERE run_id = ?1", run),
         "step_added" => set(transaction, "UPDATE runs SET steps = steps + 1 WHERE run_id = ?1", run),
-        // Whatever was asked before is void.
+        // Earlier questions are void.
         "step_proposed" | "plan_judged" => withdraw(transaction, stored),
         "approval_requested" | "plan_approval_requested" | "step_in_doubt" => asked(transaction, stored),
         "approval_decided" | "plan_approval_decided" | "doubt_decided" => decided(transaction, stored),
@@ -156,7 +156,7 @@ fn ended(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error
         .prepare_cached("UPDATE runs SET ended = ?2, question = NULL, paused = 0 WHERE run_id = ?1")?
         .execute(params![stored.run, json::canonical(&end).trim_matches('"')])?;
     set(transaction, "DELETE FROM pauses WHERE run_id = ?1", stored.run)?;
-    // Its own switch has done what it was for.
+    // The run's own switch has served its purpose.
     let own = stored.run.parse().map(|run| json::canonical(&KillTarget::Run(run))).unwrap_or_default();
     set(transaction, "DELETE FROM switches WHERE target = ?1", &own)
 }

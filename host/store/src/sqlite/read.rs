@@ -50,7 +50,7 @@ pub fn runs(connection: &Connection, filter: &RunFilter, max: u32) -> Result<Vec
     Ok(found)
 }
 
-/// What a state is in the table.
+/// SQL condition of a state.
 fn condition(state: &str) -> Option<&'static str> {
     match state {
         "CREATED" => Some("(ended IS NULL AND started = 0 AND paused = 0 AND question IS NULL)"),
@@ -69,7 +69,7 @@ pub fn run(connection: &Connection, run: &RunId) -> Result<Option<RunRow>, Error
     rows.next()?.map(run_row).transpose()
 }
 
-/// How many events a run has, as its row says.
+/// Number of a run's events, according to its row.
 pub fn listed_events(connection: &Connection, run: &RunId) -> Result<Option<u64>, Error> {
     let mut statement = connection.prepare_cached("SELECT events FROM runs WHERE run_id = ?1")?;
     Ok(statement.query_row([run.as_str()], |row| row.get(0)).optional()?)
@@ -191,7 +191,7 @@ fn switch_row(row: &Row<'_>) -> Result<Switch, Error> {
     Ok(Switch { target, by: row.get(1)?, set_us: row.get(2)? })
 }
 
-/// What ends a run: a switch that is set, or was set since the run was created.
+/// Condition under which a switch ends a run: it is set, or was set since the run was created.
 const ENDS: &str = "s.target IN ('\"all\"', '{\"tenant\":\"' || r.tenant || '\"}', '{\"run\":\"' || r.run_id || '\"}')
      AND (s.is_lifted = 0 OR s.set_at > r.created_at)";
 

@@ -35,8 +35,8 @@ CREATE TRIGGER events_are_not_replaced BEFORE INSERT ON events
     BEGIN SELECT RAISE(ABORT, 'events are never replaced'); END;
 ";
 
-/// Read models can be rebuilt from events at any time; leases, the ledger of tenants and gauges
-/// hold what is true now and belongs to no single run.
+/// Read models can be rebuilt from events at any time; leases, the ledger of tenants and gauges hold current state that
+/// belongs to no single run.
 const READ_MODELS: &str = "
 -- Read model: one row a run.
 CREATE TABLE runs (
@@ -120,8 +120,8 @@ CREATE TABLE gauges (
 ) STRICT;
 ";
 
-/// Whose log each chain is part of, blobs by the chain that names them, the Merkle trees of all
-/// tenants, and what was signed of them. Trees can be grown anew from the events; checkpoints cannot.
+/// The tenant of each chain, blobs by the chain that names them, the Merkle trees of all tenants, and their
+/// checkpoints. Trees can be rebuilt from the events; checkpoints cannot.
 const PROOFS: &str = "
 CREATE TABLE chains (
     chain  INTEGER PRIMARY KEY,
@@ -183,11 +183,11 @@ CREATE TRIGGER checkpoints_are_not_deleted BEFORE DELETE ON checkpoints
 
 /// Statements that are kept prepared: all that there are.
 const STATEMENTS: usize = 96;
-/// How long other processes are waited for.
+/// Longest wait for other processes.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long one wait for another process is.
+/// Length of one wait for another process.
 const PAUSE: Duration = Duration::from_micros(300);
-/// How long before it is tried again what SQLite does not wait for.
+/// Time between two tries of an operation for which SQLite does not wait.
 const RETRY: Duration = Duration::from_millis(2);
 
 /// Sets a connection up: durable commits, waiting for other processes instead of failing.
@@ -197,7 +197,7 @@ pub fn configure(connection: &mut Connection) -> Result<(), rusqlite::Error> {
     write_ahead(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    // What is erased is overwritten, not only forgotten.
+    // Erased data is overwritten.
     connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The ledger of tenants: what all runs of a tenant together may use. A run sets a share aside before it uses it, and gives
-//! back what it did not use.
+//! The ledger of tenants: budgets of all runs of a tenant together. A run reserves a share before it uses it, and
+//! returns the unused rest.
 
 use fusebox_core::{BudgetKind, RunId};
 use rusqlite::{OptionalExtension as _, Transaction, params};
@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use crate::coordination::{Reservation, Settlement};
 use crate::error::Error;
 
-/// Gives a run a share on top of what it has. Gives back what it has in all.
+/// Adds to a run's share. Returns the whole share.
 pub fn allot(transaction: &Transaction<'_>, reservation: &Reservation) -> Result<u64, Error> {
     let Reservation { tenant, run, budget, limit, least, most } = reservation;
     let taken = reserved(transaction, tenant, *budget)?;
@@ -27,7 +27,7 @@ pub fn allot(transaction: &Transaction<'_>, reservation: &Reservation) -> Result
     Ok(has)
 }
 
-/// Records what a run has used, and gives the rest of its share back.
+/// Records the amount that a run has used, and returns the rest of its share to the tenant.
 pub fn settle(transaction: &Transaction<'_>, settlement: &Settlement) -> Result<(), Error> {
     let Settlement { tenant, run, budget, used } = settlement;
     let (has, taken) = (of_run(transaction, tenant, run, *budget)?, reserved(transaction, tenant, *budget)?);
@@ -37,13 +37,13 @@ pub fn settle(transaction: &Transaction<'_>, settlement: &Settlement) -> Result<
     store(transaction, (tenant, run, *budget), *used, taken.saturating_sub(has).saturating_add(*used))
 }
 
-/// What all runs of a tenant have set aside or used.
+/// Amount that all runs of a tenant have reserved or used.
 pub fn reserved(connection: &rusqlite::Connection, tenant: &str, budget: BudgetKind) -> Result<u64, Error> {
     let mut statement = connection.prepare_cached("SELECT amount FROM reserved WHERE tenant = ?1 AND budget = ?2")?;
     Ok(statement.query_row(params![tenant, budget.name()], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
-/// What one run of a tenant has set aside or used.
+/// Amount that one run of a tenant has reserved or used.
 pub fn of_run(transaction: &rusqlite::Connection, tenant: &str, run: &RunId, budget: BudgetKind) -> Result<u64, Error> {
     let mut statement = transaction
         .prepare_cached("SELECT amount FROM allotments WHERE tenant = ?1 AND run_id = ?2 AND budget = ?3")?;

@@ -18,7 +18,7 @@ use crate::sqlite::{blobs, chains, project, tenants};
 /// Most requests of one transaction.
 const MAX_GROUP: usize = 512;
 
-/// What the writer is asked for.
+/// A request to the writer.
 pub enum Request {
     /// To write a batch.
     Append { batch: Batch, answer: oneshot::Sender<Result<(), Error>> },
@@ -28,17 +28,17 @@ pub enum Request {
 
 /// A change of something else than events.
 pub trait Change: Send {
-    /// Makes it. What went wrong with it alone is kept for the answer.
+    /// Makes the change. An error that concerns it alone is kept for the answer.
     fn make(&mut self, transaction: &Transaction<'_>) -> Result<(), Error>;
 
-    /// Answers whoever asked: it is durable, or the whole transaction failed.
+    /// Answers the caller: the change is durable, or the whole transaction failed.
     fn answer(self: Box<Self>, written: Result<(), Error>);
 }
 
 /// Chains that are kept in mind; all are forgotten when there are more.
 const MAX_CHAINS: usize = 4096;
 
-/// Writes until all senders are gone: whatever has gathered becomes one transaction.
+/// Writes until all senders are gone: all waiting requests become one transaction.
 pub fn run(
     connection: Connection,
     requests: &mpsc::Receiver<Request>,
@@ -66,18 +66,18 @@ pub fn run(
             };
             match request {
                 Request::Append { answer, .. } => {
-                    // Whoever asked may have gone away; the batch is written all the same.
+                    // The caller may have gone away; the batch is written all the same.
                     let _ = answer.send(outcome);
                 }
                 Request::Change(change) => change.answer(outcome),
             }
         }
     }
-    // What was written is signed before the process ends in its own time. If not, the next one does.
+    // Written events are signed before a regular end of the process. If not, the next process signs them.
     let _ = writer.sign(SignWhat::All);
 }
 
-/// What the writing thread has.
+/// State of the writing thread.
 struct Writer {
     connection: Connection,
     signer: Option<Signer>,
@@ -86,14 +86,14 @@ struct Writer {
 }
 
 impl Writer {
-    /// The next request; checkpoints that fall due meanwhile are signed. `None` once nobody asks any more.
+    /// The next request; checkpoints that fall due meanwhile are signed. `None` once all senders are gone.
     fn next(&mut self, requests: &mpsc::Receiver<Request>) -> Option<Request> {
         loop {
             let Some(due_in) = self.signer.as_ref().and_then(Signer::due_in) else { return requests.recv().ok() };
             match requests.recv_timeout(due_in) {
                 Ok(request) => return Some(request),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return None,
-                // What fails here is tried again with the next event, or at the end.
+                // A failure here is retried with the next event, or at the end.
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     if self.sign(SignWhat::Due).is_err() {
                         return requests.recv().ok();
@@ -116,8 +116,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a group as one transaction. A batch that does not continue its chain, or whose writer lost its lease, is left out
-    /// whole; its place and error are given back.
+    /// Writes a group as one transaction. A batch that does not continue its chain, or whose writer lost its lease, is
+    /// left out whole; its place and error are returned.
     fn write(&mut self, group: &mut [Request]) -> Result<Vec<(usize, Error)>, Error> {
         let written = self.transact(group);
         if written.is_err() {
@@ -154,7 +154,7 @@ impl Writer {
     }
 }
 
-/// What is wrong with the chains of a batch, or with who writes it, if anything.
+/// The fault in the chains or the lease of a batch, if there is one.
 fn check(transaction: &Transaction<'_>, batch: &Batch) -> Result<Option<Error>, Error> {
     if let Some(Fence { run, token }) = &batch.fence {
         let newest: Option<u64> = transaction

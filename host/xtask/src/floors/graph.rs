@@ -1,4 +1,4 @@
-//! Who imports whom, and circles in it.
+//! The graph of imports between files, and its cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,12 +16,12 @@ impl Graph {
         }
     }
 
-    /// All imports.
+    /// All imports, from file to file.
     pub fn all(&self) -> impl Iterator<Item = (&String, &String)> {
         self.from.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)))
     }
 
-    /// How many there are.
+    /// Number of imports.
     pub fn arrows(&self) -> usize {
         self.from.values().map(BTreeSet::len).sum()
     }

@@ -26,7 +26,7 @@ const CRATES: &[&[(&str, &str)]] = &[
     &[("fusebox-cli", "host/cli"), ("xtask", "host/xtask")],
 ];
 
-/// Folders and files of `host/fusebox/src` by floor, the ground first: the stages of a step, and what they stand on.
+/// Folders and files of `host/fusebox/src` by floor, the lowest first: the stages of a step, and their foundations.
 const STAGES: &[&[&str]] = &[
     &["error", "hex", "input"],
     &["ambient", "bundled", "home"],

@@ -1,4 +1,4 @@
-//! What one source file imports and re-exports, read from its text without comments, strings and tests.
+//! Imports and re-exports of one source file, read from its text without comments, strings and tests.
 
 /// A path that a file names: `use a::b::C` or `a::b::c()` in its code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Named {
     pub kind: Kind,
 }
 
-/// How a path is named.
+/// Kind of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Use,
@@ -51,7 +51,7 @@ pub fn paths(text: &str) -> Vec<Named> {
     found
 }
 
-/// Flattens what stands between `use` and `;`.
+/// Flattens the tree between `use` and `;`.
 fn tree(tokens: &[String], prefix: &[String], kind: Kind, found: &mut Vec<Named>) {
     let mut path = prefix.to_vec();
     let mut at = 0;
@@ -156,7 +156,7 @@ fn string(text: &str) -> Option<usize> {
     Some(text.len())
 }
 
-/// Leaves out what stands behind `#[cfg(test)]`.
+/// Leaves out items under `#[cfg(test)]`.
 fn without_tests(tokens: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut at = 0;

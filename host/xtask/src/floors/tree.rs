@@ -20,7 +20,7 @@ pub struct Tree {
 
 #[derive(Debug)]
 struct Module {
-    /// Relative to `src`.
+    /// Path relative to `src`.
     file: String,
     named: Vec<Named>,
 }
@@ -53,12 +53,12 @@ impl Tree {
         Ok(Self { modules })
     }
 
-    /// How many files there are.
+    /// Number of files.
     pub fn files(&self) -> usize {
         self.modules.len()
     }
 
-    /// Which file imports from which. What a file only shows to others is not its own need.
+    /// Graph of imports by file. A re-export is not a need of the file itself.
     pub fn graph(&self) -> Graph {
         let mut graph = Graph::default();
         for (place, module) in &self.modules {
@@ -71,7 +71,7 @@ impl Tree {
         graph
     }
 
-    /// The file that owns what a path names in a module, if it is of this crate.
+    /// The file that owns the target of a path in a module, if it is of this crate.
     fn owner(&self, place: &[String], path: &[String], hops: usize) -> Option<&Module> {
         let (first, mut rest) = path.split_first()?;
         let mut at: Vec<String> = match first.as_str() {

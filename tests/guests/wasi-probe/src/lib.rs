@@ -8,7 +8,7 @@ use fusebox_sdk::prelude::*;
 
 struct Probe;
 
-/// What to try besides looking around: `panic`, `exit`, `flood`, `ask` or `hoard` for ever, or nothing.
+/// Extra test: `panic`, `exit`, `flood`, `ask` or `hoard` for ever, or nothing.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Input {
@@ -16,7 +16,7 @@ struct Input {
     then: String,
 }
 
-/// What was found.
+/// Results of the probe.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Found {
     /// Files that could be read, and folders that could be listed.
@@ -29,7 +29,7 @@ struct Found {
     now: u64,
     /// Nanoseconds that a sleep of an hour took on the guest's own clock.
     slept: u128,
-    /// What a random hash of nothing is.
+    /// Hash of nothing under random keys.
     random: String,
     /// In the order of a map with random hashes.
     order: Vec<u32>,
@@ -81,7 +81,7 @@ impl Executor for Probe {
             "panic" => panic!("asked to panic"),
             "exit" => std::process::exit(3),
             "flood" => (0..10_000).for_each(|line| println!("line {line} of a flood")),
-            // Never given back.
+            // The memory is never released.
             "hoard" => loop {
                 std::mem::forget(wasip2::clocks::monotonic_clock::subscribe_duration(1));
             },

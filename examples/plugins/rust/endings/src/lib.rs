@@ -5,7 +5,7 @@ use fusebox_sdk::prelude::*;
 
 struct Endings;
 
-/// What to refuse and what to ask about.
+/// Endings to refuse and endings to review.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {

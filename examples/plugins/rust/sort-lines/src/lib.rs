@@ -8,7 +8,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 
 struct SortLines;
 
-/// Which file.
+/// File to sort.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Input {
@@ -16,7 +16,7 @@ struct Input {
     path: String,
 }
 
-/// What was sorted.
+/// Result of the sorting.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Output {
     /// Lines of the file.

@@ -1,4 +1,4 @@
-//! What follows from what the driver of a run answers.
+//! Events that follow from the driver's commands.
 
 use super::refuse::Refuse;
 use crate::event::{EffectPerformed, EffectsPreviewed, PlanDecided, RunEvent, SkipReason, StepDelayed};
@@ -74,7 +74,7 @@ pub(super) fn decide(
     })
 }
 
-/// Goes on as far as nothing from outside is needed.
+/// Continues as far as no input from outside is needed.
 fn advance(state: &RunState, stage: &Stage, now_us: u64, not_now: Refuse<'_>) -> Result<Vec<RunEvent>, Error> {
     let is_time = |until_us: u64| now_us >= until_us || state.time_left_us(now_us) == Some(0);
     Ok(match stage {

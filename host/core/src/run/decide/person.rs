@@ -1,4 +1,4 @@
-//! What follows from a person's decision.
+//! Events that follow from a person's commands.
 
 use super::refuse::Refuse;
 use crate::event::{
@@ -72,7 +72,7 @@ fn in_time(
     }
     if question.expires_us.is_some_and(|expires| now_us >= expires) && !matches!(answer, ApprovalAnswer::Expired { .. })
     {
-        return Ok(ApprovalAnswer::Expired { reason: "nobody answered before its time was up".to_owned() });
+        return Ok(ApprovalAnswer::Expired { reason: "no person answered before the deadline".to_owned() });
     }
     Ok(answer)
 }
@@ -82,7 +82,7 @@ struct Answered {
     signed: Option<Signed>,
 }
 
-/// What follows from a person's word on a step in doubt.
+/// Events that follow from a person's answer about a step in doubt.
 fn doubt_answered(state: &RunState, question: &Question, answered: Answered, restores: &[Effect]) -> Vec<RunEvent> {
     let Answered { answer, signed } = answered;
     let Some(step) = state.cursor.checked_sub(1).and_then(|place| state.setup.plan.steps.get(place)) else {

@@ -1,4 +1,4 @@
-//! What follows from what a process does with a run.
+//! Events that follow from a process's commands.
 
 use super::refuse::Refuse;
 use crate::Error;

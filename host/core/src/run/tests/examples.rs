@@ -1,4 +1,4 @@
-//! What follows from what, one case at a time.
+//! Events that follow from commands, one case at a time.
 
 use super::*;
 use crate::event::{ApprovalDecided, EffectIntended, EffectRefused, RunEnded, RunEvent, StepProposed, StepRetried};
@@ -174,7 +174,7 @@ fn an_edited_action_is_a_new_one_and_judged_again() {
     assert!(matches!(state.ask(), Ask::Preview));
     let action = state.action().unwrap();
     assert_eq!((action.input, action.origin), (input, Origin::Person));
-    // The approval of what it was before is for nothing now.
+    // The approval of the earlier action no longer counts.
     tell(&mut state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
     tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
     tell(&mut state, DriverCommand::Advance);
@@ -297,7 +297,7 @@ fn what_a_model_call_may_cost_is_reserved_and_settled() {
     let refused = tell(&mut state, call(8));
     assert!(matches!(refused[..], [RunEvent::EffectRefused(EffectRefused { budget: Some(BudgetKind::Tokens), .. })]));
     tell(&mut state, call(7));
-    // Nobody knows what a call that was cut off has cost: all that was set aside for it counts.
+    // The cost of a call that was cut off is unknown: its whole reservation counts.
     tell(&mut state, failed());
     assert_eq!(state.ledger().line(BudgetKind::Tokens).spent, 10);
     assert_eq!(state.steps()[0].state, StepState::Failed, "a prompt leaves nothing in doubt");

@@ -1,4 +1,4 @@
-//! Whatever a run is told, in whatever order, its rules hold.
+//! The rules of a run hold for all commands in any order.
 
 mod examples;
 mod risk;
@@ -164,7 +164,7 @@ fn any_ruling() -> impl Strategy<Value = Ruling> {
     prop_oneof![Just(Ruling::Abstain), Just(Ruling::Allow), Just(Ruling::Review), Just(Ruling::Deny)]
 }
 
-/// Any command, fitting or not. `Answered` carries a wrong binding here; [`drive`] sometimes puts the right one in.
+/// Any command, valid or not. `Answered` carries a wrong binding here; [`drive`] sometimes puts the right one in.
 fn any_command() -> impl Strategy<Value = Command> {
     let name = prop_oneof![Just("a"), Just("b")];
     prop_oneof![
@@ -212,7 +212,7 @@ fn any_command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// Tells a run all commands and gives back the events that came of them.
+/// Gives a run all commands and returns the resulting events.
 fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<(RunEvent, u64)> {
     let mut log = Vec::new();
     for (now, (command, right_binding)) in commands.into_iter().enumerate() {
@@ -252,7 +252,7 @@ fn no_effect_without_its_allow(log: &[RunEvent]) -> Result<(), TestCaseError> {
                 approved.insert(binding.0.to_string());
             }
             RunEvent::StepStarted(StepStarted { binding, .. }) => {
-                // One approval is for one beginning.
+                // One approval is for one start.
                 let by_person = ruling == Ruling::Review && approved.remove(&binding.0.to_string());
                 prop_assert!(ruling == Ruling::Allow || by_person);
             }
@@ -272,8 +272,7 @@ fn no_effect_without_its_allow(log: &[RunEvent]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Each step that was decided on or came to an end is explained once for each time that it was, and every explanation reads as
-/// a paragraph of one line.
+/// Each decision and each end of a step is explained once, and every explanation reads as a paragraph of one line.
 fn every_step_is_explained(log: &[(RunEvent, u64)]) -> Result<(), TestCaseError> {
     use crate::explain::{Explainer, Phase};
     let mut explainer = Explainer::new("r".parse().unwrap(), None);
@@ -324,7 +323,7 @@ proptest! {
             prop_assert!(is_refused);
         }
 
-        // No more steps than the budget says, whatever happens.
+        // No more steps than the budget allows.
         let steps = state.ledger().line(BudgetKind::Steps);
         prop_assert!(steps.spent + steps.reserved <= 2);
         let tokens = state.ledger().line(BudgetKind::Tokens);
@@ -355,7 +354,7 @@ proptest! {
 
         every_step_is_explained(&timed)?;
 
-        // What the log says reads back as it was.
+        // Events read back from the log are unchanged.
         for event in &log {
             let text = crate::json::canonical(event);
             prop_assert_eq!(&crate::json::parse_as::<RunEvent>("event", text.as_bytes(), 1 << 20).unwrap(), event);

@@ -1,4 +1,4 @@
-//! Predicted risk: when it is asked for, and what follows from it.
+//! Predicted risk: its timing and its consequences.
 
 use super::examples::tell;
 use super::*;

@@ -1,4 +1,4 @@
-//! Runs that were left and taken up again, one case at a time.
+//! Runs that were left and continued, one case at a time.
 
 use super::examples::{carry_on, executing, proposed, tell, tell_at};
 use super::*;

@@ -1,4 +1,4 @@
-//! Finding out what Linux can do, and ordering it.
+//! Probing the protections of Linux, and ordering them.
 
 use super::{Confinement, Found, Problem};
 use crate::error::Error;
@@ -9,13 +9,13 @@ use fusebox_core::policy::Protection;
 use std::path::Path;
 
 impl Confinement {
-    /// The launcher.
+    /// Path of the launcher.
     pub(crate) fn launcher(&self) -> Result<&Path, Error> {
         let missing = || Error::Unconfined { missing: "no launcher was given".to_owned() };
         self.setup.launcher.as_deref().ok_or_else(missing)
     }
 
-    /// What the launcher is told.
+    /// Order to the launcher.
     pub(crate) fn order(&self, spec: &ProcessSpec, held: NamespaceMode) -> Result<Order, Error> {
         if spec.workspace_path.parent().is_none() {
             let message = "the workspace is the root of the file system, so nothing would be outside of it";
@@ -38,7 +38,7 @@ impl Confinement {
         let policy = &self.setup.policy;
         let limits = &policy.limits;
         let mut absent = self.setup.absent.clone();
-        // A launcher in the workspace is a file of the workspace: whoever builds it must be able to.
+        // A launcher in the workspace is one of its files, and commands must be able to build it.
         absent.extend(self.setup.launcher.iter().filter(|path| !path.starts_with(workspace)).cloned());
         Order {
             task,
@@ -94,7 +94,7 @@ impl Confinement {
     }
 }
 
-/// Nothing weaker is tried: what the kernel can do must not depend on what lies in a folder.
+/// No weaker mode is tried: the kernel's abilities must not depend on the content of a folder.
 fn unbuilt(why: &std::io::Error) -> Found {
     Found { start_mode: Err(Problem::SandboxSetupError(why.to_string())), protections: Vec::new() }
 }

@@ -1,5 +1,5 @@
-//! What must hold before a step comes before the gate: no kill switch is set, breaker and rate limits let it on, and the
-//! tenant has something left.
+//! Conditions for a step to come before the gate: no kill switch is set, breaker and rate limits admit it, and the
+//! tenant has budget and room left.
 
 use fusebox_core::breaker::CallOutcome;
 use fusebox_core::run::DriverCommand;
@@ -12,7 +12,7 @@ use crate::admission::throttle::{Admission, ThrottleKey};
 use crate::error::Error;
 
 impl Driver {
-    /// Whether going on is right now. If not, the run was told why, or something else is to be done first.
+    /// Whether the next step may begin now. If not, the run has recorded the reason, or another task comes first.
     pub(super) async fn may_begin_a_step(&mut self) -> Result<bool, Error> {
         let mut journal = self.journal.lock().await;
         if journal.is_fuel_exhausted()? {
@@ -67,7 +67,7 @@ impl Driver {
         }
     }
 
-    /// Tells the breaker what came of the step that it let on, once that is known.
+    /// Records the outcome of the admitted step in the breaker, once it is known.
     pub(super) async fn note_outcome(&mut self) -> Result<(), Error> {
         let Some(admitted) = &self.admitted else { return Ok(()) };
         let journal = self.journal.lock().await;
@@ -75,7 +75,7 @@ impl Driver {
         let outcome = match ended.state {
             StepState::Completed => CallOutcome::Succeeded,
             StepState::Failed => CallOutcome::Failed,
-            // Denied, rejected, or nobody knows.
+            // Denied, rejected, or in doubt.
             _ => CallOutcome::Unknown,
         };
         let now = journal.now_us();

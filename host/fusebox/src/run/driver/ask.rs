@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::journal::Journal;
 use crate::run::summary::Waiting;
 
-/// How often it is looked whether somebody decided elsewhere.
+/// Time between two looks for an answer from elsewhere.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
 
 impl Driver {
@@ -39,10 +39,10 @@ impl Driver {
         }
     }
 
-    /// Asks, having let go of the run: whoever decides elsewhere, or kills it, need not wait for this process. Says what is
-    /// waited for when nobody answers now.
+    /// Asks the approver after releasing the run, so that an answer or a kill from another process need not wait for
+    /// this one. Returns the state in which the run waits when there is no answer now.
     pub(super) async fn ask_a_person(&mut self, request: ApprovalRequest) -> Result<Option<Waiting>, Error> {
-        // What is asked is durable before anybody is asked.
+        // The question is durable before the approver sees it.
         self.journal.lock().await.release().await?;
         tokio::task::yield_now().await;
         let (binding, id, expires_us) = (request.binding, request.id.clone(), request.expires_us);
@@ -55,7 +55,7 @@ impl Driver {
             () = self.moved_on() => None,
             answer = self.approver.ask(request) => Some(answer),
             () = sleep_for(due) => {
-                Some(Answer::Nobody { reason: "nobody answered before its time was up".to_owned() })
+                Some(Answer::Nobody { reason: "no person answered before the deadline".to_owned() })
             }
         };
         if let Some(Answer::Quit { by }) = &answer {
@@ -132,11 +132,11 @@ impl Driver {
             Answer::Reject { by, channel, reason } => ApprovalAnswer::Rejected { by, channel, reason },
             Answer::Nobody { reason } => ApprovalAnswer::Expired { reason },
             Answer::Quit { by } => ApprovalAnswer::Rejected { by, channel: String::new(), reason: String::new() },
-            Answer::Later => return Err("nobody answered".to_owned()),
+            Answer::Later => return Err("no person answered".to_owned()),
         })
     }
 
-    /// Why a person's edit cannot be taken, if it cannot.
+    /// Reason why a person's edit is refused, if it is.
     pub(super) async fn refuses_edit(&self, input: &Json) -> Option<String> {
         let journal = self.journal.lock().await;
         match journal.state.ask() {

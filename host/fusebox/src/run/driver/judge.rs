@@ -27,7 +27,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Predicts the risk of the plan. Where nobody can, a person must look at it.
+    /// Predicts the risk of the plan. Where no model can, a person must look at it.
     pub(super) async fn assess(&mut self) -> Result<(), Error> {
         let mut journal = self.journal.lock().await;
         let assessment =

@@ -1,4 +1,4 @@
-//! Carrying out a run: whatever its state asks for is done, and the answer told.
+//! Carries out a run: does what its state requests, and passes the answers back.
 
 mod admit;
 mod ask;
@@ -47,42 +47,41 @@ pub struct Driver {
     pub approver: Arc<dyn Approver>,
     pub kill: Kill,
     pub stop: StopHandle,
-    /// Hears what other processes ask of the run.
+    /// Listens to requests of other processes about the run.
     pub signals: Arc<SignalListener>,
-    /// How far to go.
+    /// Point up to which the run is carried out.
     pub until: StopAt,
-    /// The step that breaker and rate limits let on, until it is known what came of it.
+    /// The step that breaker and rate limits admitted, until its outcome is known.
     pub admitted: Option<Admitted>,
-    /// What this process took the run up with, if it did not begin it.
+    /// Setup under which this process continued the run, if it did not begin it.
     pub resumption: Option<Resumption>,
-    /// The question that is open was asked by another process: what is approved is previewed and judged anew before it
-    /// begins.
+    /// Another process asked the open question: an approved action is previewed and judged anew before it begins.
     pub is_stale: bool,
-    /// What the step under way was answered before its process ended.
+    /// Answers to the step under way before its process ended.
     pub answered: Vec<TapeEntry>,
-    /// When what was under way had stopped, after a kill.
+    /// Time at which the work under way had stopped, after a kill.
     pub stopped_us: Option<u64>,
     pub journal: Arc<Mutex<Journal>>,
     pub updates: mpsc::UnboundedSender<RunUpdate>,
     pub outputs: Arc<Outputs>,
-    /// The step that is judged, made ready once for all who judge it.
+    /// The step under judgement, prepared once for all its judges.
     pub judged: Option<Arc<PreparedAction>>,
     pub contents: Contents,
-    /// What a step that was killed had used, and its tape.
+    /// Amounts that a killed step had used, and its tape.
     pub aborted: (Option<Digest>, Usage),
-    /// Why a person's last answer could not be taken.
+    /// Reason why a person's last answer was not accepted.
     pub validation_error: Option<String>,
 }
 
-/// How carrying a run out begins.
+/// Beginning of carrying a run out.
 pub enum Start {
-    /// It is created.
+    /// The run is created.
     Create { created: Box<RunEvent>, blobs: Vec<Blob> },
     /// It is taken up again.
     Continue { resumption: Box<Resumption>, blobs: Vec<Blob> },
 }
 
-/// What is asked, without borrowing the state.
+/// Request of the run, without borrowing its state.
 enum NextAction {
     Advance,
     Risk,
@@ -102,7 +101,7 @@ impl Driver {
     /// Carries the run on: to its end, until it waits for a person, or as far as it was asked to go.
     pub async fn run(mut self, beginning: Start) -> Result<Summary, Error> {
         let went = self.go_on(beginning).await;
-        // Whatever came of it, a step that did not end makes room for others.
+        // Whatever the outcome, a step that did not end makes room for others.
         let given_up = self.give_up_probe();
         let summary = went?;
         given_up.map(|()| summary)
@@ -145,7 +144,7 @@ impl Driver {
         let mut journal = self.journal.lock().await;
         journal.release().await?;
         let root = self.workspace.root().to_path_buf();
-        // Whoever could not take it up again left it to somebody else.
+        // This process could not take the run again: another one has it.
         let waiting = waiting.or(Some(Waiting::Elsewhere));
         Ok(Summary::of(&journal.state, journal.ended.clone(), waiting, root, journal.events()))
     }
@@ -213,7 +212,7 @@ impl Driver {
             self.is_stale = false;
             self.contents = Contents::default();
         }
-        // What was denied is not kept: it may hold what nobody may see.
+        // The content of a denied step is not stored: it may hold secrets.
         let goes_on = |event: &RunEvent| matches!(event, RunEvent::ApprovalRequested(_) | RunEvent::StepStarted(_));
         if events.iter().any(goes_on) {
             for (_, bytes) in self.contents.iter() {
@@ -294,7 +293,7 @@ impl Driver {
                     usage,
                 })?;
             }
-            // What a preview says of files that guards deny must not be told: the step is denied for reading them.
+            // The preview's message on files that guards deny stays hidden: the step is denied for reading them.
             Err(_) if denies(&self.services.registry, &action, reads.effects(), situation, &self.kill) => {
                 self.journal.lock().await.submit(DriverCommand::Previewed { effects: reads.effects(), tape, usage })?;
             }
@@ -333,7 +332,7 @@ impl Driver {
         let situation = self.situation(&journal);
         let options = self.options(&mut journal, loaded, step.time_limit_s)?;
         drop(journal);
-        // What was flushed is told to subscribers before the next step begins.
+        // Subscribers receive flushed events before the next step begins.
         tokio::task::yield_now().await;
         let tape = RecordedTape::default();
 
@@ -392,7 +391,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Limits of the current step: the executor's own, what is left of the budgets, and what the step says of itself.
+    /// Limits of the current step: the executor's own, the rest of the budgets, and the step's own.
     fn options(
         &self,
         journal: &mut Journal,

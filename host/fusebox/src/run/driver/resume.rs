@@ -12,9 +12,9 @@ use crate::journal::{Journal, LeaseOutcome, replay};
 use crate::run::summary::Waiting;
 use crate::signals::stop::KillRequest;
 
-/// How often it is tried to take a run up again that somebody else holds for a moment.
+/// Most tries to take a run again that another process holds for a moment.
 const TRIES: u32 = 100;
-/// How long before it is tried again.
+/// Time between two such tries.
 const RETRY: std::time::Duration = std::time::Duration::from_millis(20);
 /// Largest answer of the host that is read back, in bytes.
 const MAX_REPLY_BYTES: usize = 128 * 1024 * 1024;
@@ -56,7 +56,7 @@ impl Driver {
         journal.state.history().len() > before && journal.state.is_between_steps()
     }
 
-    /// Leaves the run for somebody who wants it to stop until it is resumed.
+    /// Leaves the run paused, for the person who asked for it.
     pub(super) async fn pause(&mut self, by: String) -> Result<Option<Waiting>, Error> {
         if !self.holds_the_run().await? {
             return Ok(Some(Waiting::Elsewhere));
@@ -65,7 +65,7 @@ impl Driver {
         if journal.ended.is_some() {
             return Ok(None);
         }
-        // What was cut off is looked after now, while it is known; it need not be resumed to be decided.
+        // The interrupted step is settled now, while its state is known; an answer about it needs no resumption.
         if journal.state.is_executing() && settle_open(&mut journal, &self.workspace)? == Settled::InDoubt {
             let state = &journal.state;
             let (id, step) = (state.question().map(|question| question.id.clone()), state.step_before());
@@ -77,7 +77,7 @@ impl Driver {
         Ok(Some(Waiting::Paused { by }))
     }
 
-    /// Takes the run up again if it was let go of. Says whether that was possible: somebody else may carry it on by now.
+    /// Takes the run again if it was released. Returns whether that was possible: another process may drive it by now.
     pub(super) async fn holds_the_run(&mut self) -> Result<bool, Error> {
         for _ in 0..TRIES {
             let mut journal = self.journal.lock().await;
@@ -100,14 +100,14 @@ impl Driver {
         Ok(false)
     }
 
-    /// Who asked for an end, if somebody did.
+    /// The kill request, if there is one.
     pub(super) fn kill_asked(&self) -> Option<KillRequest> {
         self.stop.asked.lock().clone()
     }
 }
 
-/// Tells a run that a process takes it up, and settles what the process before left open. Gives what the step under way was
-/// answered before.
+/// Records that a process continues a run, and settles the open effects of the process before. Returns the earlier
+/// answers to the step under way.
 pub fn resume(
     journal: &mut Journal,
     resumption: Resumption,
@@ -125,7 +125,7 @@ pub fn resume(
     Ok(answered)
 }
 
-/// What the step under way was answered before, from the log.
+/// The earlier answers to the step under way, from the log.
 fn answered_before(journal: &Journal) -> Result<Vec<TapeEntry>, Error> {
     let run = journal.state.setup().run.clone();
     let kept = |digest| -> Result<Bytes, Error> {

@@ -1,4 +1,4 @@
-//! Trying a step again: restoring what the failed try changed, and waiting.
+//! Retries of a step: restoring the changes of the failed try, and waiting.
 
 use fusebox_core::Effect;
 use fusebox_core::run::DriverCommand;
@@ -10,7 +10,7 @@ use crate::execution::undo::restore;
 impl Driver {
     pub(super) async fn restore(&mut self, restores: &[Effect]) -> Result<(), Error> {
         let mut journal = self.journal.lock().await;
-        // What will be restored is durable before anything is.
+        // The upcoming restoration is durable before it begins.
         journal.flush().await?;
         let failure = restore(restores, &self.workspace, |digest| journal.kept(digest))?;
         journal.submit(DriverCommand::Restored { failure })?;

@@ -12,12 +12,12 @@ use crate::sqlite::chains;
 /// The right edge of a tree.
 pub struct Edge {
     pub range: CompactRange,
-    /// Where in the log the events of its last, unfinished block begin.
+    /// Place in the log where the events of the tree's last, unfinished block begin.
     pub block_at: i64,
 }
 
-/// Lets the trees of all tenants grow to the end of the log. Whoever writes does so within a transaction of theirs, so a tree
-/// is never ahead of the log.
+/// Grows the trees of all tenants to the end of the log. Every writer does so within its own transaction, so a tree is
+/// never ahead of the log.
 pub fn grow(transaction: &Transaction<'_>) -> Result<(), Error> {
     let from: i64 = transaction.query_row("SELECT log_index FROM grown", [], |row| row.get(0))?;
     let mut edges: HashMap<String, Edge> = HashMap::new();
@@ -105,7 +105,7 @@ fn save(transaction: &Transaction<'_>, tenant: &str, edge: &Edge) -> Result<(), 
     Ok(())
 }
 
-/// What is kept of a tree is not what was written.
+/// The stored tree differs from the one that was written.
 pub fn damaged(tenant: &str, what: &str) -> Error {
     Error::TreeDamaged { tenant: tenant.to_owned(), what: what.to_owned() }
 }

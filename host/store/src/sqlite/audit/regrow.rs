@@ -12,13 +12,13 @@ use crate::error::Error;
 pub struct Tree {
     pub tenant: String,
     pub range: CompactRange,
-    /// What it must come to, the smallest first; and what it means when it does not.
+    /// Checkpoints that the tree must match, the smallest first, each with the meaning of a mismatch.
     pub marks: std::collections::VecDeque<(Checkpoint, &'static str)>,
     /// Nodes that must be kept, and where the events of a block begin.
     pub nodes: Vec<(Node, i64)>,
-    /// How many of them stand before the last mark.
+    /// Number of nodes before the last mark.
     pub marked: usize,
-    /// Where the events of the last block begin.
+    /// Place where the events of the last block begin.
     pub block_at: i64,
     /// The right edge that is kept, and where its last block begins.
     pub kept: (u64, i64),
@@ -46,7 +46,7 @@ impl Tree {
         self.reached(connection)
     }
 
-    /// What is wrong with the nodes that are kept: proofs are made of them.
+    /// First fault in the stored nodes, from which proofs are made.
     pub fn other_nodes(&mut self, connection: &Connection) -> Result<Option<Fault>, Error> {
         let size = self.kept.0;
         self.nodes.retain(|(node, _)| (node.index + 1) << node.level <= size);
@@ -83,7 +83,7 @@ impl Tree {
         }
     }
 
-    /// Compares the tree with what it must be at its size.
+    /// Compares the tree with the expected one at its size.
     pub fn reached(&mut self, connection: &Connection) -> Result<Result<(), Fault>, Error> {
         while let Some((mark, meaning)) = self.marks.front().filter(|(mark, _)| mark.size == self.range.size()) {
             if mark.root != self.range.root() {
@@ -95,7 +95,7 @@ impl Tree {
         Ok(Ok(()))
     }
 
-    /// Where the tree differs first from the one that was kept when the events were written.
+    /// The first place where the tree differs from the one stored with the events.
     fn first_other_block(&self, connection: &Connection, meaning: &str) -> Result<Fault, Error> {
         let tenant = &self.tenant;
         let since = self.nodes.iter().skip(self.marked).map(|(node, _)| node);

@@ -9,7 +9,7 @@ use super::{grow, read};
 use crate::audit::{CheckpointRow, SignCheckpoints, Signing};
 use crate::error::Error;
 
-/// What the writer knows of checkpoints that are due.
+/// State of the checkpoints that are due.
 pub struct Signer {
     signing: Signing,
     tenants: HashMap<String, Due>,
@@ -19,7 +19,7 @@ pub struct Signer {
 #[derive(Default)]
 struct Due {
     events: u64,
-    /// When the last one was signed here; none before the first.
+    /// Time at which the last one was signed here; none before the first.
     signed: Option<Instant>,
 }
 
@@ -28,7 +28,7 @@ impl Signer {
         Self { signing, tenants: HashMap::new() }
     }
 
-    /// Notes that events were written.
+    /// Counts events that were written.
     pub fn wrote(&mut self, tenant: &str, events: u64) {
         match self.tenants.get_mut(tenant) {
             Some(due) => due.events += events,
@@ -38,14 +38,14 @@ impl Signer {
         }
     }
 
-    /// How long until a checkpoint is due; `None` when nothing waits for one.
+    /// Time until a checkpoint is due; `None` when none is.
     pub fn due_in(&self) -> Option<Duration> {
         let waiting = self.tenants.values().filter(|due| due.events > 0);
         waiting.map(|due| due.signed.map_or(Duration::ZERO, |at| self.signing.every.saturating_sub(at.elapsed()))).min()
     }
 
-    /// Signs what is due, within the transaction that writes the events: that costs no flush of its own. Gives back whose
-    /// checkpoints were tried, for when the transaction is durable.
+    /// Signs the checkpoints that are due, within the transaction that writes the events, so that it costs no flush of
+    /// its own. Returns the tenants whose checkpoints were tried, for after the commit.
     pub fn sign_due(&self, transaction: &Transaction<'_>, all: SignWhat) -> Result<Vec<String>, Error> {
         let is_due = |due: &Due| {
             due.events > 0
@@ -56,7 +56,7 @@ impl Signer {
         let mut tried = Vec::new();
         for (tenant, _) in self.tenants.iter().filter(|(_, due)| is_due(due)) {
             match checkpoint(transaction, tenant, Some(&*self.signing.signer)) {
-                // Events are kept whether or not they can be signed now; whoever asks for a checkpoint is told why not.
+                // Events are stored even when they cannot be signed now; a request for a checkpoint returns the reason.
                 Ok(_) | Err(Error::Unsigned { .. }) => tried.push(tenant.clone()),
                 Err(error) => return Err(error),
             }
@@ -64,7 +64,7 @@ impl Signer {
         Ok(tried)
     }
 
-    /// Notes that checkpoints were signed.
+    /// Records that checkpoints of these tenants were signed.
     pub fn signed(&mut self, tenants: &[String]) {
         for tenant in tenants {
             self.tenants.insert(tenant.clone(), Due { events: 0, signed: Some(Instant::now()) });
@@ -72,7 +72,7 @@ impl Signer {
     }
 }
 
-/// Which checkpoints to sign.
+/// Selection of checkpoints to sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignWhat {
     /// Those that are due.

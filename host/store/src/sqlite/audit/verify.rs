@@ -1,7 +1,8 @@
 //! Checking the whole log from disk: every hash, every chain, every tree, every checkpoint.
 //!
-//! The log is read in windows. Whoever reads a window computes the hashes of its events and of their leaves and follows the
-//! chains inside of it, which is nearly all of the work and can be done by several threads; windows are then joined in order.
+//! The log is read in windows. The reader of a window computes the hashes of its events and of their leaves and follows
+//! the chains inside of it, which is nearly all of the work and can be done by several threads; windows are then joined
+//! in order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -25,7 +26,7 @@ const AHEAD: usize = 2;
 
 pub fn verify(path: &Path, verifying: &Verifying<'_>) -> Result<Result<LogReport, Fault>, Error> {
     let connection = open(path)?;
-    // All that is compared is of one moment, whoever goes on writing.
+    // All compared data is of one moment, even while others write.
     let connection = connection.unchecked_transaction()?;
     let last: i64 = connection.query_row("SELECT coalesce(max(log_index), 0) FROM events", [], |row| row.get(0))?;
     let mut joining = Joining::new(&connection, last, verifying)?;
@@ -52,7 +53,7 @@ pub fn verify(path: &Path, verifying: &Verifying<'_>) -> Result<Result<LogReport
                         Ok(connection) => read_window(connection, bounds(window)),
                         Err(error) => Err(error.clone()),
                     };
-                    // Whoever joins stops at the first fault.
+                    // The joining thread stops at the first fault.
                     if sender.send(read).is_err() {
                         break;
                     }
@@ -83,7 +84,7 @@ fn open(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// What some events that stand together in the log come to.
+/// Results for some consecutive events of the log.
 struct Window {
     /// Place in the log before its first event.
     from: i64,
@@ -91,7 +92,7 @@ struct Window {
     runs: Vec<Part>,
     /// Leaves in order, each with the place of its run in `runs`.
     leaves: Vec<(u32, Digest)>,
-    /// What is wrong with the event behind the last leaf.
+    /// Fault in the event after the last leaf.
     fault: Option<Fault>,
 }
 
@@ -148,7 +149,7 @@ fn read_window(connection: &Connection, (from, to): (i64, i64)) -> Result<Window
                     window.fault = fault(FaultKind::Inserted, "places are counted from 1");
                     break;
                 };
-                // What comes before it is looked at when windows are joined.
+                // Earlier events are checked when windows are joined.
                 window.runs.push(Part { run: run.to_owned(), first: (seq, previous), last: (before, previous), at });
                 place
             }
@@ -170,7 +171,7 @@ fn read_window(connection: &Connection, (from, to): (i64, i64)) -> Result<Window
     Ok(window)
 }
 
-/// What is wrong with an event that should come behind another one.
+/// Fault of an event that does not follow the previous one.
 fn does_not_follow(run: &str, (last, head): (u64, Digest), (seq, previous): (u64, Digest)) -> Option<Fault> {
     if seq > last + 1 {
         return Some(Fault::new(FaultKind::Missing, "it is missing").at(run, last + 1));
@@ -204,7 +205,7 @@ impl<'a> Joining<'a> {
     }
 
     fn join(&mut self, window: Window) -> Result<Result<(), Fault>, Error> {
-        // The first link that is wrong, if any, may stand before what is wrong inside of the window.
+        // The first broken link, if there is one, may stand before the fault inside of the window.
         let mut broken: Option<(usize, Fault)> = window.fault.map(|fault| (window.leaves.len(), fault));
         for part in &window.runs {
             let head = self.chains.head(&part.run);
@@ -235,7 +236,7 @@ impl<'a> Joining<'a> {
         Ok(broken.map_or(Ok(()), |(_, fault)| Err(fault)))
     }
 
-    /// The tree that a run's events are leaves of: by its first event, because what is kept of it beside the events may be wrong.
+    /// The tree of a run's events, found by its first event, because other stored data about it may be wrong.
     fn tree_of(&mut self, run: &str) -> Result<Result<usize, Fault>, Error> {
         if let Some(place) = self.runs.get(run) {
             return Ok(Ok(*place));
