@@ -1,4 +1,4 @@
-"""The embedded model in onnxruntime, one thread, beside what `cargo bench -p fusebox --bench predict` measures in the same minutes.
+"""The embedded model in onnxruntime, one thread, beside what `cargo bench --manifest-path models/Cargo.toml` measures in the same minutes.
 
     python3 -m pip install onnxruntime numpy && python3 benches/predict_onnxruntime.py
 

@@ -6,11 +6,11 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use fusebox_core::Digest;
 use fusebox_core::risk::{Features, Prediction, Probabilities};
 use parking_lot::Mutex;
-use tract_onnx::pb::ModelProto;
-use tract_onnx::prelude::*;
+use tract_core::prelude::*;
 
 use crate::metadata::MAX_METADATA_BYTES;
 use crate::onnx::Ending;
+use crate::onnx::proto::ModelProto;
 use crate::{Error, Metadata, onnx};
 
 /// Largest ONNX file, in bytes.

@@ -7,7 +7,12 @@ use fusebox_core::risk::{Features, RiskLevel, Thresholds};
 use fusebox_risk::{Error, Model};
 use proptest::prelude::*;
 use prost::Message as _;
-use tract_onnx::pb::ModelProto;
+
+#[path = "../src/onnx/proto.rs"]
+#[allow(missing_docs, reason = "tests")]
+mod proto;
+
+use proto::ModelProto;
 
 const ONNX: &[u8] = include_bytes!("../../../models/risk.onnx");
 const METADATA: &str = include_str!("../../../models/risk.json");
@@ -123,11 +128,7 @@ fn graphs_that_are_not_served_are_refused() {
     refused("another operator", changed(|proto| node(proto, 1).op_type = "Loop".into()), "Loop");
     refused("another domain", changed(|proto| node(proto, 1).domain = "evil".into()), "not served");
     refused("a missing constant", changed(|proto| graph(proto).initializer.truncate(3)), "");
-    refused(
-        "a constant elsewhere",
-        changed(|proto| graph(proto).initializer[0].data_location = Some(1)),
-        "another file",
-    );
+    refused("a constant elsewhere", changed(|proto| graph(proto).initializer[0].data_location = 1), "another file");
     let far_output = |proto: &mut ModelProto| graph(proto).output[0].name = "nowhere".into();
     refused("an output of nothing", changed(far_output), "given by nothing");
     let to_itself = |proto: &mut ModelProto| node(proto, 5).input[0] = "probabilities".into();
@@ -182,11 +183,11 @@ fn metadata_of_another_shape_are_refused() {
     }
 }
 
-fn graph(proto: &mut ModelProto) -> &mut tract_onnx::pb::GraphProto {
+fn graph(proto: &mut ModelProto) -> &mut proto::GraphProto {
     proto.graph.as_mut().unwrap()
 }
 
-fn node(proto: &mut ModelProto, place: usize) -> &mut tract_onnx::pb::NodeProto {
+fn node(proto: &mut ModelProto, place: usize) -> &mut proto::NodeProto {
     &mut graph(proto).node[place]
 }
 

@@ -1,12 +1,16 @@
 //! Checks of an ONNX file before it is loaded: its operators and its size in memory are known beforehand.
 
+pub mod proto;
+mod wire;
+
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
-use tract_onnx::prelude::*;
+use prost::Message as _;
+use tract_core::prelude::*;
 
 use crate::Error;
+use proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 /// Supported operators: those of networks of layers. None of them loops, reads files, or grows its input without bound.
 const OPERATORS: [&str; 19] = [
@@ -49,9 +53,7 @@ pub enum Ending {
 
 /// Parses an ONNX file and checks its content.
 pub fn read(bytes: &[u8]) -> Result<(ModelProto, Ending), Error> {
-    let mut proto = tract_onnx::onnx()
-        .proto_model_for_read(&mut &*bytes)
-        .map_err(|error| bad(format!("it is not an ONNX file: {error}")))?;
+    let mut proto = ModelProto::decode(bytes).map_err(|error| bad(format!("it is not an ONNX file: {error}")))?;
     let graph = proto.graph.as_mut().ok_or_else(|| bad("it has no graph".to_owned()))?;
     check(graph)?;
     let ending = without_softmax(graph);
@@ -95,12 +97,15 @@ fn check(graph: &GraphProto) -> Result<(), Error> {
             return Err(bad(format!("the operator {:?} holds a graph of its own", node.op_type)));
         }
     }
+    if !graph.sparse_initializer.is_empty() {
+        return Err(bad("it has sparse constants".to_owned()));
+    }
     graph.initializer.iter().try_for_each(check_tensor)?;
     check_names(graph)
 }
 
-fn check_tensor(tensor: &tract_onnx::pb::TensorProto) -> Result<(), Error> {
-    if !tensor.external_data.is_empty() || tensor.data_location.is_some_and(|place| place != 0) {
+fn check_tensor(tensor: &TensorProto) -> Result<(), Error> {
+    if !tensor.external_data.is_empty() || tensor.data_location != 0 {
         return Err(bad(format!("the constant {:?} lies in another file", tensor.name)));
     }
     if tensor.dims.len() > 2 || tensor.dims.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
@@ -125,7 +130,8 @@ fn check_names(graph: &GraphProto) -> Result<(), Error> {
         }
     }
     for node in &graph.node {
-        if let Some(unknown) = node.input.iter().find(|name| !known.contains(name.as_str())) {
+        // An empty name leaves an optional input out.
+        if let Some(unknown) = node.input.iter().find(|name| !name.is_empty() && !known.contains(name.as_str())) {
             return Err(bad(format!("{:?} takes {unknown:?}, which nothing before it gives", node.op_type)));
         }
         for name in &node.output {
@@ -154,14 +160,7 @@ pub fn plan(proto: &ModelProto, rows: usize) -> Result<Arc<TypedRunnableModel>, 
 
 fn plan_unguarded(proto: &ModelProto, rows: usize) -> Result<Arc<TypedRunnableModel>, Error> {
     let refuse = |error: TractError| bad(format!("{error:#}"));
-    let parsed = tract_onnx::onnx().parse(proto, None).map_err(refuse)?;
-    let mut model = parsed.model;
-    let (inputs, outputs) = (model.inputs.len(), model.outputs.len());
-    if (inputs, outputs) != (1, 1) {
-        return Err(bad(format!("it has {inputs} inputs and {outputs} outputs; expected one of each")));
-    }
-    model.set_input_fact(0, f32::fact([rows, 9]).into()).map_err(refuse)?;
-    let model = model.into_optimized().map_err(refuse)?;
+    let model = wire::graph(proto, rows).and_then(TypedModel::into_optimized).map_err(refuse)?;
     let fact = model.output_fact(0).map_err(refuse)?;
     if fact.datum_type != DatumType::F32 || fact.shape.as_concrete() != Some(&[rows, 3]) {
         return Err(bad(format!(
