@@ -1,8 +1,9 @@
 //! `fusebox check`: judges one action.
 
 use anstyle::{AnsiColor, Style};
+use fusebox::core::policy::GuardMode;
 use fusebox::core::show::safe_line;
-use fusebox::{Decision, Error, Proposal, Ruling};
+use fusebox::{Decision, Error, PluginReport, Proposal, Ruling};
 
 use crate::args::CheckArgs;
 use crate::exit::Exit;
@@ -14,13 +15,34 @@ pub fn check(args: CheckArgs) -> Result<Exit, Error> {
     let proposal = Proposal::parse(&read_input("the action", &args.action)?, Some(args.workspace.clone()))?;
     let host = builder(args.policy).project(args.workspace).build()?;
     tell_notices(&host, args.json);
-    let decision = host.check_for(&args.tenant, &proposal)?;
+    let report = host.check_report(&args.tenant, &proposal)?;
     if args.json {
-        print::json(&Output::Decision(&decision));
+        print::json(&Output::Decision(&report));
     } else {
-        print(&decision);
+        print(&report.decision);
+        if args.explain {
+            report.plugins.iter().for_each(explain);
+        }
     }
-    Ok(Exit::of_decision(&decision))
+    Ok(Exit::of_decision(&report.decision))
+}
+
+/// Shows a plugin's part in the check.
+fn explain(report: &PluginReport) {
+    let dim = Style::new().dimmed();
+    let PluginReport { plugin, role, mode, ruling, failure, usage, log } = report;
+    let said = match (ruling, failure) {
+        (_, Some(why)) => format!("fails: {}", safe_line(why, 1000)),
+        (Some(Ruling::Abstain), None) => "abstains".to_owned(),
+        (Some(Ruling::Allow), None) => "allows".to_owned(),
+        (Some(Ruling::Review), None) => "asks for a review".to_owned(),
+        (Some(Ruling::Deny), None) => "denies".to_owned(),
+        (None, None) => "answers".to_owned(),
+    };
+    let only = if *mode == Some(GuardMode::Monitor) { ", which only monitors" } else { "" };
+    let (name, role, ms) = (safe_line(plugin, 80), role.name(), usage.duration_us as f64 / 1000.0);
+    print::out(&format!("  {role} {name}{only}: {said} {dim}{} fuel, {ms:.1} ms{dim:#}", usage.fuel()));
+    print::log_lines(log, "    ");
 }
 
 fn print(decision: &Decision) {

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
 use fusebox::{Control, Error, EventUpdate, Home, ListedRun, ListedState, RunFilter, RunUpdate, rfc3339};
 
-use crate::args::{OneRunArgs, RunsArgs};
+use crate::args::{OneRunArgs, RunsArgs, ShowArgs};
 use crate::exit::Exit;
 use crate::output::{Output, Run, Time};
 use crate::print;
@@ -49,7 +49,7 @@ pub fn runs(args: &RunsArgs) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
-pub fn show(args: &OneRunArgs) -> Result<Exit, Error> {
+pub fn show(args: &ShowArgs) -> Result<Exit, Error> {
     let (control, run) = (control()?, args.run.parse()?);
     let listed = control.run(&run)?;
     if args.json {
@@ -62,6 +62,11 @@ pub fn show(args: &OneRunArgs) -> Result<Exit, Error> {
         let events = control.events(&run, after, PAGE)?;
         for event in &events {
             tell(&mut view, event, args.json);
+            if args.logs
+                && let Some(log) = control.plugin_log(event)?
+            {
+                if args.json { print::json(&Output::plugin_log(&log)) } else { view.log(&log) }
+            }
             after = event.sealed.seq;
         }
         if events.len() < PAGE as usize {

@@ -2,13 +2,14 @@
 //! derives their schema from the types here.
 
 use fusebox::core::risk::{Assessment, RiskLevel};
-use fusebox::core::{ApprovalId, Description, Digest, Effect, KillTarget, StepId};
+use fusebox::core::{ApprovalId, Description, Digest, Effect, KillTarget, PluginLog, StepId};
 use fusebox::proofs::{Fault, Trust, Verified};
 use fusebox::risk::compare::Comparison;
 use fusebox::risk::drift::Drift;
 use fusebox::risk::thresholds::Proposal;
 use fusebox::{
-    ConsistencyProof, Decision, Event, EventUpdate, Explanation, RunId, RunLimits, Setting, Summary, rfc3339,
+    CheckReport, ConsistencyProof, Decision, Event, EventUpdate, Explanation, RunId, RunLimits, RunLog, Setting,
+    Summary, rfc3339,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 use serde::{Serialize, Serializer};
@@ -102,6 +103,15 @@ pub enum Output<'a> {
         run_id: &'a RunId,
         was_paused: bool,
     },
+    /// What a plugin logged in one invocation.
+    PluginLog {
+        run_id: &'a RunId,
+        /// Step that it was about; none for the plan.
+        step: Option<&'a StepId>,
+        plugin: &'a str,
+        #[serde(flatten)]
+        log: &'a PluginLog,
+    },
     /// A step is the last one of a run now.
     StepAdd {
         run_id: &'a RunId,
@@ -171,8 +181,8 @@ pub enum Output<'a> {
         ed25519: &'a str,
     },
 
-    /// The gate's answer on one action.
-    Decision(&'a Decision),
+    /// The gate's answer on one action, and what every plugin that took part said, used and logged.
+    Decision(&'a CheckReport),
     Plugin(Plugin<'a>),
     Policy {
         /// Where it stands.
@@ -264,6 +274,13 @@ pub enum Output<'a> {
         by: &'a str,
         reason: &'a str,
     },
+}
+
+impl<'a> Output<'a> {
+    pub fn plugin_log(logged: &'a RunLog) -> Self {
+        let RunLog { run, step, plugin, log } = logged;
+        Self::PluginLog { run_id: run, step: step.as_ref(), plugin, log }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

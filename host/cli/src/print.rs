@@ -3,10 +3,15 @@
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use fusebox::core::show::safe_line;
+use fusebox::core::{LogLine, PluginLog};
 use fusebox::{Error, EventUpdate};
 use serde::Serialize;
 
 use crate::output::{Output, StoredEvent};
+
+/// Longest line of a plugin's log that is shown, in characters.
+const MAX_LOG_CHARS: usize = 2000;
 
 /// A line on standard output, with colours where it is a terminal.
 pub fn out(line: &str) {
@@ -33,6 +38,18 @@ fn json_line(line: &impl Serialize) {
     // As a value first: its fields come in alphabetical order, whatever type they have.
     let value = serde_json::to_value(line).unwrap_or_default();
     let _ = writeln!(std::io::stdout(), "{value}");
+}
+
+/// Lines that a plugin logged, behind a margin.
+pub fn log_lines(log: &PluginLog, margin: &str) {
+    let dim = anstyle::Style::new().dimmed();
+    for LogLine { level, message } in &log.lines {
+        let level: &str = level.into();
+        out(&format!("{margin}{dim}{level:<5}{dim:#} {}", safe_line(message, MAX_LOG_CHARS)));
+    }
+    if log.dropped > 0 {
+        out(&format!("{margin}{dim}{} more lines were too much and are not kept{dim:#}", log.dropped));
+    }
 }
 
 /// A file that gets its name once it is whole: an interruption leaves no half of one. `what` names it in errors.

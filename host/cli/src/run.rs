@@ -151,6 +151,7 @@ fn print_json(told: Told<'_>) {
         Told::Update(RunUpdate::Explanation(explanation)) => {
             print::json(&Output::Explanation(Explained::of(explanation)))
         }
+        Told::Update(RunUpdate::Log(log)) => print::json(&Output::plugin_log(log)),
         Told::Update(RunUpdate::Output { .. } | RunUpdate::Progress { .. }) | Told::Killed | Told::Pausing => {}
         Told::Ended(summary) => print::json(&Output::Summary(summary)),
     }

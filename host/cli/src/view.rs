@@ -16,7 +16,7 @@ use fusebox::core::risk::{Assessment, RiskLevel};
 use fusebox::core::show::{duration, quoted_text, safe_line, usd};
 use fusebox::core::step_state::StepState;
 use fusebox::core::{ApprovalAnswer, ApprovalId, LimitKind, LimitSource};
-use fusebox::{Decision, Effect, OutputStream, Ruling, RunEnd, RunLimits, RunUpdate, Summary, Waiting};
+use fusebox::{Decision, Effect, OutputStream, Ruling, RunEnd, RunLimits, RunLog, RunUpdate, Summary, Waiting};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::describe::describe_stop;
@@ -60,6 +60,8 @@ impl View {
         match update {
             RunUpdate::Event(event) => self.event(&event.event),
             RunUpdate::Explanation(explanation) => self.line(&format!("    · {}", explanation.paragraph())),
+            // `fusebox show RUN --logs` shows it.
+            RunUpdate::Log(_) => {}
             RunUpdate::Output { stream, bytes, .. } => self.output(*stream, bytes),
             RunUpdate::Progress { message, .. } => {
                 if let Some(spinner) = &self.spinner {
@@ -67,6 +69,12 @@ impl View {
                 }
             }
         }
+    }
+
+    /// What a plugin logged.
+    pub fn log(&mut self, logged: &RunLog) {
+        self.line(&format!("    {DIM}{} logged:{DIM:#}", safe_line(&logged.plugin, 80)));
+        print::log_lines(&logged.log, "      ");
     }
 
     fn risk(&mut self, assessment: &Assessment, limits: &RunLimits, limits_by: &BTreeMap<LimitKind, LimitSource>) {

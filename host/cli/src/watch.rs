@@ -66,7 +66,7 @@ async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>)
             continue;
         }
         match &mut update {
-            RunUpdate::Event(_) | RunUpdate::Explanation(_) => {}
+            RunUpdate::Event(_) | RunUpdate::Explanation(_) | RunUpdate::Log(_) => {}
             // The last places are for events, which must not wait.
             RunUpdate::Output { bytes, .. } if updates.capacity() <= MAX_WAITING / 4 => {
                 left_out += bytes.len();

@@ -87,11 +87,12 @@ pub use fusebox_store::Error as StoreError;
 pub use fusebox_store::{
     CheckpointRow, Decided, Erased, Erasure, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch,
 };
+pub use gate::report::{CheckReport, PluginReport, PluginRole};
 pub use home::Home;
 pub use host::Host;
 pub use host::builder::HostBuilder;
 pub use input::{read_file, read_from};
-pub use journal::updates::{EventUpdate, OutputStream, RunUpdate};
+pub use journal::updates::{EventUpdate, OutputStream, RunLog, RunUpdate};
 pub use kit::harness::Harness;
 pub use plugins::compiler::{CompileLimits, CompilePlace, OnCompile, serve_launcher};
 pub use plugins::registry::Loaded;

@@ -11,10 +11,11 @@ use fusebox_core::{
     Scope, Severity, Step, Verdict,
 };
 
+use crate::End;
 use crate::bindings::wit;
 use crate::effect_handler::{EntryKind, FolderEntry, ModelCompletion, PathMetadata, ProcessEnd};
 use crate::state::{State, cut};
-use crate::{End, LogLevel};
+use fusebox_core::LogLevel;
 
 /// Largest JSON that a plugin may answer, in bytes.
 pub const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;

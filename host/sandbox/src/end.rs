@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use fusebox_core::PluginLog;
 use fusebox_core::event::{StepEnd, Usage};
 
 /// An invocation that did not complete. Each end says whether trying again can help.
@@ -119,39 +120,13 @@ impl fmt::Display for End {
     }
 }
 
-/// Severity of a line of a plugin's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Every detail.
-    Trace,
-    /// For the plugin's author.
-    Debug,
-    /// For information only.
-    Info,
-    /// Worth a look.
-    Warn,
-    /// A failure of the plugin.
-    Error,
-}
-
-/// One line that a plugin logged. Its word only; escape it where it is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLine {
-    /// Severity of the line.
-    pub level: LogLevel,
-    /// Text of the line.
-    pub message: String,
-}
-
 /// Usage and log of one invocation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Amounts that it used.
     pub usage: Usage,
-    /// Lines that it logged.
-    pub log: Vec<LogLine>,
-    /// Lines that were dropped because there was too much.
-    pub log_dropped: u64,
+    /// What it logged.
+    pub log: PluginLog,
 }
 
 /// An invocation that is over.

@@ -47,7 +47,7 @@ pub use effect_handler::{
     EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, ModelCompletion, PathMetadata,
     ProcessEnd, Reply, Stop,
 };
-pub use end::{End, Invocation, LogLevel, LogLine, Report};
+pub use end::{End, Invocation, Report};
 pub use error::Error;
 pub use inspect::MAX_COMPONENT_BYTES;
 pub use kill::Kill;

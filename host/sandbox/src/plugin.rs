@@ -199,8 +199,8 @@ impl Plugin {
         let refraining = estimate(&refrain);
         let mut report = refraining.report;
         report.usage.add(&acting.report.usage);
-        report.log.splice(0..0, acting.report.log);
-        report.log_dropped += acting.report.log_dropped;
+        report.log.lines.splice(0..0, acting.report.log.lines);
+        report.log.dropped += acting.report.log.dropped;
         let result =
             refraining.result.map(|refrained| Impact { act: core_estimate(acted), refrain: core_estimate(refrained) });
         Invocation { result, report }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use fusebox_core::{Digest, EvaluationContext, Json};
+use fusebox_core::{Digest, EvaluationContext, Json, LogLevel, LogLine, PluginLog};
 
 use crate::effect_handler::{EffectHandler, HostCall, Reply, Stop, answer_bytes};
 use crate::kill::Kill;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::wasi::VirtualSystem;
-use crate::{End, LogLevel, LogLine, Report};
+use crate::{End, Report};
 
 /// Handles of payloads that the guest staged start here; those below were handed to it.
 const STAGED: u64 = 1 << 32;
@@ -64,9 +64,8 @@ pub struct State {
     host_calls: u64,
     asked_bytes: usize,
     answer_bytes: usize,
-    log: Vec<LogLine>,
+    log: PluginLog,
     log_bytes: usize,
-    log_dropped: u64,
 }
 
 enum Staged {
@@ -116,9 +115,8 @@ impl State {
             host_calls: 0,
             asked_bytes: 0,
             answer_bytes: 0,
-            log: Vec::new(),
+            log: PluginLog::default(),
             log_bytes: 0,
-            log_dropped: 0,
         }
     }
 
@@ -188,11 +186,11 @@ impl State {
 
     pub fn log(&mut self, level: LogLevel, message: String) {
         if self.log_bytes.saturating_add(message.len()) > self.limits.log_bytes {
-            self.log_dropped += 1;
+            self.log.dropped += 1;
         } else {
             // Empty lines count too, or they could be without number.
             self.log_bytes += message.len().max(16);
-            self.log.push(LogLine { level, message });
+            self.log.lines.push(LogLine { level, message });
         }
     }
 
@@ -249,9 +247,9 @@ impl State {
         if let Some(wasi) = self.wasi.take() {
             let (lines, was_more) = wasi.printed();
             lines.into_iter().for_each(|line| self.log(line.level, line.message));
-            self.log_dropped += u64::from(was_more);
+            self.log.dropped += u64::from(was_more);
         }
-        let mut report = Report { log: self.log, log_dropped: self.log_dropped, ..Report::default() };
+        let mut report = Report { log: self.log, ..Report::default() };
         // A guest that could not be stopped at once is billed its limit and one call more.
         report.usage.host_calls = self.host_calls.min(self.limits.host_calls.saturating_add(1));
         report.usage.peak_memory = self.limiter.peak_bytes as u64;

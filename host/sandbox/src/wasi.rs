@@ -15,7 +15,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::bindings::{clocks, random};
 use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamResult, subscribe};
 
-use crate::end::{LogLevel, LogLine};
+use fusebox_core::{LogLevel, LogLine};
 
 /// Most handles of one invocation.
 const MAX_HANDLES: usize = 1000;

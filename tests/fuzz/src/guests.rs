@@ -206,7 +206,7 @@ pub fn host_calls(bytes: &[u8]) {
         ) => {}
         Err(end) => panic!("a call cannot end like this: {end:?}"),
     }
-    let kept: usize = called.report.log.iter().map(|line| line.message.len()).sum();
+    let kept: usize = called.report.log.lines.iter().map(|line| line.message.len()).sum();
     assert!(kept <= limits().log_bytes && called.report.usage.host_calls <= limits().host_calls + 1);
     let again = call();
     assert_eq!(again.result, called.result, "the same twice");

@@ -13,8 +13,9 @@ mod compile;
 mod damage;
 mod embedding;
 #[cfg(unix)]
-mod models;
+mod logs;
 #[cfg(unix)]
+mod models;
 #[cfg(unix)]
 mod place;
 #[cfg(unix)]

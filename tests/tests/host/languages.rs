@@ -191,7 +191,7 @@ fn a_stock_wasi_guest_finds_nothing_and_always_the_same() {
     assert_eq!((&found["variables"], &found["arguments"], &found["stdin"]), (&0.into(), &0.into(), &0.into()));
     assert_eq!(found["now"], 1_234_567_890 + 3600, "time is that of the proposal, and moves on by sleeping only");
     assert_eq!(found["slept"], 3_600_000_000_000_u64);
-    let said: Vec<&str> = first.report.log.iter().map(|line| line.message.as_str()).collect();
+    let said: Vec<&str> = first.report.log.lines.iter().map(|line| line.message.as_str()).collect();
     assert_eq!(said, ["looked around", "and said so"]);
     for _ in 0..3 {
         let again = run();
@@ -206,8 +206,8 @@ fn a_stock_wasi_guest_meets_its_limits() {
     let run = |then: &str| runtime().block_on(probe(then).execute(Files::default()));
     let flooded = run("flood");
     assert!(flooded.result.unwrap().is_ok());
-    let kept: usize = flooded.report.log.iter().map(|line| line.message.len()).sum();
-    assert!(kept <= Limits::executor().log_bytes && flooded.report.log_dropped > 0, "{kept}");
+    let kept: usize = flooded.report.log.lines.iter().map(|line| line.message.len()).sum();
+    assert!(kept <= Limits::executor().log_bytes && flooded.report.log.dropped > 0, "{kept}");
     let End::Trapped { panic, .. } = run("panic").result.unwrap_err() else { panic!("it must trap") };
     assert!(panic.unwrap().contains("asked to panic"));
     assert!(matches!(run("exit").result, Err(End::Trapped { message, .. }) if message.contains('3')));

@@ -63,7 +63,10 @@ pub enum Task {
         fusebox runs --agent fix-bot --since 2d  runs of one agent in two days")]
     Runs(RunsArgs),
     /// Show the events of a run
-    Show(OneRunArgs),
+    #[command(after_help = "Examples:\n  \
+        fusebox show 0193a5c2-…          its events\n  \
+        fusebox show 0193a5c2-… --logs   with what plugins logged")]
+    Show(ShowArgs),
     /// Explain the steps of a run: why each happened or not, what it did, and what to do
     #[command(after_help = "Examples:\n  \
         fusebox explain 0193a5c2-…                       every step\n  \
@@ -196,7 +199,8 @@ impl Task {
             Self::Start(args) => args.json,
             Self::Continue(args) | Self::Next(args) => args.json,
             Self::Pause(args) => args.json,
-            Self::Resume(args) | Self::Show(args) | Self::Tail(args) => args.json,
+            Self::Resume(args) | Self::Tail(args) => args.json,
+            Self::Show(args) => args.json,
             Self::AddStep(args) => args.json,
             Self::Runs(args) => args.json,
             Self::Approvals(args) => args.json,
@@ -308,7 +312,10 @@ pub struct CheckArgs {
     /// Tenant that asks
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub tenant: String,
-    /// Print the decision as one JSON object
+    /// Show the ruling, fuel and log of every plugin that took part
+    #[arg(long)]
+    pub explain: bool,
+    /// Print the decision as one JSON object, with the same of every plugin
     #[arg(long)]
     pub json: bool,
 }

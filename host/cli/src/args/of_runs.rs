@@ -44,6 +44,18 @@ pub struct OneRunArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct ShowArgs {
+    /// Id of the run
+    pub run: String,
+    /// Show what plugins logged
+    #[arg(long)]
+    pub logs: bool,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct ExplainArgs {
     /// Id of the run
     pub run: String,

@@ -65,8 +65,8 @@ impl Causes {
             RunEvent::EffectIntended(EffectIntended { call, .. }) => {
                 self.intended.insert(*call, seq);
             }
-            // A warning is no reason for what comes behind it.
-            RunEvent::BudgetWarning(_) => return,
+            // Nothing follows from a warning or a log.
+            RunEvent::BudgetWarning(_) | RunEvent::PluginLogged(_) => return,
             _ => {}
         }
         self.last = at;

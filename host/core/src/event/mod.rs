@@ -20,9 +20,9 @@ pub use recorded::{EventRef, RecordedAction};
 pub use run::{
     ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectIntended, EffectNotPerformed,
     EffectPerformed, EffectRefused, EffectsPreviewed, GrantRevoked, GuardJudged, ImpactEstimated, PlanApprovalDecided,
-    PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted, RunContinued, RunCreated, RunEnded, RunEvent,
-    RunInterrupted, RunLeft, RunPaused, RunResumed, RunStarted, StepAdded, StepCompleted, StepDelayed, StepFailed,
-    StepInDoubt, StepProposed, StepRestored, StepResumed, StepRetried, StepSkipped, StepStarted,
+    PlanApprovalRequested, PlanDecided, PlanJudged, PluginLogged, RiskPredicted, RunContinued, RunCreated, RunEnded,
+    RunEvent, RunInterrupted, RunLeft, RunPaused, RunResumed, RunStarted, StepAdded, StepCompleted, StepDelayed,
+    StepFailed, StepInDoubt, StepProposed, StepRestored, StepResumed, StepRetried, StepSkipped, StepStarted,
 };
 pub use sealed::{Chain, SealedEvent, event_hash, tenant_of_first};
 

@@ -24,7 +24,7 @@ impl RunState {
         self.seq += 1;
         let was_us = self.watch.tick(time_us);
         match event {
-            RunEvent::RunCreated(_) => {}
+            RunEvent::RunCreated(_) | RunEvent::PluginLogged(_) => {}
             RunEvent::RunContinued(_) => self.taken_up(was_us),
             RunEvent::RunLeft(_) => self.is_interrupted = true,
             RunEvent::RunInterrupted(_) => {

@@ -128,4 +128,10 @@ impl RunState {
             _ => None,
         }
     }
+
+    /// Whether guards judge the whole plan now.
+    #[must_use]
+    pub fn is_judging_plan(&self) -> bool {
+        matches!(self.stage, Stage::Plan(_))
+    }
 }

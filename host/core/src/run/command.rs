@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Judgement, KillTimes, ModelUse, Signed, StepEnd, Usage};
+use crate::event::{Judgement, KillTimes, ModelUse, PluginLogged, Signed, StepEnd, Usage};
 use crate::gate::GuardAnswer;
 use crate::risk::Assessment;
 use crate::{
@@ -209,6 +209,9 @@ pub enum DriverCommand {
         /// Decider that blocks the step.
         by: Decider,
     },
+    /// A plugin logged something.
+    #[strum(serialize = "a plugin's log")]
+    Logged(PluginLogged),
     /// A budget of the tenant is used up.
     #[strum(serialize = "the end of a budget")]
     Exhausted {

@@ -22,8 +22,9 @@ use crate::check::proposal::{CheckEffects, Proposal};
 use crate::error::Error;
 use crate::gate::effects::{ResolvedEffects, resolve};
 use crate::gate::judge;
-use crate::gate::judge::Revised;
+use crate::gate::judge::{Judging, Revised};
 use crate::gate::preview::ReadOnlyHandler;
+use crate::gate::report::{PluginReport, PluginRole};
 use crate::services::{RecordChecks, Services};
 
 /// Judges one action for a tenant: under its kill switch, in its log.
@@ -31,7 +32,12 @@ use crate::services::{RecordChecks, Services};
 /// # Errors
 /// When the action does not fit its step type, its effects cannot be derived, the tenant has no room left, or the log
 /// cannot be written. No error means allow.
-pub fn check(services: &Services, tenant: &str, proposal: &Proposal) -> Result<Decision, Error> {
+pub fn check(
+    services: &Services,
+    tenant: &str,
+    proposal: &Proposal,
+    mut reports: Option<&mut Vec<PluginReport>>,
+) -> Result<Decision, Error> {
     check_tenant(tenant)?;
     let Proposal { agent, action, .. } = proposal;
     let now = now_us();
@@ -39,14 +45,14 @@ pub fn check(services: &Services, tenant: &str, proposal: &Proposal) -> Result<D
         return refused(services, tenant, proposal, &switch, now);
     }
     let mut situation = EvaluationContext::outside_of_a_run(agent.clone(), action.origin.clone(), now);
-    let resolved = effects_of(services, proposal, &situation)?;
+    let resolved = effects_of(services, proposal, &situation, reports.as_deref_mut())?;
     situation.contents = resolved.contents;
     let mut gate = Gate::new(Arc::clone(&services.registry.gate), approval(services, &action.step_type));
     let judged = PreparedAction::new(action, &resolved.effects, Arc::new(situation));
     gate.previewed(resolved.effects);
     let mut revise = |input: &Json| revised(services, proposal, input, now);
-    let kill = &services.never_killed;
-    let (decision, _) = judge::through(&services.registry, &mut gate, judged, u64::MAX, kill, &mut revise);
+    let judging = Judging { fuel: u64::MAX, kill: &services.never_killed, revise: &mut revise, reports };
+    let (decision, _) = judge::through(&services.registry, &mut gate, judged, judging);
     let decision = decision.ok_or_else(|| no_preview(&action.step_type, "the gate did not decide"))?;
     if services.checks == RecordChecks::Durable {
         record(services, tenant, proposal, gate.effects(), (&decision, now))?;
@@ -88,7 +94,7 @@ fn revised(services: &Services, proposal: &Proposal, input: &Json, now: u64) -> 
     proposal.action.input = input.clone();
     let Proposal { agent, action, .. } = &proposal;
     let mut situation = EvaluationContext::outside_of_a_run(agent.clone(), action.origin.clone(), now);
-    let resolved = effects_of(services, &proposal, &situation).map_err(|error| error.to_string())?;
+    let resolved = effects_of(services, &proposal, &situation, None).map_err(|error| error.to_string())?;
     situation.contents = resolved.contents;
     let judged = PreparedAction::new(action, &resolved.effects, Arc::new(situation));
     Ok(Revised { effects: resolved.effects, judged })
@@ -107,11 +113,12 @@ fn effects_of(
     services: &Services,
     proposal: &Proposal,
     situation: &EvaluationContext,
+    reports: Option<&mut Vec<PluginReport>>,
 ) -> Result<ResolvedEffects, Error> {
     let step_type = &proposal.action.step_type;
     let has_executor = services.registry.executor(step_type).is_some();
     let proposed = match &proposal.effects {
-        CheckEffects::Previewed => preview(services, proposal, situation)?,
+        CheckEffects::Previewed => preview(services, proposal, situation, reports)?,
         _ if has_executor => return Err(Error::EffectsNotExpected { step_type: step_type.clone() }),
         CheckEffects::Known(effects, contents) => {
             return Ok(ResolvedEffects { effects: effects.clone(), contents: contents.clone() });
@@ -127,6 +134,7 @@ fn preview(
     services: &Services,
     proposal: &Proposal,
     situation: &EvaluationContext,
+    reports: Option<&mut Vec<PluginReport>>,
 ) -> Result<Vec<ProposedEffect>, Error> {
     let action = &proposal.action;
     services.registry.check_input("the action", &action.step_type, &action.input)?;
@@ -138,7 +146,11 @@ fn preview(
     let situation = Arc::new(situation.clone());
     let preview = loaded.plugin.preview(action, Arc::clone(&situation), Box::new(reads.clone()), &options);
     // A preview waits for nothing but its own handler, so it needs no runtime.
-    match pollster::block_on(preview).result {
+    let previewed = pollster::block_on(preview);
+    if let Some(reports) = reports {
+        reports.push(PluginReport::new(&action.step_type, PluginRole::Executor, previewed.report));
+    }
+    match previewed.result {
         // Files that the preview read are judged with its effects.
         Ok(Ok(mut proposed)) => {
             let new: Vec<_> = seen(&reads).filter(|effect| !proposed.contains(effect)).collect();

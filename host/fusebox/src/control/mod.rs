@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_core::event::{HostEvent, PauseAsked};
+use fusebox_core::event::{HostEvent, PauseAsked, PluginLogged, RunEvent};
 use fusebox_core::id::check_tenant;
 use fusebox_core::policy::AuditPolicy;
 use fusebox_core::run::{PersonCommand, Phase, ProcessCommand};
@@ -42,7 +42,7 @@ use crate::home::Home;
 use crate::journal::lease::Lease;
 use crate::journal::replay::{ReplayedRun, replay};
 use crate::journal::tenant_budget::TenantBudget;
-use crate::journal::updates::EventUpdate;
+use crate::journal::updates::{EventUpdate, RunLog};
 use crate::journal::{Journal, JournalSetup};
 use crate::log::side_chain::record_for_host;
 use crate::redaction::retention::RetentionFilter;
@@ -154,6 +154,18 @@ impl Control {
         }
         let sealed = self.log.events(run, after, max)?;
         sealed.into_iter().map(|sealed| Ok(EventUpdate { event: sealed.run_event()?, sealed })).collect()
+    }
+
+    /// Lines that an event says a plugin logged; `None` for other events, and where they were erased.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn plugin_log(&self, update: &EventUpdate) -> Result<Option<RunLog>, Error> {
+        let RunEvent::PluginLogged(PluginLogged { step, plugin, log, .. }) = &update.event else { return Ok(None) };
+        let run = update.sealed.run.clone();
+        let Some(kept) = self.log.blob(&run, log)? else { return Ok(None) };
+        let log = serde_json::from_slice(kept.bytes()).unwrap_or_default();
+        Ok(Some(RunLog { run, step: step.clone(), plugin: plugin.clone(), log }))
     }
 
     /// All kill switches that are set.

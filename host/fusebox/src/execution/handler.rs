@@ -24,8 +24,9 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::error::Error;
 use crate::execution::undo::{self, Undo};
+use crate::gate::effects;
+use crate::gate::judge::{self, Judging};
 use crate::gate::preview::ReadOnlyHandler;
-use crate::gate::{effects, judge};
 use crate::journal::Journal;
 use crate::journal::updates::{OutputStream, RunUpdate};
 use crate::services::Services;
@@ -256,9 +257,13 @@ impl StepHandler {
         drop(journal);
         gate.previewed(vec![effect.clone()]);
         let judged = PreparedAction::new(&self.action, std::slice::from_ref(effect), Arc::new(situation));
-        let mut revise = judge::no_revision;
-        let (decision, usage) =
-            judge::through(&self.services.registry, &mut gate, judged, fuel, &self.kill, &mut revise);
+        let (mut revise, mut reports) = (judge::no_revision, Vec::new());
+        let judging = Judging { fuel, kill: &self.kill, revise: &mut revise, reports: Some(&mut reports) };
+        let (decision, usage) = judge::through(&self.services.registry, &mut gate, judged, judging);
+        let mut journal = self.journal.lock().await;
+        for report in reports {
+            journal.keep_log(&report.plugin, &report.log)?;
+        }
         let judgement = |decision| HostCallJudgement::Decided(Box::new(Judgement { decision, usage }));
         Ok(decision.map_or(HostCallJudgement::NotNeeded, judgement))
     }

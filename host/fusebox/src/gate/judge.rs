@@ -6,9 +6,22 @@ use fusebox_core::event::Usage;
 use fusebox_core::gate::MayRewrite;
 use fusebox_core::gate::{GateAsk, GuardAnswer};
 use fusebox_core::{Action, Decision, Effect, EvaluationContext, Gate, Impact, Json, Plan, Ruling, Verdict};
-use fusebox_sandbox::{Invocation, Kill, Limits, PreparedAction};
+use fusebox_sandbox::{Invocation, Kill, Limits, PreparedAction, Report};
 
+use crate::gate::report::PluginReport;
 use crate::plugins::registry::Registry;
+
+/// Answer of a judge, and what it used and logged.
+pub struct Judged<T> {
+    pub answer: T,
+    pub report: Report,
+}
+
+impl<T> Judged<T> {
+    fn without_plugin(answer: T) -> Self {
+        Self { answer, report: Report::default() }
+    }
+}
 
 /// Lets the guard at a place of the gate judge, with at most this much fuel.
 pub fn guard(
@@ -17,9 +30,9 @@ pub fn guard(
     judged: &PreparedAction,
     fuel: u64,
     kill: &Kill,
-) -> (GuardAnswer, Usage) {
+) -> Judged<GuardAnswer> {
     let Some(guard) = registry.guards.get(place) else {
-        return (GuardAnswer::Failed("it is missing".to_owned()), Usage::default());
+        return Judged::without_plugin(GuardAnswer::Failed("it is missing".to_owned()));
     };
     answered(guard.plugin.check(judged, &guard.options(Limits::guard(), fuel, kill)))
 }
@@ -32,28 +45,28 @@ pub fn plan(
     situation: Arc<EvaluationContext>,
     fuel: u64,
     kill: &Kill,
-) -> (GuardAnswer, Usage) {
+) -> Judged<GuardAnswer> {
     let Some(guard) = registry.guards.get(place) else {
-        return (GuardAnswer::Failed("it is missing".to_owned()), Usage::default());
+        return Judged::without_plugin(GuardAnswer::Failed("it is missing".to_owned()));
     };
     answered(guard.plugin.check_plan(plan, situation, &guard.options_for_plan(fuel, kill)))
 }
 
-fn answered(called: Invocation<Verdict>) -> (GuardAnswer, Usage) {
+fn answered(called: Invocation<Verdict>) -> Judged<GuardAnswer> {
     let answer = match called.result {
         Ok(verdict) => GuardAnswer::Verdict(verdict),
         Err(end) => GuardAnswer::Failed(format!("{} ({})", end, end.kind())),
     };
-    (answer, called.report.usage)
+    Judged { answer, report: called.report }
 }
 
 /// Lets the impact model estimate, with at most this much fuel for each of the two alternatives.
-pub fn impact(registry: &Registry, judged: &PreparedAction, fuel: u64, kill: &Kill) -> (Result<Impact, String>, Usage) {
+pub fn impact(registry: &Registry, judged: &PreparedAction, fuel: u64, kill: &Kill) -> Judged<Result<Impact, String>> {
     let Some(model) = &registry.impact else {
-        return (Err("the impact model is missing".to_owned()), Usage::default());
+        return Judged::without_plugin(Err("the impact model is missing".to_owned()));
     };
     let called = model.plugin.impact(judged, &model.options(Limits::guard(), fuel, kill));
-    (called.result.map_err(|end| format!("{} ({})", end, end.kind())), called.report.usage)
+    Judged { answer: called.result.map_err(|end| format!("{} ({})", end, end.kind())), report: called.report }
 }
 
 /// Prepares the action with another input for judgement, or returns the reason why it cannot.
@@ -70,15 +83,24 @@ pub fn no_revision(_: &Json) -> Result<Revised, String> {
     Err("what is under way cannot be rewritten".to_owned())
 }
 
-/// Takes a gate with known effects through all its judges, with at most this much fuel for all together.
+/// What the judges of an action may use and do.
+pub struct Judging<'a> {
+    /// Most fuel for all together.
+    pub fuel: u64,
+    pub kill: &'a Kill,
+    pub revise: Revise<'a>,
+    /// Takes a report of each judge, where it is wanted.
+    pub reports: Option<&'a mut Vec<PluginReport>>,
+}
+
+/// Takes a gate with known effects through all its judges.
 pub fn through(
     registry: &Registry,
     gate: &mut Gate,
     judged: PreparedAction,
-    fuel: u64,
-    kill: &Kill,
-    revise: Revise<'_>,
+    judging: Judging<'_>,
 ) -> (Option<Decision>, Usage) {
+    let Judging { fuel, kill, revise, mut reports } = judging;
     let mut used = Usage::default();
     let mut judged = judged;
     loop {
@@ -87,8 +109,12 @@ pub fn through(
             GateAsk::Preview => return (None, used),
             GateAsk::Decided(decision) => return (Some(decision.clone()), used),
             GateAsk::Judge { guard: place } => {
-                let (answer, usage) = guard(registry, place, &judged, left, kill);
+                let Judged { answer, report } = guard(registry, place, &judged, left, kill);
                 let (answer, revised) = revised(answer, gate.may_rewrite(), revise);
+                let usage = report.usage;
+                if let (Some(reports), Some(slot)) = (&mut reports, registry.gate.guards.get(place)) {
+                    reports.push(PluginReport::of_guard(slot, &answer, report));
+                }
                 if gate.judged(answer).is_some()
                     && let Some(revised) = revised
                 {
@@ -98,7 +124,11 @@ pub fn through(
                 usage
             }
             GateAsk::Estimate => {
-                let (estimated, usage) = impact(registry, &judged, left / 2, kill);
+                let Judged { answer: estimated, report } = impact(registry, &judged, left / 2, kill);
+                let usage = report.usage;
+                if let (Some(reports), Some(name)) = (&mut reports, &registry.gate.impact) {
+                    reports.push(PluginReport::of_model(name, &estimated, report));
+                }
                 gate.estimated(estimated);
                 usage
             }
@@ -135,6 +165,7 @@ pub fn denies(
     let mut gate = Gate::new(Arc::clone(&registry.gate), Vec::new());
     let judged = PreparedAction::new(action, &read, situation);
     gate.previewed(read);
-    let (decision, _) = through(registry, &mut gate, judged, u64::MAX, kill, &mut no_revision);
+    let judging = Judging { fuel: u64::MAX, kill, revise: &mut no_revision, reports: None };
+    let (decision, _) = through(registry, &mut gate, judged, judging);
     decision.is_none_or(|decision| decision.ruling == Ruling::Deny)
 }

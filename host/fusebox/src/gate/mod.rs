@@ -3,3 +3,4 @@
 pub mod effects;
 pub mod judge;
 pub mod preview;
+pub mod report;

@@ -18,6 +18,7 @@ use crate::check::proposal::Proposal;
 use crate::control::Control;
 use crate::control::outcomes::RiskLabel;
 use crate::error::Error;
+use crate::gate::report::CheckReport;
 use crate::home::Home;
 use crate::plugins::registry::Loaded;
 use crate::policy::LoadedPolicy;
@@ -195,7 +196,18 @@ impl Host {
     /// # Errors
     /// As [`check`](Self::check), or when the tenant's name is not valid or it has no room left in the log.
     pub fn check_for(&self, tenant: &str, proposal: &Proposal) -> Result<Decision, Error> {
-        check::check(&self.services, tenant, proposal)
+        check::check(&self.services, tenant, proposal, None)
+    }
+
+    /// As [`check_for`](Self::check_for), with a report of every plugin that took part: ruling, fuel, log. Guards that
+    /// abstain or only monitor are among them.
+    ///
+    /// # Errors
+    /// As [`check_for`](Self::check_for).
+    pub fn check_report(&self, tenant: &str, proposal: &Proposal) -> Result<CheckReport, Error> {
+        let mut plugins = Vec::new();
+        let decision = check::check(&self.services, tenant, proposal, Some(&mut plugins))?;
+        Ok(CheckReport { decision, plugins })
     }
 
     /// The chain of the log that holds the decisions of [`check`](Self::check); `None` before the first.

@@ -10,10 +10,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::event::{BudgetWarning, Chain, RunEnd, RunEnded, RunEvent};
+use fusebox_core::event::{BudgetWarning, Chain, PluginLogged, RunEnd, RunEnded, RunEvent};
 use fusebox_core::explain::Explainer;
-use fusebox_core::run::decide;
-use fusebox_core::{Amounts, BudgetKind, Command, Digest, Effect, Failure, Json, RunState, SealedEvent, StepId, json};
+use fusebox_core::run::{DriverCommand, decide};
+use fusebox_core::{
+    Amounts, BudgetKind, Command, Digest, Effect, Failure, Json, PluginLog, RunState, SealedEvent, StepId, json,
+};
 use fusebox_store::{Batch, Blob, Pending, Settlement, Store};
 use tokio::sync::mpsc;
 
@@ -24,7 +26,7 @@ use crate::home::Home;
 use crate::journal::lease::Lease;
 use crate::journal::replay::{ReplayedRun, replay};
 use crate::journal::tenant_budget::{TenantBudget, used};
-use crate::journal::updates::{EventUpdate, RunUpdate};
+use crate::journal::updates::{EventUpdate, RunLog, RunUpdate};
 use crate::redaction::retention::RetentionFilter;
 
 /// State, chain and log of a run. Events gather until [`flush`](Self::flush), which must come before every effect.
@@ -145,6 +147,29 @@ impl Journal {
     /// Keeps a blob with the next events.
     pub fn keep(&mut self, blob: Blob) {
         self.batch.blobs.push(blob);
+    }
+
+    /// Keeps what a plugin logged about the current step, or about the plan before the first one.
+    pub fn keep_log(&mut self, plugin: &str, log: &PluginLog) -> Result<(), Error> {
+        if log.is_empty() {
+            return Ok(());
+        }
+        let blob = self.as_blob(Bytes::from(serde_json::to_vec(log).unwrap_or_default()));
+        // As it is kept: secrets that guards found are replaced.
+        let kept: PluginLog = serde_json::from_slice(blob.bytes()).unwrap_or_default();
+        let step = if self.state.is_judging_plan() { None } else { self.current().cloned() };
+        let logged = PluginLogged {
+            step: step.clone(),
+            plugin: plugin.to_owned(),
+            lines: u32::try_from(kept.lines.len()).unwrap_or(u32::MAX),
+            dropped: kept.dropped,
+            log: blob.digest(),
+        };
+        self.keep(blob);
+        self.submit(DriverCommand::Logged(logged))?;
+        let run = self.chain.run().clone();
+        let _ = self.updates.send(RunUpdate::Log(Box::new(RunLog { run, step, plugin: plugin.to_owned(), log: kept })));
+        Ok(())
     }
 
     /// Keeps contents of effects with the next events, unless they must not be kept.

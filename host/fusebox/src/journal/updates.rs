@@ -2,7 +2,7 @@
 
 use fusebox_core::event::RunEvent;
 use fusebox_core::explain::Explanation;
-use fusebox_core::{SealedEvent, StepId};
+use fusebox_core::{PluginLog, RunId, SealedEvent, StepId};
 use serde_json::Value;
 
 use crate::ambient::rfc3339;
@@ -24,6 +24,19 @@ impl EventUpdate {
     }
 }
 
+/// What a plugin logged in one invocation. Its word only; escape it where it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunLog {
+    /// The run.
+    pub run: RunId,
+    /// Step that it was about; none for the plan.
+    pub step: Option<StepId>,
+    /// Name of the plugin in the policy; of an executor, its step type.
+    pub plugin: String,
+    /// The lines.
+    pub log: PluginLog,
+}
+
 /// Stream of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputStream {
@@ -42,6 +55,8 @@ pub enum RunUpdate {
     Event(Box<EventUpdate>),
     /// An explanation, where they were [asked for](crate::HostBuilder::explained). It follows from events that are durable by now.
     Explanation(Box<Explanation>),
+    /// What a plugin logged, as it is kept.
+    Log(Box<RunLog>),
     /// Output of a process or answer of a model, as it comes. Not recorded as such; escape it where it is shown.
     Output {
         /// Id of the step.

@@ -92,6 +92,11 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// Name of the guard at a place of the gate.
+    pub fn guard_name(&self, place: usize) -> &str {
+        self.gate.guards.get(place).map_or("", |slot| &slot.name)
+    }
+
     pub fn load(sandbox: &Sandbox, loaded: &LoadedPolicy, own: OwnPlaces) -> Result<Self, Error> {
         let policy = &loaded.policy;
         let folder = loaded.folder.as_deref();

@@ -10,7 +10,7 @@ use fusebox_core::{Contents, Decision, EvaluationContext, Gate, Origin, Plan, Ru
 
 use crate::approval::approver::{Answer, ApprovalRequest, Approver, Subject};
 use crate::error::Error;
-use crate::gate::judge;
+use crate::gate::judge::{self, Judged};
 use crate::journal::lease::{BRIEFLY, Lease};
 use crate::journal::outputs::Outputs;
 use crate::journal::replay::{ReplayedRun, replay};
@@ -113,9 +113,10 @@ fn judge_plan(services: &Services, journal: &mut Journal, plan: &Arc<Plan>) -> R
             GateAsk::Decided(decision) => return Ok((decision.clone(), used)),
             GateAsk::Judge { guard } => {
                 let fuel = journal.fuel_for_next()?.saturating_sub(used.fuel());
-                let (answer, usage) =
-                    judge::plan(&services.registry, guard, plan, Arc::clone(&situation), fuel, &services.never_killed);
-                used.add(&usage);
+                let (registry, kill) = (&services.registry, &services.never_killed);
+                let Judged { answer, report } = judge::plan(registry, guard, plan, Arc::clone(&situation), fuel, kill);
+                journal.keep_log(registry.guard_name(guard), &report.log)?;
+                used.add(&report.usage);
                 gate.judged(answer);
             }
             GateAsk::Preview | GateAsk::Estimate => {

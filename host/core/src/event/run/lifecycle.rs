@@ -127,3 +127,18 @@ pub struct RunEnded {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill: Option<KillTimes>,
 }
+
+/// A plugin logged something while it judged or carried out a step, or judged the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PluginLogged {
+    /// Step that it was about; none for the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    pub plugin: String,
+    /// Lines that are kept.
+    pub lines: u32,
+    /// Lines that were dropped, because there was too much.
+    pub dropped: u64,
+    /// The lines. Kept as a blob.
+    pub log: Digest,
+}

@@ -15,8 +15,8 @@ pub use judging::{
     StepProposed,
 };
 pub use lifecycle::{
-    BudgetWarning, GrantRevoked, RiskPredicted, RunContinued, RunCreated, RunEnded, RunInterrupted, RunLeft, RunPaused,
-    RunResumed, RunStarted, StepAdded,
+    BudgetWarning, GrantRevoked, PluginLogged, RiskPredicted, RunContinued, RunCreated, RunEnded, RunInterrupted,
+    RunLeft, RunPaused, RunResumed, RunStarted, StepAdded,
 };
 pub use plan::{PlanApprovalDecided, PlanApprovalRequested, PlanDecided, PlanJudged};
 pub use step::{
@@ -66,8 +66,16 @@ macro_rules! run_events {
 }
 
 run_events! {
-    of_run: RunCreated, RunContinued, RunLeft, RunInterrupted, RunPaused, RunResumed, BudgetWarning, RiskPredicted, RunStarted, GrantRevoked, RunEnded, PlanJudged, PlanDecided, PlanApprovalRequested, PlanApprovalDecided;
-    of_step: StepAdded(added.id), StepDelayed(step), StepProposed(step), EffectsPreviewed(step), GuardJudged(step), ImpactEstimated(step), Decided(step), ApprovalRequested(step), ApprovalDecided(step), EffectIntended(step), EffectPerformed(step), EffectNotPerformed(step), EffectRefused(step), StepStarted(step), StepResumed(step), StepCompleted(step), StepFailed(step), StepInDoubt(step), DoubtDecided(step), StepRetried(step), StepRestored(step), StepSkipped(step);
+    of_run:
+        RunCreated, RunContinued, RunLeft, RunInterrupted, RunPaused, RunResumed, BudgetWarning, RiskPredicted,
+        RunStarted, GrantRevoked, RunEnded, PlanJudged, PlanDecided, PlanApprovalRequested, PlanApprovalDecided,
+        PluginLogged;
+    of_step:
+        StepAdded(added.id), StepDelayed(step), StepProposed(step), EffectsPreviewed(step), GuardJudged(step),
+        ImpactEstimated(step), Decided(step), ApprovalRequested(step), ApprovalDecided(step),
+        EffectIntended(step), EffectPerformed(step), EffectNotPerformed(step), EffectRefused(step),
+        StepStarted(step), StepResumed(step), StepCompleted(step), StepFailed(step), StepInDoubt(step),
+        DoubtDecided(step), StepRetried(step), StepRestored(step), StepSkipped(step);
 }
 
 impl RunEvent {

@@ -26,6 +26,7 @@ pub(super) fn decide(
     }
     Ok(match (command, &state.stage) {
         (C::Assessed(assessment), _) if state.is_risk_due() => assessed(state, assessment),
+        (C::Logged(logged), _) => vec![logged.into()],
         (C::Exhausted { budget, message }, _) => exhausted(state, budget, message),
         (C::Delay { until_us, reason }, _) if state.is_about_to_propose(now_us) => {
             with_step(state, |step| vec![StepDelayed { step, until_us, reason }.into()])

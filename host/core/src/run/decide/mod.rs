@@ -37,7 +37,7 @@ pub fn decide(state: &RunState, command: impl Into<Command>, now_us: u64) -> Res
 /// Whether a command counts although the run is paused: people may answer, and effects that had begun come to their end.
 fn counts_while_paused(command: &Command) -> bool {
     match command {
-        Command::Driver(command) => matches!(command, DriverCommand::HostCallDone { .. }),
+        Command::Driver(command) => matches!(command, DriverCommand::HostCallDone { .. } | DriverCommand::Logged(_)),
         Command::Person(command) => !matches!(command, PersonCommand::Pause { .. }),
         Command::Process(command) => !matches!(command, ProcessCommand::Leave | ProcessCommand::ResumeStep),
     }

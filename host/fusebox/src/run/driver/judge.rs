@@ -9,7 +9,7 @@ use fusebox_sandbox::PreparedAction;
 
 use super::Driver;
 use crate::error::Error;
-use crate::gate::judge;
+use crate::gate::judge::{self, Judged};
 use crate::prediction::Predictor;
 
 impl Driver {
@@ -20,9 +20,12 @@ impl Driver {
         let mut situation = (*self.situation(&journal)).clone();
         situation.position = None;
         drop(journal);
-        let (answer, usage) = judge::plan(&self.services.registry, place, &plan, Arc::new(situation), fuel, &self.kill);
+        let registry = &self.services.registry;
+        let Judged { answer, report } = judge::plan(registry, place, &plan, Arc::new(situation), fuel, &self.kill);
         if !self.kill.is_killed() {
-            self.journal.lock().await.submit(DriverCommand::Judged { answer, usage })?;
+            let mut journal = self.journal.lock().await;
+            journal.keep_log(registry.guard_name(place), &report.log)?;
+            journal.submit(DriverCommand::Judged { answer, usage: report.usage })?;
         }
         Ok(())
     }
@@ -49,17 +52,18 @@ impl Driver {
     pub(super) async fn judge(&mut self, place: usize) -> Result<(), Error> {
         let Some(judged) = self.judged().await else { return Ok(()) };
         let fuel = self.journal.lock().await.fuel_for_next()?;
-        let (answer, usage) = judge::guard(&self.services.registry, place, &judged, fuel, &self.kill);
+        let Judged { answer, report } = judge::guard(&self.services.registry, place, &judged, fuel, &self.kill);
         let answer = self.validated(answer).await;
         if !self.kill.is_killed() {
             let mut journal = self.journal.lock().await;
-            if let (GuardAnswer::Verdict(Verdict { findings, .. }), Some(guard)) =
-                (&answer, self.services.registry.gate.guards.get(place))
+            let name = self.services.registry.guard_name(place);
+            if let GuardAnswer::Verdict(Verdict { findings, .. }) = &answer
                 && !findings.is_empty()
             {
-                journal.found_by(&guard.name);
+                journal.found_by(name);
             }
-            journal.submit(DriverCommand::Judged { answer, usage })?;
+            journal.keep_log(name, &report.log)?;
+            journal.submit(DriverCommand::Judged { answer, usage: report.usage })?;
         }
         Ok(())
     }
@@ -81,9 +85,11 @@ impl Driver {
     pub(super) async fn estimate(&mut self) -> Result<(), Error> {
         let Some(judged) = self.judged().await else { return Ok(()) };
         let fuel = self.journal.lock().await.fuel_for_next()?;
-        let (impact, usage) = judge::impact(&self.services.registry, &judged, fuel / 2, &self.kill);
+        let Judged { answer: impact, report } = judge::impact(&self.services.registry, &judged, fuel / 2, &self.kill);
         if !self.kill.is_killed() {
-            self.journal.lock().await.submit(DriverCommand::Estimated { impact, usage })?;
+            let mut journal = self.journal.lock().await;
+            journal.keep_log(self.services.registry.gate.impact.as_deref().unwrap_or_default(), &report.log)?;
+            journal.submit(DriverCommand::Estimated { impact, usage: report.usage })?;
         }
         Ok(())
     }

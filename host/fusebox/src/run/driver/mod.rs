@@ -270,7 +270,10 @@ impl Driver {
         let (recording, tape) = Recording::new(reads.clone());
         let previewed = loaded.plugin.preview(&action, Arc::clone(&situation), Box::new(recording), &options).await;
         let usage = previewed.report.usage;
-        let tape = Some(self.journal.lock().await.blob(Bytes::from(tape.take().to_json())));
+        let mut journal = self.journal.lock().await;
+        let tape = Some(journal.blob(Bytes::from(tape.take().to_json())));
+        journal.keep_log(&action.step_type, &previewed.report.log)?;
+        drop(journal);
         let resolved = match previewed.result {
             Ok(Ok(proposed)) => effects::resolve(proposed, &self.workspace, &self.services.execution_environment)
                 .and_then(|resolved| self.can_ask_models(&resolved.effects).map(|()| resolved)),
@@ -364,9 +367,10 @@ impl Driver {
         if let Some(error) = stop_reason.lock().take() {
             return Err(error);
         }
-        let Report { usage, .. } = executed.report;
+        let Report { usage, log } = executed.report;
         let mut journal = self.journal.lock().await;
         let tape = journal.blob(Bytes::from(tape.take().to_json()));
+        journal.keep_log(&action.step_type, &log)?;
         if self.kill.is_killed() {
             drop(journal);
             self.aborted = (Some(tape), usage);
