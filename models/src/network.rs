@@ -114,12 +114,12 @@ impl Scaler {
 /// # Errors
 /// When there are no data, or a loss is not a number.
 pub fn train(
-    samples: (&[Sample], &[Sample]),
+    train: &[Sample],
+    validate: &[Sample],
     stopping: Stopping,
     seed: u64,
     mut told: impl FnMut(usize, &Epoch),
 ) -> Result<(Network, Vec<Epoch>)> {
-    let (train, validate) = samples;
     ensure!(train.len() >= BATCH && !validate.is_empty(), "there are too few plans to train on");
     let scaler = Scaler::of(train);
     let mut random = Rng::with_seed(seed);

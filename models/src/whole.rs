@@ -88,7 +88,7 @@ pub fn trained(options: &Options, bar: &ProgressBar) -> Result<Trained> {
     }
     bar.inc(1);
     bar.set_message("training");
-    let (mut network, epochs) = train((&data.train, &data.validate), STOPPING, seed, |epoch, now| {
+    let (mut network, epochs) = train(&data.train, &data.validate, STOPPING, seed, |epoch, now| {
         bar.set_position(epoch as u64 + 1);
         bar.set_message(format!("training: loss {:.4}, accuracy {:.4}", now.validate_loss, now.validate_accuracy));
     })?;

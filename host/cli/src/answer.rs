@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fusebox::core::Json;
 use fusebox::core::show::safe_line;
-use fusebox::{ApprovalAnswer, ApproverKey, Control, Error, QuestionRow, Responder, Subject, now_us};
+use fusebox::{ApprovalAnswer, ApprovalScope, ApproverKey, Control, Error, QuestionRow, Responder, Subject, now_us};
 
 use crate::args::{ApproveArgs, PersonArgs, RejectArgs, RevokeArgs};
 use crate::ask::asked;
@@ -30,12 +30,16 @@ pub fn approve(args: &ApproveArgs) -> Result<Exit, Error> {
             if let Subject::Step { step, .. } = &asked.request.subject {
                 host(None)?.check_input(step.id.as_str(), &step.step_type, &input)?;
             }
-            responder.edit(&args.note, input)
+            ApprovalAnswer::edit(responder.by(), responder.channel(), &args.note, input)
         }
-        None if args.as_done => responder.happened(&args.note),
+        None if args.as_done => ApprovalAnswer::happened(responder.by(), responder.channel(), &args.note),
         None => {
-            let lasts = args.lasts.map(|lasts| now_us().saturating_add(lasts));
-            responder.approve(&args.note, args.kind.then_some(lasts))
+            let scope = match (args.kind, args.lasts) {
+                (false, _) => ApprovalScope::Once,
+                (true, None) => ApprovalScope::SameKind,
+                (true, Some(lasts)) => ApprovalScope::SameKindUntil(now_us().saturating_add(lasts)),
+            };
+            ApprovalAnswer::approve(responder.by(), responder.channel(), &args.note, scope)
         }
     };
     if key.is_none() && !args.person.yes {
@@ -66,7 +70,7 @@ pub fn reject(args: &RejectArgs) -> Result<Exit, Error> {
     let control = control()?;
     let key = key(&args.person)?;
     let responder = responder(key.as_ref())?;
-    let answer = responder.reject(&args.reason);
+    let answer = ApprovalAnswer::reject(responder.by(), responder.channel(), &args.reason);
     decide(&control, &args.id, &responder, answer, args.json)
 }
 

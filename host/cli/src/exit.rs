@@ -43,6 +43,10 @@ impl Exit {
             | Error::Home { .. }
             | Error::AuditKey { .. }
             | Error::Unredacted { .. }
+            | Error::NoRandomNumbers { .. }
+            | Error::NoThreads { .. }
+            | Error::RunBrokeOff
+            | Error::Undecided { .. }
             | Error::Unwritable { .. }
             | Error::Sandbox(fusebox::sandbox::Error::Engine { .. }) => Self::Failed,
             _ => Self::BadInput,

@@ -26,15 +26,7 @@ pub fn plugins(args: PluginsArgs) -> Result<Exit, Error> {
         }
         Some(PluginsTask::Show { plugin }) => {
             let host = host(args.policy)?;
-            let plugins = host.plugins();
-            let Some((_, loaded)) = plugins.iter().find(|(name, _)| *name == plugin) else {
-                let known: Vec<&str> = plugins.iter().map(|(name, _)| *name).collect();
-                return Err(Error::UnknownPlugin {
-                    name: plugin,
-                    bundled: known.join(", "),
-                    suggestion: String::new(),
-                });
-            };
+            let loaded = host.plugin(&plugin)?;
             show(&loaded.plugin, &loaded.source, args.json);
         }
         None => {

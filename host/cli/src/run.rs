@@ -120,10 +120,11 @@ pub fn prepare(create: CreateArgs, told: Explanations, json: bool) -> Result<(Ho
 }
 
 pub fn runtime() -> Result<Runtime, Error> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|source| Error::Home {
-        path: PathBuf::new(),
-        message: format!("no threads could be started: {source}"),
-    })
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| Error::NoThreads { source })
 }
 
 /// Carries a run on and prints its updates.

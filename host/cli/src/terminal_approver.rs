@@ -8,7 +8,9 @@ use std::sync::{Arc, LazyLock};
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::{quoted_text, safe_line};
 use fusebox::core::{Action, Json};
-use fusebox::{Answer, AnswerFuture, ApprovalRequest, ApprovalScope, Approver, Subject, read_file, rfc3339};
+use fusebox::{
+    Answer, AnswerFuture, ApprovalAnswer, ApprovalRequest, ApprovalScope, Approver, Subject, read_file, rfc3339,
+};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::backlog::Backlog;
@@ -102,8 +104,8 @@ fn says(what: &str, text: &str) {
 }
 
 async fn read_answer(subject: &Subject) -> Answer {
-    let (by, channel, note) = (user(), "terminal".to_owned(), String::new());
-    let approve = |extent| Answer::Approve { by: by.clone(), channel: channel.clone(), note: note.clone(), extent };
+    let (by, channel, note) = (user(), "terminal", "");
+    let approve = |scope| ApprovalAnswer::approve(&by, channel, note, scope).into();
     let (question, help) = match subject {
         Subject::Plan(_) => ("[a]pprove, [d]eny, [l]ater, [q]uit? ", "Answer with a, d, l or q.\n"),
         Subject::Step { .. } => (
@@ -121,15 +123,17 @@ async fn read_answer(subject: &Subject) -> Answer {
             (None, _) => return Answer::Later,
             (Some("a" | "approve" | "again" | "y" | "yes"), _) => return approve(ApprovalScope::Once),
             (Some("k" | "kind"), Subject::Step { .. }) => return approve(ApprovalScope::SameKind),
-            (Some("h" | "happened"), Subject::Doubt { .. }) => return Answer::Happened { by, channel, note },
+            (Some("h" | "happened"), Subject::Doubt { .. }) => {
+                return ApprovalAnswer::happened(&by, channel, note).into();
+            }
             (Some("e" | "edit"), Subject::Step { action, .. }) => match edited(action).await {
-                Ok(Some(input)) => return Answer::Edit { by, channel, note, input },
+                Ok(Some(input)) => return ApprovalAnswer::edit(&by, channel, note, input).into(),
                 Ok(None) => print::err("Nothing was changed.\n"),
                 Err(message) => print::err(&format!("{BAD}{}{BAD:#}\n", safe_line(&message, 1000))),
             },
             (Some("d" | "deny" | "n" | "no"), _) => {
                 let reason = prompt("Reason, for the agent (may be empty): ").await.unwrap_or_default();
-                return Answer::Reject { by, channel, reason };
+                return ApprovalAnswer::reject(&by, channel, &reason).into();
             }
             (Some("l" | "later"), _) => return Answer::Later,
             (Some("q" | "quit"), _) => return Answer::Quit { by },

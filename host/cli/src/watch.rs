@@ -50,8 +50,7 @@ pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) 
         tell(Told::Update(&update));
         backlog.remove();
     }
-    let closed = |_| Error::Home { path: std::path::PathBuf::new(), message: "the run broke off".to_owned() };
-    let summary = driven.await.map_err(closed)??;
+    let summary = driven.await.map_err(|_| Error::RunBrokeOff)??;
     tell(Told::Ended(&summary));
     Ok(summary)
 }

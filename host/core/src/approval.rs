@@ -110,6 +110,18 @@ fn kind_of_effect(effect: &Effect) -> String {
     }
 }
 
+/// Scope of an approval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ApprovalScope {
+    /// This one action.
+    #[default]
+    Once,
+    /// All further actions of the same exact kind in this run, as well.
+    SameKind,
+    /// The same until this time, in microseconds since 1970.
+    SameKindUntil(u64),
+}
+
 /// Outcome of a question to a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "answer", rename_all = "snake_case")]
@@ -170,6 +182,35 @@ pub enum ApprovalAnswer {
 }
 
 impl ApprovalAnswer {
+    /// A person approves the action, exactly as shown.
+    #[must_use]
+    pub fn approve(by: &str, channel: &str, note: &str, scope: ApprovalScope) -> Self {
+        let (same_kind, until_us) = match scope {
+            ApprovalScope::Once => (false, None),
+            ApprovalScope::SameKind => (true, None),
+            ApprovalScope::SameKindUntil(until_us) => (true, Some(until_us)),
+        };
+        Self::Approved { by: by.to_owned(), channel: channel.to_owned(), note: note.to_owned(), same_kind, until_us }
+    }
+
+    /// A person puts another input in the place of the proposed one.
+    #[must_use]
+    pub fn edit(by: &str, channel: &str, note: &str, input: Json) -> Self {
+        Self::Edited { by: by.to_owned(), channel: channel.to_owned(), note: note.to_owned(), input }
+    }
+
+    /// A person vouches that a step in doubt did happen.
+    #[must_use]
+    pub fn happened(by: &str, channel: &str, note: &str) -> Self {
+        Self::Happened { by: by.to_owned(), channel: channel.to_owned(), note: note.to_owned() }
+    }
+
+    /// A person rejects the action.
+    #[must_use]
+    pub fn reject(by: &str, channel: &str, reason: &str) -> Self {
+        Self::Rejected { by: by.to_owned(), channel: channel.to_owned(), reason: reason.to_owned() }
+    }
+
     /// Name of the person who answered; none when the question expired.
     #[must_use]
     pub fn by(&self) -> Option<&str> {

@@ -59,7 +59,7 @@ pub mod verdict;
 
 pub use action::{Action, Origin, Scope};
 pub use agent::Agent;
-pub use approval::{ApprovalAnswer, ApprovalKind, Binding};
+pub use approval::{ApprovalAnswer, ApprovalKind, ApprovalScope, Binding};
 pub use budget::{BudgetKind, LimitKind};
 pub use content::Contents;
 pub use decider::Decider;

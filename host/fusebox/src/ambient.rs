@@ -30,11 +30,16 @@ pub fn rfc3339(time_us: u64) -> String {
     jiff::Timestamp::from_microsecond(micros).map(|time| format!("{time:.6}")).unwrap_or_default()
 }
 
+/// Random bytes of the system, fit for keys.
+pub fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Error::NoRandomNumbers { message: error.to_string() })?;
+    Ok(bytes)
+}
+
 /// A new salt.
 pub fn new_salt() -> Result<[u8; SALT_BYTES], Error> {
-    let mut salt = [0; SALT_BYTES];
-    getrandom::fill(&mut salt).map_err(|error| Error::BadRecord { message: format!("no random numbers: {error}") })?;
-    Ok(salt)
+    random()
 }
 
 #[cfg(test)]

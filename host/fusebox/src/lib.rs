@@ -61,7 +61,7 @@ mod sinks;
 pub use admission::throttle::BreakerTurn;
 pub use ambient::{now_us, rfc3339};
 pub use approval::approver::{
-    Answer, AnswerFuture, ApprovalRequest, ApprovalScope, ApproveAll, ApproveLater, ApproveNothing, Approver, Subject,
+    Answer, AnswerFuture, ApprovalRequest, ApproveAll, ApproveLater, ApproveNothing, Approver, Subject,
 };
 pub use approval::keys::{ApproverKey, KnownKeys};
 pub use audit::{
@@ -78,7 +78,7 @@ pub use fusebox_core::audit as proofs;
 pub use fusebox_core::event::{Event, EventRef, HostEvent, RunEnd, RunEvent};
 pub use fusebox_core::explain::{Explained, Explanation, Phase};
 pub use fusebox_core::{
-    self as core, ApprovalAnswer, Decision, Effect, KillTarget, Plan, Policy, Ruling, RunId, RunLimits,
+    self as core, ApprovalAnswer, ApprovalScope, Decision, Effect, KillTarget, Plan, Policy, Ruling, RunId, RunLimits,
 };
 pub use fusebox_effects::{Confinement, Enforcement, ProtectionStatus, Workspace};
 pub use fusebox_risk::{self as risk, Explained as ExplainedScore, Outcome, OutcomeKind};

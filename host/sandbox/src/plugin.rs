@@ -63,41 +63,53 @@ impl fmt::Debug for Plugin {
     }
 }
 
+/// Identity of a component.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ComponentId {
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: usize,
+}
+
 impl Plugin {
     /// A plugin after its `describe` call. Also returns the answer of that call.
     pub(crate) fn asked(
         runtime: &Arc<Runtime>,
-        bytes: (Digest, usize),
+        id: ComponentId,
         compiled: Compiled,
         kind: Kind,
     ) -> Result<(Self, String), Error> {
         let ready = LinkedPlugin::new(runtime, kind, compiled);
         let text = describe(&ready)?;
-        Ok((Self::described(ready, bytes, &text, Vec::new())?, text))
+        Ok((Self::described(ready, id, &text, Vec::new())?, text))
     }
 
     /// A plugin that was asked before.
     pub(crate) fn known(
         runtime: &Arc<Runtime>,
-        bytes: (Digest, usize),
+        id: ComponentId,
         compiled: Compiled,
         known: Known,
     ) -> Result<Self, Error> {
         let Known { kind, description, settings } = known;
-        Self::described(LinkedPlugin::new(runtime, kind, compiled), bytes, &description, settings)
+        Self::described(LinkedPlugin::new(runtime, kind, compiled), id, &description, settings)
     }
 
-    fn described(
-        ready: LinkedPlugin,
-        (digest, size): (Digest, usize),
-        text: &str,
-        settings: Vec<Digest>,
-    ) -> Result<Self, Error> {
+    fn described(ready: LinkedPlugin, id: ComponentId, text: &str, settings: Vec<Digest>) -> Result<Self, Error> {
         let (description, warnings) =
             Description::parse(text).map_err(|error| Error::BadDescription { message: error.to_string() })?;
         match wrong(&description, ready.kind) {
             Some(message) => Err(Error::BadDescription { message }),
-            None => Ok(Self { inner: Arc::new(PluginState { ready, digest, size, description, warnings, settings }) }),
+            None => Ok(Self {
+                inner: Arc::new(PluginState {
+                    ready,
+                    digest: id.digest,
+                    size: id.size,
+                    description,
+                    warnings,
+                    settings,
+                }),
+            }),
         }
     }
 

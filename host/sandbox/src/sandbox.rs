@@ -14,7 +14,7 @@ use crate::engines::{Executors, Ticker};
 use crate::error::Error;
 use crate::inspect;
 use crate::kill::{Engines, Kill};
-use crate::plugin::Plugin;
+use crate::plugin::{ComponentId, Plugin};
 use crate::runtime::Runtime;
 
 /// Most bytes of a cache: some twenty Python guests.
@@ -94,14 +94,15 @@ impl Sandbox {
         let digest = Digest::of(bytes);
         let known = || {
             let (compiled, known) = self.inner.cache.as_ref()?.find(digest, always_there)?;
-            Plugin::known(&self.inner, (digest, bytes.len()), compiled, known).ok()
+            Plugin::known(&self.inner, ComponentId { digest, size: bytes.len() }, compiled, known).ok()
         };
         if let Some(plugin) = known() {
             return Ok(plugin);
         }
         let (kind, code) = compile(digest)?;
         let compiled = Compiled::new(code);
-        let (plugin, description) = Plugin::asked(&self.inner, (digest, bytes.len()), compiled.clone(), kind)?;
+        let (plugin, description) =
+            Plugin::asked(&self.inner, ComponentId { digest, size: bytes.len() }, compiled.clone(), kind)?;
         if let (Some(cache), Some(code)) = (&self.inner.cache, compiled.code()) {
             // A cache that cannot be written costs time, not correctness.
             let _ = cache.keep(digest, code, Known { kind, description, settings: Vec::new() });

@@ -47,7 +47,7 @@ pub trait SignCheckpoints: Send + Sync {
     ///
     /// # Errors
     /// The reason why it cannot be signed, in words.
-    fn sign(&self, tenant: &str, tree: (u64, &Digest), newest: Option<&CheckpointRow>) -> Result<String, String>;
+    fn sign(&self, tenant: &str, size: u64, root: &Digest, newest: Option<&CheckpointRow>) -> Result<String, String>;
 }
 
 /// Signer of checkpoints, and the intervals at which it signs.

@@ -51,7 +51,7 @@ impl Blob {
 
 /// A blob as it was read, if it matches its digest.
 pub fn checked(run: &str, digest: Digest, salt: Option<Vec<u8>>, bytes: Vec<u8>) -> Result<Blob, Error> {
-    let damaged = |what: String| Error::Damaged { run: run.to_owned(), seq: 0, what };
+    let damaged = |what: String| Error::RunDamaged { run: run.to_owned(), what };
     if blob_digest(salt.as_deref(), &bytes) != digest {
         return Err(damaged(format!("the blob {digest} has another digest")));
     }

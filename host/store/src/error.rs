@@ -52,6 +52,22 @@ pub enum Error {
         /// Description of the damage.
         what: String,
     },
+    /// What is kept of a run, apart from one event, differs from what was written.
+    #[error("the log is damaged in the run {run}: {what}")]
+    RunDamaged {
+        /// Id of the run.
+        run: String,
+        /// Description of the damage.
+        what: String,
+    },
+    /// A list that the log keeps differs from what was written.
+    #[error("the log's list of {list} is damaged: {what}")]
+    ListDamaged {
+        /// Entries of the list.
+        list: &'static str,
+        /// Description of the damage.
+        what: String,
+    },
     /// Another process has taken the run over.
     #[error("another process has taken the run {run} over, so nothing more is written to it from here")]
     Fenced {
@@ -130,6 +146,8 @@ fusebox_core::error_codes!(Error {
     Unsigned => "FBX-4012",
     QuotaExceeded => "FBX-4013",
     TreeDamaged => "FBX-4014",
+    RunDamaged => "FBX-4015",
+    ListDamaged => "FBX-4016",
 });
 
 impl From<rusqlite::Error> for Error {

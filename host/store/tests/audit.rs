@@ -22,12 +22,7 @@ use fusebox_store::{
 struct Key(SigningKey);
 
 impl SignCheckpoints for Key {
-    fn sign(
-        &self,
-        tenant: &str,
-        (size, root): (u64, &Digest),
-        _newest: Option<&CheckpointRow>,
-    ) -> Result<String, String> {
+    fn sign(&self, tenant: &str, size: u64, root: &Digest, _newest: Option<&CheckpointRow>) -> Result<String, String> {
         Ok(self.0.sign(&Checkpoint { origin: format!("log/{tenant}"), size, root: *root }.to_text()))
     }
 }
@@ -120,7 +115,7 @@ fn each_tenant_has_a_tree_in_the_order_of_the_log() {
     for row in store.checkpoints("acme", 0, 100).unwrap() {
         let old = Checkpoint::unverified(&row.note).unwrap();
         let proof = store.consistency("acme", old.size, 210).unwrap();
-        assert!(verifies_consistency((old.size, &old.root), (210, &checkpoint.root), &proof));
+        assert!(verifies_consistency(&old.head(), &checkpoint.head(), &proof));
         for number in 0..old.size.div_ceil(64) {
             let block = store.block("acme", number, old.size).unwrap();
             let mut tree = CompactRange::default();

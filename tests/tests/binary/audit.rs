@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use fusebox::proofs::{Fault, FaultKind, Verified, VerifierKey};
-use fusebox::{Audit, Control, KillTarget, RunFilter, VerifyOptions};
+use fusebox::{ApprovalAnswer, Audit, Control, KillTarget, RunFilter, VerifyOptions};
 use serde_json::{Value, json};
 
 use crate::place::{Place, events, lines, refused, step, text};
@@ -463,7 +463,7 @@ fn secrets_that_guards_find_never_reach_the_log() {
     let plan =
         json!({ "goal": "g", "agent": { "id": secret }, "steps": [step("read_file", json!({ "path": "s.txt" }))] });
     place.write("plan.json", plan.to_string());
-    refused(&place, &["run", "plan.json", "--workspace", "workspace"], "FBX-5041", "agent");
+    refused(&place, &["run", "plan.json", "--workspace", "workspace"], "FBX-5051", "agent");
     assert!(!holds(&stored(&place), &secret));
     // Where policy lets it happen, it happens, and is not kept all the same.
     place.write("policy.toml", "[guards.secret-scan.settings]\nfiles = \"allow\"\ncommands = \"allow\"\n");
@@ -584,7 +584,7 @@ fn tenants_are_kept_apart() {
     let question = control.questions().unwrap().remove(0).question;
     assert!(acme.questions().unwrap().is_empty() && acme.asked(question.id.as_str()).is_err());
     let person = fusebox::Responder::Terminal { by: "acme".into() };
-    assert!(acme.answer(question.id.as_str(), &person, person.reject("no")).is_err());
+    assert!(acme.answer(question.id.as_str(), &person, ApprovalAnswer::reject("ann", "terminal", "no")).is_err());
     assert!(acme.grants(Some(&question.run)).is_err() && control.asked(question.id.as_str()).is_ok());
     // Stop.
     let patience = std::time::Duration::from_secs(1);

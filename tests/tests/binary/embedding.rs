@@ -207,12 +207,8 @@ struct Meanwhile<F>(F);
 impl<F: Fn() + Send + Sync> fusebox::Approver for Meanwhile<F> {
     fn ask(&self, _: fusebox::ApprovalRequest) -> fusebox::AnswerFuture<'_> {
         (self.0)();
-        Box::pin(std::future::ready(fusebox::Answer::Approve {
-            note: String::new(),
-            by: "m".into(),
-            channel: "test".into(),
-            extent: fusebox::ApprovalScope::Once,
-        }))
+        let answer = fusebox::ApprovalAnswer::approve("m", "test", "", fusebox::ApprovalScope::Once);
+        Box::pin(std::future::ready(answer.into()))
     }
 }
 

@@ -265,7 +265,7 @@ fn only_runs_whose_risk_was_predicted_are_overruled() {
     place.write("policy.toml", "[risk]\nmode = \"off\"\n");
     let (_, lines) = place.run_steps(&reads(1), &["--policy", "policy.toml"]);
     let run = lines[0]["run_id"].as_str().unwrap();
-    refused(&place, &["risk", "overrule", run, "high"], "FBX-5041", "nothing to overrule");
+    refused(&place, &["risk", "overrule", run, "high"], "FBX-5052", "nothing to overrule");
 }
 
 #[test]

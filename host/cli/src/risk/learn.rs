@@ -189,7 +189,7 @@ fn setting(threshold: RuleName, limit: u64) -> String {
     format!("high.{} = {limit}", threshold.name())
 }
 
-pub fn overrule(host: &Host, (run, level, reason): (&str, RiskLevel, &str), json: bool) -> Result<Exit, Error> {
+pub fn overrule(host: &Host, run: &str, level: RiskLevel, reason: &str, json: bool) -> Result<Exit, Error> {
     let overruled = host.overrule(&run.parse()?, level, &user(), reason)?;
     let from = overruled.from.map_or("unknown", RiskLevel::name);
     if json {

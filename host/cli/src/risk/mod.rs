@@ -20,6 +20,6 @@ pub fn risk(args: RiskArgs) -> Result<Exit, Error> {
         RiskTask::Compare(which) => learn::compare(&host, &which, json),
         RiskTask::Drift(which) => learn::drift(&host, &which, json),
         RiskTask::Thresholds(which) => learn::thresholds(&host, &which, json),
-        RiskTask::Overrule { run, level, reason } => learn::overrule(&host, (&run, level.level(), &reason), json),
+        RiskTask::Overrule { run, level, reason } => learn::overrule(&host, &run, level.level(), &reason, json),
     }
 }

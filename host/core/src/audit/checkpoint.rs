@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::merkle::TreeHead;
 use super::note::{Note, VerifierKey};
 use crate::{Digest, Error};
 
@@ -24,6 +25,12 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Size and root of the tree.
+    #[must_use]
+    pub fn head(&self) -> TreeHead {
+        TreeHead { size: self.size, root: self.root }
+    }
+
     /// The signed text: three lines.
     #[must_use]
     pub fn to_text(&self) -> String {

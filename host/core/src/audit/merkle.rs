@@ -197,10 +197,20 @@ pub fn root_of_inclusion(leaf: &Digest, index: u64, size: u64, proof: &[Digest])
     (last == 0).then_some(root)
 }
 
+/// Size and root of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeHead {
+    /// Number of leaves.
+    pub size: u64,
+    /// Root of the tree.
+    pub root: Digest,
+}
+
 /// Whether a proof shows that a tree grew into another one by adding leaves only (RFC 9162, section 2.1.4.2).
 #[must_use]
-pub fn verifies_consistency(old: (u64, &Digest), new: (u64, &Digest), proof: &[Digest]) -> bool {
-    let ((old_size, old_root), (new_size, new_root)) = (old, new);
+pub fn verifies_consistency(old: &TreeHead, new: &TreeHead, proof: &[Digest]) -> bool {
+    let (TreeHead { size: old_size, root: old_root }, TreeHead { size: new_size, root: new_root }) = (old, new);
+    let (old_size, new_size) = (*old_size, *new_size);
     if old_size == 0 || old_size >= new_size {
         return proof.is_empty()
             && (old_size == new_size && old_root == new_root || old_size == 0 && *old_root == empty_root());
@@ -303,6 +313,10 @@ mod tests {
         assert_eq!(CompactRange::from_nodes(71, tree.nodes().to_vec()), None);
     }
 
+    fn head(size: u64, root: &Digest) -> TreeHead {
+        TreeHead { size, root: *root }
+    }
+
     proptest! {
         #[test]
         fn a_tree_that_grows_has_the_root_of_its_leaves(count in 0_u64..200) {
@@ -340,18 +354,18 @@ mod tests {
             let (all, old) = (leaves(new), at % (new + 1));
             let Ok(proof) = consistency_proof(old, new, subtree(&all));
             let (before, after) = (root(&all[..usize::try_from(old).unwrap()]), root(&all));
-            prop_assert!(verifies_consistency((old, &before), (new, &after), &proof));
+            prop_assert!(verifies_consistency(&head(old, &before), &head(new, &after), &proof));
             if old > 0 {
                 // Another past does not lead to this tree.
                 let mut others = all[..usize::try_from(old).unwrap()].to_vec();
                 let place = usize::try_from(changed % old).unwrap();
                 others[place] = Digest::of(b"another");
-                prop_assert!(!verifies_consistency((old, &root(&others)), (new, &after), &proof));
+                prop_assert!(!verifies_consistency(&head(old, &root(&others)), &head(new, &after), &proof));
             }
             for missing in 0..proof.len() {
                 let mut fewer = proof.clone();
                 fewer.remove(missing);
-                prop_assert!(!verifies_consistency((old, &before), (new, &after), &fewer));
+                prop_assert!(!verifies_consistency(&head(old, &before), &head(new, &after), &fewer));
             }
         }
     }

@@ -35,8 +35,8 @@ pub use export::{
 };
 pub use fault::{Fault, FaultKind};
 pub use merkle::{
-    CompactRange, Node, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash, root_of_inclusion,
-    verifies_consistency,
+    CompactRange, Node, TreeHead, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash,
+    root_of_inclusion, verifies_consistency,
 };
 pub use note::{Note, SigningKey, VerifierKey};
 pub use proof::Proof;

@@ -43,6 +43,23 @@ struct Current {
     spent: Spent,
 }
 
+/// Why a step was not carried out, or not to its end.
+struct Trouble<'a> {
+    kind: FailureKind,
+    end: Option<StepEnd>,
+    message: &'a str,
+    /// Deciders that stopped the step.
+    by: &'a [Decider],
+    retry_can_help: bool,
+    what_to_do: &'a str,
+}
+
+impl<'a> Trouble<'a> {
+    fn new(kind: FailureKind, message: &'a str, what_to_do: &'a str) -> Self {
+        Self { kind, end: None, message, by: &[], retry_can_help: false, what_to_do }
+    }
+}
+
 impl Explainer {
     /// An explainer of a run. Without its plan, because it was erased, the agent's reasons are missing.
     #[must_use]
@@ -80,8 +97,8 @@ impl Explainer {
                 self.tighten(decision);
                 Vec::new()
             }
-            RunEvent::StepProposed(StepProposed { step, index, attempt, step_type, description, .. }) => {
-                self.propose((step, *index, *attempt), step_type, description, time_us);
+            RunEvent::StepProposed(proposed) => {
+                self.propose(proposed, time_us);
                 Vec::new()
             }
             RunEvent::Decided(Decided { decision, .. }) => {
@@ -95,13 +112,17 @@ impl Explainer {
             RunEvent::StepFailed(StepFailed { end, message, retry_can_help, usage, .. }) => {
                 self.spend(*usage);
                 let what = after_failure(*end, *retry_can_help);
-                self.trouble(FailureKind::Failed, Some(*end), message, (&[], *retry_can_help, what), time_us)
+                let (end, retry_can_help) = (Some(*end), *retry_can_help);
+                self.trouble(
+                    Trouble { end, retry_can_help, ..Trouble::new(FailureKind::Failed, message, what) },
+                    time_us,
+                )
             }
             RunEvent::StepInDoubt(StepInDoubt { end, message, usage, .. }) => {
                 self.spend(*usage);
                 let what = "look whether it happened: `fusebox approve` carries it out again, with `--as-done` counts it as done, \
                             `fusebox reject` ends the run";
-                self.trouble(FailureKind::InDoubt, Some(*end), message, (&[], false, what), time_us)
+                self.trouble(Trouble { end: Some(*end), ..Trouble::new(FailureKind::InDoubt, message, what) }, time_us)
             }
             RunEvent::RunEnded(RunEnded { end, message, .. }) => self.ended(*end, message, time_us),
             other => {
@@ -113,11 +134,12 @@ impl Explainer {
         }
     }
 
-    fn propose(&mut self, (step, index, attempt): (&StepId, u32, u32), step_type: &str, description: &str, now: u64) {
+    fn propose(&mut self, proposed: &StepProposed, now: u64) {
+        let StepProposed { step, index, attempt, step_type, description, .. } = proposed;
         let planned = self.steps.get(step);
         let before = Before {
             goal: self.goal.clone(),
-            description: description.to_owned(),
+            description: description.clone(),
             reasoning: planned.and_then(|step| step.reasoning.clone()),
             confidence: planned.and_then(|step| step.confidence),
             alternatives: planned.map(|step| step.alternatives.clone()).unwrap_or_default(),
@@ -126,8 +148,8 @@ impl Explainer {
         self.current = Some(Current {
             step: step.clone(),
             position: index + 1,
-            step_type: step_type.to_owned(),
-            attempt,
+            step_type: step_type.clone(),
+            attempt: *attempt,
             since_us: now,
             before,
             approved_by: None,
@@ -164,7 +186,7 @@ impl Explainer {
             SkipReason::Rejected => (FailureKind::Rejected, "ask who rejected it, or propose another action"),
             SkipReason::Expired => (FailureKind::Expired, "run it again when an approver is available"),
         };
-        explained.extend(self.trouble(trouble, None, message, (by, false, what), now));
+        explained.extend(self.trouble(Trouble { by, ..Trouble::new(trouble, message, what) }, now));
         explained
     }
 
@@ -193,38 +215,32 @@ impl Explainer {
                 } else {
                     "it had changed nothing yet; start another run"
                 };
-                self.trouble(FailureKind::Killed, None, message, (&[], false, what), now)
+                self.trouble(Trouble::new(FailureKind::Killed, message, what), now)
             }
             RunEnd::Budget => {
                 let what = "give the run a larger budget, or a smaller task";
-                self.trouble(FailureKind::OverBudget, None, message, (&[], false, what), now)
+                self.trouble(Trouble::new(FailureKind::OverBudget, message, what), now)
             }
             RunEnd::Completed | RunEnd::Denied | RunEnd::GuardFailed | RunEnd::StepFailed => Vec::new(),
         }
     }
 
-    fn trouble(
-        &mut self,
-        trouble: FailureKind,
-        end: Option<StepEnd>,
-        message: &str,
-        (by, retry_can_help, what): (&[Decider], bool, &str),
-        now: u64,
-    ) -> Vec<Explanation> {
+    fn trouble(&mut self, trouble: Trouble<'_>, now: u64) -> Vec<Explanation> {
+        let Trouble { kind, end, message, by, retry_can_help, what_to_do } = trouble;
         let Some(current) = &mut self.current else { return Vec::new() };
         let on_error = OnError {
-            trouble,
+            trouble: kind,
             end,
             message: message.to_owned(),
             by: by.to_vec(),
             retry_can_help,
-            what_to_do: what.to_owned(),
+            what_to_do: what_to_do.to_owned(),
             files: std::mem::take(&mut current.files),
             spent: Spent { duration_us: now.saturating_sub(current.since_us), ..current.spent },
         };
         let explained = self.explain(Explained::OnError(Box::new(on_error)), now);
         // A step in doubt continues after a person has answered.
-        if trouble != FailureKind::InDoubt {
+        if kind != FailureKind::InDoubt {
             self.current = None;
         }
         explained

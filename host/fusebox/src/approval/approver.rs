@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use fusebox_core::{Action, ApprovalId, Binding, Contents, Decision, Effect, Json, Plan, RunId, Step};
+use fusebox_core::{
+    Action, ApprovalAnswer, ApprovalId, ApprovalScope, Binding, Contents, Decision, Effect, Plan, RunId, Step,
+};
 
 /// A question to an approver. Show it truly: escape all texts of plan and plugins ([`fusebox_core::show`]), effects
 /// first, the agent's words marked as such.
@@ -59,74 +61,25 @@ pub enum Subject {
     },
 }
 
-/// Scope of an approval.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ApprovalScope {
-    /// This one action.
-    #[default]
-    Once,
-    /// All further actions of the same exact kind in this run, as well.
-    SameKind,
-    /// The same until this time, in microseconds since 1970.
-    SameKindUntil(u64),
-}
-
 /// Answer of an approver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// May happen, exactly so.
-    Approve {
-        /// Approver's name.
-        by: String,
-        /// Channel of the answer, such as `terminal`.
-        channel: String,
-        /// The approver's remark; may be empty.
-        note: String,
-        /// Scope of the approval.
-        extent: ApprovalScope,
-    },
-    /// Another input must take the place of this one; it is then judged as a new action.
-    Edit {
-        /// Editor's name.
-        by: String,
-        /// Channel of the answer.
-        channel: String,
-        /// The editor's remark; may be empty.
-        note: String,
-        /// Input that replaces the proposed one.
-        input: Json,
-    },
-    /// The step in doubt did happen, and counts as carried out.
-    Happened {
-        /// Name of the person who vouches for it.
-        by: String,
-        /// Channel of the answer.
-        channel: String,
-        /// The person's remark; may be empty.
-        note: String,
-    },
-    /// The action must not happen.
-    Reject {
-        /// Name of the person who rejects it.
-        by: String,
-        /// Channel of the answer.
-        channel: String,
-        /// Reason of the rejection; may be empty.
-        reason: String,
-    },
+    /// The person's answer; [`ApprovalAnswer::Expired`] where none can be asked.
+    Given(ApprovalAnswer),
     /// The whole run must stop.
     Quit {
         /// Name of the person who quits.
         by: String,
     },
-    /// No approver can be asked; counts as rejected.
-    Nobody {
-        /// Reason why none can be asked.
-        reason: String,
-    },
     /// No approver answers now. The run is left as it is; it takes no memory, thread or lease until an approver answers
     /// and an operator continues it.
     Later,
+}
+
+impl From<ApprovalAnswer> for Answer {
+    fn from(answer: ApprovalAnswer) -> Self {
+        Self::Given(answer)
+    }
 }
 
 /// The answer of an [`Approver`], when it comes.
@@ -147,12 +100,11 @@ pub struct ApproveAll {
 
 impl Approver for ApproveAll {
     fn ask(&self, request: ApprovalRequest) -> AnswerFuture<'_> {
-        let (by, channel, note) = (self.by.clone(), "all".to_owned(), String::new());
         let answer = match request.subject {
             // Whether something happened is nothing that could be decided beforehand.
             Subject::Doubt { .. } => Answer::Later,
             Subject::Plan(_) | Subject::Step { .. } => {
-                Answer::Approve { by, channel, note, extent: ApprovalScope::Once }
+                ApprovalAnswer::approve(&self.by, "all", "", ApprovalScope::Once).into()
             }
         };
         Box::pin(std::future::ready(answer))
@@ -170,7 +122,7 @@ impl Approver for ApproveNothing {
     fn ask(&self, request: ApprovalRequest) -> AnswerFuture<'_> {
         let answer = match request.subject {
             Subject::Doubt { .. } => Answer::Later,
-            Subject::Plan(_) | Subject::Step { .. } => Answer::Nobody { reason: self.reason.clone() },
+            Subject::Plan(_) | Subject::Step { .. } => ApprovalAnswer::Expired { reason: self.reason.clone() }.into(),
         };
         Box::pin(std::future::ready(answer))
     }

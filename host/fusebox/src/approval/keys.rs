@@ -13,6 +13,7 @@ use fusebox_core::event::Signed;
 use fusebox_core::{ApprovalAnswer, ApprovalId, Binding, json};
 use serde::{Deserialize, Serialize};
 
+use crate::ambient::random;
 use crate::error::Error;
 use crate::hex::{from_hex, hex};
 use crate::home::Home;
@@ -116,8 +117,7 @@ impl KnownKeys {
         if self.keys.contains_key(name) {
             return Err(bad(format!("{name} has a key already; remove it first")));
         }
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| bad(format!("no random numbers: {error}")))?;
+        let seed: [u8; 32] = random()?;
         let key = SigningKey::from_bytes(&seed);
         let text = json::canonical(&KeyFile { approver: name.to_owned(), ed25519_seed: hex(&seed) });
         let mut options = std::fs::OpenOptions::new();

@@ -13,6 +13,7 @@ use fusebox_store::{CheckpointRow, SignCheckpoints, Store};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::ambient::random;
 use crate::error::Error;
 use crate::hex::{from_hex, hex};
 use crate::home::Home;
@@ -146,7 +147,7 @@ impl AuditKeys {
 
     /// Makes the first key. Several processes may do so at once; the first one's stays.
     fn make(&self, tenant: &str, file: &Path) -> Result<(), Error> {
-        let seed = random(tenant)?;
+        let seed = random()?;
         // The log is named after its first key, so no two logs have one name.
         let nameless = SigningKey::from_seed(DOMAIN, &seed)?.verifier().to_string();
         let id: String = Digest::of(nameless.as_bytes()).to_string().chars().take(16).collect();
@@ -165,7 +166,7 @@ impl AuditKeys {
     pub(crate) fn add(&self, log: &dyn Store, tenant: &str) -> Result<Keyring, Error> {
         let mut ring = (*self.ring(log, tenant)?).clone();
         if ring.signing().count() < 2 {
-            let seed = random(tenant)?;
+            let seed = random()?;
             ring.keys.push(Key::new(&ring.origin, &seed, None)?);
             self.replace(tenant, &ring)?;
         }
@@ -232,12 +233,7 @@ impl AuditKeys {
 }
 
 impl SignCheckpoints for AuditKeys {
-    fn sign(
-        &self,
-        tenant: &str,
-        (size, root): (u64, &Digest),
-        newest: Option<&CheckpointRow>,
-    ) -> Result<String, String> {
+    fn sign(&self, tenant: &str, size: u64, root: &Digest, newest: Option<&CheckpointRow>) -> Result<String, String> {
         let ring = self.ring_after(tenant, || Ok(newest.cloned())).map_err(|error| error.to_string())?;
         let before = newest.map(|newest| Checkpoint::unverified(&newest.note)).transpose();
         if before.map_err(|error| error.to_string())?.is_some_and(|before| before.origin != ring.origin) {
@@ -268,12 +264,6 @@ impl Key {
         let seed: [u8; 32] = seed.ok_or_else(|| bad(origin, "a seed has 64 hexadecimal digits".to_owned()))?;
         Ok(SigningKey::from_seed(origin, &seed)?)
     }
-}
-
-fn random(tenant: &str) -> Result<[u8; 32], Error> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| bad(tenant, format!("no random numbers: {error}")))?;
-    Ok(seed)
 }
 
 #[cfg_attr(not(unix), allow(unused_variables, clippy::unnecessary_wraps))]

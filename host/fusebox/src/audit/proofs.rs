@@ -36,7 +36,7 @@ impl ConsistencyProof {
     pub fn verify(&self, keys: &[VerifierKey]) -> Result<(Checkpoint, Checkpoint), Error> {
         let (before, after) = (Checkpoint::verified(&self.old, keys)?.0, Checkpoint::verified(&self.new, keys)?.0);
         let hashes: Vec<_> = self.hashes.iter().map(|Hash(hash)| *hash).collect();
-        let grew = verifies_consistency((before.size, &before.root), (after.size, &after.root), &hashes);
+        let grew = verifies_consistency(&before.head(), &after.head(), &hashes);
         if before.origin != after.origin || !grew {
             let message = "the second tree did not grow from the first".to_owned();
             return Err(fusebox_core::Error::BadProof { message }.into());
@@ -100,7 +100,7 @@ impl Audit {
             return Err(wrong(format!("the first has {} leaves, the second fewer: {}", before.size, after.size)));
         }
         let hashes = self.log.consistency(&tenant, before.size, after.size)?;
-        if !verifies_consistency((before.size, &before.root), (after.size, &after.root), &hashes) {
+        if !verifies_consistency(&before.head(), &after.head(), &hashes) {
             return Err(wrong(
                 "this log did not grow from one to the other: one of them is of another past".to_owned(),
             ));
@@ -134,7 +134,8 @@ impl Audit {
             let run_id: RunId = side_chain("host", tenant)?;
             let seq = append(
                 &*self.log,
-                (&run_id, tenant),
+                &run_id,
+                tenant,
                 &HostEvent::AuditKeyRotated(AuditKeyRotated { from, to, by }),
                 &[],
             )?;

@@ -154,7 +154,7 @@ impl Audit {
         };
         let run_id = side_chain("actions", tenant)?;
         let blobs: Vec<Blob> = blob.into_iter().collect();
-        let seq = append(&*self.log, (&run_id, tenant), &event, &blobs)?;
+        let seq = append(&*self.log, &run_id, tenant, &event, &blobs)?;
         Ok(EventRef { run_id, seq })
     }
 }

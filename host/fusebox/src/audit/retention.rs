@@ -63,7 +63,7 @@ impl Audit {
                     by: by.clone(),
                 });
                 let chain = side_chain("host", &tenant)?;
-                append(&*self.log, (&chain, &tenant), &event, &[])?;
+                append(&*self.log, &chain, &tenant, &event, &[])?;
                 self.log.erase(mine)?;
             }
             all.runs.extend(planned.runs);

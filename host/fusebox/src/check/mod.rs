@@ -53,9 +53,9 @@ pub fn check(
     let mut revise = |input: &Json| revised(services, proposal, input, now);
     let judging = Judging { fuel: u64::MAX, kill: &services.never_killed, revise: &mut revise, reports };
     let (decision, _) = judge::through(&services.registry, &mut gate, judged, judging);
-    let decision = decision.ok_or_else(|| no_preview(&action.step_type, "the gate did not decide"))?;
+    let decision = decision.ok_or_else(|| Error::Undecided { what: format!("the {}", action.step_type) })?;
     if services.checks == RecordChecks::Durable {
-        record(services, tenant, proposal, gate.effects(), (&decision, now))?;
+        record(services, tenant, proposal, gate.effects(), &decision, now)?;
     }
     Ok(decision)
 }
@@ -80,7 +80,7 @@ fn refused(
     let (impact, limits, input) = (None, RunLimits::default(), None);
     let decision = Decision { ruling: Ruling::Deny, reasons: vec![reason], impact, limits, input };
     if services.checks == RecordChecks::Durable {
-        record(services, tenant, proposal, &[], (&decision, now))?;
+        record(services, tenant, proposal, &[], &decision, now)?;
     }
     Ok(decision)
 }
@@ -179,7 +179,8 @@ fn record(
     tenant: &str,
     proposal: &Proposal,
     effects: &[Effect],
-    (decision, now): (&Decision, u64),
+    decision: &Decision,
+    now: u64,
 ) -> Result<(), Error> {
     if let Some(over) = over_quota(&*services.store, &services.policy, tenant)? {
         return Err(over.into());

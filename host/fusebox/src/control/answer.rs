@@ -2,7 +2,7 @@
 
 use fusebox_core::event::Signed;
 use fusebox_core::run::PersonCommand;
-use fusebox_core::{ApprovalAnswer, Ask, Contents, Decision, Effect, Json};
+use fusebox_core::{ApprovalAnswer, Ask, Contents, Decision, Effect};
 use fusebox_store::{QuestionRow, RunRow, Store};
 
 use super::{Control, PATIENCE};
@@ -196,35 +196,6 @@ impl Responder<'_> {
             Self::Terminal { .. } => "terminal",
             Self::Key(_) => "key",
         }
-    }
-
-    /// This action may happen, and further ones of the same kind if it says so.
-    #[must_use]
-    pub fn approve(&self, note: &str, same_kind: Option<Option<u64>>) -> ApprovalAnswer {
-        let (by, channel) = (self.by().to_owned(), self.channel().to_owned());
-        let until_us = same_kind.flatten();
-        ApprovalAnswer::Approved { by, channel, note: note.to_owned(), same_kind: same_kind.is_some(), until_us }
-    }
-
-    /// This action must not happen.
-    #[must_use]
-    pub fn reject(&self, reason: &str) -> ApprovalAnswer {
-        let (by, channel) = (self.by().to_owned(), self.channel().to_owned());
-        ApprovalAnswer::Rejected { by, channel, reason: reason.to_owned() }
-    }
-
-    /// Another input takes the place of this one; it is judged as a new action.
-    #[must_use]
-    pub fn edit(&self, note: &str, input: Json) -> ApprovalAnswer {
-        let (by, channel) = (self.by().to_owned(), self.channel().to_owned());
-        ApprovalAnswer::Edited { by, channel, note: note.to_owned(), input }
-    }
-
-    /// This step in doubt did happen.
-    #[must_use]
-    pub fn happened(&self, note: &str) -> ApprovalAnswer {
-        let (by, channel) = (self.by().to_owned(), self.channel().to_owned());
-        ApprovalAnswer::Happened { by, channel, note: note.to_owned() }
     }
 }
 

@@ -27,7 +27,6 @@ use fusebox_core::policy::AuditPolicy;
 use fusebox_core::run::{PersonCommand, Phase, ProcessCommand};
 use fusebox_core::{KillTarget, RunId};
 use fusebox_store::{RunFilter, RunRow, Store, Switch};
-use tokio::sync::mpsc;
 
 pub use answer::{Asked, OpenQuestion, Responder};
 pub use grants::StandingApproval;
@@ -41,7 +40,6 @@ use crate::error::Error;
 use crate::home::Home;
 use crate::journal::lease::Lease;
 use crate::journal::replay::{ReplayedRun, replay};
-use crate::journal::tenant_budget::TenantBudget;
 use crate::journal::updates::{EventUpdate, RunLog};
 use crate::journal::{Journal, JournalSetup};
 use crate::log::side_chain::record_for_host;
@@ -307,13 +305,9 @@ impl Control {
     fn journal(&self, run: &RunId, patience: Duration) -> Result<Journal, Error> {
         let lease = self.lease(run, patience)?;
         let ReplayedRun { state, chain, ended, redacted, .. } = replay(&*self.log, run)?;
-        let tenant_budget = TenantBudget::of(Arc::clone(&self.log), &state)?;
-        let (updates, _) = mpsc::unbounded_channel();
-        let (store, home) = (Arc::clone(&self.log), self.home.clone());
         let retention = RetentionFilter::new(None, Vec::new())?;
-        let setup =
-            JournalSetup { state, chain, store, home, lease, tenant_budget, retention, unavailable: redacted, updates };
-        let mut journal = Journal::new(setup);
+        let setup = JournalSetup { state, chain, lease, retention, unavailable: redacted };
+        let mut journal = Journal::unwatched(&self.log, &self.home, setup)?;
         journal.ended = ended;
         if journal.state.phase() == Phase::Running && !journal.state.is_interrupted() {
             // No process held the run, so its own process ended, and no other worked on it since.

@@ -43,14 +43,14 @@ pub struct RiskLabel {
 /// When there is no such run, its risk was not predicted, the reason is too long, or the log cannot be written.
 pub fn overrule(services: &Services, run: &RunId, to: RiskLevel, by: &str, reason: &str) -> Result<RiskLabel, Error> {
     if by.is_empty() || by.len() > 256 {
-        return Err(Error::BadRecord { message: "the name of the person must have 1 to 256 bytes".to_owned() });
+        return Err(Error::BadLabel { message: "the name of the person must have 1 to 256 bytes".to_owned() });
     }
     if reason.len() > MAX_REASON_BYTES {
         let message = format!("the reason has {} bytes; the most is {MAX_REASON_BYTES}", reason.len());
-        return Err(Error::BadRecord { message });
+        return Err(Error::BadLabel { message });
     }
     let row = services.store.run(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })?;
-    let assessment = last_assessment(&*services.store, run)?.ok_or_else(|| Error::BadRecord {
+    let assessment = last_assessment(&*services.store, run)?.ok_or_else(|| Error::BadLabel {
         message: format!("the risk of {run} was not predicted, so there is nothing to overrule"),
     })?;
     services.audit.keys.ring(&*services.store, &row.tenant)?;
@@ -66,7 +66,7 @@ pub fn overrule(services: &Services, run: &RunId, to: RiskLevel, by: &str, reaso
         reason: reason.clone(),
         by: by.to_owned(),
     });
-    append(&*services.store, (&side_chain("risk", &row.tenant)?, &row.tenant), &event, &[])?;
+    append(&*services.store, &side_chain("risk", &row.tenant)?, &row.tenant, &event, &[])?;
     Ok(RiskLabel { run: run.clone(), from, to, by: by.to_owned(), reason })
 }
 

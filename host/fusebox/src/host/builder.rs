@@ -201,7 +201,7 @@ impl HostBuilder {
         let text = |path: &Path| path.to_str().unwrap_or_default().to_owned();
         let program = std::env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
         let own = OwnPlaces { home: text(home.path()), program: text(&program) };
-        let registry = Registry::load(&sandbox, &policy, own).map_err(|error| error.in_policy(&policy.source))?;
+        let registry = Registry::load(&sandbox, &policy, own)?;
         let environment = Environment::allowed(std::env::vars_os());
         let confinement = Arc::new(Confinement::new(ConfinementSetup {
             launcher,
@@ -218,7 +218,7 @@ impl HostBuilder {
         // Runs of earlier processes are settled first; a failure with one is reported when it is continued.
         Control::of(home.clone(), Arc::clone(&store), audit.clone()).recover()?;
         audit.erase_by_policy(&policy.policy)?;
-        let sinks = Sinks::start(&policy.policy, policy.folder.as_deref(), self.sinks.0, (&home, &store))?;
+        let sinks = Sinks::start(&policy.policy, policy.folder.as_deref(), self.sinks.0, &home, &store)?;
         let services = Services {
             predictor: Predictor::of(&policy)?,
             policy_digest: policy.policy.digest(),

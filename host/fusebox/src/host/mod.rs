@@ -17,7 +17,7 @@ use crate::audit::Audit;
 use crate::check::proposal::Proposal;
 use crate::control::Control;
 use crate::control::outcomes::RiskLabel;
-use crate::error::Error;
+use crate::error::{Error, suggestion};
 use crate::gate::report::CheckReport;
 use crate::home::Home;
 use crate::plugins::registry::Loaded;
@@ -52,6 +52,21 @@ impl Host {
     #[must_use]
     pub fn plugins(&self) -> Vec<(&str, &Loaded)> {
         self.services.registry.all()
+    }
+
+    /// A plugin of the policy.
+    ///
+    /// # Errors
+    /// When the policy has no plugin of that name.
+    pub fn plugin(&self, name: &str) -> Result<&Loaded, Error> {
+        let plugins = self.plugins();
+        let known: Vec<&str> = plugins.iter().map(|(known, _)| *known).collect();
+        let place = known.iter().position(|known| *known == name);
+        place.and_then(|place| plugins.get(place)).map(|(_, loaded)| *loaded).ok_or_else(|| Error::PluginNotInPolicy {
+            name: name.to_owned(),
+            suggestion: suggestion(name, known.iter().copied()),
+            known: known.join(", "),
+        })
     }
 
     /// Source of the policy: a file, or `built-in`.

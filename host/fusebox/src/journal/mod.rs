@@ -56,37 +56,48 @@ pub struct Journal {
 pub struct JournalSetup {
     pub state: RunState,
     pub chain: Chain,
-    pub store: Arc<dyn Store>,
-    pub home: Home,
     pub lease: Lease,
-    pub tenant_budget: TenantBudget,
     pub retention: RetentionFilter,
     /// Steps whose inputs were not stored and are missing here.
     pub unavailable: BTreeSet<StepId>,
-    pub updates: mpsc::UnboundedSender<RunUpdate>,
 }
 
 impl Journal {
-    pub fn new(setup: JournalSetup) -> Self {
-        let JournalSetup { state, chain, store, home, lease, tenant_budget, retention, unavailable, updates } = setup;
-        let (batch, in_flight, untold) = (Batch::default(), Vec::new(), Vec::new());
-        let lease = Some(lease);
-        Self {
+    /// Opens the journal of a run whose lease is held.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn open(
+        store: &Arc<dyn Store>,
+        home: &Home,
+        setup: JournalSetup,
+        updates: mpsc::UnboundedSender<RunUpdate>,
+    ) -> Result<Self, Error> {
+        let JournalSetup { state, chain, lease, retention, unavailable } = setup;
+        Ok(Self {
+            tenant_budget: TenantBudget::of(Arc::clone(store), &state)?,
             state,
             chain,
-            store,
-            home,
-            lease,
-            tenant_budget,
+            store: Arc::clone(store),
+            home: home.clone(),
+            lease: Some(lease),
             retention,
             unavailable,
-            batch,
-            in_flight,
-            untold,
+            batch: Batch::default(),
+            in_flight: Vec::new(),
+            untold: Vec::new(),
             updates,
             explainer: None,
             ended: None,
-        }
+        })
+    }
+
+    /// As [`open`](Self::open), where no process watches.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn unwatched(store: &Arc<dyn Store>, home: &Home, setup: JournalSetup) -> Result<Self, Error> {
+        Self::open(store, home, setup, mpsc::unbounded_channel().0)
     }
 
     /// Tells explanations from now on.

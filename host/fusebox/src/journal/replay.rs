@@ -159,7 +159,8 @@ pub fn blob(log: &dyn Store, run: &RunId, digest: &Digest) -> Result<Bytes, Erro
 
 /// A blob that an event of a run names is not there.
 pub fn missing<T>(run: &RunId, digest: &Digest) -> Result<T, Error> {
-    Err(damaged(run, 0, &format!("the blob {digest} is missing, or was erased")).into())
+    let what = format!("the blob {digest} is missing, or was erased");
+    Err(fusebox_store::Error::RunDamaged { run: run.to_string(), what }.into())
 }
 
 fn damaged(run: &RunId, seq: u64, what: &str) -> fusebox_store::Error {

@@ -11,6 +11,7 @@ use fusebox_sandbox::{
     CallOptions, EffectHandler, Invocation, Kill, Limits, Outcome, Plugin, PreparedAction, Replaying, Sandbox, Tape,
 };
 
+use crate::bundled;
 use crate::error::Error;
 use crate::gate::preview::ReadOnlyHandler;
 
@@ -68,11 +69,7 @@ impl Harness {
     /// # Errors
     /// When there is no bundled plugin of that name.
     pub fn bundled(name: &str) -> Result<Self, Error> {
-        let bytes = crate::bundled::component(name).ok_or_else(|| Error::UnknownPlugin {
-            name: name.to_owned(),
-            bundled: crate::bundled::names().collect::<Vec<_>>().join(", "),
-            suggestion: String::new(),
-        })?;
+        let bytes = bundled::component(name).ok_or_else(|| bundled::unknown(name))?;
         Self::load(&Sandbox::new(None)?, bytes)
     }
 

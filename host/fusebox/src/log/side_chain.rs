@@ -20,7 +20,7 @@ const TRIES: u32 = 100;
 /// Adds an event to the chain of a tenant's or the host's events that belong to no run, and waits until it is durable.
 pub fn record_for_host(log: &dyn Store, tenant: &str, event: &HostEvent) -> Result<(), Error> {
     let chain = side_chain("host", tenant)?;
-    append(log, (&chain, tenant), event, &[])?;
+    append(log, &chain, tenant, event, &[])?;
     Ok(())
 }
 
@@ -40,12 +40,7 @@ pub fn side_chain(kind: &str, tenant: &str) -> Result<RunId, Error> {
 
 /// Adds an event to a chain that is not a run, and waits until it is durable. Several processes may do so at once; each
 /// appends after the other. Returns its place.
-pub fn append(
-    log: &dyn Store,
-    (chain, tenant): (&RunId, &str),
-    event: &HostEvent,
-    blobs: &[Blob],
-) -> Result<u64, Error> {
+pub fn append(log: &dyn Store, chain: &RunId, tenant: &str, event: &HostEvent, blobs: &[Blob]) -> Result<u64, Error> {
     let mut tries = 0;
     loop {
         let (seq, head) = log.head(chain)?.unwrap_or((0, Digest::ZERO));

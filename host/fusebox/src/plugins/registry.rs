@@ -1,7 +1,6 @@
 //! The plugins of a policy, loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,9 +98,8 @@ impl Registry {
 
     pub fn load(sandbox: &Sandbox, loaded: &LoadedPolicy, own: OwnPlaces) -> Result<Self, Error> {
         let policy = &loaded.policy;
-        let folder = loaded.folder.as_deref();
         let kill = sandbox.kill_flag();
-        let load = |asked: Asked<'_>| load_plugin(sandbox, &kill, folder, asked);
+        let load = |asked: Asked<'_>| load_plugin(sandbox, &kill, loaded, asked);
         refuse_shared_names(policy)?;
         let mut digests = BTreeMap::new();
         let mut guards = Vec::new();
@@ -132,7 +130,7 @@ impl Registry {
                     let message = "it is to redact, but does not say that it rewrites".to_owned();
                     return Err(Error::PluginMisplaced { name: name.clone(), message });
                 }
-                redacting.push((name.clone(), redacting_by(&plugin, name, redaction, &kill)?));
+                redacting.push((name.clone(), redacting_by(&plugin, loaded, name, redaction, &kill)?));
             }
             guards.push(plugin);
         }
@@ -190,16 +188,19 @@ impl Registry {
 
     /// Checks that a step type is served and an input fits it. `step` names the step in errors.
     pub fn check_input(&self, step: &str, step_type: &str, input: &Json) -> Result<(), Error> {
-        let Some(served) = self.step_types.get(step_type) else {
-            let known: Vec<&str> = self.step_types.keys().map(String::as_str).collect();
-            return Err(Error::UnknownStepType {
-                step: step.to_owned(),
-                step_type: step_type.chars().take(80).collect(),
-                suggestion: suggestion(step_type, known.iter().copied()),
-                known: known.join(", "),
-            });
-        };
-        served.check(step, input)
+        let served = self.step_types.get(step_type);
+        served.ok_or_else(|| self.unknown_step_type(step, step_type))?.check(step, input)
+    }
+
+    /// The error about a step whose type no executor serves.
+    pub fn unknown_step_type(&self, step: &str, step_type: &str) -> Error {
+        let known: Vec<&str> = self.step_types.keys().map(String::as_str).collect();
+        Error::UnknownStepType {
+            step: step.to_owned(),
+            step_type: step_type.chars().take(80).collect(),
+            suggestion: suggestion(step_type, known.iter().copied()),
+            known: known.join(", "),
+        }
     }
 
     /// Executors' claims about approvals, by step type.
@@ -275,12 +276,18 @@ fn refuse_shared_names(policy: &Policy) -> Result<(), Error> {
 }
 
 /// A guard as it redacts: its settings, and over them those for redacting.
-fn redacting_by(guard: &Loaded, name: &str, redaction: &Value, kill: &Kill) -> Result<Loaded, Error> {
+fn redacting_by(
+    guard: &Loaded,
+    policy: &LoadedPolicy,
+    name: &str,
+    redaction: &Value,
+    kill: &Kill,
+) -> Result<Loaded, Error> {
     let mut settings = guard.settings.value().clone();
     if let (Some(under), Some(over)) = (settings.as_object_mut(), redaction.as_object()) {
         under.extend(over.clone());
     }
-    let settings = checked_settings(&guard.plugin, name, &settings, kill)?;
+    let settings = checked_settings(&guard.plugin, policy, name, &settings, kill)?;
     Ok(Loaded { settings, ..guard.clone() })
 }
 
@@ -294,7 +301,13 @@ fn without_place(message: &str) -> &str {
 }
 
 /// Settings that a plugin finds nothing wrong with.
-fn checked_settings(plugin: &Plugin, name: &str, settings: &Value, kill: &Kill) -> Result<Json, Error> {
+fn checked_settings(
+    plugin: &Plugin,
+    policy: &LoadedPolicy,
+    name: &str,
+    settings: &Value,
+    kill: &Kill,
+) -> Result<Json, Error> {
     // TOML has numbers that JSON lacks; guests only get strictly parsed values.
     let settings = json::canonical(settings);
     let table = match plugin.kind() {
@@ -305,7 +318,7 @@ fn checked_settings(plugin: &Plugin, name: &str, settings: &Value, kill: &Kill) 
     let refused = |message: String| Error::SettingsRefused {
         name: name.to_owned(),
         table: table.clone(),
-        file: String::new(),
+        file: policy.source.clone(),
         message: without_place(&message).to_owned(),
     };
     let settings = Json::parse("the settings", settings.as_bytes(), MAX_SETTINGS_BYTES)
@@ -330,7 +343,7 @@ struct Asked<'a> {
     limits: PluginLimits,
 }
 
-fn load_plugin(sandbox: &Sandbox, kill: &Kill, folder: Option<&Path>, asked: Asked<'_>) -> Result<Loaded, Error> {
+fn load_plugin(sandbox: &Sandbox, kill: &Kill, policy: &LoadedPolicy, asked: Asked<'_>) -> Result<Loaded, Error> {
     let Asked { name, plugin: plugin_name, path, kind, settings, limits } = asked;
     let misplaced = |message: String| Error::PluginMisplaced { name: name.to_owned(), message };
     let (loaded, source) = match path {
@@ -338,17 +351,13 @@ fn load_plugin(sandbox: &Sandbox, kill: &Kill, folder: Option<&Path>, asked: Ask
             return Err(misplaced("its name is that of a bundled plugin; give it another one".to_owned()));
         }
         Some(path) => {
-            let path = folder.map_or_else(|| path.into(), |folder| folder.join(path));
+            let path = policy.folder.as_ref().map_or_else(|| path.into(), |folder| folder.join(path));
             let bytes = read_file("the plugin", &path, MAX_COMPONENT_BYTES)?;
             (sandbox.load(&bytes), path.display().to_string())
         }
         None => {
-            let unknown = || Error::UnknownPlugin {
-                name: plugin_name.to_owned(),
-                bundled: bundled::names().collect::<Vec<_>>().join(", "),
-                suggestion: suggestion(plugin_name, bundled::names()),
-            };
-            (sandbox.load_bundled(bundled::component(plugin_name).ok_or_else(unknown)?), BUNDLED.to_owned())
+            let bytes = bundled::component(plugin_name).ok_or_else(|| bundled::unknown(plugin_name))?;
+            (sandbox.load_bundled(bytes), BUNDLED.to_owned())
         }
     };
     let plugin = loaded.map_err(|source| Error::PluginRefused { name: name.to_owned(), source })?;
@@ -361,6 +370,6 @@ fn load_plugin(sandbox: &Sandbox, kill: &Kill, folder: Option<&Path>, asked: Ask
             format!("it calls itself {own_name:?}; use that name in the policy, or say plugin = {own_name:?}");
         return Err(misplaced(message));
     }
-    let settings = checked_settings(&plugin, name, settings, kill)?;
+    let settings = checked_settings(&plugin, policy, name, settings, kill)?;
     Ok(Loaded { plugin, settings, source, limits })
 }

@@ -100,8 +100,7 @@ pub fn redacted_plan(redactor: Option<&Redactor>, plan: &Plan) -> Result<Redacte
     let mut kept = plan.clone();
     let Some(redactor) = redactor else { return Ok(RedactedPlan { plan: kept, redacted: Vec::new() }) };
     if redactor.redacted_value(&kept.agent)?.is_some() {
-        let message = "the agent's id, type or tier holds a secret; name it otherwise".to_owned();
-        return Err(Error::BadRecord { message });
+        return Err(Error::SecretInAgent);
     }
     if let Some((goal, outcome)) = redactor.redacted_value(&(kept.goal.clone(), kept.expected_outcome.clone()))? {
         (kept.goal, kept.expected_outcome) = (goal, outcome);

@@ -6,7 +6,9 @@ use fusebox_core::evaluation::Risk;
 use fusebox_core::event::Usage;
 use fusebox_core::gate::GateAsk;
 use fusebox_core::run::{PersonCommand, Phase};
-use fusebox_core::{Contents, Decision, EvaluationContext, Gate, Origin, Plan, Ruling, RunId, Step, json};
+use fusebox_core::{
+    ApprovalAnswer, Contents, Decision, EvaluationContext, Gate, Origin, Plan, Ruling, RunId, Step, json,
+};
 
 use crate::approval::approver::{Answer, ApprovalRequest, Approver, Subject};
 use crate::error::Error;
@@ -14,7 +16,6 @@ use crate::gate::judge::{self, Judged};
 use crate::journal::lease::{BRIEFLY, Lease};
 use crate::journal::outputs::Outputs;
 use crate::journal::replay::{ReplayedRun, replay};
-use crate::journal::tenant_budget::TenantBudget;
 use crate::journal::{Journal, JournalSetup, LeaseOutcome};
 use crate::redaction::retention::RetentionFilter;
 use crate::services::Services;
@@ -41,17 +42,13 @@ pub async fn add_step(
     let mut plan = (*state.setup().plan).clone();
     plan.steps.push(step.clone());
     services.check_plan(&plan)?;
-    let (updates, _) = tokio::sync::mpsc::unbounded_channel();
-    let (store, home) = (Arc::clone(&services.store), services.home.clone());
-    let tenant_budget = TenantBudget::of(Arc::clone(&services.store), &state)?;
     let retention = RetentionFilter::new(services.redactor.clone(), Vec::new())?;
     if retention.is_secret(json::canonical(&step).as_bytes()) {
         let why = "it holds a secret, which is not kept; begin a run with it instead".to_owned();
         return Err(Error::StepRefused { step: step.id.to_string(), why });
     }
-    let setup =
-        JournalSetup { state, chain, store, home, lease, tenant_budget, retention, unavailable: redacted, updates };
-    let mut journal = Journal::new(setup);
+    let setup = JournalSetup { state, chain, lease, retention, unavailable: redacted };
+    let mut journal = Journal::unwatched(&services.store, &services.home, setup)?;
     let plan = Arc::new(plan);
     let (decision, usage) = judge_plan(services, &mut journal, &plan)?;
     let refused = |why: String| Error::StepRefused { step: step.id.to_string(), why };
@@ -78,8 +75,10 @@ pub async fn add_step(
                 return Err(refused("the run went on meanwhile; try it again".to_owned()));
             }
             match answer {
-                Answer::Approve { .. } => {}
-                Answer::Reject { by, reason, .. } => return Err(refused(format!("rejected by {by}: {reason}"))),
+                Answer::Given(ApprovalAnswer::Approved { .. }) => {}
+                Answer::Given(ApprovalAnswer::Rejected { by, reason, .. }) => {
+                    return Err(refused(format!("rejected by {by}: {reason}")));
+                }
                 _ => return Err(refused(format!("no person approved it, and {}", decision.why()))),
             }
         }
@@ -120,7 +119,7 @@ fn judge_plan(services: &Services, journal: &mut Journal, plan: &Arc<Plan>) -> R
                 gate.judged(answer);
             }
             GateAsk::Preview | GateAsk::Estimate => {
-                return Err(Error::StepRefused { step: String::new(), why: "the gate did not decide".to_owned() });
+                return Err(Error::Undecided { what: "the plan with the step".to_owned() });
             }
         }
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fusebox_core::event::{Chain, RunCreated, RunEvent, Usage};
 use fusebox_core::explain::Explainer;
 use fusebox_core::run::{Phase, Resumption, RunSetup, StoredSetup};
-use fusebox_core::{Contents, LimitSource, Plan, RunId, RunLimits, RunState, StepId, json};
+use fusebox_core::{Contents, LimitSource, Plan, RunId, RunLimits, RunState, json};
 use fusebox_effects::Workspace;
 use fusebox_store::Blob;
 use tokio::sync::{Mutex, mpsc};
@@ -20,7 +20,6 @@ use crate::error::Error;
 use crate::journal::lease::{BRIEFLY, Lease};
 use crate::journal::outputs::Outputs;
 use crate::journal::replay::{PolicySnapshot, ReplayedRun, replay};
-use crate::journal::tenant_budget::TenantBudget;
 use crate::journal::{Journal, JournalSetup};
 use crate::log::explained::explainer_of;
 use crate::redaction::retention::{RetentionFilter, redacted_plan};
@@ -34,15 +33,10 @@ use crate::signals::stop::StopHandle;
 
 /// A run that is about to be created or taken up.
 struct Prepared {
-    state: RunState,
-    chain: Chain,
-    lease: Lease,
+    journal: JournalSetup,
     workspace: Workspace,
     left_out: u64,
-    beginning: Start,
-    retention: RetentionFilter,
-    /// Steps whose inputs were not stored and are missing here.
-    unavailable: BTreeSet<StepId>,
+    start: Start,
 }
 
 /// Starts carrying out a plan. Nothing happens until the run is awaited.
@@ -61,11 +55,10 @@ pub fn run(services: &Arc<Services>, plan: Plan, options: RunOptions) -> Result<
 /// # Errors
 /// As [`run`], or when the log cannot be written.
 pub fn start(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<RunId, Error> {
-    let Prepared { state, chain, lease, beginning, retention, unavailable, .. } = create(services, plan, options)?;
-    let id = state.setup().run.clone();
-    let (updates, _) = mpsc::unbounded_channel();
-    let mut journal = journal(services, (state, chain), lease, (retention, unavailable), updates)?;
-    if let Start::Create { created, blobs } = beginning {
+    let Prepared { journal, start, .. } = create(services, plan, options)?;
+    let id = journal.state.setup().run.clone();
+    let mut journal = Journal::unwatched(&services.store, &services.home, journal)?;
+    if let Start::Create { created, blobs } = start {
         for blob in blobs {
             journal.keep(blob);
         }
@@ -151,16 +144,15 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
         setup: stored.digest(),
         redacted: kept.redacted,
     });
-    Ok(Prepared {
+    let journal = JournalSetup {
         lease: Lease::of_new(&services.home, &id)?,
         chain: Chain::new(id),
         state: RunState::new(Arc::new(setup)),
-        workspace,
-        left_out,
-        beginning: Start::Create { created: Box::new(created), blobs: vec![plan_blob, policy_blob, stored] },
         retention,
         unavailable: BTreeSet::new(),
-    })
+    };
+    let start = Start::Create { created: Box::new(created), blobs: vec![plan_blob, policy_blob, stored] };
+    Ok(Prepared { journal, workspace, left_out, start })
 }
 
 fn take_up(services: &Arc<Services>, run: &RunId) -> Result<Prepared, Error> {
@@ -197,9 +189,10 @@ fn take_up(services: &Arc<Services>, run: &RunId) -> Result<Prepared, Error> {
         engine: services.sandbox.engine(),
     };
     let blobs = vec![stored, Blob::plain(Bytes::from(json::canonical(&*services.policy)))];
-    let beginning = Start::Continue { resumption: Box::new(resumption), blobs };
+    let start = Start::Continue { resumption: Box::new(resumption), blobs };
     let retention = RetentionFilter::new(services.redactor.clone(), redacted.iter().cloned().collect())?;
-    Ok(Prepared { state, chain, lease, workspace, left_out: 0, beginning, retention, unavailable: redacted })
+    let journal = JournalSetup { state, chain, lease, retention, unavailable: redacted };
+    Ok(Prepared { journal, workspace, left_out: 0, start })
 }
 
 fn drive(
@@ -208,19 +201,19 @@ fn drive(
     approver: Arc<dyn Approver>,
     until: StopAt,
 ) -> Result<Run, Error> {
-    let Prepared { state, chain, lease, workspace, left_out, beginning, retention, unavailable } = prepared;
-    let (id, tenant) = (state.setup().run.clone(), state.setup().tenant.clone());
+    let Prepared { journal: setup, workspace, left_out, start } = prepared;
+    let (id, tenant) = (setup.state.setup().run.clone(), setup.state.setup().tenant.clone());
     let (sender, updates) = mpsc::unbounded_channel();
     let stop = StopHandle::new(services.sandbox.kill_flag());
     // The listener hears later requests; earlier ones stand in the log, which is read when it begins.
-    let signals =
-        Arc::new(SignalListener::new(&services.home, Arc::clone(&services.store), (id.clone(), tenant), stop.clone())?);
+    let (store, heard) = (Arc::clone(&services.store), id.clone());
+    let signals = Arc::new(SignalListener::new(&services.home, store, heard, tenant, stop.clone())?);
     let hears = Arc::clone(&signals);
     let watcher: Arc<dyn Fn() + Send + Sync> = Arc::new(move || hears.poll());
     services.sandbox.on_tick(&watcher);
-    let outputs = Outputs::of(Arc::clone(&services.store), &state);
-    let explainer = explainer(services, &state, &chain, &retention)?;
-    let mut journal = journal(services, (state, chain), lease, (retention, unavailable), sender.clone())?;
+    let outputs = Outputs::of(Arc::clone(&services.store), &setup.state);
+    let explainer = explainer(services, &setup)?;
+    let mut journal = Journal::open(&services.store, &services.home, setup, sender.clone())?;
     journal.explain(explainer);
     let root = workspace.root().to_path_buf();
     let driver = Driver {
@@ -248,7 +241,7 @@ fn drive(
         id,
         workspace: root,
         left_out,
-        driving: Some(Box::pin(driver.run(beginning))),
+        driving: Some(Box::pin(driver.run(start))),
         updates,
         summary: None,
         stop,
@@ -256,25 +249,9 @@ fn drive(
     })
 }
 
-fn journal(
-    services: &Arc<Services>,
-    (state, chain): (RunState, Chain),
-    lease: Lease,
-    (retention, unavailable): (RetentionFilter, BTreeSet<StepId>),
-    updates: mpsc::UnboundedSender<crate::RunUpdate>,
-) -> Result<Journal, Error> {
-    let tenant_budget = TenantBudget::of(Arc::clone(&services.store), &state)?;
-    let (store, home) = (Arc::clone(&services.store), services.home.clone());
-    Ok(Journal::new(JournalSetup { state, chain, store, home, lease, tenant_budget, retention, unavailable, updates }))
-}
-
 /// The explainer of a run's steps, if explanations are wanted. The agent's words on a step with a secret are left out.
-fn explainer(
-    services: &Arc<Services>,
-    state: &RunState,
-    chain: &Chain,
-    retention: &RetentionFilter,
-) -> Result<Option<Explainer>, Error> {
+fn explainer(services: &Arc<Services>, setup: &JournalSetup) -> Result<Option<Explainer>, Error> {
+    let JournalSetup { state, chain, retention, .. } = setup;
     if services.explanations == Explanations::Off {
         return Ok(None);
     }

@@ -24,12 +24,7 @@ pub struct SignalListener {
 
 impl SignalListener {
     /// Hears everything that is asked from now on.
-    pub fn new(
-        home: &Home,
-        log: Arc<dyn Store>,
-        (run, tenant): (RunId, String),
-        stop: StopHandle,
-    ) -> Result<Self, Error> {
+    pub fn new(home: &Home, log: Arc<dyn Store>, run: RunId, tenant: String, stop: StopHandle) -> Result<Self, Error> {
         let board = Board::open(home)?;
         let seen = Mutex::new(board.generation());
         Ok(Self { board, log, run, tenant, stop, seen })
@@ -50,7 +45,7 @@ impl SignalListener {
         }
     }
 
-    /// As [`look`](Self::look), but at the count alone, which is nearly always as it was: called before every effect.
+    /// As [`look`](Self::poll), but at the count alone, which is nearly always as it was: called before every effect.
     pub fn peek(&self) {
         let is_as_it_was = {
             let seen = self.seen.lock();

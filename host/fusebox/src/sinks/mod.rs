@@ -44,7 +44,8 @@ impl Sinks {
         policy: &Policy,
         folder: Option<&Path>,
         added: Vec<NewSink>,
-        (home, log): (&Home, &Arc<dyn Store>),
+        home: &Home,
+        log: &Arc<dyn Store>,
     ) -> Result<Self, Error> {
         let mut sinks = added;
         for (name, policy) in &policy.sinks {

@@ -24,8 +24,7 @@ pub fn erase(transaction: &Transaction<'_>, erasure: &Erasure) -> Result<Erased,
     while let Some(row) = rows.next()? {
         let (name, of): (String, String) = (row.get(1)?, row.get(2)?);
         let (blobs, bytes): (u64, u64) = (row.get(3)?, row.get(4)?);
-        let damaged =
-            |error: fusebox_core::Error| Error::Damaged { run: name.clone(), seq: 0, what: error.to_string() };
+        let damaged = |error: fusebox_core::Error| Error::RunDamaged { run: name.clone(), what: error.to_string() };
         erased.runs.push((name.parse().map_err(damaged)?, of.clone()));
         erased.blobs += blobs;
         erased.bytes += bytes;

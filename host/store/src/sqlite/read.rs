@@ -77,7 +77,7 @@ pub fn listed_events(connection: &Connection, run: &RunId) -> Result<Option<u64>
 
 fn run_row(row: &Row<'_>) -> Result<RunRow, Error> {
     let run: String = row.get(0)?;
-    let damaged = |what: String| Error::Damaged { run: run.clone(), seq: 0, what };
+    let damaged = |what: String| Error::RunDamaged { run: run.clone(), what };
     let (started, paused): (bool, bool) = (row.get(4)?, row.get(5)?);
     let (question, ended): (Option<String>, Option<String>) = (row.get(6)?, row.get(7)?);
     let ended: Option<RunEnd> = match ended {
@@ -187,7 +187,7 @@ pub fn switches(connection: &Connection) -> Result<Vec<Switch>, Error> {
 fn switch_row(row: &Row<'_>) -> Result<Switch, Error> {
     let target: String = row.get(0)?;
     let target: KillTarget = json::parse_as("the kill switch", target.as_bytes(), 4096)
-        .map_err(|error| Error::Damaged { run: String::new(), seq: 0, what: error.to_string() })?;
+        .map_err(|error| Error::ListDamaged { list: "kill switches", what: error.to_string() })?;
     Ok(Switch { target, by: row.get(1)?, set_us: row.get(2)? })
 }
 

@@ -23,7 +23,7 @@ pub fn allot(transaction: &Transaction<'_>, reservation: &Reservation) -> Result
     }
     let given = room.min((*most).max(*least));
     let has = of_run(transaction, tenant, run, *budget)?.saturating_add(given);
-    store(transaction, (tenant, run, *budget), has, taken.saturating_add(given))?;
+    store(transaction, tenant, run, *budget, has, taken.saturating_add(given))?;
     Ok(has)
 }
 
@@ -34,7 +34,7 @@ pub fn settle(transaction: &Transaction<'_>, settlement: &Settlement) -> Result<
     if has == *used {
         return Ok(());
     }
-    store(transaction, (tenant, run, *budget), *used, taken.saturating_sub(has).saturating_add(*used))
+    store(transaction, tenant, run, *budget, *used, taken.saturating_sub(has).saturating_add(*used))
 }
 
 /// Amount that all runs of a tenant have reserved or used.
@@ -52,7 +52,9 @@ pub fn of_run(transaction: &rusqlite::Connection, tenant: &str, run: &RunId, bud
 
 fn store(
     transaction: &Transaction<'_>,
-    (tenant, run, budget): (&str, &RunId, BudgetKind),
+    tenant: &str,
+    run: &RunId,
+    budget: BudgetKind,
     of_run: u64,
     of_all: u64,
 ) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use fusebox_core::run::{PersonCommand, ProcessCommand, Question};
 use fusebox_core::{ApprovalAnswer, Ask, Binding, Decision, Effect, Json};
 
 use super::{Driver, sleep_for};
-use crate::approval::approver::{Answer, ApprovalRequest, ApprovalScope, Subject};
+use crate::approval::approver::{Answer, ApprovalRequest, Subject};
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::run::summary::Waiting;
@@ -55,16 +55,19 @@ impl Driver {
             () = self.moved_on() => None,
             answer = self.approver.ask(request) => Some(answer),
             () = sleep_for(due) => {
-                Some(Answer::Nobody { reason: "no person answered before the deadline".to_owned() })
+                let reason = "no person answered before the deadline".to_owned();
+                Some(ApprovalAnswer::Expired { reason }.into())
             }
         };
-        if let Some(Answer::Quit { by }) = &answer {
-            self.stop.kill(by);
-            return Ok(None);
-        }
-        if answer == Some(Answer::Later) {
-            return Ok(Some(waiting));
-        }
+        let answer = match answer {
+            Some(Answer::Quit { by }) => {
+                self.stop.kill(&by);
+                return Ok(None);
+            }
+            Some(Answer::Later) => return Ok(Some(waiting)),
+            Some(Answer::Given(answer)) => Some(answer),
+            None => None,
+        };
         if !self.holds_the_run().await? {
             return Ok(Some(Waiting::Elsewhere));
         }
@@ -75,20 +78,19 @@ impl Driver {
             self.validation_error = Some(format!("the question {by}was decided elsewhere meanwhile"));
             return Ok(None);
         }
-        match self.taken(answer).await {
-            Ok(answer) => {
-                let is_approved = matches!(answer, ApprovalAnswer::Approved { .. });
-                let mut journal = self.journal.lock().await;
-                if let ApprovalAnswer::Edited { input, .. } = &answer {
-                    journal.look_through_input(input);
-                }
-                journal.submit(PersonCommand::Answered { binding, answer, signed: None })?;
-                if let (true, true, Some(resumption)) = (is_approved, self.is_stale, &self.resumption) {
-                    journal.submit(ProcessCommand::Continue(Box::new(resumption.clone())))?;
-                }
-            }
+        if let Some(problem) = self.refuses(&answer).await {
             // The same is asked again.
-            Err(problem) => self.validation_error = Some(problem),
+            self.validation_error = Some(problem);
+            return Ok(None);
+        }
+        let is_approved = matches!(answer, ApprovalAnswer::Approved { .. });
+        let mut journal = self.journal.lock().await;
+        if let ApprovalAnswer::Edited { input, .. } = &answer {
+            journal.look_through_input(input);
+        }
+        journal.submit(PersonCommand::Answered { binding, answer, signed: None })?;
+        if let (true, true, Some(resumption)) = (is_approved, self.is_stale, &self.resumption) {
+            journal.submit(ProcessCommand::Continue(Box::new(resumption.clone())))?;
         }
         Ok(None)
     }
@@ -108,32 +110,16 @@ impl Driver {
         journal.state.question().is_none_or(|question| question.binding != binding)
     }
 
-    /// The answer as the log keeps it, or why it cannot be taken.
-    async fn taken(&self, answer: Answer) -> Result<ApprovalAnswer, String> {
-        Ok(match answer {
-            Answer::Approve { by, channel, note, extent } => {
-                let (same_kind, until_us) = match extent {
-                    ApprovalScope::Once => (false, None),
-                    ApprovalScope::SameKind => (true, None),
-                    ApprovalScope::SameKindUntil(until_us) => (true, Some(until_us)),
-                };
-                ApprovalAnswer::Approved { by, channel, note, same_kind, until_us }
+    /// Reason why an answer does not fit the question, if it does not.
+    async fn refuses(&self, answer: &ApprovalAnswer) -> Option<String> {
+        match answer {
+            ApprovalAnswer::Edited { input, .. } => self.refuses_edit(input).await,
+            ApprovalAnswer::Happened { .. } => {
+                let is_doubt = matches!(self.journal.lock().await.state.ask(), Ask::PersonOnDoubt { .. });
+                (!is_doubt).then(|| "only a step in doubt can have happened already".to_owned())
             }
-            Answer::Edit { by, channel, note, input } => match self.refuses_edit(&input).await {
-                None => ApprovalAnswer::Edited { by, channel, note, input },
-                Some(problem) => return Err(problem),
-            },
-            Answer::Happened { by, channel, note } => {
-                if !matches!(self.journal.lock().await.state.ask(), Ask::PersonOnDoubt { .. }) {
-                    return Err("only a step in doubt can have happened already".to_owned());
-                }
-                ApprovalAnswer::Happened { by, channel, note }
-            }
-            Answer::Reject { by, channel, reason } => ApprovalAnswer::Rejected { by, channel, reason },
-            Answer::Nobody { reason } => ApprovalAnswer::Expired { reason },
-            Answer::Quit { by } => ApprovalAnswer::Rejected { by, channel: String::new(), reason: String::new() },
-            Answer::Later => return Err("no person answered".to_owned()),
-        })
+            _ => None,
+        }
     }
 
     /// Reason why a person's edit is refused, if it is.

@@ -99,16 +99,16 @@ enum NextAction {
 
 impl Driver {
     /// Carries the run on: to its end, until it waits for a person, or as far as it was asked to go.
-    pub async fn run(mut self, beginning: Start) -> Result<Summary, Error> {
-        let went = self.go_on(beginning).await;
+    pub async fn run(mut self, start: Start) -> Result<Summary, Error> {
+        let went = self.drive(start).await;
         // Whatever the outcome, a step that did not end makes room for others.
         let given_up = self.give_up_probe();
         let summary = went?;
         given_up.map(|()| summary)
     }
 
-    async fn go_on(&mut self, beginning: Start) -> Result<Summary, Error> {
-        self.begin(beginning).await?;
+    async fn drive(&mut self, start: Start) -> Result<Summary, Error> {
+        self.begin(start).await?;
         let steps_before = self.journal.lock().await.state.history().len();
         let waiting = loop {
             if self.stop.is_killed() && self.stop().await? {
@@ -246,12 +246,8 @@ impl Driver {
     fn executor<'a>(&'a self, journal: &Journal) -> Result<(&'a Loaded, &'a Served), Error> {
         let step = journal.state.current();
         let (id, step_type) = step.map(|step| (step.id.to_string(), step.step_type.clone())).unwrap_or_default();
-        self.services.registry.executor(&step_type).ok_or_else(|| Error::UnknownStepType {
-            step: id,
-            step_type,
-            known: String::new(),
-            suggestion: String::new(),
-        })
+        let registry = &self.services.registry;
+        registry.executor(&step_type).ok_or_else(|| registry.unknown_step_type(&id, &step_type))
     }
 
     async fn preview(&mut self) -> Result<(), Error> {

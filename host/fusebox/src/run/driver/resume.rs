@@ -21,9 +21,9 @@ const MAX_REPLY_BYTES: usize = 128 * 1024 * 1024;
 
 impl Driver {
     /// Creates the run, or takes it up again.
-    pub(super) async fn begin(&mut self, beginning: Start) -> Result<(), Error> {
+    pub(super) async fn begin(&mut self, start: Start) -> Result<(), Error> {
         let mut journal = self.journal.lock().await;
-        match beginning {
+        match start {
             Start::Create { created, blobs } => {
                 blobs.into_iter().for_each(|blob| journal.keep(blob));
                 let now = journal.now_us();

@@ -29,7 +29,7 @@ pub fn grow(transaction: &Transaction<'_>) -> Result<(), Error> {
         let mut rows = events.query([from])?;
         while let Some(row) = rows.next()? {
             let (log_index, run): (i64, &str) = (row.get(0)?, row.get_ref(1)?.as_str().unwrap_or_default());
-            let damaged = || Error::Damaged { run: run.to_owned(), seq: 0, what: "a hash is cut short".to_owned() };
+            let damaged = || Error::RunDamaged { run: run.to_owned(), what: "a hash is cut short".to_owned() };
             let hash = row.get_ref(2)?.as_blob().ok().and_then(Digest::from_bytes).ok_or_else(damaged)?;
             if !tenants.contains_key(run) {
                 let chain = chains::find(transaction, run)?.ok_or_else(damaged)?;
@@ -40,7 +40,7 @@ pub fn grow(transaction: &Transaction<'_>) -> Result<(), Error> {
                 edges.insert(tenant.clone(), edge(transaction, tenant)?);
             }
             if let Some(edge) = edges.get_mut(tenant) {
-                add(transaction, tenant, edge, (log_index, hash))?;
+                add(transaction, tenant, edge, log_index, hash)?;
             }
             to = log_index;
         }
@@ -58,7 +58,8 @@ fn add(
     transaction: &Transaction<'_>,
     tenant: &str,
     edge: &mut Edge,
-    (log_index, hash): (i64, Digest),
+    log_index: i64,
+    hash: Digest,
 ) -> Result<(), Error> {
     if edge.range.size().is_multiple_of(1 << BLOCK_LEVEL) {
         edge.block_at = log_index;

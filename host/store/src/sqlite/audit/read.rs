@@ -96,8 +96,8 @@ impl<'a> Tree<'a> {
             (size.div_ceil(BLOCK_LEAVES), BLOCK_LEAVES.min(size.saturating_sub(block * BLOCK_LEAVES)));
         let mut leaves = self.leaves(block)?.clone();
         leaves.truncate(usize::try_from(within).unwrap_or(usize::MAX));
-        let last = (blocks - 1, size);
-        let path = inclusion_proof(block, blocks, |level, index| self.blocks_above(level, index, last))?;
+        let last = blocks - 1;
+        let path = inclusion_proof(block, blocks, |level, index| self.blocks_above(level, index, last, size))?;
         Ok(Block {
             index: block,
             leaves: leaves.into_iter().map(Hash).collect(),
@@ -106,13 +106,13 @@ impl<'a> Tree<'a> {
     }
 
     /// A node over blocks; the last block may be unfinished.
-    fn blocks_above(&mut self, level: u32, index: u64, (last, size): (u64, u64)) -> Result<Digest, Error> {
+    fn blocks_above(&mut self, level: u32, index: u64, last: u64, size: u64) -> Result<Digest, Error> {
         if (index + 1) << level <= last || size.is_multiple_of(BLOCK_LEAVES) {
             return self.subtree(level + BLOCK_LEVEL, index);
         }
         if level > 0 {
-            let left = self.blocks_above(level - 1, index * 2, (last, size))?;
-            return Ok(node_hash(&left, &self.blocks_above(level - 1, index * 2 + 1, (last, size))?));
+            let left = self.blocks_above(level - 1, index * 2, last, size)?;
+            return Ok(node_hash(&left, &self.blocks_above(level - 1, index * 2 + 1, last, size)?));
         }
         let within = usize::try_from(size - last * BLOCK_LEAVES).unwrap_or(usize::MAX);
         let mut range = CompactRange::default();

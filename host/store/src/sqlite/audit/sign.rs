@@ -96,7 +96,7 @@ pub fn checkpoint(
     }
     let unsigned = |message: String| Error::Unsigned { tenant: tenant.to_owned(), message };
     let signer = signer.ok_or_else(|| unsigned("this process has no key for it".to_owned()))?;
-    let note = signer.sign(tenant, (size, &root), newest.as_ref()).map_err(unsigned)?;
+    let note = signer.sign(tenant, size, &root, newest.as_ref()).map_err(unsigned)?;
     let time_us: u64 = transaction
         .prepare_cached("SELECT time_us FROM events ORDER BY log_index DESC LIMIT 1")?
         .query_row([], |row| row.get(0))?;

@@ -31,10 +31,12 @@ pub fn verify(path: &Path, verifying: &Verifying<'_>) -> Result<Result<LogReport
     let last: i64 = connection.query_row("SELECT coalesce(max(log_index), 0) FROM events", [], |row| row.get(0))?;
     let mut joining = Joining::new(&connection, last, verifying)?;
     let windows = (last + WINDOW - 1) / WINDOW;
-    let bounds = move |window: i64| (window * WINDOW, ((window + 1) * WINDOW).min(last));
+    let window_of = move |connection: &Connection, window: i64| {
+        read_window(connection, window * WINDOW, ((window + 1) * WINDOW).min(last))
+    };
     if verifying.threads < 2 {
         for window in 0..windows {
-            if let Err(fault) = joining.join(read_window(&connection, bounds(window))?)? {
+            if let Err(fault) = joining.join(window_of(&connection, window)?)? {
                 return Ok(Err(fault));
             }
         }
@@ -50,7 +52,7 @@ pub fn verify(path: &Path, verifying: &Verifying<'_>) -> Result<Result<LogReport
                 let connection = open(path);
                 for window in (first..windows).step_by(usize::try_from(threads).unwrap_or(1)) {
                     let read = match &connection {
-                        Ok(connection) => read_window(connection, bounds(window)),
+                        Ok(connection) => window_of(connection, window),
                         Err(error) => Err(error.clone()),
                     };
                     // The joining thread stops at the first fault.
@@ -96,16 +98,24 @@ struct Window {
     fault: Option<Fault>,
 }
 
+/// An end of a chain.
+#[derive(Debug, Clone, Copy)]
+struct ChainEnd {
+    seq: u64,
+    /// Hash of the last event, or what the first one says of the event before it.
+    hash: Digest,
+}
+
 /// A run's events in a window: they follow from one another.
 struct Part {
     run: String,
-    first: (u64, Digest),
-    last: (u64, Digest),
+    first: ChainEnd,
+    last: ChainEnd,
     /// Place of its first event among the leaves.
     at: usize,
 }
 
-fn read_window(connection: &Connection, (from, to): (i64, i64)) -> Result<Window, Error> {
+fn read_window(connection: &Connection, from: i64, to: i64) -> Result<Window, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT log_index, run_id, seq, time_us, kind, payload, previous, hash FROM events
          WHERE log_index > ?1 AND log_index <= ?2 ORDER BY log_index",
@@ -150,17 +160,18 @@ fn read_window(connection: &Connection, (from, to): (i64, i64)) -> Result<Window
                     break;
                 };
                 // Earlier events are checked when windows are joined.
-                window.runs.push(Part { run: run.to_owned(), first: (seq, previous), last: (before, previous), at });
+                let (first, last) = (ChainEnd { seq, hash: previous }, ChainEnd { seq: before, hash: previous });
+                window.runs.push(Part { run: run.to_owned(), first, last, at });
                 place
             }
         };
         before = Some(place);
         let Some(part) = window.runs.get_mut(place as usize) else { break };
-        if let Some(wrong) = does_not_follow(run, part.last, (seq, previous)) {
+        if let Some(wrong) = does_not_follow(run, part.last, ChainEnd { seq, hash: previous }) {
             window.fault = Some(wrong);
             break;
         }
-        part.last = (seq, hash);
+        part.last = ChainEnd { seq, hash };
         window.leaves.push((place, leaf_hash(&hash)));
         window.events += 1;
     }
@@ -172,15 +183,15 @@ fn read_window(connection: &Connection, (from, to): (i64, i64)) -> Result<Window
 }
 
 /// Fault of an event that does not follow the previous one.
-fn does_not_follow(run: &str, (last, head): (u64, Digest), (seq, previous): (u64, Digest)) -> Option<Fault> {
-    if seq > last + 1 {
-        return Some(Fault::new(FaultKind::Missing, "it is missing").at(run, last + 1));
+fn does_not_follow(run: &str, last: ChainEnd, next: ChainEnd) -> Option<Fault> {
+    if next.seq > last.seq + 1 {
+        return Some(Fault::new(FaultKind::Missing, "it is missing").at(run, last.seq + 1));
     }
-    if seq <= last {
-        return Some(Fault::new(FaultKind::Inserted, "it stands a second time").at(run, seq));
+    if next.seq <= last.seq {
+        return Some(Fault::new(FaultKind::Inserted, "it stands a second time").at(run, next.seq));
     }
-    (previous != head)
-        .then(|| Fault::new(FaultKind::Changed, "it does not follow from the event before it").at(run, seq))
+    (next.hash != last.hash)
+        .then(|| Fault::new(FaultKind::Changed, "it does not follow from the event before it").at(run, next.seq))
 }
 
 /// Joins windows in order.
@@ -208,8 +219,8 @@ impl<'a> Joining<'a> {
         // The first broken link, if there is one, may stand before the fault inside of the window.
         let mut broken: Option<(usize, Fault)> = window.fault.map(|fault| (window.leaves.len(), fault));
         for part in &window.runs {
-            let head = self.chains.head(&part.run);
-            if let Some(fault) = does_not_follow(&part.run, head, part.first)
+            let (seq, hash) = self.chains.head(&part.run);
+            if let Some(fault) = does_not_follow(&part.run, ChainEnd { seq, hash }, part.first)
                 && broken.as_ref().is_none_or(|(at, _)| part.at <= *at)
             {
                 broken = Some((part.at, fault));
@@ -217,7 +228,7 @@ impl<'a> Joining<'a> {
         }
         let mut trees = Vec::with_capacity(window.runs.len());
         for part in &window.runs {
-            self.chains.advance(&part.run, part.last.0, part.last.1);
+            self.chains.advance(&part.run, part.last.seq, part.last.hash);
             match self.tree_of(&part.run)? {
                 Ok(place) => trees.push(place),
                 Err(fault) => return Ok(Err(fault)),

@@ -391,89 +391,45 @@ pub enum Error {
         /// Id of the run.
         run: String,
     },
-}
-
-fusebox_core::error_codes!(Error {
-    Core => "FBX-5001",
-    Sandbox => "FBX-5002",
-    Effects => "FBX-5003",
-    Store => "FBX-5004",
-    Unreadable => "FBX-5005",
-    BadPolicy => "FBX-5006",
-    UnknownPlugin => "FBX-5007",
-    PluginRefused => "FBX-5008",
-    PluginMisplaced => "FBX-5009",
-    SettingsRefused => "FBX-5010",
-    DuplicateStepType => "FBX-5011",
-    UnknownStepType => "FBX-5012",
-    BadInput => "FBX-5013",
-    NoWorkspace => "FBX-5014",
-    HomeInWorkspace => "FBX-5015",
-    Home => "FBX-5016",
-    EffectsNotExpected => "FBX-5017",
-    NoPreview => "FBX-5018",
-    InputTooLarge => "FBX-5019",
-    NoModel => "FBX-5020",
-    TrustBroken => "FBX-5021",
-    UnknownRun => "FBX-5022",
-    RunBusy => "FBX-5023",
-    RunOver => "FBX-5024",
-    RunPaused => "FBX-5025",
-    NotAFile => "FBX-5026",
-    KillSwitch => "FBX-5027",
-    UnknownApproval => "FBX-5028",
-    AmbiguousApproval => "FBX-5029",
-    AlreadyDecided => "FBX-5030",
-    NotAPerson => "FBX-5031",
-    BadKey => "FBX-5032",
-    AnswerDoesNotFit => "FBX-5033",
-    UnknownGrant => "FBX-5034",
-    StepRefused => "FBX-5035",
-    BreakerOpen => "FBX-5036",
-    RateExceeded => "FBX-5037",
-    OtherTenant => "FBX-5039",
-    AuditKey => "FBX-5040",
-    BadRecord => "FBX-5041",
-    UnknownEvent => "FBX-5042",
-    NothingToExport => "FBX-5043",
-    Unwritable => "FBX-5044",
-    Unredacted => "FBX-5045",
-    UnknownStep => "FBX-5046",
-    SinkWrong => "FBX-5047",
-    RunGoesOn => "FBX-5048",
-    Risk => "FBX-5049",
-});
-
-impl Error {
-    /// The same about settings, with the policy's file that holds them.
-    pub(crate) fn in_policy(self, source: &str) -> Self {
-        match self {
-            Self::SettingsRefused { name, table, message, .. } => {
-                Self::SettingsRefused { name, table, file: source.to_owned(), message }
-            }
-            other => other,
-        }
-    }
-
-    /// The code of the cause where there is one, else of this error.
-    #[must_use]
-    pub fn root_code(&self) -> &'static str {
-        match self {
-            Self::Core(error) => error.code(),
-            Self::Sandbox(error) | Self::PluginRefused { source: error, .. } => error.code(),
-            Self::Effects(error) => error.code(),
-            Self::Store(error) => error.code(),
-            Self::Risk(error) => error.code(),
-            other => other.code(),
-        }
-    }
-}
-
-/// ` (did you mean "x"?)` for the most similar known name, or nothing.
-pub(crate) fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let similar = known.map(|known| (strsim::jaro_winkler(name, known), known));
-    match similar.filter(|(score, _)| *score > 0.8).max_by(|one, other| one.0.total_cmp(&other.0)) {
-        Some((_, known)) => format!(" (did you mean {known:?}?)"),
-        None => String::new(),
-    }
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {message}")]
+    NoRandomNumbers {
+        /// Error of the system.
+        message: String,
+    },
+    /// A plan whose agent holds a secret.
+    #[error("the agent's id, type or tier holds a secret; name it otherwise")]
+    SecretInAgent,
+    /// A label that cannot be kept.
+    #[error("that cannot be recorded of the run: {message}")]
+    BadLabel {
+        /// Reason of the refusal.
+        message: String,
+    },
+    /// The program cannot start the threads that it works with.
+    #[error("no threads can be started: {source}")]
+    NoThreads {
+        /// Error of the system.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A run's task broke off.
+    #[error("the run broke off; this is a fault of Fusebox. `fusebox show RUN` shows how far it came")]
+    RunBrokeOff,
+    /// The gate came to no decision.
+    #[error("the gate did not decide on {what}; this is a fault of Fusebox")]
+    Undecided {
+        /// Subject of the decision.
+        what: String,
+    },
+    /// A plugin that the policy does not name.
+    #[error("the policy has no plugin {name:?}{suggestion}. It has {known}; for a file, give its path")]
+    PluginNotInPolicy {
+        /// The name as given.
+        name: String,
+        /// Names of the policy's plugins.
+        known: String,
+        /// A similar name, in words.
+        suggestion: String,
+    },
 }
