@@ -11,7 +11,8 @@ use fusebox::{
     CheckReport, ConsistencyProof, Decision, Event, EventUpdate, Explanation, RunId, RunLimits, RunLog, Setting,
     Summary, rfc3339,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -472,5 +473,7 @@ pub fn schema() -> Value {
         Event(StoredEvent),
         Output(Output<'a>),
     }
-    schema_for!(Line<'_>).to_value()
+    // Fields that may be left out are those that are not always written.
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    generator.into_root_schema_for::<Line<'_>>().to_value()
 }

@@ -66,7 +66,7 @@ fn bad_command_lines_are_refused_each_with_its_own_code() {
         (run(&["--workspace", "workspace", "--policy", "cut.toml"]), "FBX-2003", "hostile"),
         (run(&["--workspace", "workspace", "--policy", "world.toml"]), "FBX-5009", "executor"),
         (run(&["--workspace", "workspace", "--policy", "reserved.toml"]), "FBX-5009", "bundled"),
-        (vec!["plugins", "show", "nobody"], "FBX-5007", "nobody"),
+        (vec!["plugins", "show", "nobody"], "FBX-5056", "nobody"),
         (vec!["plugins", "show", "./large.wasm"], "FBX-2002", "60000000"),
         (vec!["plugins", "show", "./cut.wasm"], "FBX-2003", "component"),
         (vec!["check", "nowhere.json"], "FBX-5005", "nowhere.json"),
