@@ -11,19 +11,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use strum::VariantNames;
 
-pub use host::{
-    ActionChecked, AuditKeyRotated, BlobsErased, BreakerChanged, HostEvent, KillLifted, KillSet, PauseAsked,
-    RiskOverruled,
-};
+pub use host::*;
 pub use parts::{AllowedBy, Judgement, KillTimes, ModelUse, RunEnd, Signed, SkipReason, StepEnd, StoppedBy, Usage};
 pub use recorded::{EventRef, RecordedAction};
-pub use run::{
-    ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectIntended, EffectNotPerformed,
-    EffectPerformed, EffectRefused, EffectsPreviewed, GrantRevoked, GuardJudged, ImpactEstimated, PlanApprovalDecided,
-    PlanApprovalRequested, PlanDecided, PlanJudged, PluginLogged, RiskPredicted, RunContinued, RunCreated, RunEnded,
-    RunEvent, RunInterrupted, RunLeft, RunPaused, RunResumed, RunStarted, StepAdded, StepCompleted, StepDelayed,
-    StepFailed, StepInDoubt, StepProposed, StepRestored, StepResumed, StepRetried, StepSkipped, StepStarted,
-};
+pub use run::*;
 pub use sealed::{Chain, SealedEvent, event_hash, tenant_of_first};
 
 use crate::{Error, json};

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use super::attempt::Attempt;
-use super::stage::{Answered, Execution, Open, Question, Stage};
+use super::stage::{Execution, Question, Stage};
 use super::state::{KindApproval, RunState, StepProgress};
 use crate::event::{
-    AllowedBy, ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectIntended,
-    EffectNotPerformed, EffectPerformed, EffectRefused, EffectsPreviewed, GrantRevoked, GuardJudged, ImpactEstimated,
-    Judgement, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted, RunEnded, RunEvent, RunPaused, StepAdded,
+    ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectsPreviewed, GrantRevoked, GuardJudged, ImpactEstimated, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted, RunEnded, RunEvent, RunPaused, StepAdded,
     StepCompleted, StepDelayed, StepFailed, StepInDoubt, StepProposed, StepRetried, StepSkipped, StepStarted,
     StoppedBy, Usage,
 };
@@ -129,55 +127,10 @@ impl RunState {
                     execution.open.clear();
                 }
             }
-            RunEvent::EffectIntended(EffectIntended {
-                call, effect, allowed_by, judgement, reserved, asked, ..
-            }) => {
-                self.judged(judgement.as_ref());
-                self.reserve(reserved);
-                if let Stage::Executing(execution) = &mut self.stage {
-                    let mut place = None;
-                    if let AllowedBy::Covered(covering) = allowed_by
-                        && !effect.only_reads()
-                    {
-                        place = Some(*covering as usize);
-                        execution.used.insert(*covering as usize);
-                    }
-                    execution.calls = call + 1;
-                    let (effect, reserved) = (effect.clone(), reserved.clone());
-                    execution.open.insert(*call, Open { effect, reserved, place });
-                    let answered = |asked| Answered { call: *call, asked, answer: None };
-                    execution.answered.extend(asked.map(answered));
-                }
-            }
-            RunEvent::EffectNotPerformed(EffectNotPerformed { call, spent, .. }) => {
-                if let Stage::Executing(execution) = &mut self.stage
-                    && let Some(open) = execution.open.remove(call)
-                {
-                    if let Some(place) = open.place {
-                        execution.used.remove(&place);
-                    }
-                    self.ledger.settle(&open.reserved, spent);
-                }
-            }
-            RunEvent::EffectPerformed(EffectPerformed { call, spent, model, answer, inverse, .. }) => {
-                if let Stage::Executing(execution) = &mut self.stage
-                    && let Some(open) = execution.open.remove(call)
-                {
-                    execution.inverses.extend(inverse.as_deref().cloned());
-                    if let Some(answered) = execution.answered.iter_mut().rev().find(|answered| answered.call == *call)
-                    {
-                        answered.answer = *answer;
-                    }
-                    self.ledger.settle(&open.reserved, spent);
-                }
-                self.unpriced += u32::from(model.as_ref().is_some_and(|model| !model.priced));
-            }
-            RunEvent::EffectRefused(EffectRefused { judgement, budget, .. }) => {
-                self.judged(judgement.as_ref());
-                if let Stage::Executing(execution) = &mut self.stage {
-                    execution.over_budget = execution.over_budget.or(*budget);
-                }
-            }
+            RunEvent::EffectIntended(intended) => self.effect_intended(intended),
+            RunEvent::EffectPerformed(performed) => self.effect_performed(performed),
+            RunEvent::EffectNotPerformed(undone) => self.effect_not_performed(undone),
+            RunEvent::EffectRefused(refused) => self.effect_refused(refused),
             RunEvent::StepCompleted(StepCompleted { output, summary, usage, .. }) => {
                 self.settle(*usage, true);
                 if let Some(step) = self.steps.get_mut(self.cursor) {
@@ -190,27 +143,8 @@ impl RunState {
                 self.stopped_by(Some(StoppedBy::End(*end)));
                 self.end_step(StepState::Failed, message);
             }
-            RunEvent::StepInDoubt(StepInDoubt { message, usage, end, id, binding, .. }) => {
-                self.settle(*usage, true);
-                self.stopped_by(Some(StoppedBy::End(*end)));
-                let restores = match &self.stage {
-                    Stage::Executing(execution) => execution.restores(),
-                    _ => Vec::new(),
-                };
-                self.end_step(StepState::InDoubt, message);
-                if let (Some(id), Some(binding)) = (id, binding) {
-                    let question = question(id, *binding, None, time_us);
-                    self.stage = Stage::Doubt { message: message.clone(), question, restores };
-                }
-            }
-            RunEvent::StepRetried(StepRetried { attempt, wait_us, restores, .. }) => {
-                // The failed try was the step before the cursor; it comes again, with the input it had.
-                self.cursor = self.cursor.saturating_sub(1);
-                self.set_step(StepState::Pending);
-                self.stopped_by(None);
-                self.attempt = std::mem::replace(&mut self.attempt_before, Attempt::first()).retry(*attempt);
-                self.stage = Stage::Retry { until_us: time_us.saturating_add(*wait_us), restores: restores.clone() };
-            }
+            RunEvent::StepInDoubt(doubt) => self.step_in_doubt(doubt, time_us),
+            RunEvent::StepRetried(retried) => self.step_retried(retried, time_us),
             RunEvent::StepRestored(_) => {
                 if let Stage::Retry { restores, .. } = &mut self.stage {
                     restores.clear();
@@ -229,15 +163,32 @@ impl RunState {
         self.count_idle(time_us);
     }
 
-    /// What an effect that was judged alone costs, and the limits that guards asked for.
-    fn judged(&mut self, judgement: Option<&Judgement>) {
-        if let Some(Judgement { decision, usage }) = judgement {
-            self.spend(*usage);
-            self.tighten(&decision.limits);
+    fn step_in_doubt(&mut self, doubt: &StepInDoubt, time_us: u64) {
+        let StepInDoubt { message, usage, end, id, binding, .. } = doubt;
+        self.settle(*usage, true);
+        self.stopped_by(Some(StoppedBy::End(*end)));
+        let restores = match &self.stage {
+            Stage::Executing(execution) => execution.restores(),
+            _ => Vec::new(),
+        };
+        self.end_step(StepState::InDoubt, message);
+        if let (Some(id), Some(binding)) = (id, binding) {
+            let question = question(id, *binding, None, time_us);
+            self.stage = Stage::Doubt { message: message.clone(), question, restores };
         }
     }
 
-    fn tighten(&mut self, limits: &crate::RunLimits) {
+    fn step_retried(&mut self, retried: &StepRetried, time_us: u64) {
+        let StepRetried { attempt, wait_us, restores, .. } = retried;
+        // The failed try was the step before the cursor; it comes again, with the input it had.
+        self.cursor = self.cursor.saturating_sub(1);
+        self.set_step(StepState::Pending);
+        self.stopped_by(None);
+        self.attempt = std::mem::replace(&mut self.attempt_before, Attempt::first()).retry(*attempt);
+        self.stage = Stage::Retry { until_us: time_us.saturating_add(*wait_us), restores: restores.clone() };
+    }
+
+    pub(super) fn tighten(&mut self, limits: &crate::RunLimits) {
         self.limits = self.limits.tighten(limits);
         self.ledger.tighten(limits);
     }
@@ -326,7 +277,7 @@ impl RunState {
     }
 
     /// What was decided to be reservable is; a log that says otherwise shows in the ledger as overspent.
-    fn reserve(&mut self, amounts: &Amounts) {
+    pub(super) fn reserve(&mut self, amounts: &Amounts) {
         if self.ledger.reserve(amounts).is_err() {
             self.ledger.settle(&Amounts::new(), amounts);
         }
@@ -362,7 +313,7 @@ impl RunState {
         }
     }
 
-    fn spend(&mut self, usage: Usage) {
+    pub(super) fn spend(&mut self, usage: Usage) {
         self.ledger.settle(&Amounts::new(), &[(BudgetKind::Fuel, usage.fuel())].into());
     }
 

@@ -5,6 +5,7 @@
 //! the rules of `decide` refuse cannot get into the log.
 
 mod apply;
+mod apply_effects;
 mod ask;
 mod attempt;
 mod command;

@@ -9,20 +9,11 @@ mod step;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use effects::{EffectIntended, EffectNotPerformed, EffectPerformed, EffectRefused};
-pub use judging::{
-    ApprovalDecided, ApprovalRequested, Decided, EffectsPreviewed, GuardJudged, ImpactEstimated, StepDelayed,
-    StepProposed,
-};
-pub use lifecycle::{
-    BudgetWarning, GrantRevoked, PluginLogged, RiskPredicted, RunContinued, RunCreated, RunEnded, RunInterrupted,
-    RunLeft, RunPaused, RunResumed, RunStarted, StepAdded,
-};
-pub use plan::{PlanApprovalDecided, PlanApprovalRequested, PlanDecided, PlanJudged};
-pub use step::{
-    DoubtDecided, StepCompleted, StepFailed, StepInDoubt, StepRestored, StepResumed, StepRetried, StepSkipped,
-    StepStarted,
-};
+pub use effects::*;
+pub use judging::*;
+pub use lifecycle::*;
+pub use plan::*;
+pub use step::*;
 
 use crate::StepId;
 
