@@ -61,7 +61,7 @@ impl Wiring<'_> {
             "Max" => self.of_all(name, node, &max),
             "Min" => self.of_all(name, node, &min),
             "Identity" => one(self),
-            "Constant" => Ok(self.model.add_const(name, constant(node)?)?),
+            "Constant" => self.model.add_const(name, constant(node)?),
             "Relu" => {
                 let zero = self.scalar(name, "zero", 0.0, one(self)?)?;
                 self.wire(name, max(), &[one(self)?, zero])
@@ -123,7 +123,7 @@ impl Wiring<'_> {
     /// A constant of the rank of an outlet, with all sides 1.
     fn scalar(&mut self, name: &str, what: &str, value: f32, like: OutletId) -> TractResult<OutletId> {
         let rank = self.model.outlet_fact(like)?.rank();
-        Ok(self.model.add_const(format!("{name}.{what}"), tensor0(value).broadcast_into_rank(rank)?)?)
+        self.model.add_const(format!("{name}.{what}"), tensor0(value).broadcast_into_rank(rank)?)
     }
 
     fn elu(&mut self, name: &str, input: OutletId, alpha: f32) -> TractResult<OutletId> {
