@@ -30,12 +30,22 @@ pub fn approvers(args: &ApproversArgs) -> Result<Exit, Error> {
             if !operator::is_possible() {
                 return Err(Error::NotAPerson);
             }
-            known.add(name, out)?;
+            let public = known.add(name, out)?;
+            if args.json {
+                print::json(&Output::Approver { name, ed25519: &public });
+                return Ok(Exit::Completed);
+            }
             print::out(&format!("the key of {name} is in {}; give it to them, and to no agent", out.display()));
         }
         Some(ApproversTask::Remove { name }) => {
-            let was = known.remove(name)?;
-            print::out(if was { "that key can no longer approve" } else { "there is no key of that name" });
+            if !known.remove(name)? {
+                return Err(Error::BadKey { message: format!("there is no key of the name {name:?}") });
+            }
+            if args.json {
+                print::json(&Output::ApproverRemoved { name });
+            } else {
+                print::out("that key can no longer approve");
+            }
         }
     }
     Ok(Exit::Completed)

@@ -199,6 +199,8 @@ fn verify_file(file: &Path, options: &VerifyOptions<'_>, bar: &Bar, json: bool) 
     let failed = |source| Error::Unreadable { what: "the export", path: file.to_owned(), source };
     let reader: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin().lock())
+    } else if !std::fs::metadata(file).map_err(failed)?.is_file() {
+        return Err(Error::NotAFile { what: "the export", path: file.to_owned() });
     } else {
         Box::new(std::fs::File::open(file).map_err(failed)?)
     };

@@ -24,7 +24,7 @@ fn describe_decider(decider: &Decider) -> String {
         Decider::KillSwitch => "a kill switch".to_owned(),
         Decider::Risk => "its predicted risk".to_owned(),
         Decider::Host => "the host".to_owned(),
-        Decider::Expiry => "an approval that expired".to_owned(),
+        Decider::NoAnswer => "the lack of an answer".to_owned(),
         Decider::Plugin(name) | Decider::Person(name) => safe_line(name, 80),
     }
 }

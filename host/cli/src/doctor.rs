@@ -71,7 +71,7 @@ fn of_host(host: &Host) -> Vec<Finding> {
     });
     findings.push(finding("policy", CheckStatus::Ok, format!("{} holds", host.policy_source())));
     let plugins = host.plugins();
-    let own = plugins.iter().filter(|(_, loaded)| loaded.source != "bundled").count();
+    let own = plugins.iter().filter(|(_, loaded)| !loaded.is_bundled()).count();
     findings.push(finding("plugins", CheckStatus::Ok, format!("{} load, {own} of them not bundled", plugins.len())));
     findings.push(match host.gateway() {
         None => finding(

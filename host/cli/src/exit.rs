@@ -46,6 +46,7 @@ impl Exit {
             | Error::NoRandomNumbers { .. }
             | Error::NoThreads { .. }
             | Error::RunBrokeOff
+            | Error::NotRemoved { .. }
             | Error::Undecided { .. }
             | Error::Unwritable { .. }
             | Error::Sandbox(fusebox::sandbox::Error::Engine { .. }) => Self::Failed,

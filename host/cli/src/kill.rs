@@ -37,7 +37,7 @@ pub fn kill(args: &KillArgs) -> Result<Exit, Error> {
         if args.json {
             print::json(&Output::KillSwitch { target: &target, set: true, was_set: None });
         } else {
-            print::out(&format!("nothing of {target} begins any more, until `{lift}`"));
+            print::out(&format!("nothing of {target} starts until `{lift}`"));
         }
     }
     let is_open = |outcome: &KillOutcome| matches!(outcome, KillOutcome::NoAnswer(_) | KillOutcome::Failed(..));
@@ -70,7 +70,7 @@ fn show(outcome: &KillOutcome, json: bool) {
         KillOutcome::Killed(_, times) => {
             format!("{run_id} was killed; it stopped {:.1} ms after the request", times.took_us as f64 / 1000.0)
         }
-        KillOutcome::Ended(_) => format!("{run_id} had ended by itself"),
+        KillOutcome::Ended(_) => format!("{run_id} had already ended"),
         KillOutcome::Failed(_, why) => {
             format!("{run_id} could not be ended, but begins nothing more: {}", safe_line(why, 1000))
         }

@@ -80,10 +80,15 @@ fn main() {
         Task::Completions { shell } => man::completions(shell),
         Task::Man { command, dir } => man::man(command.as_deref(), dir.as_deref()),
     };
-    let exit = done.unwrap_or_else(|error| {
+    let mut exit = done.unwrap_or_else(|error| {
         report(&error, json);
         Exit::of(&error)
     });
+    if let Err(error) = print::finish() {
+        // Where standard output is full, a JSON line would be lost.
+        report(&error, false);
+        exit = if exit == Exit::Completed { Exit::of(&error) } else { exit };
+    }
     // A prompt may still wait for input on a thread that cannot be ended; the process must not wait for it.
     std::process::exit(exit.code())
 }

@@ -182,6 +182,11 @@ pub enum Output<'a> {
         ed25519: &'a str,
     },
 
+    /// A key can no longer approve.
+    ApproverRemoved {
+        name: &'a str,
+    },
+
     /// The gate's answer on one action, and what every plugin that took part said, used and logged.
     Decision(&'a CheckReport),
     Plugin(Plugin<'a>),

@@ -2,6 +2,7 @@
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::Mutex;
 
 use fusebox::core::show::safe_line;
 use fusebox::core::{LogLine, PluginLog};
@@ -15,7 +16,7 @@ const MAX_LOG_CHARS: usize = 2000;
 
 /// A line on standard output, with colours where it is a terminal.
 pub fn out(line: &str) {
-    let _ = writeln!(anstream::stdout(), "{line}");
+    noted(writeln!(anstream::stdout(), "{line}"));
 }
 
 /// Text on standard error, with colours where it is a terminal.
@@ -37,7 +38,28 @@ pub fn event(update: &EventUpdate) {
 fn json_line(line: &impl Serialize) {
     // As a value first: its fields come in alphabetical order, whatever type they have.
     let value = serde_json::to_value(line).unwrap_or_default();
-    let _ = writeln!(std::io::stdout(), "{value}");
+    noted(writeln!(std::io::stdout(), "{value}"));
+}
+
+/// The first error of standard output that is not its reader's end.
+static UNWRITTEN: Mutex<Option<std::io::Error>> = Mutex::new(None);
+
+fn noted(written: std::io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        UNWRITTEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// Whether all lines so far got to standard output.
+///
+/// # Errors
+/// When some did not, as on a full disk. A reader that went away is no error.
+pub fn finish() -> Result<(), Error> {
+    noted(std::io::stdout().flush());
+    let failed = UNWRITTEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    failed.map_or(Ok(()), |source| Err(Error::Unwritable { what: "standard output", source }))
 }
 
 /// Lines that a plugin logged, behind a margin.

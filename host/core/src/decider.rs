@@ -30,8 +30,8 @@ pub enum Decider {
     Risk,
     /// The host, about a step in doubt: `host`.
     Host,
-    /// A deadline that passed without an answer: `expiry`.
-    Expiry,
+    /// No approver answered in time, or none could be asked: `no-answer`.
+    NoAnswer,
     /// A guard or the impact model, by its name in the policy.
     Plugin(String),
     /// A person who answered.
@@ -49,7 +49,7 @@ impl Decider {
         Self::KillSwitch,
         Self::Risk,
         Self::Host,
-        Self::Expiry,
+        Self::NoAnswer,
     ];
 
     /// Whether the name belongs to a part of the host, so that no plugin can have it.
@@ -70,7 +70,7 @@ impl Decider {
             Self::KillSwitch => "kill-switch",
             Self::Risk => "risk",
             Self::Host => "host",
-            Self::Expiry => "expiry",
+            Self::NoAnswer => "no-answer",
             Self::Plugin(name) | Self::Person(name) => name,
         }
     }

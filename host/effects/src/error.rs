@@ -64,7 +64,7 @@ pub enum Error {
         program: String,
     },
     /// A copy would lie in the folder that is copied.
-    #[error("the copy of {path} would lie inside of it; set TMPDIR to a folder elsewhere")]
+    #[error("the copy of {path} would lie inside of it; set FUSEBOX_HOME to a folder elsewhere")]
     CopyInItself {
         /// Path of the folder.
         path: PathBuf,

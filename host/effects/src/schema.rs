@@ -60,6 +60,17 @@ impl CheckedSchema {
         }
         Ok(self.validator.iter_errors(value).next())
     }
+
+    /// All faults in a value, each with its place.
+    ///
+    /// # Errors
+    /// As [`fault`](Self::fault).
+    pub fn faults<'a>(&'a self, value: &'a Value) -> Result<Vec<ValidationError<'a>>, String> {
+        if nodes(value).saturating_mul(self.parts) > MAX_CHECKS {
+            return Err("it is too large to be checked against its schema".to_owned());
+        }
+        Ok(self.validator.iter_errors(value).collect())
+    }
 }
 
 /// Parts of a value.

@@ -12,8 +12,10 @@ use crate::ambient::now_us;
 use crate::error::Error;
 use crate::home::Home;
 
-/// Copies of ended runs that stay when another one is made; the oldest go.
+/// Most copies of ended runs that stay when another one is made; the oldest go.
 const KEPT: usize = 50;
+/// Most bytes of them.
+const KEPT_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 
 /// Time during which a copy without a run may belong to one that is about to be created.
 const GRACE_US: u64 = 3_600_000_000;
@@ -55,7 +57,13 @@ pub fn create(
     let _ = list(home, log).map(|copies| {
         let mut ended: Vec<_> = copies.into_iter().filter(|copy| copy.ended_us.is_some()).collect();
         ended.sort_by_key(|copy| std::cmp::Reverse(copy.ended_us));
-        ended.iter().skip(KEPT).for_each(|copy| drop(std::fs::remove_dir_all(&copy.path)));
+        let mut bytes = 0_u64;
+        for (place, copy) in ended.iter().enumerate() {
+            bytes = bytes.saturating_add(copy.bytes);
+            if place >= KEPT || bytes > KEPT_BYTES {
+                drop(std::fs::remove_dir_all(&copy.path));
+            }
+        }
     });
     Ok((Workspace::open(&target)?, left_out))
 }

@@ -107,4 +107,16 @@ impl Home {
         }
         Ok(())
     }
+
+    /// Refuses a workspace that holds the copies of other runs, or is one of them.
+    ///
+    /// # Errors
+    /// [`Error::HomeInWorkspace`].
+    pub fn keep_copies_apart(&self, workspace: &Path) -> Result<(), Error> {
+        let copies = self.copies();
+        if workspace.starts_with(&copies) || copies.starts_with(workspace) {
+            return Err(Error::HomeInWorkspace { workspace: workspace.to_owned(), home: copies });
+        }
+        Ok(())
+    }
 }

@@ -95,7 +95,7 @@ pub use input::{read_file, read_from};
 pub use journal::updates::{EventUpdate, OutputStream, RunLog, RunUpdate};
 pub use kit::harness::Harness;
 pub use plugins::compiler::{CompileLimits, CompilePlace, OnCompile, serve_launcher};
-pub use plugins::registry::Loaded;
+pub use plugins::loaded::Loaded;
 pub use policy::{LoadedPolicy, PROJECT_FILE, ProjectPolicy, Setting, Trust, TrustState};
 pub use prediction::Predictor;
 pub use primitives::{BudgetLedger, CallError, CircuitBreaker, ExplainedCall, RateLimiter, Reservation, explain};

@@ -85,3 +85,25 @@ fn a_check_tells_of_every_plugin() {
     }
     assert!(!text(&place.fusebox(&check).stdout).contains("talks"));
 }
+
+#[test]
+fn a_secret_in_a_log_or_a_panic_is_not_kept() {
+    const SECRET: &str = "AKIAQYLPMN5HHHFPZAM2";
+    let place = place();
+    let data = format!(r#"{IMPORTS} (data (i32.const 3000) "{SECRET}")"#);
+    let say = "(call $emit (i32.const 2) (i32.const 3000) (i32.const 20)) (i32.const 16)";
+    place.write("talks.wasm", guard_with(&data, say));
+    let panic = "(call $panic (i32.const 3000) (i32.const 20)) unreachable";
+    place.write("silent.wasm", guard_with(&data, panic));
+    let plan = place.plan(&json!([step("read_file", json!({ "path": "a.txt" }))]));
+    let run = ["run", plan.to_str().unwrap(), "--workspace", "workspace", "--approve", "all", "--json"];
+    let told = place.fusebox(&run);
+    assert_eq!(events(&lines(&told), "plugin_logged").len(), 1, "{told:?}");
+    assert!(!text(&told.stdout).contains(SECRET), "{told:?}");
+    let exported = place.fusebox(&["audit", "export", "--blobs"]);
+    assert!(exported.status.success() && !text(&exported.stdout).contains(SECRET));
+    for entry in std::fs::read_dir(place.path("home")).unwrap().flatten() {
+        let bytes = std::fs::read(entry.path()).unwrap_or_default();
+        assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "{:?}", entry.path());
+    }
+}

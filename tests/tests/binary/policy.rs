@@ -23,6 +23,18 @@ fn mistakes_in_a_policy_are_told_with_line_and_suggestion() {
     for (text, code, words) in [
         ("[guards.secret-scan.settings]\nredcat = true", "FBX-5010", "redcat"),
         ("[guards.command-policy.settings]\nallow = ['**']", "FBX-5010", "would allow every program"),
+        (
+            "[guards.command-policy.settings]\nallow = ['a', 5]",
+            "FBX-5010",
+            "[guards.command-policy.settings] in policy.toml: allow[1]: 5",
+        ),
+        ("[guards.command-policy.settings]\ndeny = 'rm'\nunlisted = 3", "FBX-5010", "deny: "),
+        ("[guards.command-policy.settings]\ndeny = 'rm'\nunlisted = 3", "FBX-5010", "unlisted: "),
+        (
+            "[guards.secret-scan]\nredaction = { bogus = 1 }",
+            "FBX-5010",
+            "[guards.secret-scan.redaction] in policy.toml",
+        ),
         ("[guards.secret-scn]", "FBX-5007", "did you mean \"secret-scan\""),
         ("[guards.breaker]\nplugin = \"secret-scan\"", "FBX-5009", "reserved"),
         ("[guards.kill-switch]\nplugin = \"secret-scan\"", "FBX-5009", "reserved"),

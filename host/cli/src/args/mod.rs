@@ -92,10 +92,10 @@ pub enum Task {
     Revoke(RevokeArgs),
     /// List the approvers with keys; add or remove one
     Approvers(ApproversArgs),
-    /// Bring runs whose process ended into a sound state
+    /// Settle runs whose process died
     #[command(
-        after_help = "This happens by itself whenever runs are started or continued. Files that were being written are \
-        looked at; commands that may have run are put to a person; approvals whose time is up become refusals."
+        after_help = "This happens by itself whenever runs are started or continued. It checks files that were being written, \
+        asks about commands that may have run, and rejects approvals whose time is up."
     )]
     Recover(JsonArgs),
     /// Judge one action that another program will carry out

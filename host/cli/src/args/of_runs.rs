@@ -230,7 +230,7 @@ pub struct ApprovalsArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct ApproveArgs {
-    /// Id of what waits, or the beginning of it
+    /// Id of the approval, or the beginning of it
     pub id: String,
     /// Remark to record with the answer
     #[arg(long, default_value = "")]
@@ -242,7 +242,7 @@ pub struct ApproveArgs {
     /// Time for which --kind counts, such as 30m [default: as long as the run goes on]
     #[arg(long = "for", value_name = "TIME", value_parser = time_us, requires = "kind")]
     pub lasts: Option<u64>,
-    /// Put the input in this file (or `-`) in the place of the one that was asked for; it is then judged anew
+    /// Replace the input with the one in this file (or `-`); the new action is judged again
     #[arg(long, value_name = "FILE", conflicts_with = "as_done")]
     pub edit: Option<PathBuf>,
     /// A step in doubt did happen: count it as carried out
@@ -257,7 +257,7 @@ pub struct ApproveArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct RejectArgs {
-    /// Id of what waits, or the beginning of it
+    /// Id of the approval, or the beginning of it
     pub id: String,
     /// Reason, which the agent's later steps can read
     #[arg(long)]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{EffectIntended, EffectNotPerformed, EffectPerformed, RunEvent};
 
-/// Where what a run is in the middle of began, by places in its chain.
+/// Places, in a run's chain, of the events that began what is under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Causes {
-    /// What happened last that others follow from.
+    /// Last event that others can follow from.
     last: Option<u64>,
     proposed: Option<u64>,
     previewed: Option<u64>,

@@ -6,9 +6,10 @@ use super::attempt::Attempt;
 use super::stage::{Execution, Question, Stage};
 use super::state::{KindApproval, RunState, StepProgress};
 use crate::event::{
-    ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectsPreviewed, GrantRevoked, GuardJudged, ImpactEstimated, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted, RunEnded, RunEvent, RunPaused, StepAdded,
-    StepCompleted, StepDelayed, StepFailed, StepInDoubt, StepProposed, StepRetried, StepSkipped, StepStarted,
-    StoppedBy, Usage,
+    ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectsPreviewed, GrantRevoked,
+    GuardJudged, ImpactEstimated, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted, RunEnded, RunEvent,
+    RunPaused, StepAdded, StepCompleted, StepDelayed, StepFailed, StepInDoubt, StepProposed, StepRetried, StepSkipped,
+    StepStarted, StoppedBy, Usage,
 };
 use crate::gate::GuardAnswer;
 use crate::history::HistoryEntry;

@@ -12,6 +12,7 @@ use crate::event::{
 };
 use crate::gate::GuardAnswer;
 use crate::policy::OnDenied;
+use crate::step_state::StepState;
 use crate::{
     Amounts, ApprovalAnswer, ApprovalId, ApprovalKind, BudgetKind, Decider, Decision, Digest, Effect, Failure, Impact,
     Ledger, Ruling, StepId, Verdict,
@@ -31,16 +32,23 @@ fn over_budget(budget: BudgetKind, message: impl Into<String>) -> RunEvent {
     RunEnded { end: RunEnd::Budget, budget: Some(budget), message: message.into(), kill: None }.into()
 }
 
+/// How many steps of a run whose last step is over were carried out, in words.
+fn carried_out(state: &RunState) -> String {
+    match state.steps.iter().filter(|step| step.state == StepState::Skipped).count() {
+        0 => "all steps were carried out".to_owned(),
+        1 => "1 step was skipped, all others were carried out".to_owned(),
+        skipped => format!("{skipped} steps were skipped, all others were carried out"),
+    }
+}
+
 pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<RunEvent> {
     if state.phase() == Phase::Created {
         return vec![RunStarted {}.into()];
     }
     let Some(step) = state.current() else {
         return vec![match state.ledger.overspent() {
-            None => end(RunEnd::Completed, "all steps were carried out"),
-            Some(kind) => {
-                over_budget(kind, format!("all steps were carried out, and took more than the budget {kind}"))
-            }
+            None => end(RunEnd::Completed, carried_out(state)),
+            Some(kind) => over_budget(kind, format!("{}, and took more than the budget {kind}", carried_out(state))),
         }];
     };
     if let Some(kind) = out_of_budget(state, now_us) {
@@ -180,7 +188,7 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
 pub(super) fn refused(state: &RunState, answer: &ApprovalAnswer) -> Vec<RunEvent> {
     let by = match answer {
         ApprovalAnswer::Rejected { by, .. } => Decider::Person(by.clone()),
-        _ => Decider::Expiry,
+        _ => Decider::NoAnswer,
     };
     refusal(answer).map(|(reason, message)| skip(state, reason, message, vec![by])).unwrap_or_default()
 }

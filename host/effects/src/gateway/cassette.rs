@@ -129,6 +129,10 @@ fn read(endpoint: &str, path: &Path) -> Result<File, Error> {
     let name = path.display();
     let unreadable = |error: std::io::Error| wrong(format!("the recording {name} cannot be read: {error}"));
     let mut bytes = Vec::new();
+    // Opening a FIFO would wait for its other end.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(wrong(format!("the recording {name} is no regular file")));
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_BYTES + 1), &mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_BYTES {

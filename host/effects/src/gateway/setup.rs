@@ -196,6 +196,10 @@ impl Setup<'_> {
 }
 
 fn read_key(path: &Path) -> std::io::Result<String> {
+    // Opening a FIFO would wait for its other end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
     let mut text = String::new();
     let file = std::fs::File::open(path)?;
     std::io::Read::read_to_string(&mut std::io::Read::take(file, MAX_KEY_FILE_BYTES), &mut text)?;

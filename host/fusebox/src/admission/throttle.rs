@@ -85,7 +85,7 @@ fn shared_cell(
     }
 }
 
-/// A step that a breaker let on.
+/// A step that a breaker admitted.
 pub struct Admitted {
     tenant: String,
     agent: String,
@@ -114,7 +114,7 @@ impl Throttle {
                 Err(refusal) => {
                     let (reason, until) = (refusal.reason, rfc3339(refusal.until_us));
                     let message = format!(
-                        "steps of type {step_type} by {agent} are not let on until {until}: the breaker opened after {reason}"
+                        "steps of type {step_type} by {agent} are blocked until {until}: the breaker opened after {reason}"
                     );
                     return Ok(Admission::Refused { message });
                 }

@@ -109,7 +109,7 @@ impl KnownKeys {
     ///
     /// # Errors
     /// When the name is taken or cannot be used, or a file cannot be written.
-    pub fn add(&mut self, name: &str, file: &Path) -> Result<(), Error> {
+    pub fn add(&mut self, name: &str, file: &Path) -> Result<String, Error> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_@".contains(c);
         if name.is_empty() || name.len() > MAX_NAME_CHARS || !name.chars().all(is_plain) {
             return Err(bad(format!("{name:?} is no name: use 1 to 64 letters, digits, `.`, `_`, `-` or `@`")));
@@ -127,8 +127,10 @@ impl KnownKeys {
         let failed = |error: std::io::Error| bad(format!("{} cannot be written: {error}", file.display()));
         let mut written = options.open(file).map_err(failed)?;
         writeln!(written, "{text}").and_then(|()| written.sync_all()).map_err(failed)?;
-        self.keys.insert(name.to_owned(), hex(key.verifying_key().as_bytes()));
-        self.write()
+        let public = hex(key.verifying_key().as_bytes());
+        self.keys.insert(name.to_owned(), public.clone());
+        self.write()?;
+        Ok(public)
     }
 
     /// Removes an approver from the list. Returns whether they were on it.

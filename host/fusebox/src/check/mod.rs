@@ -10,11 +10,12 @@ use fusebox_core::event::{ActionChecked, Chain, HostEvent};
 use fusebox_core::gate::Reason;
 use fusebox_core::id::{DEFAULT_TENANT, check_tenant};
 use fusebox_core::{
-    Decider, Decision, Effect, EvaluationContext, Finding, Gate, Json, ProposedEffect, Ruling, RunId, RunLimits,
+    Decider, Decision, Effect, EvaluationContext, Failure, Finding, Gate, Json, ProposedEffect, Ruling, RunId,
+    RunLimits,
 };
 use fusebox_effects::Workspace;
 use fusebox_sandbox::{Limits, PreparedAction};
-use fusebox_store::{Batch, Blob, Switch};
+use fusebox_store::{Batch, Blob};
 
 use crate::admission::quota::over_quota;
 use crate::ambient::{new_run_id, new_salt, now_us};
@@ -42,10 +43,18 @@ pub fn check(
     let Proposal { agent, action, .. } = proposal;
     let now = now_us();
     if let Some(switch) = services.switches.ending_all(&*services.store, tenant)? {
-        return refused(services, tenant, proposal, &switch, now);
+        let message = format!("the kill switch for {} is set, by {}", switch.target, switch.by);
+        return denied(services, tenant, proposal, Decider::KillSwitch, Finding::error("killed", message), now);
     }
     let mut situation = EvaluationContext::outside_of_a_run(agent.clone(), action.origin.clone(), now);
-    let resolved = effects_of(services, proposal, &situation, reports.as_deref_mut())?;
+    let resolved = match effects_of(services, proposal, &situation, reports.as_deref_mut()) {
+        Ok(resolved) => resolved,
+        Err(NoEffects::Denied(message)) => {
+            let finding = Finding::error("refused", message);
+            return denied(services, tenant, proposal, Decider::Workspace, finding, now);
+        }
+        Err(NoEffects::Unknown(error)) => return Err(error),
+    };
     situation.contents = resolved.contents;
     let mut gate = Gate::new(Arc::clone(&services.registry.gate), approval(services, &action.step_type));
     let judged = PreparedAction::new(action, &resolved.effects, Arc::new(situation));
@@ -67,16 +76,39 @@ pub fn chain(services: &Services) -> Option<RunId> {
     chains.get(DEFAULT_TENANT).map(|chain| chain.run().clone())
 }
 
-/// Decision while a kill switch is set.
-fn refused(
+/// Reason why the effects of an action are not known.
+enum NoEffects {
+    /// The host refuses what its preview asked for, such as a path outside of the workspace.
+    Denied(String),
+    /// They cannot be derived.
+    Unknown(Error),
+}
+
+impl<E: Into<Error>> From<E> for NoEffects {
+    fn from(error: E) -> Self {
+        Self::Unknown(error.into())
+    }
+}
+
+impl NoEffects {
+    fn of(step_type: &str, failure: &Failure) -> Self {
+        match failure {
+            Failure::Denied(message) => Self::Denied(message.clone()),
+            other => Self::Unknown(no_preview(step_type, &other.to_string())),
+        }
+    }
+}
+
+/// Denial of an action that no guard has judged.
+fn denied(
     services: &Services,
     tenant: &str,
     proposal: &Proposal,
-    switch: &Switch,
+    by: Decider,
+    finding: Finding,
     now: u64,
 ) -> Result<Decision, Error> {
-    let message = format!("the kill switch for {} is set, by {}", switch.target, switch.by);
-    let reason = Reason::new(Decider::KillSwitch, Ruling::Deny, Finding::error("killed", message));
+    let reason = Reason::new(by, Ruling::Deny, finding);
     let (impact, limits, input) = (None, RunLimits::default(), None);
     let decision = Decision { ruling: Ruling::Deny, reasons: vec![reason], impact, limits, input };
     if services.checks == RecordChecks::Durable {
@@ -94,7 +126,10 @@ fn revised(services: &Services, proposal: &Proposal, input: &Json, now: u64) -> 
     proposal.action.input = input.clone();
     let Proposal { agent, action, .. } = &proposal;
     let mut situation = EvaluationContext::outside_of_a_run(agent.clone(), action.origin.clone(), now);
-    let resolved = effects_of(services, &proposal, &situation, None).map_err(|error| error.to_string())?;
+    let resolved = effects_of(services, &proposal, &situation, None).map_err(|none| match none {
+        NoEffects::Denied(message) => message,
+        NoEffects::Unknown(error) => error.to_string(),
+    })?;
     situation.contents = resolved.contents;
     let judged = PreparedAction::new(action, &resolved.effects, Arc::new(situation));
     Ok(Revised { effects: resolved.effects, judged })
@@ -114,20 +149,19 @@ fn effects_of(
     proposal: &Proposal,
     situation: &EvaluationContext,
     reports: Option<&mut Vec<PluginReport>>,
-) -> Result<ResolvedEffects, Error> {
+) -> Result<ResolvedEffects, NoEffects> {
     let step_type = &proposal.action.step_type;
     let has_executor = services.registry.executor(step_type).is_some();
     let proposed = match &proposal.effects {
         CheckEffects::Previewed => preview(services, proposal, situation, reports)?,
-        _ if has_executor => return Err(Error::EffectsNotExpected { step_type: step_type.clone() }),
+        _ if has_executor => return Err(Error::EffectsNotExpected { step_type: step_type.clone() }.into()),
         CheckEffects::Known(effects, contents) => {
             return Ok(ResolvedEffects { effects: effects.clone(), contents: contents.clone() });
         }
         CheckEffects::Stated(effects) => effects.clone(),
     };
     let workspace = workspace_of(services, proposal)?;
-    resolve(proposed, &workspace, &services.external_environment)
-        .map_err(|failure| no_preview(step_type, &failure.to_string()))
+    resolve(proposed, &workspace, &services.external_environment).map_err(|failure| NoEffects::of(step_type, &failure))
 }
 
 fn preview(
@@ -135,11 +169,11 @@ fn preview(
     proposal: &Proposal,
     situation: &EvaluationContext,
     reports: Option<&mut Vec<PluginReport>>,
-) -> Result<Vec<ProposedEffect>, Error> {
+) -> Result<Vec<ProposedEffect>, NoEffects> {
     let action = &proposal.action;
     services.registry.check_input("the action", &action.step_type, &action.input)?;
     let Some((loaded, served)) = services.registry.executor(&action.step_type) else {
-        return Err(no_preview(&action.step_type, "no executor serves it"));
+        return Err(no_preview(&action.step_type, "no executor serves it").into());
     };
     let reads = ReadOnlyHandler::new(Arc::new(workspace_of(services, proposal)?), served.grants);
     let options = loaded.options(Limits::preview(), u64::MAX, &services.never_killed);
@@ -161,8 +195,8 @@ fn preview(
         Ok(Err(_)) if judge::denies(&services.registry, action, reads.effects(), situation, &options.kill) => {
             Ok(seen(&reads).collect())
         }
-        Ok(Err(failure)) => Err(no_preview(&action.step_type, &failure.to_string())),
-        Err(end) => Err(no_preview(&action.step_type, &end.to_string())),
+        Ok(Err(failure)) => Err(NoEffects::of(&action.step_type, &failure)),
+        Err(end) => Err(no_preview(&action.step_type, &end.to_string()).into()),
     }
 }
 

@@ -204,8 +204,7 @@ impl Control {
     pub fn remove_copy(&self, run: &RunId) -> Result<bool, Error> {
         let has_ended = |copy: &WorkspaceCopy| copy.run == *run && copy.ended_us.is_some();
         let Some(copy) = self.copies()?.into_iter().find(has_ended) else { return Ok(false) };
-        let failed = |source| Error::Unwritable { what: "the copy of the workspace", source };
-        std::fs::remove_dir_all(&copy.path).map_err(failed)?;
+        std::fs::remove_dir_all(&copy.path).map_err(|source| Error::NotRemoved { path: copy.path, source })?;
         Ok(true)
     }
 

@@ -58,6 +58,7 @@ fusebox_core::error_codes!(Error {
     RunBrokeOff => "FBX-5054",
     Undecided => "FBX-5055",
     PluginNotInPolicy => "FBX-5056",
+    NotRemoved => "FBX-5057",
 });
 
 impl Error {

@@ -78,11 +78,11 @@ pub enum Error {
         message: String,
     },
     /// A plugin refuses its settings.
-    #[error("the plugin {name:?} refuses its settings, [{table}.settings] in {file}: {message}")]
+    #[error("the plugin {name:?} refuses its settings, [{table}] in {file}: {message}")]
     SettingsRefused {
         /// Its name in the policy.
         name: String,
-        /// The plugin's table in the policy.
+        /// The table of the policy that holds them.
         table: String,
         /// The policy's file, or `the built-in policy`.
         file: String,
@@ -290,7 +290,7 @@ pub enum Error {
         /// Reason of the refusal.
         why: String,
     },
-    /// A call that a circuit breaker does not let on.
+    /// A call that a circuit breaker blocks.
     #[error("the breaker is open ({reason}); it can be tried again at {until}")]
     BreakerOpen {
         /// Reason why the breaker opened.
@@ -421,6 +421,15 @@ pub enum Error {
     Undecided {
         /// Subject of the decision.
         what: String,
+    },
+    /// A folder that cannot be removed.
+    #[error("{path} cannot be removed, wholly or in part: {source}")]
+    NotRemoved {
+        /// Path of the folder.
+        path: PathBuf,
+        /// Error of the system.
+        #[source]
+        source: std::io::Error,
     },
     /// A plugin that the policy does not name.
     #[error("the policy has no plugin {name:?}{suggestion}. It has {known}; for a file, give its path")]

@@ -20,7 +20,7 @@ use crate::control::outcomes::RiskLabel;
 use crate::error::{Error, suggestion};
 use crate::gate::report::CheckReport;
 use crate::home::Home;
-use crate::plugins::registry::Loaded;
+use crate::plugins::loaded::Loaded;
 use crate::policy::LoadedPolicy;
 use crate::prediction::Predictor;
 use crate::run::handle::Run;

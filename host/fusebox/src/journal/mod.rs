@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fusebox_core::event::{BudgetWarning, Chain, PluginLogged, RunEnd, RunEnded, RunEvent};
 use fusebox_core::explain::Explainer;
+use fusebox_core::gate::GuardAnswer;
 use fusebox_core::run::{DriverCommand, decide};
 use fusebox_core::{
     Amounts, BudgetKind, Command, Digest, Effect, Failure, Json, PluginLog, RunState, SealedEvent, StepId, json,
@@ -160,13 +161,27 @@ impl Journal {
         self.batch.blobs.push(blob);
     }
 
+    /// A text of a plugin, without the secrets in it.
+    pub fn cleaned(&self, text: &str) -> String {
+        self.retention.cleaned(text)
+    }
+
+    /// An answer of a guard whose failure text holds no secrets.
+    pub fn cleaned_answer(&self, answer: GuardAnswer) -> GuardAnswer {
+        match answer {
+            GuardAnswer::Failed(why) => GuardAnswer::Failed(self.cleaned(&why)),
+            verdict @ GuardAnswer::Verdict(_) => verdict,
+        }
+    }
+
     /// Keeps what a plugin logged about the current step, or about the plan before the first one.
     pub fn keep_log(&mut self, plugin: &str, log: &PluginLog) -> Result<(), Error> {
         if log.is_empty() {
             return Ok(());
         }
-        let blob = self.as_blob(Bytes::from(serde_json::to_vec(log).unwrap_or_default()));
-        // As it is kept: secrets that guards found are replaced.
+        // As it is kept: without secrets, also where no guard found one in the step.
+        let kept = self.cleaned(&serde_json::to_string(log).unwrap_or_default());
+        let blob = self.as_blob(Bytes::from(kept));
         let kept: PluginLog = serde_json::from_slice(blob.bytes()).unwrap_or_default();
         let step = if self.state.is_judging_plan() { None } else { self.current().cloned() };
         let logged = PluginLogged {

@@ -1,4 +1,6 @@
 //! The plugins under a policy.
 
 pub mod compiler;
+pub mod loaded;
 pub mod registry;
+pub mod settings;

@@ -2,66 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use fusebox_core::Decider;
 use fusebox_core::builtin::OwnPlaces;
 use fusebox_core::gate::{GateSetup, GuardSlot};
 use fusebox_core::policy::{Grants, PluginLimits};
-use fusebox_core::{Digest, Json, Kind, Policy, Severity, StepType, json};
-use fusebox_sandbox::{CallOptions, Kill, Limits, MAX_COMPONENT_BYTES, Plugin, Sandbox};
+use fusebox_core::{Digest, Json, Kind, Policy, StepType};
+use fusebox_sandbox::{Kill, MAX_COMPONENT_BYTES, Sandbox};
 use serde_json::Value;
 
 use crate::bundled;
 use crate::error::Error;
 use crate::error::suggestion;
 use crate::input::read_file;
+use crate::plugins::loaded::{BUNDLED, Loaded};
+use crate::plugins::settings::{self, Part};
 use crate::policy::LoadedPolicy;
-
-/// Largest settings of one plugin, in bytes.
-const MAX_SETTINGS_BYTES: usize = 256 * 1024;
-
-/// Source of a plugin that comes with the host.
-const BUNDLED: &str = "bundled";
-
-/// A plugin with its settings.
-#[derive(Debug, Clone)]
-pub struct Loaded {
-    /// The loaded plugin.
-    pub plugin: Plugin,
-    /// Its settings from the policy.
-    pub settings: Json,
-    /// Source of the plugin: `bundled` or its path.
-    pub source: String,
-    /// Limits from the policy.
-    limits: PluginLimits,
-}
-
-impl Loaded {
-    /// Options of a call: these limits, unless policy sets others for this plugin, and at most this much fuel.
-    pub(crate) fn options(&self, limits: Limits, fuel: u64, kill: &Kill) -> CallOptions {
-        let PluginLimits { fuel: own_fuel, memory_mib, time_ms } = self.limits;
-        let limits = Limits {
-            call_fuel: own_fuel.unwrap_or(limits.call_fuel).min(fuel),
-            memory_bytes: memory_mib.map_or(limits.memory_bytes, |mib| mib as usize * 1024 * 1024),
-            wall_time: time_ms.map_or(limits.wall_time, |ms| Duration::from_millis(ms.into())),
-            ..limits
-        };
-        CallOptions { settings: self.settings.clone(), limits, kill: kill.clone() }
-    }
-
-    /// Options of a call about a whole plan: such calls are large, so policy can raise their limits, but not lower
-    /// them.
-    pub(crate) fn options_for_plan(&self, fuel: u64, kill: &Kill) -> CallOptions {
-        let usual = Limits::plan();
-        let mut options = self.options(usual, u64::MAX, kill);
-        let limits = &mut options.limits;
-        limits.call_fuel = limits.call_fuel.max(usual.call_fuel).min(fuel);
-        limits.memory_bytes = limits.memory_bytes.max(usual.memory_bytes);
-        limits.wall_time = limits.wall_time.max(usual.wall_time);
-        options
-    }
-}
 
 /// A step type that an executor serves.
 pub struct Served {
@@ -130,7 +86,7 @@ impl Registry {
                     let message = "it is to redact, but does not say that it rewrites".to_owned();
                     return Err(Error::PluginMisplaced { name: name.clone(), message });
                 }
-                redacting.push((name.clone(), redacting_by(&plugin, loaded, name, redaction, &kill)?));
+                redacting.push((name.clone(), settings::redacting_by(&plugin, loaded, name, redaction, &kill)?));
             }
             guards.push(plugin);
         }
@@ -227,7 +183,7 @@ impl Served {
         };
         let schema = checked("input", &step_type.input_schema)?;
         // That those of bundled plugins are schemas is tested, not found out at each start.
-        if loaded.source != BUNDLED {
+        if !loaded.is_bundled() {
             checked("output", &step_type.output_schema)?;
         }
         Ok(Self { executor: executor.to_owned(), step_type: step_type.clone(), grants, schema })
@@ -275,61 +231,6 @@ fn refuse_shared_names(policy: &Policy) -> Result<(), Error> {
     Ok(())
 }
 
-/// A guard as it redacts: its settings, and over them those for redacting.
-fn redacting_by(
-    guard: &Loaded,
-    policy: &LoadedPolicy,
-    name: &str,
-    redaction: &Value,
-    kill: &Kill,
-) -> Result<Loaded, Error> {
-    let mut settings = guard.settings.value().clone();
-    if let (Some(under), Some(over)) = (settings.as_object_mut(), redaction.as_object()) {
-        under.extend(over.clone());
-    }
-    let settings = checked_settings(&guard.plugin, policy, name, &settings, kill)?;
-    Ok(Loaded { settings, ..guard.clone() })
-}
-
-/// A parser's complaint without its line and column: they are of the JSON that the host makes of the policy's TOML.
-fn without_place(message: &str) -> &str {
-    let is_place = |end: &str| end.chars().all(|c| c.is_ascii_digit() || c == ' ' || "column".contains(c));
-    match message.rsplit_once(" at line ") {
-        Some((complaint, place)) if is_place(place) => complaint,
-        _ => message,
-    }
-}
-
-/// Settings that a plugin finds nothing wrong with.
-fn checked_settings(
-    plugin: &Plugin,
-    policy: &LoadedPolicy,
-    name: &str,
-    settings: &Value,
-    kill: &Kill,
-) -> Result<Json, Error> {
-    // TOML has numbers that JSON lacks; guests only get strictly parsed values.
-    let settings = json::canonical(settings);
-    let table = match plugin.kind() {
-        Kind::Guard => format!("guards.{name}"),
-        Kind::Executor => format!("executors.{name}"),
-        Kind::Impact => "impact".to_owned(),
-    };
-    let refused = |message: String| Error::SettingsRefused {
-        name: name.to_owned(),
-        table: table.clone(),
-        file: policy.source.clone(),
-        message: without_place(&message).to_owned(),
-    };
-    let settings = Json::parse("the settings", settings.as_bytes(), MAX_SETTINGS_BYTES)
-        .map_err(|error| refused(error.to_string()))?;
-    let findings = plugin.check_settings(&settings, kill).result.map_err(|end| refused(end.to_string()))?;
-    match findings.into_iter().find(|finding| finding.severity == Severity::Error) {
-        Some(finding) => Err(refused(finding.message)),
-        None => Ok(settings),
-    }
-}
-
 /// A plugin that a policy asks for.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
@@ -370,6 +271,6 @@ fn load_plugin(sandbox: &Sandbox, kill: &Kill, policy: &LoadedPolicy, asked: Ask
             format!("it calls itself {own_name:?}; use that name in the policy, or say plugin = {own_name:?}");
         return Err(misplaced(message));
     }
-    let settings = checked_settings(&plugin, policy, name, settings, kill)?;
+    let settings = settings::checked(&plugin, policy, name, Part::Settings, settings, kill)?;
     Ok(Loaded { plugin, settings, source, limits })
 }

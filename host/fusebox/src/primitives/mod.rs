@@ -22,7 +22,7 @@ use crate::error::Error;
 /// Reason why a guarded call returned no value.
 #[derive(Debug)]
 pub enum CallError<E> {
-    /// It was not let on.
+    /// It was blocked.
     Refused(Error),
     /// It was made, and failed.
     Failed(E),
@@ -194,7 +194,7 @@ impl RateLimiter {
         self.admit().map_err(|until_us| Error::RateExceeded { until: rfc3339(until_us) })
     }
 
-    /// Waits until a call is let on. Needs a tokio runtime with timers.
+    /// Waits until a call is admitted. Needs a tokio runtime with timers.
     pub async fn wait(&self) {
         while let Err(until_us) = self.admit() {
             tokio::time::sleep(Duration::from_micros(until_us.saturating_sub(now_us()))).await;

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::plugins::registry::Loaded;
+use crate::plugins::loaded::Loaded;
 
 /// Step type of texts for redaction: no executor serves it.
 const STEP_TYPE: &str = "store";

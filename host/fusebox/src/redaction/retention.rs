@@ -85,6 +85,16 @@ impl RetentionFilter {
         Blob::salted(self.salt, bytes)
     }
 
+    /// A text that no guard judged before, without the secrets in it: of a plugin's log, or of its failure.
+    pub fn cleaned(&self, text: &str) -> String {
+        match self.redactor.as_ref().map(|redactor| redactor.redacted_bytes(text.as_bytes())) {
+            None | Some(Ok(None)) => text.to_owned(),
+            Some(Ok(Some(redacted))) => String::from_utf8_lossy(&redacted).into_owned(),
+            // A guard failed, so the content is unknown and nothing of it is kept.
+            Some(Err(_)) => "[REDACTED]".to_owned(),
+        }
+    }
+
     /// Contents of a step's effects, which are known by their own digest; `None` when they must not be kept.
     pub fn content(&self, step: Option<&StepId>, bytes: Bytes) -> Option<Blob> {
         let is_secret = self.redactor_of(step).is_some() && self.is_secret(&bytes);

@@ -116,7 +116,7 @@ fn judge_plan(services: &Services, journal: &mut Journal, plan: &Arc<Plan>) -> R
                 let Judged { answer, report } = judge::plan(registry, guard, plan, Arc::clone(&situation), fuel, kill);
                 journal.keep_log(registry.guard_name(guard), &report.log)?;
                 used.add(&report.usage);
-                gate.judged(answer);
+                gate.judged(journal.cleaned_answer(answer));
             }
             GateAsk::Preview | GateAsk::Estimate => {
                 return Err(Error::Undecided { what: "the plan with the step".to_owned() });

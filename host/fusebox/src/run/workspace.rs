@@ -37,6 +37,7 @@ pub fn open_workspace(
         return Err(none("the plan names one that lies, by a link, outside of the plan's own folder"));
     }
     services.home.keep_apart(original.root())?;
+    services.home.keep_copies_apart(original.root())?;
     if options.mode == WorkspaceMode::InPlace && !asks_for_copy {
         return Ok(OpenedWorkspace { workspace: original, mode: WorkspaceMode::InPlace, left_out: 0 });
     }

@@ -131,7 +131,54 @@ fn what_is_no_regular_file_is_refused_at_once() {
         &["policy", "check", "fifo"],
         &["run", "workspace"],
         &["risk", "predict", "/dev/zero"],
+        &["audit", "verify", "fifo"],
+        &["audit", "verify", "/dev/zero"],
     ] {
         crate::place::refused(&place, args, "FBX-5026", "no regular file");
+    }
+    let plan = place.plan(&json!([step("read_file", json!({ "path": "a.txt" }))]));
+    let run = ["run", plan.to_str().unwrap(), "--workspace", "workspace"];
+    refused(&place, &[&run[..], &["--cassette", "fifo"]].concat(), "FBX-3010", "no regular file");
+    let endpoint = "[gateway.endpoints.e]\nprotocol = 'openai'\nurl = 'https://example.com'\nkey_file = 'fifo'\n";
+    place.write("keyed.toml", endpoint);
+    // An endpoint without its key is a warning.
+    let checked = place.fusebox(&["policy", "check", "keyed.toml"]);
+    assert!(text(&checked.stdout).contains("no regular file"), "{checked:?}");
+}
+
+#[test]
+fn copies_of_other_runs_are_no_workspace() {
+    let place = Place::new();
+    place.write("workspace/a.txt", "one\n");
+    let plan = place.plan(&json!([step("read_file", json!({ "path": "a.txt" }))]));
+    let plan = plan.to_str().unwrap();
+    let copied = place.fusebox(&["run", plan, "--workspace", "workspace", "--copy", "--approve", "all"]);
+    assert!(copied.status.success(), "{copied:?}");
+    let copies = place.path("home.workspaces");
+    refused(&place, &["run", plan, "--workspace", copies.to_str().unwrap()], "FBX-5015", "home.workspaces");
+    let one = std::fs::read_dir(&copies).unwrap().next().unwrap().unwrap().path().join("workspace");
+    refused(&place, &["run", plan, "--workspace", one.to_str().unwrap()], "FBX-5015", "home.workspaces");
+}
+
+#[test]
+fn an_action_outside_of_the_workspace_is_denied_by_a_check_as_by_a_run() {
+    let place = Place::new();
+    let action = json!({ "step_type": "read_file", "input": { "path": "../x" }, "agent": { "id": "a" } });
+    place.write("action.json", action.to_string());
+    let checked = place.fusebox(&["check", "action.json", "--workspace", "workspace", "--json"]);
+    assert_eq!(checked.status.code(), Some(3), "{checked:?}");
+    let decision = lines(&checked).remove(0);
+    assert_eq!((&decision["ruling"], &decision["reasons"][0]["by"]), (&"deny".into(), &"workspace".into()));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let place = Place::new();
+    for args in [&["plugins"][..], &["policy", "builtin"], &["schema", "plan"], &["plugins", "--json"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = place.command(args).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
+        assert!(text(&output.stderr).contains("standard output"), "{args:?}: {output:?}");
     }
 }

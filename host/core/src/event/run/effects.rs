@@ -18,13 +18,13 @@ pub struct EffectIntended {
     /// The judgement, where nothing that was approved covers the effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judgement: Option<Judgement>,
-    /// What people should know of how it happens, such as missing confinement.
+    /// A remark for people on how the effect happens, such as missing confinement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Set aside in the ledger.
+    /// Amounts that the ledger sets aside.
     #[serde(default, skip_serializing_if = "Amounts::is_empty")]
     pub reserved: Amounts,
-    /// What the executor was answered since its last effect, and what it asks for now. Kept as a blob.
+    /// Answers to the executor since its last effect, and its request now. Kept as a blob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Digest>,
 }
@@ -36,12 +36,12 @@ pub struct EffectPerformed {
     pub call: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// What it cost.
+    /// Amounts that the effect used.
     #[serde(default, skip_serializing_if = "Amounts::is_empty")]
     pub spent: Amounts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelUse>,
-    /// What the executor is answered. Kept as a blob.
+    /// Answer to the executor. Kept as a blob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Digest>,
     /// The effect that takes this one back.
@@ -55,7 +55,7 @@ pub struct EffectPerformed {
 pub struct EffectNotPerformed {
     pub step: StepId,
     pub call: u32,
-    /// What it may have cost.
+    /// Amounts that the effect may have used.
     #[serde(default, skip_serializing_if = "Amounts::is_empty")]
     pub spent: Amounts,
 }

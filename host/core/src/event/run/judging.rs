@@ -29,18 +29,18 @@ pub struct StepProposed {
     pub description: String,
 }
 
-/// Its executor said which effects it will have.
+/// The step's executor stated its effects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EffectsPreviewed {
     pub step: StepId,
     pub effects: Vec<Effect>,
-    /// What the preview asked for. Kept as a blob.
+    /// Tape of the preview. Kept as a blob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tape: Option<Digest>,
     pub usage: Usage,
 }
 
-/// A guard judged it, or failed to. A rewrite in its verdict took the place of the step's input, unless the guard is a
+/// A guard judged the step, or failed to. A rewrite in its verdict replaces the step's input, unless the guard is a
 /// monitor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GuardJudged {
@@ -65,14 +65,14 @@ pub struct ImpactEstimated {
     pub usage: Usage,
 }
 
-/// The gate decided.
+/// The gate decided on the step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Decided {
     pub step: StepId,
     pub decision: Decision,
 }
 
-/// A person must decide.
+/// A person must decide on the step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalRequested {
     pub step: StepId,
@@ -83,7 +83,7 @@ pub struct ApprovalRequested {
     pub expires_us: Option<u64>,
 }
 
-/// A person decided, or the approval expired.
+/// A person decided on the step, or the approval expired.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalDecided {
     pub step: StepId,

@@ -23,9 +23,9 @@ pub struct RunCreated {
     /// The policy is kept as a blob.
     pub policy: Digest,
     pub plugins: BTreeMap<String, Digest>,
-    /// What the operator, the policy and the plan come to.
+    /// The tightest of the limits of operator, policy and plan.
     pub limits: RunLimits,
-    /// Who set each limit: the tightest of operator, policy and plan.
+    /// Source of each limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits_by: BTreeMap<LimitKind, LimitSource>,
     pub steps: u32,
@@ -41,10 +41,10 @@ pub struct RunCreated {
     pub redacted: Vec<StepId>,
 }
 
-/// A process took the run up again: after a pause, an approval, or the end of the process before.
+/// A process continued the run: after a pause, an approval, or the end of the process before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunContinued {
-    /// As at its creation, as they are now. A change of any of them voids what was approved and not yet begun.
+    /// As they are now. A change of any of them voids approvals of steps that have not begun.
     pub setup: Digest,
     pub policy: Digest,
     pub plugins: BTreeMap<String, Digest>,
@@ -54,15 +54,15 @@ pub struct RunContinued {
     pub steps: u32,
 }
 
-/// Its process left it between two steps, as it was asked to.
+/// The process left the run between two steps, as it was asked to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunLeft {}
 
-/// Its process ended, as a later one found. It stays where it is until it is continued.
+/// The process of the run had ended, as a later one found. The run waits until a process continues it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunInterrupted {}
 
-/// It stops until it is resumed.
+/// The run is paused until a person resumes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunPaused {
     pub by: String,
@@ -70,7 +70,7 @@ pub struct RunPaused {
     pub reason: String,
 }
 
-/// It may go on.
+/// The run is resumed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunResumed {
     pub by: String,
@@ -97,9 +97,9 @@ pub struct BudgetWarning {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RiskPredicted {
     pub assessment: Box<Assessment>,
-    /// What the run is limited to from here on.
+    /// Limits of the run from here on.
     pub limits: RunLimits,
-    /// Who set each limit: the tightest of operator, policy, plan and risk profile, else the run so far.
+    /// Source of each limit: operator, policy, plan, risk profile, or the run so far.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits_by: BTreeMap<LimitKind, LimitSource>,
 }

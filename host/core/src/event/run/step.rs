@@ -16,7 +16,7 @@ pub struct StepStarted {
     pub reserved: Amounts,
 }
 
-/// A step whose process ended is carried on: what was answered to it before is answered again and not done again.
+/// A step whose process ended is continued: recorded answers are replayed, their effects are not repeated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepResumed {
     pub step: StepId,
@@ -42,7 +42,7 @@ pub struct StepCompleted {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepFailed {
     pub step: StepId,
-    /// The typed end, such as `out_of_fuel`, or `failure` when the executor said so itself.
+    /// Typed end, such as `out_of_fuel`; `failure` when the executor reported it.
     pub end: StepEnd,
     pub message: String,
     pub retry_can_help: bool,
@@ -60,7 +60,7 @@ pub struct StepInDoubt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tape: Option<Digest>,
     pub usage: Usage,
-    /// A person is asked what to make of it, unless the run ends.
+    /// Id of the question to a person, unless the run ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ApprovalId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,12 +86,12 @@ pub struct StepRetried {
     /// The try that comes next.
     pub attempt: u32,
     pub wait_us: u64,
-    /// What restoring does, in this order.
+    /// Effects of restoring, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restores: Vec<Effect>,
 }
 
-/// What the failed try changed is as it was before.
+/// The changes of the failed try are taken back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepRestored {
     pub step: StepId,
@@ -103,6 +103,6 @@ pub struct StepSkipped {
     pub step: StepId,
     pub reason: SkipReason,
     pub message: String,
-    /// Who stopped it.
+    /// Deciders that stopped the step.
     pub by: Vec<Decider>,
 }

@@ -86,7 +86,7 @@ impl Driver {
         }
     }
 
-    /// A step that was let on and did not end makes room for others.
+    /// A step that was admitted and did not end makes room for others.
     pub(super) fn give_up_probe(&mut self) -> Result<(), Error> {
         match self.admitted.take() {
             Some(admitted) => self.services.throttle.record(&admitted, CallOutcome::Unknown, crate::ambient::now_us()),

@@ -25,6 +25,7 @@ impl Driver {
         if !self.kill.is_killed() {
             let mut journal = self.journal.lock().await;
             journal.keep_log(registry.guard_name(place), &report.log)?;
+            let answer = journal.cleaned_answer(answer);
             journal.submit(DriverCommand::Judged { answer, usage: report.usage })?;
         }
         Ok(())
@@ -63,6 +64,7 @@ impl Driver {
                 journal.found_by(name);
             }
             journal.keep_log(name, &report.log)?;
+            let answer = journal.cleaned_answer(answer);
             journal.submit(DriverCommand::Judged { answer, usage: report.usage })?;
         }
         Ok(())
@@ -89,6 +91,7 @@ impl Driver {
         if !self.kill.is_killed() {
             let mut journal = self.journal.lock().await;
             journal.keep_log(self.services.registry.gate.impact.as_deref().unwrap_or_default(), &report.log)?;
+            let impact = impact.map_err(|why| journal.cleaned(&why));
             journal.submit(DriverCommand::Estimated { impact, usage: report.usage })?;
         }
         Ok(())

@@ -33,7 +33,8 @@ use crate::gate::preview::ReadOnlyHandler;
 use crate::journal::Journal;
 use crate::journal::outputs::Outputs;
 use crate::journal::updates::RunUpdate;
-use crate::plugins::registry::{Loaded, Served};
+use crate::plugins::loaded::Loaded;
+use crate::plugins::registry::Served;
 use crate::run::options::StopAt;
 use crate::run::summary::{Summary, Waiting};
 use crate::services::Services;
@@ -413,9 +414,11 @@ impl Driver {
         if self.kill.is_killed() {
             return Ok(());
         }
-        self.journal.lock().await.submit(DriverCommand::Failed {
+        let mut journal = self.journal.lock().await;
+        let message = journal.cleaned(&end.to_string());
+        journal.submit(DriverCommand::Failed {
             end: end.kind(),
-            message: end.to_string(),
+            message,
             retry_can_help: end.retry_can_help(),
             tape,
             usage,
