@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use fusebox::core::policy::GuardMode;
 use fusebox::core::show::safe_line;
-use fusebox::{Decision, Error, PluginReport, Proposal, Ruling};
+use fusebox::{Decision, Error, PluginReport, PluginRole, Proposal, Ruling};
 
 use crate::args::CheckArgs;
 use crate::exit::Exit;
@@ -37,11 +37,12 @@ fn explain(report: &PluginReport) {
         (Some(Ruling::Allow), None) => "allows".to_owned(),
         (Some(Ruling::Review), None) => "asks for a review".to_owned(),
         (Some(Ruling::Deny), None) => "denies".to_owned(),
-        (None, None) => "answers".to_owned(),
+        (None, None) if *role == PluginRole::Executor => "previewed the action".to_owned(),
+        (None, None) => "estimated the impact".to_owned(),
     };
     let only = if *mode == Some(GuardMode::Monitor) { ", which only monitors" } else { "" };
     let (name, role, ms) = (safe_line(plugin, 80), role.name(), usage.duration_us as f64 / 1000.0);
-    print::out(&format!("  {role} {name}{only}: {said} {dim}{} fuel, {ms:.1} ms{dim:#}", usage.fuel()));
+    print::out(&format!("  {role} {name}{only}: {said}  {dim}{} fuel, {ms:.1} ms{dim:#}", usage.fuel()));
     print::log_lines(log, "    ");
 }
 

@@ -49,13 +49,17 @@ pub fn describe_effect(effect: &Effect) -> String {
         }
         Effect::Write { path, size, .. } => format!("changes {} ({size} bytes afterwards)", line(&path.to_string())),
         Effect::Remove { path, .. } => format!("removes {}", line(&path.to_string())),
-        Effect::Run { argv, shell_text: None, .. } => format!("runs {}", line(&quoted(argv))),
-        Effect::Run { shell_text: Some(text), .. } => match text.trim_end().split_once('\n') {
-            None => format!("runs the shell line {}", line(text)),
-            Some((first, rest)) => {
-                format!("runs {} shell lines, the first is {}", rest.lines().count() + 1, line(first))
+        Effect::Run { argv, shell_text, cwd, .. } => {
+            let place = if matches!(cwd.as_str(), "" | ".") { String::new() } else { format!(" in {}", line(cwd.as_str())) };
+            match shell_text.as_deref().map(|text| (text, text.trim_end().split_once('\n'))) {
+                None => format!("runs {}{place}", line(&quoted(argv))),
+                Some((text, None)) => format!("runs the shell line {}{place}", line(text)),
+                Some((_, Some((first, rest)))) => {
+                    let lines = rest.lines().count() + 1;
+                    format!("runs {lines} shell lines{place}, the first is {}", line(first))
+                }
             }
-        },
+        }
         Effect::Prompt { model, size, .. } => format!("sends {size} bytes to the model {}", line(model)),
         Effect::Net { method, host, port, path } => {
             format!("requests {} {}:{port}{}", line(method), line(host), line(path))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use fusebox::core::event::RunEventKind;
 use fusebox::core::show::safe_line;
 use fusebox::{Control, Error, EventUpdate, Home, ListedRun, ListedState, RunFilter, RunUpdate, rfc3339};
 
@@ -91,7 +92,7 @@ pub fn tail(args: &OneRunArgs) -> Result<Exit, Error> {
         for event in &events {
             tell(&mut view, event, args.json);
             after = event.sealed.seq;
-            if event.sealed.kind == "run_ended" {
+            if event.sealed.is(RunEventKind::RunEnded) {
                 return Ok(Exit::Completed);
             }
         }

@@ -46,8 +46,8 @@ fn main() {
     let done = match args.task {
         Task::Run(task) => run::run(task),
         Task::Start(task) => signal::start(task),
-        Task::Continue(task) => signal::carry_on(task, fusebox::StopAt::End),
-        Task::Next(task) => signal::carry_on(task, fusebox::StopAt::NextStep),
+        Task::Continue(task) => signal::continue_run(task, fusebox::StopAt::End),
+        Task::Next(task) => signal::continue_run(task, fusebox::StopAt::NextStep),
         Task::Pause(task) => signal::pause(&task),
         Task::Resume(task) => signal::resume(&task),
         Task::AddStep(task) => signal::add_step(task),

@@ -44,7 +44,7 @@ pub fn plugins(args: PluginsArgs) -> Result<Exit, Error> {
 }
 
 fn is_file(plugin: &str) -> bool {
-    plugin.contains(['/', '\\']) || plugin.ends_with(".wasm") || plugin == "-"
+    plugin.contains(['/', '\\']) || plugin.ends_with(".wasm") || plugin == "-" || Path::new(plugin).exists()
 }
 
 fn facts<'a>(plugin: &'a Plugin, source: &'a str) -> output::Plugin<'a> {

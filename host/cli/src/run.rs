@@ -17,7 +17,7 @@ use crate::output::{Explained, Output};
 use crate::print;
 use crate::terminal_approver::TerminalApprover;
 use crate::view::View;
-use crate::watch::{self, Told};
+use crate::watch::{self, Watched};
 
 /// Most bytes of a plan, an action or a component: each has a tighter bound of its own.
 const MAX_INPUT_BYTES: usize = 64 * 1024 * 1024;
@@ -69,8 +69,8 @@ fn tell_notice(text: &str, json: bool) {
 }
 
 pub fn run(args: RunArgs) -> Result<Exit, Error> {
-    let told = if args.explain { Explanations::Told } else { Explanations::Untold };
-    let (host, plan, options) = prepare(args.create, told, args.json)?;
+    let watched = if args.explain { Explanations::Shown } else { Explanations::Hidden };
+    let (host, plan, options) = prepare(args.create, watched, args.json)?;
     let (backlog, runtime) = (Backlog::new(), runtime()?);
     let run = host.run(plan, options.approved_by(approver(args.approve, &backlog)))?;
     if run.left_out() > 0 {
@@ -85,12 +85,12 @@ pub fn run(args: RunArgs) -> Result<Exit, Error> {
 /// Whether explanations are shown while a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Explanations {
-    Told,
-    Untold,
+    Shown,
+    Hidden,
 }
 
 /// A host under the policies that count for a plan, the plan, and where and how it is to run.
-pub fn prepare(create: CreateArgs, told: Explanations, json: bool) -> Result<(Host, Plan, RunOptions), Error> {
+pub fn prepare(create: CreateArgs, watched: Explanations, json: bool) -> Result<(Host, Plan, RunOptions), Error> {
     let plan = Plan::parse(&read_input("the plan", &create.plan)?)?;
     let mut builder = builder(create.policy);
     for folder in projects(&plan, &create.plan, create.workspace.as_deref()) {
@@ -99,7 +99,7 @@ pub fn prepare(create: CreateArgs, told: Explanations, json: bool) -> Result<(Ho
     if let Some(cassette) = create.cassette {
         builder = builder.cassette(cassette);
     }
-    if told == Explanations::Told {
+    if watched == Explanations::Shown {
         builder = builder.explained();
     }
     let host = builder.build()?;
@@ -134,11 +134,11 @@ pub fn carry_out(host: &Host, run: Run, runtime: Runtime, backlog: &Backlog, jso
     } else {
         let mut view = View::new();
         let policy = host.policy_source().to_owned();
-        runtime.block_on(watch::watch(run, backlog, |told| match told {
-            Told::Update(update) => view.update(update),
-            Told::Killed => view.line("\nKilling the run…"),
-            Told::Pausing => view.line("\nStopping the step and pausing the run… (once more kills it)"),
-            Told::Ended(summary) => view.summary(summary, &policy),
+        runtime.block_on(watch::watch(run, backlog, |watched| match watched {
+            Watched::Update(update) => view.update(update),
+            Watched::Killed => view.line("\nKilling the run…"),
+            Watched::Pausing => view.line("\nStopping the step and pausing the run… (once more kills it)"),
+            Watched::Ended(summary) => view.summary(summary, &policy),
         }))
     };
     // A prompt may still be waiting for input.
@@ -146,15 +146,16 @@ pub fn carry_out(host: &Host, run: Run, runtime: Runtime, backlog: &Backlog, jso
     Ok(Exit::of_run(watched?.end))
 }
 
-fn print_json(told: Told<'_>) {
-    match told {
-        Told::Update(RunUpdate::Event(event)) => print::event(event),
-        Told::Update(RunUpdate::Explanation(explanation)) => {
+fn print_json(watched: Watched<'_>) {
+    match watched {
+        Watched::Update(RunUpdate::Event(event)) => print::event(event),
+        Watched::Update(RunUpdate::Explanation(explanation)) => {
             print::json(&Output::Explanation(Explained::of(explanation)))
         }
-        Told::Update(RunUpdate::Log(log)) => print::json(&Output::plugin_log(log)),
-        Told::Update(RunUpdate::Output { .. } | RunUpdate::Progress { .. }) | Told::Killed | Told::Pausing => {}
-        Told::Ended(summary) => print::json(&Output::Summary(summary)),
+        Watched::Update(RunUpdate::Log(log)) => print::json(&Output::plugin_log(log)),
+        Watched::Update(RunUpdate::Output { .. } | RunUpdate::Progress { .. }) | Watched::Killed | Watched::Pausing => {
+        }
+        Watched::Ended(summary) => print::json(&Output::Summary(summary)),
     }
 }
 

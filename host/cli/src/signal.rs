@@ -13,7 +13,7 @@ use crate::print;
 use crate::run::{Explanations, approver, builder, carry_out, prepare, read_input, runtime, tell_notices};
 
 pub fn start(args: StartArgs) -> Result<Exit, Error> {
-    let (host, plan, options) = prepare(args.create, Explanations::Untold, args.json)?;
+    let (host, plan, options) = prepare(args.create, Explanations::Hidden, args.json)?;
     let run = host.start(plan, &options)?;
     if args.json {
         print::json(&Output::RunStart { run_id: &run });
@@ -25,7 +25,7 @@ pub fn start(args: StartArgs) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
-pub fn carry_on(args: ContinueArgs, until: StopAt) -> Result<Exit, Error> {
+pub fn continue_run(args: ContinueArgs, until: StopAt) -> Result<Exit, Error> {
     let run: RunId = args.run.parse()?;
     let host = host_for(&run, args.policy, args.cassette)?;
     tell_notices(&host, args.json);

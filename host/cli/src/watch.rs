@@ -18,7 +18,7 @@ const MAX_WAITING: usize = 256;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Updates for the printer.
-pub enum Told<'a> {
+pub enum Watched<'a> {
     Update(&'a RunUpdate),
     Killed,
     Pausing,
@@ -27,7 +27,7 @@ pub enum Told<'a> {
 
 /// Carries a run on. An interrupt stops the step under way and pauses the run, a second one kills it, and a third one ends the
 /// process at once.
-pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) -> Result<Summary, Error> {
+pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Watched<'_>)) -> Result<Summary, Error> {
     let stop = run.stop_handle();
     let interrupted = stop.clone();
     tokio::spawn(async move {
@@ -43,15 +43,15 @@ pub async fn watch(run: Run, backlog: &Backlog, mut tell: impl FnMut(Told<'_>)) 
     let (mut said_killed, mut said_pausing) = (false, false);
     while let Some(update) = waiting.recv().await {
         if stop.is_killed() && !std::mem::replace(&mut said_killed, true) {
-            tell(Told::Killed);
+            tell(Watched::Killed);
         } else if stop.is_stopped() && !said_killed && !std::mem::replace(&mut said_pausing, true) {
-            tell(Told::Pausing);
+            tell(Watched::Pausing);
         }
-        tell(Told::Update(&update));
+        tell(Watched::Update(&update));
         backlog.remove();
     }
     let summary = driven.await.map_err(|_| Error::RunBrokeOff)??;
-    tell(Told::Ended(&summary));
+    tell(Watched::Ended(&summary));
     Ok(summary)
 }
 

@@ -113,6 +113,9 @@ impl EvaluationContext {
 
 impl fmt::Debug for EvaluationContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Situation").field("run", &self.run).field("position", &self.position).finish_non_exhaustive()
+        f.debug_struct("EvaluationContext")
+            .field("run", &self.run)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
     }
 }

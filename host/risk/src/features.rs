@@ -24,7 +24,7 @@ pub struct FeatureContext<'a> {
 
 impl std::fmt::Debug for FeatureContext<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Circumstances")
+        f.debug_struct("FeatureContext")
             .field("retries", &self.retries)
             .field("most_retries", &self.most_retries)
             .field("time_s", &self.time_s)

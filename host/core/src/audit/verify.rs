@@ -13,7 +13,7 @@ use super::export::{BLOCK_LEAVES, Blob, Block, End, ExportedEvent, FORMAT, Hash,
 use super::fault::{Fault, FaultKind};
 use super::merkle::{CompactRange, empty_root, leaf_hash, root_of_inclusion};
 use super::note::VerifierKey;
-use crate::event::{event_hash, tenant_of_first};
+use crate::event::{RunEventKind, event_hash, tenant_of_first};
 use crate::{Digest, blob_digest};
 
 /// Source of the keys that a check trusts.
@@ -310,11 +310,12 @@ impl Open {
     }
 
     fn see(&mut self, run: &str, kind: &str) {
-        let ended = kind == "run_ended";
+        let is = |expected: RunEventKind| kind.parse() == Ok(expected);
+        let ended = is(RunEventKind::RunEnded);
         match self.seen.get_mut(run) {
             Some(seen) => seen.ended = ended,
             None => {
-                self.seen.insert(run.to_owned(), Seen { is_run: kind == "run_created", ended });
+                self.seen.insert(run.to_owned(), Seen { is_run: is(RunEventKind::RunCreated), ended });
             }
         }
     }

@@ -9,7 +9,6 @@ mod sealed;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use strum::VariantNames;
 
 pub use host::*;
 pub use parts::{AllowedBy, Judgement, KillTimes, ModelUse, RunEnd, Signed, SkipReason, StepEnd, StoppedBy, Usage};
@@ -53,7 +52,7 @@ impl Event {
     /// When the payload is not an event of that kind that this version knows.
     pub fn read(kind: &str, payload: &str) -> Result<Self, Error> {
         let (what, payload) = ("the event", payload.as_bytes());
-        Ok(match HostEvent::VARIANTS.contains(&kind) {
+        Ok(match kind.parse::<HostEventKind>().is_ok() {
             true => Self::Host(json::parse_as(what, payload, MAX_EVENT_BYTES)?),
             false => Self::Run(json::parse_as(what, payload, MAX_EVENT_BYTES)?),
         })

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::cause::Causes;
-use super::{Event, HostEvent, MAX_EVENT_BYTES, RunEvent, SCHEMA_VERSION};
+use super::{Event, HostEvent, MAX_EVENT_BYTES, RunEvent, RunEventKind, SCHEMA_VERSION};
 use crate::id::DEFAULT_TENANT;
 use crate::{Digest, DigestBuilder, Error, RunId, json};
 
@@ -85,6 +85,13 @@ impl SealedEvent {
     /// When the payload is not an event of a run that this version knows.
     pub fn run_event(&self) -> Result<RunEvent, Error> {
         json::parse_as("the event", self.payload.as_bytes(), MAX_EVENT_BYTES)
+    }
+
+    /// Whether it is an event of a run, of this kind.
+    #[must_use]
+    pub fn is(&self, kind: RunEventKind) -> bool {
+        let name: &str = kind.into();
+        self.kind == name
     }
 
     /// The event as one JSON object with its run, place and time: what `--json` prints.

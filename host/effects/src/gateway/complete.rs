@@ -8,7 +8,7 @@ use fusebox_core::{Amounts, BudgetKind, Failure, Json};
 
 use super::backend::{Answer, Ask, Billable, Fault, OnText, Remedy};
 use super::quote::amounts;
-use super::structured::{Schema, mending, names_schema};
+use super::structured::{Schema, names_schema, repair_prompt};
 use super::{Quote, Route};
 
 /// The first wait before a retry; each further one is twice as long.
@@ -118,7 +118,7 @@ impl Quote {
                         Some(Ok(json)) => return Ok((answer.text, Some(json))),
                         Some(Err(complaint)) if repairs > 0 => {
                             repairs -= 1;
-                            prompt = mending(request.prompt, &answer.text, &complaint, self.output);
+                            prompt = repair_prompt(request.prompt, &answer.text, &complaint, self.output);
                         }
                         Some(Err(complaint)) => {
                             let complaint: String = complaint.chars().take(300).collect();

@@ -53,7 +53,7 @@ fn carried_answer_bytes(output_tokens: u64) -> u64 {
 }
 
 /// The prompt that asks to mend an answer.
-pub fn mending(prompt: &str, answer: &str, complaint: &str, output_tokens: u64) -> String {
+pub fn repair_prompt(prompt: &str, answer: &str, complaint: &str, output_tokens: u64) -> String {
     let answer = cut(answer, usize::try_from(carried_answer_bytes(output_tokens)).unwrap_or(0));
     let complaint = cut(complaint, MAX_COMPLAINT_BYTES);
     format!(
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_a_mending_carries_is_bounded() {
-        let prompt = mending("p", &"ä".repeat(1_000_000), &"x".repeat(1_000_000), 100);
+        let prompt = repair_prompt("p", &"ä".repeat(1_000_000), &"x".repeat(1_000_000), 100);
         assert!(prompt.len() as u64 <= 1 + carried_bytes(100), "{}", prompt.len());
     }
 }

@@ -53,11 +53,11 @@ fn watch_over(order: &Order, host: &UnixStream, child: Pid, process: &OwnedFd) -
                 return Some(order::ended(status));
             }
         }
-        let kin = || descendants(own);
-        if let Some(why) = watch.over(&kin) {
+        let processes = || descendants(own);
+        if let Some(why) = watch.over(&processes) {
             return Some(Report::Ended { code: None, signal: Some(9), stopped_by: Some(why) });
         }
-        if u64::try_from(kin().len()).unwrap_or(u64::MAX) > order.bounds.processes {
+        if u64::try_from(processes().len()).unwrap_or(u64::MAX) > order.bounds.processes {
             let why = format!("it started more than {} processes", order.bounds.processes);
             return Some(Report::Ended { code: None, signal: Some(9), stopped_by: Some(why) });
         }
@@ -79,9 +79,9 @@ fn end_all() {
     let own = rustix::process::getpid();
     for _ in 0..ROUNDS {
         // Stopped first, so that none starts another while the rest is killed.
-        let kin = descendants(own);
+        let processes = descendants(own);
         for signal in [Signal::STOP, Signal::KILL] {
-            for id in kin.iter().filter_map(|id| Pid::from_raw(id.cast_signed())) {
+            for id in processes.iter().filter_map(|id| Pid::from_raw(id.cast_signed())) {
                 let _ = kill_process(id, signal);
             }
         }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use fusebox_core::event::{Chain, HostEvent, KillLifted, KillSet, KillTimes, RunEnd, RunEnded, RunEvent, Usage};
+use fusebox_core::event::{
+    Chain, HostEvent, KillLifted, KillSet, KillTimes, RunEnd, RunEnded, RunEvent, RunEventKind, Usage,
+};
 use fusebox_core::id::{HOST_TENANT, check_tenant};
 use fusebox_core::run::PersonCommand;
 use fusebox_core::{Digest, KillTarget, RunId};
@@ -165,7 +167,7 @@ impl Control {
             Err(fusebox_store::Error::Damaged { .. }) => return Ok(None),
             last => last?,
         };
-        match last.first().filter(|last| last.kind == "run_ended").map(|last| last.run_event()).transpose()? {
+        match last.first().filter(|last| last.is(RunEventKind::RunEnded)).map(|last| last.run_event()).transpose()? {
             Some(RunEvent::RunEnded(RunEnded { kill, .. })) => Ok(Some(kill)),
             _ => Ok(None),
         }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fusebox_core::event::{
-    HostEvent, RiskOverruled, RiskPredicted, RunCreated, RunEnd, RunEnded, RunEvent, StepSkipped,
+    HostEvent, HostEventKind, RiskOverruled, RiskPredicted, RunCreated, RunEnd, RunEnded, RunEvent, RunEventKind,
+    StepSkipped,
 };
 use fusebox_core::id::check_tenant;
 use fusebox_core::risk::{Assessment, RiskLevel};
@@ -193,8 +194,14 @@ fn overruled(log: &dyn Store, tenant: &str) -> Result<BTreeMap<RunId, RiskLevel>
     Ok(last)
 }
 
-/// Kinds of events that are looked at.
-const LOOKED_AT: [&str; 4] = ["risk_predicted", "risk_overruled", "step_skipped", "run_ended"];
+/// Whether an event says something of the risk of a run. The others need not be parsed.
+fn says_of_risk(sealed: &SealedEvent) -> bool {
+    use RunEventKind::{RiskPredicted, RunEnded, StepSkipped};
+    match sealed.kind.parse::<RunEventKind>() {
+        Ok(kind) => matches!(kind, RiskPredicted | StepSkipped | RunEnded),
+        Err(_) => sealed.kind.parse() == Ok(HostEventKind::RiskOverruled),
+    }
+}
 
 /// All events of a chain that say something of its risk.
 fn each(log: &dyn Store, chain: &RunId, mut note: impl FnMut(&SealedEvent) -> Result<(), Error>) -> Result<(), Error> {
@@ -203,7 +210,7 @@ fn each(log: &dyn Store, chain: &RunId, mut note: impl FnMut(&SealedEvent) -> Re
         let page = log.events(chain, after, PAGE)?;
         for sealed in &page {
             after = sealed.seq;
-            if LOOKED_AT.contains(&sealed.kind.as_str()) {
+            if says_of_risk(sealed) {
                 note(sealed)?;
             }
         }

@@ -11,7 +11,7 @@ use fusebox_effects::Workspace;
 use fusebox_sandbox::{HostAnswer, Reply};
 
 use crate::error::Error;
-use crate::execution::undo::{back, is_so};
+use crate::execution::undo::{inverse_of, is_content};
 use crate::journal::Journal;
 
 /// Result of settling.
@@ -72,18 +72,18 @@ fn trace(journal: &Journal, effect: &Effect, workspace: &Workspace) -> Result<Tr
         known.extend(journal.kept(digest)?);
     }
     workspace.sweep(path, &known)?;
-    if is_so(workspace, path, after) {
+    if is_content(workspace, path, after) {
         let inverse = match (before, after) {
             (Some(before), _) => {
                 let size = journal.kept(before)?.map_or(0, |bytes| bytes.len());
-                Some(back(path, after.copied(), *before, size))
+                Some(inverse_of(path, after.copied(), *before, size))
             }
             (None, Some(after)) => Some(Effect::Remove { path: path.clone(), before: Some(*after) }),
             (None, None) => None,
         };
         return Ok(Trace::Happened { inverse: inverse.map(Box::new) });
     }
-    Ok(if is_so(workspace, path, before.as_ref()) { Trace::DidNotHappen } else { Trace::Unknown })
+    Ok(if is_content(workspace, path, before.as_ref()) { Trace::DidNotHappen } else { Trace::Unknown })
 }
 
 fn doubt(open: &Open) -> String {

@@ -34,11 +34,11 @@ pub fn undo(effect: &Effect, workspace: &Workspace, known: &Contents) -> Result<
             (bytes.len(), Some(bytes))
         }
     };
-    Ok(Some(Undo { inverse: back(path, now, *before, size), keep }))
+    Ok(Some(Undo { inverse: inverse_of(path, now, *before, size), keep }))
 }
 
 /// The effect that restores the earlier content of a file.
-pub fn back(path: &WorkspacePath, now: Option<Digest>, before: Digest, size: usize) -> Effect {
+pub fn inverse_of(path: &WorkspacePath, now: Option<Digest>, before: Digest, size: usize) -> Effect {
     Effect::Write { path: path.clone(), before: now, after: before, size: size as u64 }
 }
 
@@ -51,8 +51,8 @@ pub fn restore(
     for effect in restores {
         let restored = match effect {
             // A restore that its process did not live to record may have happened.
-            Effect::Write { path, after, .. } if is_so(workspace, path, Some(after)) => Ok(()),
-            Effect::Remove { path, .. } if is_so(workspace, path, None) => Ok(()),
+            Effect::Write { path, after, .. } if is_content(workspace, path, Some(after)) => Ok(()),
+            Effect::Remove { path, .. } if is_content(workspace, path, None) => Ok(()),
             Effect::Write { path, before, after, .. } => match kept(after)? {
                 Some(bytes) => workspace.write(path, before.as_ref(), &bytes),
                 None => return Ok(Some(Failure::NotFound(format!("what {path} held before is not known")))),
@@ -68,7 +68,7 @@ pub fn restore(
 }
 
 /// Whether a file holds this, or is not there.
-pub fn is_so(workspace: &Workspace, path: &WorkspacePath, digest: Option<&Digest>) -> bool {
+pub fn is_content(workspace: &Workspace, path: &WorkspacePath, digest: Option<&Digest>) -> bool {
     workspace.state(path).is_ok_and(|state| state.map(|state| state.digest).as_ref() == digest)
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::event::{BudgetWarning, Chain, PluginLogged, RunEnd, RunEnded, RunEvent};
+use fusebox_core::event::{BudgetWarning, Chain, PluginLogged, RunEnd, RunEnded, RunEvent, RunEventKind};
 use fusebox_core::explain::Explainer;
 use fusebox_core::gate::GuardAnswer;
 use fusebox_core::run::{DriverCommand, decide};
@@ -297,7 +297,7 @@ impl Journal {
         let run = self.state.setup().run.clone();
         let lease = Lease::take(&self.home, &*self.store, &run)?;
         let added = self.store.events(&run, self.chain.seq(), u32::MAX)?;
-        if added.iter().any(|event| event.kind == "run_continued") {
+        if added.iter().any(|event| event.is(RunEventKind::RunContinued)) {
             // Another process carried it on, under its own policy perhaps, and may have ended in the middle of a step.
             return Ok(LeaseOutcome::Elsewhere);
         }

@@ -20,7 +20,7 @@ impl Coordination for SqliteStore {
     }
 
     fn reserve(&self, reservation: Reservation) -> Result<u64, Error> {
-        self.change(move |transaction| tenants::allot(transaction, &reservation))
+        self.change(move |transaction| tenants::reserve(transaction, &reservation))
     }
 
     fn reserved_by(&self, tenant: &str, run: &RunId, budget: BudgetKind) -> Result<u64, Error> {

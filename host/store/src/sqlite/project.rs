@@ -1,8 +1,8 @@
 //! Read models: tables for lists, derived from events.
 
 use fusebox_core::event::{
-    ApprovalDecided, ApprovalRequested, DoubtDecided, HostEvent, KillLifted, KillSet, PauseAsked, PlanApprovalDecided,
-    PlanApprovalRequested, RunCreated, RunEnded, RunEvent, StepInDoubt,
+    ApprovalDecided, ApprovalRequested, DoubtDecided, HostEvent, HostEventKind, KillLifted, KillSet, PauseAsked,
+    PlanApprovalDecided, PlanApprovalRequested, RunCreated, RunEnded, RunEvent, RunEventKind, StepInDoubt,
 };
 use fusebox_core::{KillTarget, json};
 use rusqlite::{Transaction, params};
@@ -26,23 +26,29 @@ pub struct Stored<'a> {
 /// Brings the read models up to an event. Most events change nothing but the run's last event.
 pub fn event(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
     let run = stored.run;
-    match stored.kind {
-        "run_created" => created(transaction, stored),
-        "run_started" => set(transaction, "UPDATE runs SET started = 1 WHERE run_id = ?1", run),
-        "run_paused" => {
+    if let Ok(kind) = stored.kind.parse::<HostEventKind>() {
+        return match kind {
+            HostEventKind::PauseAsked => pause_asked(transaction, stored),
+            HostEventKind::KillSet | HostEventKind::KillLifted => switched(transaction, stored),
+            _ => Ok(()),
+        };
+    }
+    use RunEventKind as Kind;
+    match stored.kind.parse::<RunEventKind>() {
+        Ok(Kind::RunCreated) => created(transaction, stored),
+        Ok(Kind::RunStarted) => set(transaction, "UPDATE runs SET started = 1 WHERE run_id = ?1", run),
+        Ok(Kind::RunPaused) => {
             set(transaction, "UPDATE runs SET paused = 1 WHERE run_id = ?1", run)?;
             set(transaction, "DELETE FROM pauses WHERE run_id = ?1", run)
         }
-        "pause_asked" => pause_asked(transaction, stored),
-        "run_resumed" => set(transaction, "UPDATE runs SET paused = 0 WHERE run_id = ?1", run),
-        "step_completed" => set(transaction, "UPDATE runs SET completed = completed + 1 WHERE run_id = ?1", run),
-        "step_added" => set(transaction, "UPDATE runs SET steps = steps + 1 WHERE run_id = ?1", run),
-        // Earlier questions are void.
-        "step_proposed" | "plan_judged" => withdraw(transaction, stored),
-        "approval_requested" | "plan_approval_requested" | "step_in_doubt" => asked(transaction, stored),
-        "approval_decided" | "plan_approval_decided" | "doubt_decided" => decided(transaction, stored),
-        "run_ended" => ended(transaction, stored),
-        "kill_set" | "kill_lifted" => switched(transaction, stored),
+        Ok(Kind::RunResumed) => set(transaction, "UPDATE runs SET paused = 0 WHERE run_id = ?1", run),
+        Ok(Kind::StepCompleted) => set(transaction, "UPDATE runs SET completed = completed + 1 WHERE run_id = ?1", run),
+        Ok(Kind::StepAdded) => set(transaction, "UPDATE runs SET steps = steps + 1 WHERE run_id = ?1", run),
+        // Questions that were asked before are void.
+        Ok(Kind::StepProposed | Kind::PlanJudged) => withdraw(transaction, stored),
+        Ok(Kind::ApprovalRequested | Kind::PlanApprovalRequested | Kind::StepInDoubt) => asked(transaction, stored),
+        Ok(Kind::ApprovalDecided | Kind::PlanApprovalDecided | Kind::DoubtDecided) => decided(transaction, stored),
+        Ok(Kind::RunEnded) => ended(transaction, stored),
         _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use crate::coordination::{Reservation, Settlement};
 use crate::error::Error;
 
 /// Adds to a run's share. Returns the whole share.
-pub fn allot(transaction: &Transaction<'_>, reservation: &Reservation) -> Result<u64, Error> {
+pub fn reserve(transaction: &Transaction<'_>, reservation: &Reservation) -> Result<u64, Error> {
     let Reservation { tenant, run, budget, limit, least, most } = reservation;
     let taken = reserved(transaction, tenant, *budget)?;
     let room = limit.saturating_sub(taken);

@@ -24,9 +24,18 @@ macro_rules! run_events {
         of_step: $($of_step:ident($($path:ident).+)),+;
     ) => {
         /// One entry in the chain of a run.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, strum::IntoStaticStr)]
+        #[derive(
+            Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, strum::IntoStaticStr, strum::EnumDiscriminants,
+        )]
         #[serde(tag = "event", rename_all = "snake_case")]
         #[strum(serialize_all = "snake_case")]
+        #[strum_discriminants(
+            name(RunEventKind),
+            derive(strum::EnumString, strum::IntoStaticStr),
+            strum(serialize_all = "snake_case"),
+            doc = "Kind of an event of a run, as in its `event` field.",
+            expect(missing_docs, reason = "the structs have the docs")
+        )]
         #[expect(missing_docs, reason = "the structs have the docs")]
         pub enum RunEvent {
             $($of_run($of_run),)+
