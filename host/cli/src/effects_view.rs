@@ -50,7 +50,8 @@ pub fn describe_effect(effect: &Effect) -> String {
         Effect::Write { path, size, .. } => format!("changes {} ({size} bytes afterwards)", line(&path.to_string())),
         Effect::Remove { path, .. } => format!("removes {}", line(&path.to_string())),
         Effect::Run { argv, shell_text, cwd, .. } => {
-            let place = if matches!(cwd.as_str(), "" | ".") { String::new() } else { format!(" in {}", line(cwd.as_str())) };
+            let place =
+                if matches!(cwd.as_str(), "" | ".") { String::new() } else { format!(" in {}", line(cwd.as_str())) };
             match shell_text.as_deref().map(|text| (text, text.trim_end().split_once('\n'))) {
                 None => format!("runs {}{place}", line(&quoted(argv))),
                 Some((text, None)) => format!("runs the shell line {}{place}", line(text)),

@@ -19,15 +19,14 @@ const DIM: Style = Style::new().dimmed();
 
 pub fn plugins(args: PluginsArgs) -> Result<Exit, Error> {
     match args.task {
-        Some(PluginsTask::Show { plugin }) if is_file(&plugin) => {
-            let bytes = read_input("the plugin", Path::new(&plugin))?;
-            let harness = Harness::load(&builder(None).sandbox()?, &bytes)?;
-            show(harness.plugin(), &plugin, args.json);
-        }
+        Some(PluginsTask::Show { plugin }) if is_file(&plugin) => show_file(&plugin, args.json)?,
         Some(PluginsTask::Show { plugin }) => {
             let host = host(args.policy)?;
-            let loaded = host.plugin(&plugin)?;
-            show(&loaded.plugin, &loaded.source, args.json);
+            match host.plugin(&plugin) {
+                Ok(loaded) => show(&loaded.plugin, &loaded.source, args.json),
+                Err(_) if Path::new(&plugin).exists() => show_file(&plugin, args.json)?,
+                Err(unknown) => return Err(unknown),
+            }
         }
         None => {
             let host = host(args.policy)?;
@@ -43,8 +42,15 @@ pub fn plugins(args: PluginsArgs) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
+fn show_file(file: &str, json: bool) -> Result<(), Error> {
+    let bytes = read_input("the plugin", Path::new(file))?;
+    let harness = Harness::load(&builder(None).sandbox()?, &bytes)?;
+    show(harness.plugin(), file, json);
+    Ok(())
+}
+
 fn is_file(plugin: &str) -> bool {
-    plugin.contains(['/', '\\']) || plugin.ends_with(".wasm") || plugin == "-" || Path::new(plugin).exists()
+    plugin.contains(['/', '\\']) || plugin.ends_with(".wasm") || plugin == "-"
 }
 
 fn facts<'a>(plugin: &'a Plugin, source: &'a str) -> output::Plugin<'a> {
