@@ -7,14 +7,15 @@ use crate::verdict::MAX_FINDINGS;
 /// Next answer that the gate needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum GateAsk<'a> {
-    /// Effects of the current action: derive them and pass them to [`Gate::previewed`].
+    /// Effects of the current action: derive them and pass them to [`Gate::previewed`](super::Gate::previewed).
     Preview,
-    /// Verdict of the guard at this place in [`GateSetup::guards`]: pass it to [`Gate::judged`].
+    /// Verdict of the guard at this place in [`GateSetup::guards`](super::GateSetup::guards): pass it to
+    /// [`Gate::judged`](super::Gate::judged).
     Judge {
-        /// Index of the guard in [`GateSetup::guards`].
+        /// Index of the guard in [`GateSetup::guards`](super::GateSetup::guards).
         guard: usize,
     },
-    /// Impact model's estimate of both alternatives: pass it to [`Gate::estimated`].
+    /// Impact model's estimate of both alternatives: pass it to [`Gate::estimated`](super::Gate::estimated).
     Estimate,
     /// Nothing more: the gate has decided.
     Decided(&'a Decision),

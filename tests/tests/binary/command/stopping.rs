@@ -128,7 +128,7 @@ fn another_process_kills_a_run_whatever_it_is_doing() {
         );
         // It had ended before, and says so.
         let again = place.fusebox(&["kill", run.as_str().unwrap()]);
-        assert!(again.status.success() && text(&again.stdout).contains("had ended"), "{what}");
+        assert!(again.status.success() && text(&again.stdout).contains("had already ended"), "{what}");
     }
     assert!(text(&place.fusebox(&["kill", "--all"]).stdout).contains("no run is under way"));
     refused(&place, &["kill", "no-such-run"], "FBX-5022", "no run");
