@@ -100,6 +100,10 @@ fn a_secret_in_a_log_or_a_panic_is_not_kept() {
     let told = place.fusebox(&run);
     assert_eq!(events(&lines(&told), "plugin_logged").len(), 1, "{told:?}");
     assert!(!text(&told.stdout).contains(SECRET), "{told:?}");
+    let action = json!({ "step_type": "read_file", "input": { "path": "a.txt" }, "agent": { "id": "a" } });
+    place.write("action.json", action.to_string());
+    let checked = place.fusebox(&["check", "action.json", "--workspace", "workspace", "--json"]);
+    assert!(text(&checked.stdout).contains("REDACTED") && !text(&checked.stdout).contains(SECRET), "{checked:?}");
     let exported = place.fusebox(&["audit", "export", "--blobs"]);
     assert!(exported.status.success() && !text(&exported.stdout).contains(SECRET));
     for entry in std::fs::read_dir(place.path("home")).unwrap().flatten() {

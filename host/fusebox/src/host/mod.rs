@@ -222,6 +222,14 @@ impl Host {
     pub fn check_report(&self, tenant: &str, proposal: &Proposal) -> Result<CheckReport, Error> {
         let mut plugins = Vec::new();
         let decision = check::check(&self.services, tenant, proposal, Some(&mut plugins))?;
+        if let Some(redactor) = &self.services.redactor {
+            // What plugins log or die of may quote a secret, which is never shown.
+            for plugin in plugins.iter_mut().filter(|plugin| !plugin.log.is_empty() || plugin.failure.is_some()) {
+                if let Some((log, failure)) = redactor.redacted_value(&(plugin.log.clone(), plugin.failure.clone()))? {
+                    (plugin.log, plugin.failure) = (log, failure);
+                }
+            }
+        }
         Ok(CheckReport { decision, plugins })
     }
 

@@ -301,7 +301,9 @@ impl Driver {
                 self.journal.lock().await.submit(DriverCommand::Refused { message, tape, usage })?;
             }
             Err(failure) => {
-                self.journal.lock().await.submit(failure_command(&failure, usage, tape))?;
+                let mut journal = self.journal.lock().await;
+                let failed = failure_command(&journal, &failure, usage, tape);
+                journal.submit(failed)?;
             }
         }
         Ok(())
@@ -322,7 +324,8 @@ impl Driver {
         journal.flush().await?;
         if let Some(message) = journal.unavailable() {
             let failure = Failure::Other(message);
-            journal.submit(failure_command(&failure, Usage::default(), None))?;
+            let failed = failure_command(&journal, &failure, Usage::default(), None);
+            journal.submit(failed)?;
             return Ok(());
         }
         let (loaded, served) = self.executor(&journal)?;
@@ -382,7 +385,8 @@ impl Driver {
                 self.outputs.remember(&step.id, output, &outcome.output);
             }
             Ok(Err(failure)) => {
-                journal.submit(failure_command(&failure, usage, Some(tape)))?;
+                let failed = failure_command(&journal, &failure, usage, Some(tape));
+                journal.submit(failed)?;
             }
             Err(end) => {
                 drop(journal);
@@ -435,10 +439,11 @@ async fn sleep_for(micros: Option<u64>) {
     }
 }
 
-fn failure_command(failure: &Failure, usage: Usage, tape: Option<Digest>) -> DriverCommand {
+/// Failure that an executor reported itself. Its text may quote what it read, so secrets are taken out.
+fn failure_command(journal: &Journal, failure: &Failure, usage: Usage, tape: Option<Digest>) -> DriverCommand {
     DriverCommand::Failed {
         end: StepEnd::Failure,
-        message: failure.to_string(),
+        message: journal.cleaned(&failure.to_string()),
         retry_can_help: failure.retry_can_help(),
         tape,
         usage,
