@@ -278,17 +278,7 @@ fn a_run_that_took_more_than_its_budget_is_not_completed() {
 #[test]
 fn what_a_model_call_may_cost_is_reserved_and_settled() {
     let mut state = executing(RunLimits { tokens: Some(10), ..RunLimits::default() });
-    let prompt = Effect::Prompt { model: "m".into(), content: Digest::ZERO, size: 1, max_output_tokens: 1 };
-    let call = |amount| {
-        DriverCommand::HostCall(EffectRequest {
-            effect: prompt.clone(),
-            judgement: decision(Ruling::Allow),
-            note: None,
-            reserve: tokens(amount),
-            over: None,
-            asked: None,
-        })
-    };
+    let call = prompt_call;
     tell(&mut state, call(8));
     assert_eq!(state.ledger().line(BudgetKind::Tokens).reserved, 8);
     tell(&mut state, spent(0, tokens(3)));

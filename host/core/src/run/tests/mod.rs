@@ -87,6 +87,13 @@ fn host_call(effect: Effect, judgement: HostCallJudgement) -> Command {
         .into()
 }
 
+/// A model call that may cost this many tokens, allowed by guards.
+fn prompt_call(amount: u64) -> Command {
+    let effect = Effect::Prompt { model: "m".into(), content: Digest::ZERO, size: 1, max_output_tokens: 1 };
+    let (judgement, reserve) = (decision(Ruling::Allow), tokens(amount));
+    DriverCommand::HostCall(EffectRequest { effect, judgement, note: None, reserve, over: None, asked: None }).into()
+}
+
 fn host_call_done(call: u32) -> Command {
     spent(call, Amounts::new())
 }

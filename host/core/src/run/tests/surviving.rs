@@ -6,7 +6,7 @@ use crate::Decider;
 use crate::event::{
     ApprovalDecided, BudgetWarning, EffectIntended, RunEnded, RunEvent, StepEnd, StepProposed, StepRetried,
 };
-use crate::run::{DriverCommand, EffectRequest, PersonCommand, ProcessCommand};
+use crate::run::{DriverCommand, PersonCommand, ProcessCommand};
 
 /// A run whose first step waits for a person, with the effect `a`.
 fn waiting(limits: RunLimits) -> RunState {
@@ -285,17 +285,7 @@ fn a_step_that_is_not_let_on_waits_or_is_skipped() {
 #[test]
 fn a_warning_is_given_once_and_in_time() {
     let mut state = executing(RunLimits { tokens: Some(10), ..RunLimits::default() });
-    let prompt = Effect::Prompt { model: "m".into(), content: Digest::ZERO, size: 1, max_output_tokens: 1 };
-    let call = |amount| {
-        DriverCommand::HostCall(EffectRequest {
-            effect: prompt.clone(),
-            judgement: decision(Ruling::Allow),
-            note: None,
-            reserve: tokens(amount),
-            over: None,
-            asked: None,
-        })
-    };
+    let call = prompt_call;
     tell(&mut state, call(7));
     assert_eq!(state.warning_due(0), None);
     tell(&mut state, call(1));
