@@ -3,9 +3,9 @@
 
     verify.py EXPORT [--key KEY]
 
-Written from docs/audit.md alone, so that whoever doubts the host need not believe its own verifier. It prints what holds and
-ends with 0, or the first thing that is wrong and ends with 1. KEY is what `fusebox audit keys` printed (one or several), obtained from somebody
-other than whoever made the export; without it the export only fits together.
+Written from docs/audit.md alone, so that a reader who doubts the host need not believe its own verifier. It prints what holds and
+ends with 0, or the first thing that is wrong and ends with 1. KEY is what `fusebox audit keys` printed (one or several), obtained from
+another source than the exporter; without it the export only fits together.
 """
 
 import base64
@@ -339,7 +339,7 @@ def verify(lines, given):
     for run in sorted(chains):
         print(f"  {run}: {chains[run][0]} events{', to its end' if ended[run] else ''}")
     if not given:
-        print("  no key was given: whoever made the export could have made its keys as well")
+        print("  no key was given: the exporter could have made its keys as well")
 
 
 def main(arguments):

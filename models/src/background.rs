@@ -7,7 +7,7 @@ use crate::network::Scaler;
 pub const ROWS: usize = 8;
 /// Rounds of moving centres.
 const ROUNDS: usize = 20;
-/// Plans that are looked at.
+/// Plans that are sampled.
 const LOOKED_AT: usize = 5000;
 
 /// The plans that are nearest to the centres of as many clusters (k-means by Lloyd 1982, over scaled features; it begins with plans

@@ -51,20 +51,20 @@ pub struct Log {
 ///
 /// # Errors
 /// When it cannot be read, is not XES, or has no trace that could be a plan.
-pub fn read(path: &Path, high_risk: &[String], told: impl FnMut(u64)) -> Result<Log> {
-    from(xes::open(path)?, high_risk, told)
+pub fn read(path: &Path, high_risk: &[String], observer: impl FnMut(u64)) -> Result<Log> {
+    from(xes::open(path)?, high_risk, observer)
 }
 
 /// Reads a log from an open reader.
 ///
 /// # Errors
 /// As [`read`].
-pub fn from(log: impl BufRead, high_risk: &[String], mut told: impl FnMut(u64)) -> Result<Log> {
+pub fn from(log: impl BufRead, high_risk: &[String], mut observer: impl FnMut(u64)) -> Result<Log> {
     let mut all = Log::default();
     xes::read(log, |trace| {
         all.traces += 1;
         all.events += trace.events.len() as u64;
-        told(all.traces);
+        observer(all.traces);
         match features(&trace, high_risk).filter(|features| features.check().is_ok()) {
             Some(features) => all.samples.push(Sample::by_rule(features, Source::Bpi)),
             None => all.left_out += 1,

@@ -29,7 +29,7 @@ pub fn card(trained: &Trained, seed: u64) -> String {
     let mut text = INTRODUCTION.to_owned();
     let _ = write!(
         text,
-        "\n## How good it is\n\nOf test data that was never looked at before (15 % of the plans; plans that look the same are always in the same part).\n`mixed` is everything but the hard set.\n\n\
+        "\n## How good it is\n\nOf test data that was not used before (15 % of the plans; plans that look the same are always in the same part).\n`mixed` is everything but the hard set.\n\n\
          | test set | plans | accuracy | log loss | calibration error | HIGH missed | with the rules as a floor |\n|---|---|---|---|---|---|---|\n"
     );
     for (name, metrics) in &report.metrics {
@@ -119,7 +119,7 @@ num_steps > 10 with a tool of high risk; else MEDIUM if num_steps > 6, est_token
 
 - **synthetic**: plans drawn from risk profiles, as many of each level, each reason of a level as often. Their features are
   computed from whole plans by the host's own code.
-- **bpi**: a real log of loan applications. A trace is a plan that somebody carried out:
+- **bpi**: a real log of loan applications. A trace is a plan that people carried out:
 
 | feature | from a trace | why |
 |---|---|---|
@@ -148,7 +148,7 @@ All plans of the test data that were wrong stand in [reports/wrong.csv](reports/
   What it adds is a score between the levels, and an explanation.
 - The real data are business processes of a bank, not plans of agents. They show that features of another world fall into place.
 - It knows nothing of what steps say or do: a plan of one step that deletes everything is LOW to it. Guards and approvals are there for that.
-- est_tokens is a guess unless the plan limits its tokens. Whoever writes plans can shape the features; the limits that follow hold
+- est_tokens is a guess unless the plan limits its tokens. The author of a plan can shape its features; the limits that follow hold
   all the same, because they are enforced and not predicted.
 - Plans beyond the range of the training data, and plans of whose level it is less sure than 0.6, are left to a person.
 ";

@@ -63,7 +63,7 @@ pub enum Part {
     Train,
     /// It decides when training stops, and calibrates.
     Validate,
-    /// It is only looked at in the end.
+    /// It is used only in the end.
     Test,
 }
 

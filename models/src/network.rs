@@ -109,7 +109,7 @@ impl Scaler {
     }
 }
 
-/// Trains a network. Calls `told` at the end of each epoch.
+/// Trains a network. Calls `observer` at the end of each epoch.
 ///
 /// # Errors
 /// When there are no data, or a loss is not a number.
@@ -118,7 +118,7 @@ pub fn train(
     validate: &[Sample],
     stopping: Stopping,
     seed: u64,
-    mut told: impl FnMut(usize, &Epoch),
+    mut observer: impl FnMut(usize, &Epoch),
 ) -> Result<(Network, Vec<Epoch>)> {
     ensure!(train.len() >= BATCH && !validate.is_empty(), "there are too few plans to train on");
     let scaler = Scaler::of(train);
@@ -162,7 +162,7 @@ pub fn train(
             validate_accuracy: crate::metrics::accuracy(&said, validate),
         };
         ensure!(epoch.train_loss.is_finite() && epoch.validate_loss.is_finite(), "the loss is not a number any more");
-        told(number, &epoch);
+        observer(number, &epoch);
         epochs.push(epoch);
         if best.as_ref().is_none_or(|(loss, _)| epoch.validate_loss < *loss) {
             (best, since) = (Some((epoch.validate_loss, now.layers)), 0);

@@ -54,11 +54,11 @@ pub fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     })
 }
 
-/// Reads a log and calls `told` with each trace. Memory is that of one trace.
+/// Reads a log and calls `visit` with each trace. Memory is that of one trace.
 ///
 /// # Errors
-/// When it is not well-formed XML, not of the shape of XES, or too large; or any error of `told`.
-pub fn read(log: impl BufRead, mut told: impl FnMut(Trace) -> Result<()>) -> Result<()> {
+/// When it is not well-formed XML, not of the shape of XES, or too large; or any error of `visit`.
+pub fn read(log: impl BufRead, mut visit: impl FnMut(Trace) -> Result<()>) -> Result<()> {
     let mut reader = Reader::from_reader(log);
     let mut buffer = Vec::new();
     let mut path: Vec<String> = Vec::new();
@@ -84,14 +84,14 @@ pub fn read(log: impl BufRead, mut told: impl FnMut(Trace) -> Result<()>) -> Res
             Event::Empty(element) if element.local_name().as_ref() == "event" => {
                 trace.events.push(TraceEvent::default())
             }
-            Event::Empty(element) if element.local_name().as_ref() == "trace" => told(Trace::default())?,
+            Event::Empty(element) if element.local_name().as_ref() == "trace" => visit(Trace::default())?,
             Event::Empty(element) => attribute(&element, &path, &mut trace, &mut event).with_context(at)?,
             Event::End(_) => match path.pop().as_deref() {
                 Some("event") if path.last().is_some_and(|parent| parent == "trace") => {
                     ensure!(trace.events.len() < MAX_EVENTS, "a trace has more than {MAX_EVENTS} events {}", at());
                     trace.events.push(std::mem::take(&mut event));
                 }
-                Some("trace") => told(std::mem::take(&mut trace))?,
+                Some("trace") => visit(std::mem::take(&mut trace))?,
                 _ => {}
             },
             Event::Eof => break,

@@ -47,7 +47,7 @@ fn wishes() -> Vec<SignalKind> {
         fetch(),
         fetch(),
         write(".env", "SHOP_TOKEN=\n", "Make room for a token", "perhaps the shop wants one"),
-        write("report.txt", "no prices today\n", "Say that there are none", "whoever reads it should know"),
+        write("report.txt", "no prices today\n", "Say that there are none", "its readers should know"),
     ]
 }
 
@@ -83,7 +83,7 @@ fn take(host: &Host, breaker: &CircuitBreaker, workspace: &Path, kind: SignalKin
         .reasoning(reasoning)
         .decision(&decision)
         .what_to_do("wait for the shop; the breaker lets the agent try again by itself")
-        .told(|explanation| println!("    · {}", explanation.paragraph()))
+        .on_explanation(|explanation| println!("    · {}", explanation.paragraph()))
         .recorded(host.audit(), "default");
     match decision.ruling {
         Ruling::Allow => {}

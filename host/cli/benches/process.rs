@@ -30,9 +30,9 @@ mod linux {
     use serde_json::{Value, json};
 
     /// Starts of each kind.
-    const STARTS: usize = 200;
+    const STARTS: usize = if fusebox_tests::IS_SMOKE { 10 } else { 200 };
     /// Kills of each kind.
-    const KILLS: usize = 50;
+    const KILLS: usize = if fusebox_tests::IS_SMOKE { 2 } else { 50 };
     const LAUNCHER: &str = env!("CARGO_BIN_EXE_fusebox");
 
     pub fn main() {

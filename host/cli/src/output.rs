@@ -216,7 +216,7 @@ pub enum Output<'a> {
     Sink {
         name: &'a str,
         /// Events that it has taken.
-        told: u64,
+        delivered: u64,
         /// Events that it has still to take.
         backlog: u64,
         failure: Option<&'a str>,

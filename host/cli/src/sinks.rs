@@ -38,10 +38,10 @@ fn deliver(host: &Host, patience: Duration) {
 }
 
 fn show(sink: &SinkStatus, json: bool) {
-    let SinkStatus { name, told, backlog, failure, elsewhere } = sink;
+    let SinkStatus { name, delivered, backlog, failure, elsewhere } = sink;
     if json {
-        let (told, backlog, elsewhere) = (*told, *backlog, *elsewhere);
-        print::json(&Output::Sink { name, told, backlog, failure: failure.as_deref(), elsewhere });
+        let (delivered, backlog, elsewhere) = (*delivered, *backlog, *elsewhere);
+        print::json(&Output::Sink { name, delivered, backlog, failure: failure.as_deref(), elsewhere });
         return;
     }
     let state = match failure {

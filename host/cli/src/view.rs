@@ -98,7 +98,7 @@ impl View {
             }
             RunEvent::RunContinued(RunContinued { steps, .. }) => {
                 self.total = *steps as usize;
-                self.line(&format!("{DIM}taken up again{DIM:#}"));
+                self.line(&format!("{DIM}continued{DIM:#}"));
             }
             RunEvent::RunLeft(_) => self.line(&format!("{DIM}left until a process continues it{DIM:#}")),
             RunEvent::RunInterrupted(_) => self.line(&format!("{WARN}its process ended{WARN:#}")),

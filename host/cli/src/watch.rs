@@ -73,16 +73,16 @@ async fn drive(mut run: Run, backlog: Backlog, updates: mpsc::Sender<RunUpdate>)
             }
             RunUpdate::Progress { .. } if updates.capacity() <= MAX_WAITING / 4 => continue,
             RunUpdate::Output { bytes, .. } if left_out > 0 => {
-                let told = format!("\n[… {left_out} bytes were not shown …]\n");
-                bytes.splice(..0, told.into_bytes());
+                let note = format!("\n[… {left_out} bytes were not shown …]\n");
+                bytes.splice(..0, note.into_bytes());
                 left_out = 0;
             }
             RunUpdate::Output { .. } | RunUpdate::Progress { .. } => {}
         }
         backlog.add();
-        let told = updates.send(update);
+        let sending = updates.send(update);
         is_watched = tokio::select! {
-            sent = told => sent.is_ok(),
+            sent = sending => sent.is_ok(),
             () = killed_for(&stop, PATIENCE) => false,
         };
     }

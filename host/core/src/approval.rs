@@ -81,12 +81,12 @@ impl ApprovalKind {
     #[must_use]
     pub fn of(action: &Action, effects: &[Effect], decision: &Decision) -> Self {
         // A guard's finding on this very action is part of the kind; of an estimate, only its class is.
-        let told = |by: &str, finding: &crate::Finding| match finding.code.as_str() {
+        let described = |by: &str, finding: &crate::Finding| match finding.code.as_str() {
             "impact" => (by.to_owned(), finding.code.clone()),
             _ => (by.to_owned(), format!("{}: {}", finding.code, finding.message)),
         };
         let codes = |reason: &crate::gate::Reason| -> Vec<(String, String)> {
-            reason.findings.iter().map(|finding| told(reason.by.word(), finding)).collect()
+            reason.findings.iter().map(|finding| described(reason.by.word(), finding)).collect()
         };
         Self {
             step_type: action.step_type.clone(),

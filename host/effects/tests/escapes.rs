@@ -371,7 +371,7 @@ fn a_change_at_the_last_moment_is_a_conflict_and_nothing_is_lost() {
 }
 
 #[test]
-fn modes_are_kept_but_no_rights_of_whoever_runs_it() {
+fn modes_are_kept_but_not_set_user_id() {
     let (_folder, workspace) = place();
     let file = workspace.root().join("tool");
     fs::write(&file, "old").unwrap();

@@ -129,8 +129,8 @@ fn gateway(policy: &Policy) -> Gateway {
 }
 
 async fn ask(gateway: &Gateway, schema: Option<&Json>) -> (Completed, String) {
-    let mut told = String::new();
-    let mut on_text = |text: &str| told.push_str(text);
+    let mut streamed = String::new();
+    let mut on_text = |text: &str| streamed.push_str(text);
     let form = if schema.is_some() { Form::Structured } else { Form::Text };
     let prompt = format!("hello {}", schema.map_or("", Json::as_str));
     let quote = gateway.quote("m", prompt.len() as u64, 100, form, Money::Unlimited).unwrap();
@@ -139,9 +139,9 @@ async fn ask(gateway: &Gateway, schema: Option<&Json>) -> (Completed, String) {
     for (kind, spent) in &done.spent {
         assert!(*spent <= quoted[kind], "never more than was quoted");
     }
-    let shown = format!("{done:?}{told}");
+    let shown = format!("{done:?}{streamed}");
     assert!(!shown.contains(KEY), "{shown}");
-    (done, told)
+    (done, streamed)
 }
 
 /// Asks a server that acts like this.
@@ -179,10 +179,10 @@ async fn a_chat_completion_as_a_stream_that_echoes_the_key() {
         "[DONE]",
     ]));
     let server = Server::new(vec![answer]).await;
-    let (done, told) = ask(&gateway(&policy("openai", &[&server.address], &json!({}))), None).await;
+    let (done, streamed) = ask(&gateway(&policy("openai", &[&server.address], &json!({}))), None).await;
     let completion = done.result.unwrap();
     assert_eq!(completion.text, "your key is [key].");
-    assert_eq!(told, completion.text);
+    assert_eq!(streamed, completion.text);
     assert_eq!((completion.input_tokens, completion.output_tokens), (5, 9));
 }
 
@@ -400,8 +400,8 @@ async fn what_was_recorded_is_replayed_and_nothing_else() {
 
     policy.gateway.endpoints.get_mut("tape").unwrap().record = None;
     let replaying = make(&policy);
-    let (done, told) = ask(&replaying, None).await;
-    assert_eq!((done.result.unwrap().text.as_str(), told.as_str()), ("recorded", "recorded"));
+    let (done, streamed) = ask(&replaying, None).await;
+    assert_eq!((done.result.unwrap().text.as_str(), streamed.as_str()), ("recorded", "recorded"));
     assert_eq!(done.spent.get(&BudgetKind::MicroUsd), None, "what is replayed costs nothing");
     assert_eq!(server.count(), 1);
     let quote = replaying.quote("m", 5, 100, Form::Text, Money::Unlimited).unwrap();
@@ -436,7 +436,7 @@ fn gateways_that_cannot_work_are_refused() {
 }
 
 #[tokio::test]
-async fn a_missing_key_is_told_to_whoever_asks() {
+async fn a_missing_key_is_reported() {
     for (key, named) in [("key_env", "$MISSING"), ("key_file", "cannot be read")] {
         let mut policy = policy("openai", &["127.0.0.1:1"], &json!({}));
         let mut endpoint = json!({ "protocol": "openai", "url": "https://example.org" });

@@ -19,7 +19,7 @@ use serde_json::json;
 const STEPS: usize = fusebox_tests::bench_amount(2000);
 /// Runs at once, and steps of each.
 const RUNS: usize = 32;
-const STEPS_EACH: usize = 200;
+const STEPS_EACH: usize = if fusebox_tests::IS_SMOKE { 10 } else { 200 };
 /// Runs that are listed among.
 const LISTED: usize = fusebox_tests::bench_amount(100_000);
 

@@ -63,8 +63,14 @@ fn effects() -> Vec<Effect> {
 fn harness(path: &Path) -> Harness {
     // Twice the time of a guard in use: the first call in each shard sets memory up.
     let limits = Limits { wall_time: 2 * Limits::guard().wall_time, ..Limits::guard() };
-    let sandbox = Sandbox::new(None).unwrap();
-    Harness::load(&sandbox, &std::fs::read(path).unwrap()).unwrap().limits(limits).input(proposal().action.input)
+    Harness::load(&sandbox(), &std::fs::read(path).unwrap()).unwrap().limits(limits).input(proposal().action.input)
+}
+
+/// With the compiled guards of the tests of languages: Python's take half a minute.
+fn sandbox() -> Sandbox {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/languages");
+    std::fs::create_dir_all(&built).unwrap();
+    Sandbox::new(Some(&built.join("cache"))).unwrap()
 }
 
 fn cycle(name: &str, path: &Path, calls: usize) {
@@ -115,13 +121,11 @@ fn fuel() {
 /// Resident memory before and after loading from a warm cache and calling once.
 fn memory() {
     println!("\n{:<30} {:>12}", "memory of a loaded plugin", "KiB");
-    let cache = tempfile::tempdir().unwrap();
-    let cache = cache.path().join("cache");
     let names = ["plugins/dist/protected-paths", "target/languages/javascript-guard", "target/languages/python-guard"];
     for path in names.map(component).iter().filter(|path| path.exists()) {
         let bytes = std::fs::read(path).unwrap();
-        Harness::load(&Sandbox::new(Some(&cache)).unwrap(), &bytes).unwrap();
-        let sandbox = Sandbox::new(Some(&cache)).unwrap();
+        Harness::load(&sandbox(), &bytes).unwrap();
+        let sandbox = sandbox();
         // The pool is there before: it is not the plugin's.
         let first = std::fs::read(component("plugins/dist/command-policy")).unwrap();
         drop(Harness::load(&sandbox, &first).unwrap().check(&[]));

@@ -33,11 +33,11 @@ fn main() {
         let mut run = host.run(plan, options).unwrap();
         let mut at = 0;
         while let Some(update) = run.next().await {
-            let RunUpdate::Event(told) = update else { continue };
-            match told.event {
+            let RunUpdate::Event(update) = update else { continue };
+            match update.event {
                 RunEvent::GuardJudged(GuardJudged { usage, .. }) => judged[at] += usage.duration_us,
                 RunEvent::StepCompleted(_) => {
-                    ended[at] = told.sealed.time_us;
+                    ended[at] = update.sealed.time_us;
                     at += 1;
                 }
                 _ => {}

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::Metadata;
 
-/// From here on a feature has moved enough to be looked at (Siddiqi 2006, "Credit Risk Scorecards", chapter 9).
+/// From here on a feature has moved enough to be examined (Siddiqi 2006, "Credit Risk Scorecards", chapter 9).
 pub const MOVED: f64 = 0.1;
 /// From here on it has drifted: the model should be trained anew (same source).
 pub const DRIFTED: f64 = 0.25;

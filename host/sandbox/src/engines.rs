@@ -143,15 +143,15 @@ impl Ticker {
         let watchers = Watchers::default();
         let watched = watchers.clone();
         let tick = move || {
-            let mut anybody = true;
-            while anybody {
+            let mut has_users = true;
+            while has_users {
                 let is_watched = watched.call();
                 if count.load(Ordering::Acquire) == 0 {
                     std::thread::park_timeout(if is_watched { WATCH } else { IDLE });
-                    anybody = engines.any();
+                    has_users = engines.any();
                 } else {
                     std::thread::sleep(TICK);
-                    anybody = engines.bump();
+                    has_users = engines.bump();
                 }
             }
         };

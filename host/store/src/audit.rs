@@ -91,7 +91,7 @@ impl fmt::Debug for Verifying<'_> {
 /// Result of a check of the whole log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogReport {
-    /// Events that were looked at.
+    /// Events that were read.
     pub events: u64,
     /// Runs and other chains.
     pub chains: u64,

@@ -200,7 +200,7 @@ fn an_untouched_log_holds_by_any_number_of_threads() {
 }
 
 #[test]
-fn whoever_changes_the_file_is_found_out_at_every_event() {
+fn a_changed_file_is_found_at_every_event() {
     let place = Place::new();
     let store = place.open(u64::MAX);
     write(&store, "a", "acme", 4);
@@ -348,7 +348,7 @@ fn what_is_erased_is_gone_and_nothing_else() {
     assert_eq!(erased.runs, [("a".parse().unwrap(), "acme".to_owned())]);
     assert_eq!((erased.blobs, erased.bytes, store.stored("acme").unwrap()), (1, 5000, stored - 5000));
     let has = |name: &str| store.blob(&name.parse().unwrap(), &digest).unwrap().is_some();
-    assert!(!has("a") && has("b") && has("c"), "one has not ended, the other is somebody else's");
+    assert!(!has("a") && has("b") && has("c"), "one has not ended, the other is another tenant's");
     store.erase(Erasure::default()).unwrap();
     drop(store);
     let left = |name: &str| std::fs::read(place.folder.path().join(name)).unwrap_or_default();
@@ -360,7 +360,7 @@ fn what_is_erased_is_gone_and_nothing_else() {
 
 /// The stored trees of the proofs are checked as well as the events.
 #[test]
-fn whoever_changes_what_is_kept_beside_the_events_is_found_out() {
+fn a_change_beside_the_events_is_found() {
     let place = Place::new();
     let store = place.open(50);
     write(&store, "a", "acme", 200);

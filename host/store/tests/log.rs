@@ -159,7 +159,7 @@ fn many_open_a_new_log_at_the_same_time() {
 }
 
 #[test]
-fn whoever_lost_the_lease_writes_nothing_more() {
+fn a_process_without_the_lease_writes_nothing() {
     let (folder, store) = store();
     let other = SqliteStore::open(&folder.path().join("log.sqlite")).unwrap();
     let run = run("a");

@@ -203,7 +203,7 @@ fn judge(run: &RunEffect, settings: &Settings) -> Verdict {
         } else if let Some(pattern) = named(&settings.review) {
             verdict.add(
                 Ruling::Review,
-                Finding::warning("command-review", format!("{name} is for a person, by {pattern:?}")),
+                Finding::warning("command-review", format!("a person must approve {name}: rule {pattern:?}")),
             );
         } else if !is_allowed {
             let message = || format!("{name} is on no list");

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::scan::{Certainty, OVERLAP, Scan, Secret, is_kind, redacted, scan};
 
-/// Bytes of a payload that are looked at together.
+/// Bytes of a payload that are searched together.
 const SLICE_BYTES: u32 = 256 * 1024;
 
 struct SecretScan;
@@ -138,27 +138,27 @@ fn redact_value(value: &mut Value, ignore: &[String]) -> bool {
 }
 
 fn judge(effect: &Effect, settings: &Settings) -> Vec<(Ruling, Finding)> {
-    let told = |found: Found, meaning: Meaning, place: &str| told(found, meaning, place, settings);
+    let findings = |found: Found, meaning: Meaning, place: &str| findings_of(found, meaning, place, settings);
     match effect {
         Effect::Write(write) => {
             let place = format!("written to {}", shown_path(&write.path));
-            let mut all = told(found_in(&write.content, settings), settings.files, &place);
-            all.extend(told(in_text(&write.path, settings), settings.files, "the name of a file that is written"));
+            let mut all = findings(found_in(&write.content, settings), settings.files, &place);
+            all.extend(findings(in_text(&write.path, settings), settings.files, "the name of a file that is written"));
             all
         }
-        Effect::Prompt(prompt) => told(found_in(&prompt.content, settings), settings.prompts, "sent to a model"),
+        Effect::Prompt(prompt) => findings(found_in(&prompt.content, settings), settings.prompts, "sent to a model"),
         Effect::Run(run) => {
             let mut found = Found::default();
             for word in &run.argv {
                 found.merge(scan(word.as_bytes(), &settings.ignore));
             }
-            told(found, settings.commands, "part of the command")
+            findings(found, settings.commands, "part of the command")
         }
         Effect::Net(net) => {
-            told(in_text(&format!("{} {}", net.host, net.path), settings), settings.others, "sent over the network")
+            findings(in_text(&format!("{} {}", net.host, net.path), settings), settings.others, "sent over the network")
         }
-        Effect::Tool(tool) => told(in_text(&tool.input, settings), settings.others, "handed to a tool"),
-        Effect::Other(other) => told(in_text(&other.data, settings), settings.others, "part of the action"),
+        Effect::Tool(tool) => findings(in_text(&tool.input, settings), settings.others, "handed to a tool"),
+        Effect::Other(other) => findings(in_text(&other.data, settings), settings.others, "part of the action"),
         Effect::Read(_) | Effect::Remove(_) => Vec::new(),
     }
 }
@@ -249,9 +249,9 @@ fn count_lines(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte == b'\n').count()
 }
 
-fn told(found: Found, meaning: Meaning, place: &str, settings: &Settings) -> Vec<(Ruling, Finding)> {
+fn findings_of(found: Found, meaning: Meaning, place: &str, settings: &Settings) -> Vec<(Ruling, Finding)> {
     let lines = found.lines.into_iter().map(Some).chain(std::iter::repeat(None));
-    let mut told: Vec<(Ruling, Finding)> = Vec::new();
+    let mut findings: Vec<(Ruling, Finding)> = Vec::new();
     for (secret, line) in found.secrets.into_iter().zip(lines) {
         let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
         let (meaning, message) = match secret.certainty {
@@ -261,22 +261,22 @@ fn told(found: Found, meaning: Meaning, place: &str, settings: &Settings) -> Vec
                 format!("what looks like a credential ({}) is {place}{line}", secret.kind),
             ),
         };
-        told.push(match meaning {
+        findings.push(match meaning {
             Meaning::Deny => (Ruling::Deny, Finding::error("secret", message)),
             Meaning::Review => (Ruling::Review, Finding::warning("secret", message)),
             Meaning::Allow => (Ruling::Abstain, Finding::info("secret", message)),
         });
     }
     // The strictest findings come first: a verdict holds a limited number of them.
-    told.sort_by_key(|(ruling, _)| std::cmp::Reverse(*ruling));
+    findings.sort_by_key(|(ruling, _)| std::cmp::Reverse(*ruling));
     if found.is_partial && meaning != Meaning::Allow {
         let message = format!(
-            "not all of what is {place} was looked at: it is over {} bytes, or holds too much",
+            "not all of what is {place} was searched: it is over {} bytes, or holds too much",
             settings.max_bytes
         );
-        told.push((Ruling::Review, Finding::warning("not-scanned", message)));
+        findings.push((Ruling::Review, Finding::warning("not-scanned", message)));
     }
-    told
+    findings
 }
 
 impl Meaning {

@@ -141,7 +141,7 @@ static PLACEHOLDERS: [&str; 14] = [
     "none",
 ];
 
-/// Longest value that is looked at, in bytes.
+/// Longest value that is searched, in bytes.
 const MAX_VALUE: usize = 256;
 /// Most secrets of one text that are reported.
 const MAX_SECRETS: usize = 64;

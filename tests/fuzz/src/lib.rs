@@ -7,7 +7,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a broken rule is told by a panic"
+    reason = "a panic reports a broken rule"
 )]
 
 // The binary's and the guard's own modules: neither is a library.

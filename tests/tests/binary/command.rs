@@ -59,12 +59,12 @@ fn a_run_writes_reads_and_tells_every_event() {
     assert_eq!(std::fs::read_to_string(place.path("workspace/sub/new.txt")).unwrap(), "goodbye\n");
     assert_eq!(lines[0]["event"], "run_created");
     let run = &lines[0]["run_id"];
-    let told = lines.len() - 1;
-    for (index, line) in lines[..told].iter().enumerate() {
+    let last = lines.len() - 1;
+    for (index, line) in lines[..last].iter().enumerate() {
         assert_eq!((&line["run_id"], line["seq"].as_u64()), (run, Some(index as u64 + 1)));
         assert!(line["time"].as_str().unwrap().ends_with('Z'));
     }
-    let summary = &lines[told];
+    let summary = &lines[last];
     assert_eq!((&summary["event"], &summary["state"]), (&json!("summary"), &json!("COMPLETED")));
     assert!(summary["fuel"].as_u64().unwrap() > 0);
     assert_eq!(events(&lines, "step_completed").len(), 4);
@@ -103,7 +103,7 @@ fn paths_do_not_leave_the_workspace() {
             [("read_file", json!({ "path": path })), ("edit_file", json!({ "path": path, "new_content": "x" }))]
         {
             let (code, lines) = place.run_steps(&json!([step(step_type, input)]), &[]);
-            // What a path says by itself is denied; a link is found when it is looked at.
+            // A path that leaves the workspace is denied; a link is found when it is resolved.
             let is_link = path == "link" && step_type == "read_file";
             assert_eq!(code, if is_link { 1 } else { 3 }, "{step_type} {path}");
             assert!(events(&lines, "effect_intended").is_empty(), "{step_type} {path}");

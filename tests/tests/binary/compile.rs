@@ -58,12 +58,12 @@ fn without_a_launcher_there_is_a_choice_to_make() {
     let bytes = guard("(i32.const 16)");
     assert!(matches!(place.error(place.builder(), &bytes), Error::NoCompiler));
     assert!(place.load(place.builder().compile_in(CompilePlace::Here), &bytes).is_ok());
-    assert_eq!(place.compiled.load(Ordering::Relaxed), 0, "nobody was told of a child");
+    assert_eq!(place.compiled.load(Ordering::Relaxed), 0, "no child was reported");
     assert!(place.load(place.builder(), &bytes).is_ok(), "it is in the cache now");
 }
 
 #[test]
-fn whoever_embeds_the_host_in_a_runtime_can_compile() {
+fn a_host_inside_a_runtime_can_compile() {
     let place = Place::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let loaded = runtime.block_on(async { place.load(place.builder().launcher(FUSEBOX), &guard("(i32.const 16)")) });

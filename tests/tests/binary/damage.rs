@@ -59,7 +59,7 @@ fn a_full_disk_fails_closed_and_the_run_goes_on_once_there_is_room() {
     let first = parse("first.json");
     assert!(first.last().unwrap()["code"] == "FBX-4004", "{:?}", first.last());
     let shown = parse("shown.json");
-    // No effect without its record, and every event that was told is there.
+    // No effect without its record, and every event that was reported is there.
     let intended = events(&shown, "effect_intended").len();
     assert!(read("before").lines().count() <= intended, "{} {intended}", read("before"));
     let hashes: Vec<_> = shown.iter().map(|event| event["hash"].clone()).collect();
@@ -194,8 +194,8 @@ fn a_flipped_bit_is_noticed_or_makes_no_difference() {
                         .contains(&code),
                     "{said:?}"
                 );
-                let told = said.iter().filter(|event| event["seq"].is_u64());
-                assert!(told.into_iter().all(|event| sound.contains(event)), "the bit at {at}");
+                let reported = said.iter().filter(|event| event["seq"].is_u64());
+                assert!(reported.into_iter().all(|event| sound.contains(event)), "the bit at {at}");
                 noticed += 1;
             }
             other => panic!("{other:?} {output:?}"),

@@ -71,13 +71,13 @@ async fn finish(mut run: Run) -> (Summary, Vec<RunEvent>) {
 async fn what_is_told_is_what_the_log_holds() {
     let place = Place::new();
     let host = place.host();
-    let (summary, told) = finish(start(&host, &place)).await;
+    let (summary, updates) = finish(start(&host, &place)).await;
     assert_eq!(summary.state, "COMPLETED");
     drop(host);
     let store = SqliteStore::open(&place.folder.path().join("home/log.sqlite")).unwrap();
     let stored = store.events(&summary.run_id, 0, 1000).unwrap();
     let read: Vec<RunEvent> = stored.iter().map(|sealed| sealed.run_event().unwrap()).collect();
-    assert_eq!(read, told);
+    assert_eq!(read, updates);
     // Sealing the same events again gives the same chain.
     let mut chain = Chain::new(summary.run_id.clone());
     for sealed in &stored {

@@ -38,20 +38,20 @@ fn the_log_of_a_run_holds_what_plugins_logged() {
     let place = place();
     let plan = place.plan(&json!([step("read_file", json!({ "path": "a.txt" }))]));
     let run = ["run", plan.to_str().unwrap(), "--workspace", "workspace", "--approve", "all"];
-    let told = lines(&place.fusebox(&[&run[..], &["--json"]].concat()));
-    let stored = events(&told, "plugin_logged");
-    assert_eq!(stored.len(), 1, "{told:?}");
+    let printed = lines(&place.fusebox(&[&run[..], &["--json"]].concat()));
+    let stored = events(&printed, "plugin_logged");
+    assert_eq!(stored.len(), 1, "{printed:?}");
     assert_eq!(
         (&stored[0]["plugin"], &stored[0]["lines"], &stored[0]["dropped"]),
         (&json!("talks"), &json!(1), &json!(1))
     );
-    let live = logged(&told);
+    let live = logged(&printed);
     assert_eq!(live.len(), 1);
     assert_eq!((&live[0]["lines"], &live[0]["dropped"]), (&expected()["lines"], &expected()["dropped"]));
 
     let id = stored[0]["run_id"].as_str().unwrap();
     let shown = logged(&lines(&place.fusebox(&["show", id, "--logs", "--json"])));
-    assert_eq!(shown, live, "what is shown later is what was told");
+    assert_eq!(shown, live, "`show` prints what the run printed");
     assert!(logged(&lines(&place.fusebox(&["show", id, "--json"]))).is_empty());
     let words = text(&place.fusebox(&["show", id, "--logs"]).stdout);
     assert!(words.contains("talks logged:") && words.contains("warn") && words.contains("1 more line"), "{words}");
@@ -71,9 +71,10 @@ fn a_check_tells_of_every_plugin() {
     let action = json!({ "step_type": "read_file", "input": { "path": "a.txt" }, "agent": { "id": "a" } });
     let action = place.write("action.json", action.to_string());
     let check = ["check", action.to_str().unwrap(), "--workspace", "workspace"];
-    let told = lines(&place.fusebox(&[&check[..], &["--json"]].concat()));
-    let plugins = events(&told, "decision")[0]["plugins"].as_array().unwrap();
-    let of = |name: &str| plugins.iter().find(|plugin| plugin["plugin"] == name).unwrap_or_else(|| panic!("{told:?}"));
+    let printed = lines(&place.fusebox(&[&check[..], &["--json"]].concat()));
+    let plugins = events(&printed, "decision")[0]["plugins"].as_array().unwrap();
+    let of =
+        |name: &str| plugins.iter().find(|plugin| plugin["plugin"] == name).unwrap_or_else(|| panic!("{printed:?}"));
     assert_eq!(of("read_file")["role"], "executor");
     assert_eq!((&of("talks")["role"], &of("talks")["ruling"]), (&json!("guard"), &json!("abstain")));
     assert_eq!(of("talks")["log"], expected());
@@ -97,9 +98,9 @@ fn a_secret_in_a_log_or_a_panic_is_not_kept() {
     place.write("silent.wasm", guard_with(&data, panic));
     let plan = place.plan(&json!([step("read_file", json!({ "path": "a.txt" }))]));
     let run = ["run", plan.to_str().unwrap(), "--workspace", "workspace", "--approve", "all", "--json"];
-    let told = place.fusebox(&run);
-    assert_eq!(events(&lines(&told), "plugin_logged").len(), 1, "{told:?}");
-    assert!(!text(&told.stdout).contains(SECRET), "{told:?}");
+    let printed = place.fusebox(&run);
+    assert_eq!(events(&lines(&printed), "plugin_logged").len(), 1, "{printed:?}");
+    assert!(!text(&printed.stdout).contains(SECRET), "{printed:?}");
     let action = json!({ "step_type": "read_file", "input": { "path": "a.txt" }, "agent": { "id": "a" } });
     place.write("action.json", action.to_string());
     let checked = place.fusebox(&["check", "action.json", "--workspace", "workspace", "--json"]);

@@ -16,7 +16,7 @@ const KEY: &str = "sk-test-0123456789abcdef";
 fn server(bodies: Vec<String>) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (tell, told) = mpsc::channel();
+    let (tell, requests) = mpsc::channel();
     std::thread::spawn(move || {
         let mut next = 0;
         while let Ok((stream, _)) = listener.accept() {
@@ -26,7 +26,7 @@ fn server(bodies: Vec<String>) -> (String, mpsc::Receiver<String>) {
             std::thread::spawn(move || answer(stream, body, &tell));
         }
     });
-    (address, told)
+    (address, requests)
 }
 
 fn answer(stream: TcpStream, body: Option<String>, tell: &mpsc::Sender<String>) {
@@ -57,8 +57,8 @@ fn answer(stream: TcpStream, body: Option<String>, tell: &mpsc::Sender<String>) 
 }
 
 /// What the server tells next; a server that tells nothing fails the test instead of holding it.
-fn next(told: &mpsc::Receiver<String>) -> String {
-    told.recv_timeout(std::time::Duration::from_secs(120)).unwrap()
+fn next(requests: &mpsc::Receiver<String>) -> String {
+    requests.recv_timeout(std::time::Duration::from_secs(120)).unwrap()
 }
 
 fn chat(text: &str) -> String {
@@ -96,12 +96,12 @@ const PRICE: &str = "[prices.real-1]\ninput = 1000000\noutput = 2000000";
 fn a_model_is_asked_exactly_what_guards_have_seen_and_the_cost_is_settled() {
     let place = Place::new();
     place.write("workspace/a.txt", "the text\n");
-    let (address, told) = server(vec![chat("nothing")]);
+    let (address, requests) = server(vec![chat("nothing")]);
     policy(&place, &address, PRICE);
     let steps = json!([analyze(), step("summarize", json!({ "instruction": "short", "steps": ["step-1"] }))]);
     let (code, lines) = run(&place, &steps, &["--budget-usd", "0.10"]);
     assert_eq!(code, 0, "{lines:?}");
-    let sent: Value = serde_json::from_str(&next(&told)).unwrap();
+    let sent: Value = serde_json::from_str(&next(&requests)).unwrap();
     let prompt = sent["messages"][0]["content"].as_str().unwrap();
     assert!(prompt.starts_with("What is wrong?") && prompt.contains("| the text"), "{prompt}");
     let previewed = &events(&lines, "effects_previewed")[0]["effects"];
@@ -109,7 +109,7 @@ fn a_model_is_asked_exactly_what_guards_have_seen_and_the_cost_is_settled() {
     let performed: Vec<_> =
         events(&lines, "effect_performed").into_iter().filter(|event| !event["model"].is_null()).collect();
     assert_eq!(performed[0]["spent"], json!({ "tokens": 150, "micro_usd": 200 }));
-    let second: Value = serde_json::from_str(&next(&told)).unwrap();
+    let second: Value = serde_json::from_str(&next(&requests)).unwrap();
     assert!(second["messages"][0]["content"].as_str().unwrap().contains("nothing"), "outputs of earlier steps");
     let summary = lines.last().unwrap();
     assert_eq!((&summary["tokens"], &summary["micro_usd"]), (&json!(300), &json!(400)));
@@ -143,7 +143,7 @@ fn the_key_is_nowhere_but_in_the_request() {
 fn budgets_bound_models() {
     let place = Place::new();
     place.write("workspace/a.txt", "x");
-    let (address, told) = server(vec![chat("x")]);
+    let (address, requests) = server(vec![chat("x")]);
     policy(&place, &address, PRICE);
     let (code, lines) = run(&place, &json!([analyze()]), &["--budget-tokens", "10"]);
     assert_eq!(code, 5, "{lines:?}");
@@ -155,7 +155,7 @@ fn budgets_bound_models() {
     let (code, lines) = run(&place, &json!([analyze()]), &["--budget-usd", "1"]);
     assert_eq!(code, 1);
     assert!(events(&lines, "step_failed")[0]["message"].as_str().unwrap().contains("has no price"));
-    assert!(told.try_recv().is_err(), "nothing was sent");
+    assert!(requests.try_recv().is_err(), "nothing was sent");
     let (code, lines) = run(&place, &json!([analyze()]), &[]);
     assert_eq!((code, &lines.last().unwrap()["unpriced_calls"]), (0, &json!(1)));
 }
@@ -164,16 +164,16 @@ fn budgets_bound_models() {
 fn a_kill_ends_a_waiting_model_call() {
     let place = Place::new();
     place.write("workspace/a.txt", "x");
-    let (address, told) = server(Vec::new());
+    let (address, requests) = server(Vec::new());
     policy(&place, &address, PRICE);
     place.plan(&json!([analyze()]));
     let args =
         ["run", "plan.json", "--workspace", "workspace", "--policy", "policy.toml", "--approve", "all", "--json"];
     let mut command = place.command(&args);
     let child = command.env("TEST_KEY", KEY).stdout(Stdio::piped()).spawn().unwrap();
-    assert!(next(&told).contains("What is wrong?"));
+    assert!(next(&requests).contains("What is wrong?"));
     assert_eq!(place.fusebox(&["kill", "--all"]).status.code(), Some(0));
-    assert_eq!(next(&told), "closed");
+    assert_eq!(next(&requests), "closed");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     let lines = lines(&output);
@@ -202,14 +202,14 @@ fn plans_that_need_a_model_are_refused_before_anything_happens() {
 fn a_structured_answer_is_validated_and_mended() {
     let place = Place::new();
     place.write("workspace/a.txt", "x");
-    let (address, told) = server(vec![chat("not json"), chat(r#"{"faults": 2}"#)]);
+    let (address, requests) = server(vec![chat("not json"), chat(r#"{"faults": 2}"#)]);
     policy(&place, &address, PRICE);
     let mut structured = analyze();
     structured["input"]["schema"] = json!({ "type": "object", "required": ["faults"] });
     let (code, lines) = run(&place, &json!([structured]), &["--budget-tokens", "100000"]);
     assert_eq!(code, 0, "{lines:?}");
-    assert!(next(&told).contains("faults"), "the schema stands in the prompt");
-    assert!(next(&told).contains("not json"));
+    assert!(next(&requests).contains("faults"), "the schema stands in the prompt");
+    assert!(next(&requests).contains("not json"));
     let performed = events(&lines, "effect_performed");
     assert_eq!(performed.last().unwrap()["spent"]["tokens"], 300, "mending is charged to the step");
 }
@@ -218,20 +218,20 @@ fn a_structured_answer_is_validated_and_mended() {
 fn a_cassette_answers_what_it_holds_and_nothing_else() {
     let place = Place::new();
     place.write("workspace/a.txt", "x");
-    let (address, told) = server(vec![chat("recorded")]);
+    let (address, requests) = server(vec![chat("recorded")]);
     let tape = "[gateway.endpoints.tape]\nprotocol = 'cassette'\npath = 'tape.json'\nrecord = 'test'\n\
                 [[gateway.models.taped.routes]]\nendpoint = 'tape'\nmodel = 'taped'\n";
     policy(&place, &address, tape);
     let mut taped = analyze();
     taped["input"]["model"] = "taped".into();
     assert_eq!(run(&place, &json!([taped.clone()]), &[]).0, 0);
-    next(&told);
+    next(&requests);
     let (code, lines) = run(&place, &json!([taped.clone()]), &["--cassette", "tape.json"]);
     assert_eq!((code, &lines.last().unwrap()["micro_usd"]), (0, &json!(0)));
     place.write("workspace/a.txt", "changed");
     let (code, lines) = run(&place, &json!([taped]), &["--cassette", "tape.json"]);
     assert_eq!(code, 1);
     assert!(events(&lines, "step_failed")[0]["message"].as_str().unwrap().contains("has no answer to this prompt"));
-    assert!(told.try_recv().is_err(), "a cassette sends nothing");
+    assert!(requests.try_recv().is_err(), "a cassette sends nothing");
     crate::place::refused(&place, &["run", "plan.json", "--cassette", "policy.toml"], "FBX-3010", "recording");
 }

@@ -143,7 +143,7 @@ impl Place {
         writer.write_all(ahead.as_bytes()).unwrap();
         let mut child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
-        let (mut shown, is_anybody_there) = (String::new(), !answers.is_empty());
+        let (mut shown, has_person) = (String::new(), !answers.is_empty());
         let mut answers = answers.iter();
         let mut seen = 0;
         let mut buffer = [0; 4096];
@@ -160,7 +160,7 @@ impl Place {
             {
                 seen += at + length;
                 // A question too many ends the run; without any answers, nobody is there.
-                let answer = answers.next().copied().unwrap_or(if is_anybody_there { "\u{3}" } else { "" });
+                let answer = answers.next().copied().unwrap_or(if has_person { "\u{3}" } else { "" });
                 writer.write_all(answer.as_bytes()).unwrap();
             }
         }

@@ -58,7 +58,7 @@ fn a_high_plan_needs_an_approval_of_every_step_and_may_use_safe_tools_only() {
     assert_eq!(events(&all, "approval_requested").len(), 13, "reading needs none otherwise");
     let skipped = &events(&all, "step_skipped")[0];
     assert!(skipped["message"].as_str().unwrap().contains("do not permit steps of type edit_file"), "{skipped}");
-    // Without anybody to ask, it waits before its first step.
+    // Without a person to ask, it waits before its first step.
     let output = place.fusebox(&["run", "plan.json", "--workspace", "workspace"]);
     assert_eq!(output.status.code(), Some(6), "{}", text(&output.stdout));
 }
@@ -140,7 +140,7 @@ fn guards_read_what_was_predicted() {
     place.write("risk.wasm", fusebox_tests::guard_with(import, check));
     place.write("policy.toml", "[guards.hostile]\npath = 'risk.wasm'\n");
     let (code, _) = place.run_steps(&reads(2), &["--policy", "policy.toml"]);
-    assert_eq!(code, 0, "LOW is let on");
+    assert_eq!(code, 0, "a LOW plan is admitted");
     let (code, all) = place.run_steps(&reads(13), &["--policy", "policy.toml"]);
     assert_eq!(code, 3);
     assert_eq!(events(&all, "step_skipped")[0]["by"], json!(["hostile"]));
@@ -204,8 +204,8 @@ fn a_batch_goes_on_behind_a_wrong_line() {
     place.write("batch.ndjson", "{\"\\u001b[31mred\\u202e\": 1e300}\n");
     let output = place.fusebox(&["risk", "batch", "batch.ndjson"]);
     assert_eq!(output.status.code(), Some(2));
-    let told = text(&output.stderr);
-    assert!(told.contains("red") && !told.contains(['\u{1b}', '\u{202e}']), "{told:?}");
+    let message = text(&output.stderr);
+    assert!(message.contains("red") && !message.contains(['\u{1b}', '\u{202e}']), "{message:?}");
 }
 
 #[test]

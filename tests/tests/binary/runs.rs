@@ -166,7 +166,7 @@ fn runs_are_found_by_state_agent_tenant_and_time() {
 }
 
 #[test]
-fn whoever_tails_a_run_sees_it_to_its_end() {
+fn a_tail_shows_a_run_to_its_end() {
     let place = Place::new();
     let run = start(&place, &json!([slow()]), &[]);
     let tail = place.command(&["tail", &run, "--json"]).stdout(Stdio::piped()).spawn().unwrap();

@@ -144,7 +144,7 @@ fn bombs_do_not_leave_the_sandbox() {
             target.fails("head -c 100000000 /dev/zero > big; test $(stat -c %s big) -le 67108864 && exit 9", &[]);
         assert!(file.contains("exit code 9"), "{user:?}: {file}");
         std::fs::remove_file(target.path("workspace/big")).unwrap();
-        // In a place of its own: what anybody writes to the file system counts.
+        // In a place of its own: all writes to the file system count.
         let small = Target::new(user);
         std::fs::write(small.path("policy.toml"), POLICY.replace("disk_mib = 65536", "disk_mib = 512")).unwrap();
         let disk = "i=0; while true; do i=$((i+1)); head -c 60000000 /dev/zero > big$i || exit 9; done";

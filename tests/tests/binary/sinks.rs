@@ -1,4 +1,4 @@
-//! Sinks and subscriptions: whoever is told of events misses none and holds nobody up.
+//! Sinks and subscriptions: a sink receives every event and delays no run.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -51,13 +51,14 @@ fn a_file_gets_every_event_once_across_processes() {
         status.len() == 2 && status.iter().all(|sink| sink["backlog"] == 0 && sink["failure"].is_null()),
         "{status:?}"
     );
-    let told = |name: &str| -> Vec<Value> {
+    let received = |name: &str| -> Vec<Value> {
         let text = std::fs::read_to_string(place.path(name)).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    let all: Vec<_> = told("events.jsonl").iter().map(|line| (line["run_id"].clone(), line["seq"].clone())).collect();
+    let all: Vec<_> =
+        received("events.jsonl").iter().map(|line| (line["run_id"].clone(), line["seq"].clone())).collect();
     assert_eq!(all, expected);
-    let acme = told("acme.jsonl");
+    let acme = received("acme.jsonl");
     assert!(!acme.is_empty() && acme.len() < all.len() && acme.iter().all(|line| line["tenant"] == "acme"));
     for (policy, words) in [
         ("[sinks.x]\nkind = \"jsonl\"\n", "needs a path"),
@@ -123,9 +124,9 @@ fn a_webhook_that_fails_is_told_again_until_it_takes_them() {
         format!("[sinks.hook]\nkind = \"webhook\"\nurl = \"http://127.0.0.1:{port}/hook\"\nsecret_file = \"secret\"\n"),
     );
     let steps = json!(vec![step("read_file", json!({ "path": "a.txt" })); 30]);
-    let (code, told) = place.run_steps(&steps, &["--policy", "policy.toml"]);
+    let (code, printed) = place.run_steps(&steps, &["--policy", "policy.toml"]);
     assert_eq!(code, 0, "a sink that fails does not touch the run");
-    let expected = told.iter().filter(|line| line["seq"].is_u64()).count();
+    let expected = printed.iter().filter(|line| line["seq"].is_u64()).count();
     let status = lines(&place.fusebox(&["sinks", "--policy", "policy.toml", "--deliver", "60s", "--json"]));
     assert_eq!(status[0]["backlog"], 0, "{status:?}");
     let (mut taken, mut failed) = (Vec::new(), 0);
@@ -222,7 +223,7 @@ async fn a_sink_that_is_stuck_or_full_touches_no_run() {
 }
 
 #[tokio::test]
-async fn a_subscription_misses_nothing_whoever_writes() {
+async fn a_subscription_receives_the_events_of_every_process() {
     let place = Place::new();
     let host = host(&place).build().unwrap();
     let mut all = host.subscribe(None, 7).unwrap();

@@ -180,7 +180,7 @@ fn what_a_killed_process_left_behind_is_thrown_out() {
         fs::write(left.join("component.wasm"), "x").unwrap();
     }
     fs::write(cache.join(".tmpold"), "x").unwrap();
-    fs::write(cache.join("notes.txt"), "somebody's own").unwrap();
+    fs::write(cache.join("notes.txt"), "a user's own").unwrap();
     fs::File::options().write(true).open(cache.join("notes.txt")).unwrap().set_modified(long_ago).unwrap();
     fs::File::open(&old).unwrap().set_modified(long_ago).unwrap();
     fs::File::options().write(true).open(cache.join(".tmpold")).unwrap().set_modified(long_ago).unwrap();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// Longest a run takes when nothing disturbs it, with much to spare.
 const LONG: Duration = Duration::from_secs(60);
-/// Runs may be killed while they are taken up again; after so many times they are left in peace.
+/// Runs may be killed while they are continued; after so many kills they run to their end.
 const MAX_CRASHES: u32 = 4;
 
 fn binary() -> PathBuf {
@@ -31,13 +31,13 @@ fn deadline() -> Option<Instant> {
 struct Place {
     folder: tempfile::TempDir,
     /// What was printed, and so acknowledged: hashes of events by their places.
-    told: BTreeMap<u64, String>,
+    printed: BTreeMap<u64, String>,
 }
 
 impl Place {
     fn new(cache: &Cache) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = Self { folder, told: BTreeMap::new() };
+        let place = Self { folder, printed: BTreeMap::new() };
         let home = Home::open(&place.path("home")).unwrap();
         std::fs::create_dir(place.path("home/cache")).unwrap();
         std::fs::set_permissions(place.path("home/cache"), std::os::unix::fs::PermissionsExt::from_mode(0o700))
@@ -94,7 +94,7 @@ impl Place {
         let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         for line in &lines {
             if let (Some(seq), Some(hash)) = (line["seq"].as_u64(), line["hash"].as_str()) {
-                let before = self.told.insert(seq, hash.to_owned());
+                let before = self.printed.insert(seq, hash.to_owned());
                 assert!(before.is_none_or(|before| before == hash), "event {seq} is another one now");
             }
         }
@@ -131,8 +131,8 @@ fn survives(cache: &Cache, crashes: &[Crash]) -> bool {
     let is_killed = place.run(&create, &first).0.is_none();
     let (_, runs) = place.quietly(&["runs"]);
     let Some(run) = runs.first().map(|run| run["run_id"].as_str().unwrap().to_owned()) else {
-        // It was killed before it was created: nothing was told, nothing was done.
-        assert!(place.told.is_empty() && place.effects().is_empty(), "{first:?}");
+        // It was killed before it was created: nothing was printed or done.
+        assert!(place.printed.is_empty() && place.effects().is_empty(), "{first:?}");
         return is_killed;
     };
     let started = Instant::now();
@@ -181,7 +181,7 @@ fn check(place: &mut Place, shown: &[Value], what: &str) {
     }
     let hashes: BTreeMap<u64, &str> =
         events.iter().map(|event| (event["seq"].as_u64().unwrap(), event["hash"].as_str().unwrap())).collect();
-    for (seq, hash) in &place.told {
+    for (seq, hash) in &place.printed {
         assert_eq!(hashes.get(seq), Some(&hash.as_str()), "{what}: event {seq} was acknowledged");
     }
     // Nothing was done twice, and everything was done.

@@ -286,7 +286,7 @@ impl fusebox::sandbox::EffectHandler for Nothing {
 fn a_tape_is_bounded_whatever_is_asked() {
     use fusebox::sandbox::{Recording, Replaying};
     let import = r#"(import "fusebox:plugin/workspace@0.1.0" "stat" (func $stat (param i32 i32 i32)))"#;
-    // Paths of megabytes, then more short ones than anybody needs.
+    // Paths of megabytes, then more short ones than any plan needs.
     let large = "(drop (memory.grow (i32.const 130)))
         (loop (call $stat (i32.const 65536) (i32.const 4000000) (i32.const 3000)) (br 0))";
     let small = "(loop (call $stat (i32.const 2048) (i32.const 300) (i32.const 3000)) (br 0))";

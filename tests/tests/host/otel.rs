@@ -10,7 +10,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{Status, TracerProvider as _};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 
-fn told(arguments: Arguments, events: &[RunEvent]) -> Vec<SpanData> {
+fn exported(arguments: Arguments, events: &[RunEvent]) -> Vec<SpanData> {
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
     let mut sink = OtelSink::new(provider.tracer("fusebox"), arguments);
@@ -70,7 +70,7 @@ fn events() -> Vec<RunEvent> {
 
 #[test]
 fn a_run_is_a_tree_of_spans() {
-    let spans = told(Arguments::Off, &events());
+    let spans = exported(Arguments::Off, &events());
     let names: Vec<&str> = spans.iter().map(|span| span.name.as_ref()).collect();
     assert_eq!(names, ["execute_tool edit_file", "invoke_agent bot"]);
     assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
@@ -82,7 +82,7 @@ fn a_run_is_a_tree_of_spans() {
 
 #[test]
 fn arguments_stay_here_unless_asked_for() {
-    let off = format!("{:?}", told(Arguments::Off, &events()));
+    let off = format!("{:?}", exported(Arguments::Off, &events()));
     assert!(!off.contains("secret") && !off.contains("it ran dry"));
-    assert!(format!("{:?}", told(Arguments::On, &events())).contains("a secret description"));
+    assert!(format!("{:?}", exported(Arguments::On, &events())).contains("a secret description"));
 }

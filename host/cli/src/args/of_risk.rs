@@ -70,7 +70,7 @@ pub struct PlanOrFeatures {
     pub agent_tier: Option<String>,
 }
 
-/// Runs that are looked at.
+/// Number of runs that are read.
 #[derive(Debug, ClapArgs)]
 pub struct Which {
     /// Tenant that owns the runs

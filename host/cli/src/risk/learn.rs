@@ -22,7 +22,7 @@ use crate::run::read_input;
 const MAX_LINE: usize = 1024 * 1024;
 const NO_RUNS: &str = "no run whose risk was predicted has ended yet";
 
-/// The runs that are looked at.
+/// Number of runs that are read.
 fn outcomes(host: &Host, which: &Which) -> Result<Vec<Outcome>, Error> {
     let Some(file) = &which.from else { return host.outcomes(&which.tenant, which.last) };
     let text = read_input("the outcomes", file)?;

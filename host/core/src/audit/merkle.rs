@@ -300,13 +300,13 @@ mod tests {
     #[test]
     fn what_is_completed_is_told_once() {
         let all = leaves(70);
-        let (mut tree, mut told) = (CompactRange::default(), Vec::new());
+        let (mut tree, mut completed) = (CompactRange::default(), Vec::new());
         for leaf in &all {
-            tree.push(*leaf, |node| told.push(node));
+            tree.push(*leaf, |node| completed.push(node));
         }
         let expected: usize = (1..7).map(|level| 70 >> level).sum();
-        assert_eq!(told.len(), expected);
-        for node in told {
+        assert_eq!(completed.len(), expected);
+        for node in completed {
             assert_eq!(Ok(node.hash), subtree(&all)(node.level, node.index));
         }
         assert_eq!(CompactRange::from_nodes(70, tree.nodes().to_vec()), Some(tree.clone()));

@@ -149,14 +149,14 @@ pub enum RunEnd {
     StepFailed,
     /// A budget is used up.
     Budget,
-    /// Somebody killed it.
+    /// A person killed it.
     Killed,
 }
 
 /// When a kill was asked for, and when everything had stopped. Times are microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KillTimes {
-    /// When somebody asked for it.
+    /// When it was asked for.
     pub requested_us: u64,
     /// When the guest, its processes and its model calls had ended.
     pub stopped_us: u64,

@@ -1,4 +1,4 @@
-//! A run as a state machine: it asks, is told, and every answer becomes events.
+//! A run as a state machine: it asks for work, takes the results, and records both as events.
 //!
 //! [`RunState::ask`] says what is needed next, [`decide`] turns an answer (a [`Command`]) into events or refuses it, and
 //! [`RunState::apply`] is the only thing that changes the state. So the state is a fold over the run's events, and what

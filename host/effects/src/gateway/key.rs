@@ -130,13 +130,13 @@ mod tests {
     fn a_key_in_pieces_does_not_show() {
         let key = Key::parse("sk-secret-1").unwrap();
         let mut scrubber = Scrubber::new(Some(&key));
-        let mut told = String::new();
+        let mut shown = String::new();
         for piece in ["it is s", "k-sec", "ret-", "1 and sk-sec"] {
-            told.push_str(&scrubber.push(piece));
-            assert!(!told.contains("sk-sec"), "{told}");
+            shown.push_str(&scrubber.push(piece));
+            assert!(!shown.contains("sk-sec"), "{shown}");
         }
-        told.push_str(&scrubber.finish());
-        assert_eq!(told, "it is [key] and sk-sec");
+        shown.push_str(&scrubber.finish());
+        assert_eq!(shown, "it is [key] and sk-sec");
         assert_eq!(scrub(Some(&key), "bad key sk-secret-".into()), "bad key [key]", "a part of it");
     }
 }

@@ -151,7 +151,7 @@ impl<'a> StreamReader<'a> {
     /// Takes the next bytes and passes their text on. Breaks when the answer is complete.
     pub fn push(&mut self, bytes: &[u8], on_text: OnText<'_>) -> Result<ControlFlow<()>, String> {
         self.received += bytes.len();
-        // Each byte is looked at once, however long a line becomes.
+        // Each byte is read once, however long a line becomes.
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.pending.extend_from_slice(piece);
             if !piece.ends_with(b"\n") {
@@ -179,9 +179,9 @@ impl<'a> StreamReader<'a> {
         for choice in chunk.choices {
             self.is_finished |= choice.finish_reason.is_some();
             if let Some(text) = choice.delta.and_then(|delta| delta.content) {
-                let told = self.scrubber.push(&text);
-                self.answer.text.push_str(&told);
-                on_text(&told);
+                let scrubbed = self.scrubber.push(&text);
+                self.answer.text.push_str(&scrubbed);
+                on_text(&scrubbed);
             }
         }
         Ok(())

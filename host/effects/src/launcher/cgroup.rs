@@ -68,7 +68,7 @@ mod tests {
         let read = |file: &str| fs::read_to_string(group.join(file)).unwrap();
         assert_eq!((read("memory.max").as_str(), read("pids.max").as_str()), ("1073741824", "104"));
         assert_eq!(read("cgroup.procs"), std::process::id().to_string());
-        assert!(enter(parent.path(), &bounds).is_err(), "a group of that name is somebody else's");
+        assert!(enter(parent.path(), &bounds).is_err(), "another process owns a group of that name");
     }
 
     #[test]

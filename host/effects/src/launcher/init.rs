@@ -109,7 +109,7 @@ pub fn memory(order: &Order) -> ProtectionStatus {
             "memory",
             Enforcement::Partly,
             format!(
-                "{mib} MiB each by rlimit, their sum looked at every {} ms, because no cgroup v2 is delegated",
+                "{mib} MiB each by rlimit, their sum read every {} ms, because no cgroup v2 is delegated",
                 usage::INTERVAL.as_millis()
             ),
         ),
@@ -233,9 +233,9 @@ fn start(program: &Program, order: &Order, control: &UnixStream) -> Result<(), S
     let _ = rustix::process::setsid();
     let child = command.spawn().map_err(failed)?;
     let child = Pid::from_raw(child.id().cast_signed()).ok_or_else(|| "the program has no id".to_owned())?;
-    let told = Mutex::new(());
+    let reported = Mutex::new(());
     let end = |report: Option<Report>| -> ! {
-        let _only_once = told.lock();
+        let _only_once = reported.lock();
         if let Some(report) = report {
             let _ = channel::send(control, &report);
         }

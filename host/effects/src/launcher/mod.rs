@@ -77,13 +77,13 @@ pub(crate) fn probe(launcher: &Path, workspace: &Path, order: &Order) -> io::Res
         .stderr(Stdio::null())
         .spawn()?;
     let id = child.id();
-    let told = channel::send(&ours, order).and_then(|()| channel::receive::<Report>(&ours));
+    let report = channel::send(&ours, order).and_then(|()| channel::receive::<Report>(&ours));
     drop(ours);
     child.wait()?;
     if let Some(parent) = &order.cgroup {
         remove(parent, id);
     }
-    match told? {
+    match report? {
         Report::Enforced(enforced) => Ok(Probed::Enforced(enforced)),
         Report::Unavailable { what } => Ok(Probed::Unavailable(what)),
         Report::Refused { what } => Err(io::Error::other(what)),

@@ -31,8 +31,8 @@ pub fn run(mut order: Order, host: &UnixStream) -> Result<(), String> {
     let process = spawn::pidfd(&child)?;
     let child = Pid::from_raw(child.id().cast_signed()).ok_or_else(|| "the program has no id".to_owned())?;
     // It ends without a word when the program takes its place.
-    let told = channel::receive::<Report>(&control).ok();
-    let report = match told {
+    let received = channel::receive::<Report>(&control).ok();
+    let report = match received {
         Some(report) => Some(report),
         None => watch_over(&order, host, child, &process),
     };

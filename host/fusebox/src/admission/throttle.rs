@@ -187,8 +187,8 @@ impl Throttle {
             reason,
         });
         record_for_host(&*self.log, &admitted.tenant, &event)?;
-        if let Some(OnBreaker(told)) = &self.on_breaker {
-            told(&BreakerTurn { agent, step_type, change });
+        if let Some(OnBreaker(observer)) = &self.on_breaker {
+            observer(&BreakerTurn { agent, step_type, change });
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub enum CheckEffects {
     Previewed,
     /// The caller states them; the host derives the facts in the workspace.
     Stated(Vec<ProposedEffect>),
-    /// The caller vouches for the facts as well. Nothing is looked at.
+    /// The caller vouches for the facts as well. The host reads nothing.
     Known(Vec<Effect>, Contents),
 }
 

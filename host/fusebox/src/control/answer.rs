@@ -149,8 +149,8 @@ impl Control {
                 Some(Signed { key: key.name().to_owned(), signature: key.sign(text.as_bytes()) })
             }
         };
-        let told = journal.submit(PersonCommand::Answered { binding, answer, signed });
-        match told {
+        let recorded = journal.submit(PersonCommand::Answered { binding, answer, signed });
+        match recorded {
             Err(Error::Core(fusebox_core::Error::NotNow { .. })) => Err(Error::AnswerDoesNotFit {
                 message: "a plan or a step in doubt cannot be edited, and only a step in doubt can have happened"
                     .to_owned(),

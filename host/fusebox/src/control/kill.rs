@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::log::side_chain::record_for_host;
 use crate::signals::board::{Board, Signal, SignalKind};
 
-/// Most runs that are looked at for those still going.
+/// Most runs that are searched for those still going.
 const MAX_RUNS: u32 = 1_000_000;
 
 /// Outcome of a kill request for one run.

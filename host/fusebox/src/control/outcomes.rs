@@ -72,7 +72,7 @@ pub fn overrule(services: &Services, run: &RunId, to: RiskLevel, by: &str, reaso
 }
 
 /// Outcomes of the newest runs of a tenant that have ended and whose risk was predicted, the oldest first; at most
-/// `last` runs are looked at.
+/// `last` runs are read.
 ///
 /// # Errors
 /// When the log cannot be read.

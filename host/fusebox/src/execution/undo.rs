@@ -105,7 +105,7 @@ mod tests {
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).ok();
         assert_eq!((read("a").as_deref(), read("b").as_deref(), read("c")), (Some("one"), Some("two"), None));
         assert_eq!(restore(), None, "twice is as good as once");
-        std::fs::write(folder.path().join("a"), "somebody else's").unwrap();
+        std::fs::write(folder.path().join("a"), "another program's").unwrap();
         assert!(restore().is_some(), "what others changed since is left alone");
     }
 }

@@ -129,15 +129,15 @@ impl HostBuilder {
 
     /// Sets a callback for each component that is about to be compiled in a child, with its size.
     #[must_use]
-    pub fn on_compile(mut self, told: impl Fn(usize) + Send + Sync + 'static) -> Self {
-        self.compiling.on_compile = Some(OnCompile(Arc::new(told)));
+    pub fn on_compile(mut self, observer: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.compiling.on_compile = Some(OnCompile(Arc::new(observer)));
         self
     }
 
     /// Sets a callback for each change of a circuit breaker by this host.
     #[must_use]
-    pub fn on_breaker(mut self, told: impl Fn(&BreakerTurn) + Send + Sync + 'static) -> Self {
-        self.on_breaker = Some(OnBreaker(Arc::new(told)));
+    pub fn on_breaker(mut self, observer: impl Fn(&BreakerTurn) + Send + Sync + 'static) -> Self {
+        self.on_breaker = Some(OnBreaker(Arc::new(observer)));
         self
     }
 

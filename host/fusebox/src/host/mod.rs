@@ -265,7 +265,7 @@ impl Host {
     }
 
     /// Outcomes of the newest runs of a tenant that have ended and whose risk was predicted, the oldest first; at most
-    /// `last` runs are looked at.
+    /// `last` runs are read.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -81,8 +81,8 @@ pub struct ChildCompiler {
 impl Compile for ChildCompiler {
     fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let launcher = self.launcher.as_deref().ok_or(Error::NoCompiler)?;
-        if let Some(OnCompile(told)) = &self.on_compile {
-            told(bytes.len());
+        if let Some(OnCompile(observer)) = &self.on_compile {
+            observer(bytes.len());
         }
         let mut builder = tempfile::Builder::new();
         builder.prefix("compile-");

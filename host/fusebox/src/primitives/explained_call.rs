@@ -17,14 +17,14 @@ use crate::error::Error;
 /// ```
 /// use fusebox::explain;
 ///
-/// let mut told = Vec::new();
+/// let mut shown = Vec::new();
 /// let sent = explain("send_mail")
 ///     .agent("mail-bot")
 ///     .reasoning("Ann asked for it")
-///     .told(|explanation| told.push(explanation.paragraph()))
+///     .on_explanation(|explanation| shown.push(explanation.paragraph()))
 ///     .call(|| Err::<(), _>("no route to host"));
 /// assert!(sent.is_err());
-/// assert!(told[0].contains("Ann asked for it") && told[1].contains("no route to host"));
+/// assert!(shown[0].contains("Ann asked for it") && shown[1].contains("no route to host"));
 /// ```
 pub fn explain<'a>(action: &str) -> ExplainedCall<'a> {
     ExplainedCall {
@@ -32,13 +32,13 @@ pub fn explain<'a>(action: &str) -> ExplainedCall<'a> {
         agent: "unknown".to_owned(),
         before: Before::default(),
         what_to_do: "look at the error; nothing is known of whether trying again helps".to_owned(),
-        told: None,
+        observer: None,
         recorded: None,
     }
 }
 
 /// Receiver of explanations.
-type Told<'a> = Box<dyn FnMut(&Explanation) + Send + 'a>;
+type Observer<'a> = Box<dyn FnMut(&Explanation) + Send + 'a>;
 
 /// A call that is about to be explained.
 #[must_use]
@@ -47,7 +47,7 @@ pub struct ExplainedCall<'a> {
     agent: String,
     before: Before,
     what_to_do: String,
-    told: Option<Told<'a>>,
+    observer: Option<Observer<'a>>,
     recorded: Option<(&'a Audit, String)>,
 }
 
@@ -111,8 +111,8 @@ impl<'a> ExplainedCall<'a> {
     }
 
     /// Sets a callback for each explanation, as soon as it is due.
-    pub fn told(mut self, told: impl FnMut(&Explanation) + Send + 'a) -> Self {
-        self.told = Some(Box::new(told));
+    pub fn on_explanation(mut self, observer: impl FnMut(&Explanation) + Send + 'a) -> Self {
+        self.observer = Some(Box::new(observer));
         self
     }
 
@@ -231,8 +231,8 @@ impl<'a> ExplainedCall<'a> {
             time_us: now_us(),
             explained,
         };
-        if let Some(told) = &mut self.told {
-            told(&explanation);
+        if let Some(observer) = &mut self.observer {
+            observer(&explanation);
         }
         explanation
     }

@@ -39,7 +39,7 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
 
 impl<E: fmt::Debug + fmt::Display> std::error::Error for CallError<E> {}
 
-type Told = Arc<dyn Fn(&BreakerChange) + Send + Sync>;
+type Observer = Arc<dyn Fn(&BreakerChange) + Send + Sync>;
 
 /// A circuit breaker around calls. Cheap to clone; all clones are one.
 ///
@@ -58,7 +58,7 @@ type Told = Arc<dyn Fn(&BreakerChange) + Send + Sync>;
 pub struct CircuitBreaker {
     settings: BreakerSettings,
     memory: Arc<Mutex<Breaker>>,
-    told: Option<Told>,
+    observer: Option<Observer>,
 }
 
 impl fmt::Debug for CircuitBreaker {
@@ -71,13 +71,13 @@ impl CircuitBreaker {
     /// Creates a closed breaker.
     #[must_use]
     pub fn new(settings: BreakerSettings) -> Self {
-        Self { settings, memory: Arc::default(), told: None }
+        Self { settings, memory: Arc::default(), observer: None }
     }
 
     /// Sets a callback for each change of state.
     #[must_use]
-    pub fn on_change(mut self, told: impl Fn(&BreakerChange) + Send + Sync + 'static) -> Self {
-        self.told = Some(Arc::new(told));
+    pub fn on_change(mut self, observer: impl Fn(&BreakerChange) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -127,8 +127,8 @@ impl CircuitBreaker {
     }
 
     fn tell(&self, change: Option<&BreakerChange>) {
-        if let (Some(told), Some(change)) = (&self.told, change) {
-            told(change);
+        if let (Some(observer), Some(change)) = (&self.observer, change) {
+            observer(change);
         }
     }
 
@@ -281,8 +281,9 @@ mod tests {
     fn a_call_that_panics_has_failed_and_one_that_is_dropped_has_not() {
         let settings = BreakerSettings { failures: Some(2), ..BreakerSettings::default() };
         let turns = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&turns);
-        let breaker = CircuitBreaker::new(settings).on_change(move |change| told.lock().push((change.from, change.to)));
+        let observer = Arc::clone(&turns);
+        let breaker =
+            CircuitBreaker::new(settings).on_change(move |change| observer.lock().push((change.from, change.to)));
         let call = || breaker.call(|| -> Result<(), ()> { panic!("of the call") });
         let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
         assert!(panics.is_err());

@@ -17,7 +17,7 @@ use crate::plugins::loaded::Loaded;
 
 /// Step type of texts for redaction: no executor serves it.
 const STEP_TYPE: &str = "store";
-/// Largest text that is looked through, in bytes.
+/// Largest text that is searched, in bytes.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Texts that are put to a guard together, in bytes.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -155,7 +155,7 @@ impl Redactor {
     }
 }
 
-/// Shortest text that is looked at as something encoded, or as a name: no credential is shorter.
+/// Shortest text that is decoded and searched, or as a name: no credential is shorter.
 const MIN_BYTES: usize = 16;
 
 /// Texts in JSON where guards do not look: names of fields, and decoded base64 values.

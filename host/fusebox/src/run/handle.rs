@@ -76,7 +76,7 @@ impl Run {
             }
             match self.updates.poll_recv(context) {
                 Poll::Pending if self.driving.is_none() => Poll::Ready(None),
-                told => told,
+                update => update,
             }
         })
         .await

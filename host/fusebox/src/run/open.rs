@@ -31,7 +31,7 @@ use crate::services::{Explanations, Services};
 use crate::signals::listener::SignalListener;
 use crate::signals::stop::StopHandle;
 
-/// A run that is about to be created or taken up.
+/// A run that is about to be created or continued.
 struct Prepared {
     journal: JournalSetup,
     workspace: Workspace,

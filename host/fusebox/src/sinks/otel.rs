@@ -142,7 +142,7 @@ impl<S: Span> OpenRun<S> {
     /// Takes an event that begins no span.
     fn note(&mut self, event: &RunEvent, at: SystemTime, arguments: Arguments) {
         // A failure message may quote arguments.
-        let told = |message: &str| if arguments == Arguments::On { message.to_owned() } else { String::new() };
+        let shown = |message: &str| if arguments == Arguments::On { message.to_owned() } else { String::new() };
         let on_step = |attribute: KeyValue| {
             if let Some(step) = &self.step {
                 step.span().set_attribute(attribute);
@@ -183,7 +183,7 @@ impl<S: Span> OpenRun<S> {
                     }
                 }
                 if let Some(failure) = failure {
-                    span.set_status(Status::error(told(&failure.to_string())));
+                    span.set_status(Status::error(shown(&failure.to_string())));
                 }
                 span.end_with_timestamp(at);
             }
@@ -191,20 +191,20 @@ impl<S: Span> OpenRun<S> {
             RunEvent::StepFailed(StepFailed { end: how, message, .. })
             | RunEvent::StepInDoubt(StepInDoubt { end: how, message, .. }) => {
                 on_step(KeyValue::new("error.type", how.clone()));
-                end(self.step.take(), at, Some(told(message)));
+                end(self.step.take(), at, Some(shown(message)));
             }
             RunEvent::StepSkipped(StepSkipped { message, .. }) => {
                 on_step(KeyValue::new("error.type", "skipped"));
-                end(self.step.take(), at, Some(told(message)));
+                end(self.step.take(), at, Some(shown(message)));
             }
             RunEvent::RunEnded(RunEnded { end: how, message, .. }) => {
                 if let Some((_, mut span)) = self.call.take() {
                     span.end_with_timestamp(at);
                 }
-                end(self.step.take(), at, Some(told(message)));
+                end(self.step.take(), at, Some(shown(message)));
                 let run = self.context.span();
                 run.set_attribute(KeyValue::new("fusebox.end", json::canonical(how).trim_matches('"').to_owned()));
-                let trouble = (*how != RunEnd::Completed).then(|| told(message));
+                let trouble = (*how != RunEnd::Completed).then(|| shown(message));
                 end(Some(self.context.clone()), at, trouble);
             }
             _ => {}

@@ -45,7 +45,7 @@ pub struct SinkStatus {
     /// Name of the sink.
     pub name: String,
     /// Number of events that this process sent to it.
-    pub told: u64,
+    pub delivered: u64,
     /// Number of events in the log that it has not received yet, of all tenants.
     pub backlog: u64,
     /// Reason of its last failure, if it did not take the last events.
@@ -252,7 +252,7 @@ impl Telling {
         {
             let mut state = self.shared.state();
             state.at = last;
-            state.status.told += events.len() as u64;
+            state.status.delivered += events.len() as u64;
         }
         if self.saved.elapsed() >= SAVE_EVERY {
             self.log()?.set_sink_offset(&self.name, last).map_err(|error| error.to_string())?;

@@ -68,10 +68,10 @@ impl SqliteStore {
         let reader = open().map_err(failed)?;
         let (requests, inbox) = mpsc::channel();
         let signs = signing.clone();
-        let (told, commits) = watch::channel(0);
+        let (commits_seen, commits) = watch::channel(0);
         let writer = std::thread::Builder::new()
             .name("fusebox-log".to_owned())
-            .spawn(move || writer::run(connection, &inbox, signs, &told))
+            .spawn(move || writer::run(connection, &inbox, signs, &commits_seen))
             .map_err(|_| Error::Closed)?;
         let (requests, writer, reader) = (Some(requests), Some(writer), Mutex::new(reader));
         Ok(Self { path: path.to_owned(), requests, writer, reader, signing, commits })

@@ -170,7 +170,7 @@ CREATE TABLE checkpoints (
     note    TEXT    NOT NULL,
     PRIMARY KEY (tenant, size)
 ) STRICT, WITHOUT ROWID;
--- How far each sink was told.
+-- Last event that each sink has taken.
 CREATE TABLE sinks (
     name      TEXT    PRIMARY KEY,
     log_index INTEGER NOT NULL

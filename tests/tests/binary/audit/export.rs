@@ -25,7 +25,7 @@ fn an_export_holds_for_ours_and_for_the_stand_alone_verifier() {
             (0, Some("audit_verified"), Some("given"))
         );
     }
-    // Whoever brings no key is told what that means.
+    // Without a key, the output says what that means.
     assert!(printed(&place, &["audit", "verify", "export.ndjson"]).contains("no key was given"));
     // A key of another log does not count.
     let other = Place::new();
@@ -40,9 +40,9 @@ fn an_export_holds_for_ours_and_for_the_stand_alone_verifier() {
     refused(&place, &["audit", "export", "--tenant", "acme"], "FBX-5043", "acme");
 }
 
-/// Takes each event of an export and does to it what somebody could who has the file.
+/// Takes each event of an export and changes it in every way that a holder of the file can.
 #[test]
-fn whoever_changes_an_export_is_found_out_at_every_event() {
+fn a_changed_event_of_an_export_is_found() {
     let place = Place::new();
     let run = a_run(&place, "default");
     a_run(&place, "default");
@@ -106,7 +106,7 @@ fn whoever_changes_an_export_is_found_out_at_every_event() {
     assert!(held.iter().all(|held| !held), "the stand-alone verifier takes {:?}", held.iter().position(|held| *held));
 }
 
-/// Somebody who writes the blocks anew as well is held to what was signed; so is one who signs with a key of their own.
+/// Blocks that were written anew do not fit the signed tree; a signature by another key does not count.
 #[test]
 fn a_forged_export_is_not_what_was_signed() {
     let place = Place::new();
@@ -242,7 +242,7 @@ fn places(value: &Value, at: &str, into: &mut Vec<String>) {
     }
 }
 
-/// Both verifiers say the same of whatever somebody puts into each place of each kind of line.
+/// Both verifiers agree on forged values at every place of every kind of line.
 #[test]
 fn both_verifiers_refuse_the_same_forgeries() {
     let place = Place::new();

@@ -34,7 +34,7 @@ fn a_key_is_followed_by_another_one_that_it_vouches_for() {
     printed(&place, &["audit", "verify", "export.ndjson", "--key", all.to_str().unwrap(), "--since", "witness.note"]);
     printed(&place, &["audit", "verify", "--key", &keys[2], "--since", "witness.note"]);
     assert_eq!(alone(std::slice::from_ref(&export_file), Some(&keys.join("\n"))), [true]);
-    // A key that somebody put beside the known one is not its heir.
+    // A key placed beside the known one does not replace it.
     let mut ring: Value = serde_json::from_str(&kept).unwrap();
     ring["keys"][1]["introduced"] = Value::Null;
     ring["keys"][2]["introduced"] = Value::Null;
@@ -94,7 +94,7 @@ fn one_event_is_proved_alone_and_growth_is_proved() {
     assert_eq!(place.fusebox(&["audit", "consistency", "old.note"]).status.code(), Some(0));
     assert_eq!(place.fusebox(&["audit", "consistency", "new.note", "old.note"]).status.code(), Some(1));
     refused(&place, &["audit", "consistency", "plan.json"], "FBX-1019", "signed note");
-    // A log that somebody put in the place of this one did not grow from what was witnessed.
+    // Another log in this place did not grow from the witnessed one.
     let other = Place::new();
     a_run(&other, "default");
     std::fs::remove_dir_all(other.path("home/audit")).unwrap();
@@ -109,7 +109,7 @@ fn one_event_is_proved_alone_and_growth_is_proved() {
     let output = other.fusebox(&["audit", "verify", "--since", old.to_str().unwrap()]);
     assert!(output.status.code() == Some(1) && text(&output.stdout).contains("only grow"), "{output:?}");
     assert_eq!(other.fusebox(&["audit", "consistency", old.to_str().unwrap()]).status.code(), Some(1));
-    // So is one whose checkpoints somebody took away, for whoever has a key.
+    // So is a log without its checkpoints, for a verifier that has a key.
     let connection = rusqlite::Connection::open(other.path("home/log.sqlite")).unwrap();
     connection.execute_batch("DROP TRIGGER checkpoints_are_not_deleted; DELETE FROM checkpoints;").unwrap();
     drop(connection);

@@ -52,7 +52,7 @@ fn marked(mark: &str) -> usize {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn whoever_does_not_read_holds_up_no_limit() {
+fn a_reader_that_does_not_read_delays_no_limit() {
     let place = Place::new();
     let mark = format!("1000.7{}", std::process::id());
     let script = format!("touch started; sleep {mark} & yes");
@@ -149,7 +149,7 @@ fn a_step_does_not_start_when_its_time_is_up_and_is_in_doubt_when_it_is_cut_off(
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_kill_does_not_wait_for_whoever_reads_the_output() {
+fn a_kill_does_not_wait_for_the_reader_of_the_output() {
     let place = Place::new();
     let steps = json!([step("run_command", json!({ "shell": "touch started; seq 1 300000; sleep 1000" }))]);
     place.write("plan.json", json!({ "goal": "g", "agent": { "id": "a" }, "steps": steps }).to_string());

@@ -18,8 +18,8 @@ fn an_approval_outlasts_its_process_and_is_given_once() {
     refused(&place, &["approve", "", "--key", &key], "FBX-5028", "");
     refused(&place, &["approve", "%", "--key", &key], "FBX-5028", "%");
     refused(&place, &["approve", &id, "--as-done", "--key", &key], "FBX-5033", "in doubt");
-    let (code, told) = json_of(&place, &["approve", &id[..6], "--key", &key, "--note", "go on"]);
-    assert_eq!((code, told[0]["by"].as_str()), (0, Some("ann")), "{told:?}");
+    let (code, printed) = json_of(&place, &["approve", &id[..6], "--key", &key, "--note", "go on"]);
+    assert_eq!((code, printed[0]["by"].as_str()), (0, Some("ann")), "{printed:?}");
     for second in [&["approve", id.as_str()][..], &["reject", id.as_str(), "--reason", "too late"]] {
         refused(&place, &[second, &["--key", &key]].concat(), "FBX-5030", "already decided by ann at");
     }
@@ -68,7 +68,7 @@ fn a_person_approves_rejects_and_edits_on_a_terminal_from_elsewhere() {
 }
 
 #[test]
-fn whoever_waits_at_a_terminal_sees_what_was_decided_elsewhere() {
+fn a_waiting_terminal_shows_what_was_decided_elsewhere() {
     let place = Place::new();
     let key = key(&place);
     let run = start(&place, &json!([append("1")]), &[]);
@@ -92,7 +92,7 @@ fn what_changed_since_it_was_approved_is_asked_again() {
     let edit = step("edit_file", json!({ "path": "a", "new_content": "two" }));
     let changes: [(&str, &dyn Fn()); 2] = [
         ("the file", &|| {
-            place.write("workspace/a", "somebody else's");
+            place.write("workspace/a", "another program's");
         }),
         ("the policy", &|| {
             place.write("home/fusebox.toml", "[limits]\nsteps = 50");
@@ -156,7 +156,7 @@ fn an_approval_whose_time_is_up_is_a_refusal() {
 }
 
 #[test]
-fn whoever_waits_leaves_a_run_to_the_process_that_carried_it_on() {
+fn a_waiting_process_leaves_a_run_to_the_process_that_continued_it() {
     let place = Place::new();
     let steps = json!([step("edit_file", json!({ "path": "b.txt", "new_content": "b" })), script(&place)]);
     let run = start(&place, &steps, &[]);

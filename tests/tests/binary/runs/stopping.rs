@@ -7,8 +7,8 @@ fn a_pause_lets_the_step_end_and_the_run_goes_on_where_it_was() {
     let place = Place::new();
     let run = start(&place, &json!([slow(), append("2")]), &[]);
     let mut child = begin(&place, &run);
-    let (code, told) = json_of(&place, &["pause", &run, "--reason", "lunch"]);
-    assert_eq!((code, told[0]["outcome"].as_str()), (0, Some("asked")));
+    let (code, printed) = json_of(&place, &["pause", &run, "--reason", "lunch"]);
+    assert_eq!((code, printed[0]["outcome"].as_str()), (0, Some("asked")));
     place.write("workspace/go", "");
     assert_eq!(child.wait().unwrap().code(), Some(6));
     assert_eq!((effects(&place).as_str(), state(&place, &run)), ("slow\n", ("PAUSED".into(), "operator".into())));
@@ -108,7 +108,7 @@ fn a_kill_of_a_run_whose_process_is_gone_is_final_too() {
 fn a_switch_that_is_lifted_at_once_has_killed_what_was_there() {
     let place = Place::new();
     let runs: Vec<String> = (0..3).map(|_| start(&place, &json!([append("1")]), &["--tenant", "acme"])).collect();
-    // Whoever pulled it died before ending anything.
+    // The process that set it died before it ended anything.
     let log = fusebox_store::SqliteStore::open(&place.path("home/log.sqlite")).unwrap();
     let mut chain = fusebox_core::event::Chain::new("host".parse().unwrap());
     let target = fusebox_core::KillTarget::Tenant("acme".into());

@@ -44,7 +44,7 @@ pub const ATTEMPTS: &[(&str, Outside, &str)] = &[
     ("take a hard link of a file outside", Works, "ln DIR/other-home/secret l2 && cat l2"),
     ("read outside through /proc/self/root", Works, "cat /proc/self/root/DIR/other-home/secret"),
     ("read outside through the first process", NotTried, "cat /proc/1/root/DIR/other-home/secret"),
-    ("read outside through a cwd of somebody", Works, "ls /proc/PID/cwd/"),
+    ("read outside through the cwd of another process", Works, "ls /proc/PID/cwd/"),
     ("climb out by dots", Works, "cat ../other-home/secret"),
     (
         "climb out by a folder handle",
@@ -139,7 +139,7 @@ pub const ATTEMPTS: &[(&str, Outside, &str)] = &[
         Works,
         "python3 -c \"import os; os.open('v', os.O_CREAT | os.O_WRONLY, 0o4755)\" && rm -f v",
     ),
-    ("become somebody else", WorksForRoot, "python3 -c \"import os; os.setuid(1234)\""),
+    ("become another user", WorksForRoot, "python3 -c \"import os; os.setuid(1234)\""),
     ("gain a capability", NotTried, "grep -E 'Cap(Prm|Eff|Bnd|Amb|Inh):.*[1-9a-f]' /proc/self/status"),
     ("name the machine", NotTried, "python3 -c \"import socket; socket.sethostname('x')\""),
     ("move the workspace away", Works, "mv DIR/workspace DIR/moved && mv DIR/moved DIR/workspace"),

@@ -53,7 +53,7 @@ impl Target {
             std::fs::write(path(name), content).unwrap();
         }
         symlink(path("outside"), path("workspace/leads-out")).unwrap();
-        // Its user is root, whoever runs it: unless set-user-id counts for nothing.
+        // It runs as root for every caller, unless set-user-id is ignored.
         assert!(Command::new("cp").arg("/usr/bin/id").arg(path("workspace/whoami")).status().unwrap().success());
         std::fs::set_permissions(path("workspace/whoami"), PermissionsExt::from_mode(0o4755)).unwrap();
         let abstract_name = format!("fusebox-test-{}", folder.path().file_name().unwrap().to_str().unwrap());

@@ -116,7 +116,7 @@ fn nested(around: &str) -> Vec<u8> {
     let inner = wit_component::ComponentEncoder::default().module(&guard("(i32.const 16)")).unwrap().encode().unwrap();
     let inner = wasmprinter::print_bytes(inner).unwrap();
     let inner = inner.trim_start().strip_prefix("(component").unwrap();
-    // It imports the contract's types and nothing else; whoever is around it imports them, too.
+    // It imports the contract's types and nothing else; the component around it imports them, too.
     let (import, _) = inner.split_at(inner.find("(import ").unwrap());
     let (_, line) = inner.split_at(import.len());
     let import = format!("{import}{}", line.lines().next().unwrap());

@@ -223,7 +223,7 @@ fn a_paused_run_goes_on_only_when_resumed() {
 }
 
 #[test]
-fn time_counts_only_while_somebody_works() {
+fn time_counts_only_while_a_process_works() {
     let mut state = waiting(RunLimits { time_us: Some(100), ..RunLimits::default() });
     assert_eq!(state.time_left_us(1000), Some(100), "it waits for a person");
     let binding = asks(&state);

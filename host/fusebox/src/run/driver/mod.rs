@@ -78,7 +78,7 @@ pub struct Driver {
 pub enum Start {
     /// The run is created.
     Create { created: Box<RunEvent>, blobs: Vec<Blob> },
-    /// It is taken up again.
+    /// Another process continues it.
     Continue { resumption: Box<Resumption>, blobs: Vec<Blob> },
 }
 
