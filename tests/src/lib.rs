@@ -113,16 +113,16 @@ pub fn guard_that_says(describe: &str, imports: &str, check: &str) -> Vec<u8> {
     guest("guard-plugin", "guard", describe, imports, &functions)
 }
 
-/// A guard whose `check-plan` is this body, and which abstains from every action.
+/// A guard whose `check-plan` is this body, with imports, and which abstains from every action.
 #[must_use]
-pub fn guard_of_plans(check_plan: &str) -> Vec<u8> {
+pub fn guard_of_plans(imports: &str, check_plan: &str) -> Vec<u8> {
     let params = "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)";
     let functions = format!(
         r#"(func (export "fusebox:plugin/guard@0.1.0#check-plan") {params} (result i32)
              (i64.store (i32.const 16) (i64.const 0)) {check_plan})
            (func (export "fusebox:plugin/guard@0.1.0#check") {params} (result i32) (i32.const 1024))"#
     );
-    guest("guard-plugin", "guard", &description("guard"), "", &functions)
+    guest("guard-plugin", "guard", &description("guard"), imports, &functions)
 }
 
 /// An impact model that answers this number, as WAT writes it.

@@ -117,7 +117,7 @@ fn a_whole_plan_can_need_an_approval() {
     place.write("workspace/a", "x");
     place.plan(&json!([step("read_file", json!({ "path": "a" }))]));
     // The ruling `review`.
-    place.write("guard.wasm", guard_of_plans("(i32.store8 (i32.const 16) (i32.const 2)) (i32.const 16)"));
+    place.write("guard.wasm", guard_of_plans("", "(i32.store8 (i32.const 16) (i32.const 2)) (i32.const 16)"));
     place.write("policy.toml", "[guards.hostile]\npath = 'guard.wasm'");
     let args = [&RUN[..], &["--policy", "policy.toml"]].concat();
     let (code, shown) = place.on_a_terminal(&args, "", &["a\n"], &[]);

@@ -1,6 +1,6 @@
 //! What plugins log is kept, bounded, and shown where it is asked for.
 
-use fusebox_tests::guard_with;
+use fusebox_tests::{guard_of_plans, guard_with};
 use serde_json::{Value, json};
 
 use crate::place::{Place, events, lines, step, text};
@@ -63,6 +63,26 @@ fn the_log_of_a_run_holds_what_plugins_logged() {
     assert!(place.fusebox(&["audit", "erase", "--run", id, "--reason", "asked"]).status.success());
     let erased = lines(&place.fusebox(&["show", id, "--logs", "--json"]));
     assert!(logged(&erased).is_empty() && events(&erased, "plugin_logged").len() == 1);
+}
+
+#[test]
+fn what_is_logged_about_a_plan_belongs_to_no_step() {
+    let place = place();
+    let data = format!(r#"{IMPORTS} (data (i32.const 3000) "a plan")"#);
+    let say = "(call $emit (i32.const 2) (i32.const 3000) (i32.const 6)) (i32.const 16)";
+    place.write("talks.wasm", guard_of_plans(&data, say));
+    let plan = place.plan(&json!([step("run_command", json!({ "shell": "true" }))]));
+    let started = lines(&place.fusebox(&["start", plan.to_str().unwrap(), "--workspace", "workspace", "--json"]));
+    let run = started[0]["run_id"].as_str().unwrap();
+    // It waits in the middle of its first step.
+    assert_eq!(place.fusebox(&["next", run]).status.code(), Some(6));
+    place.write("step.json", step("read_file", json!({ "path": "a.txt" })).to_string());
+    let added = place.fusebox(&["add-step", run, "step.json"]);
+    assert!(added.status.success(), "{added:?}");
+    let kept = lines(&place.fusebox(&["show", run, "--json"]));
+    let kept = events(&kept, "plugin_logged");
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(kept.iter().all(|logged| logged["step"].is_null()), "{kept:?}");
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn a_plan_is_judged_before_its_first_step() {
         ("unreachable", "review", 0),
         ("(i32.const 16)", "deny", 0),
     ] {
-        place.write("guard.wasm", guard_of_plans(body));
+        place.write("guard.wasm", guard_of_plans("", body));
         place.write("policy.toml", format!("[guards.hostile]\npath = 'guard.wasm'\non_error = '{on_error}'"));
         let (ended, lines) = place.run_steps(&json!([read()]), &["--policy", "policy.toml"]);
         assert_eq!(ended, code, "{body} {on_error}");
@@ -240,7 +240,7 @@ fn a_plan_is_judged_before_its_first_step() {
         assert_eq!(events(&lines, "plan_judged").len(), 4);
         assert_eq!(events(&lines, "plan_approval_requested").len(), usize::from(on_error == "review"));
     }
-    place.write("guard.wasm", guard_of_plans("unreachable"));
+    place.write("guard.wasm", guard_of_plans("", "unreachable"));
     place.write("policy.toml", "[guards.hostile]\npath = 'guard.wasm'\nmode = 'monitor'");
     assert_eq!(place.run_steps(&json!([read()]), &["--policy", "policy.toml"]).0, 0, "a monitor decides nothing");
 }

@@ -125,8 +125,10 @@ fn a_step_that_guards_deny_does_not_get_into_a_plan() {
     refused(&place, &["add-step", &run, "unknown.json"], "FBX-5012", "read_file");
     place.write("twice.json", r#"{"id": "step-1", "step_type": "read_file", "input": {"path": "a"}}"#);
     refused(&place, &["add-step", &run, "twice.json"], "FBX-1010", "step-1");
-    place
-        .write("guard.wasm", fusebox_tests::guard_of_plans("(i32.store8 (i32.const 16) (i32.const 3)) (i32.const 16)"));
+    place.write(
+        "guard.wasm",
+        fusebox_tests::guard_of_plans("", "(i32.store8 (i32.const 16) (i32.const 3)) (i32.const 16)"),
+    );
     place.write("policy.toml", "[guards.hostile]\npath = 'guard.wasm'");
     place.write("step.json", json!({ "step_type": "run_command", "input": { "argv": ["true"] } }).to_string());
     let (code, lines) = json_of(&place, &["add-step", &run, "step.json", "--policy", "policy.toml"]);

@@ -176,6 +176,12 @@ impl Journal {
 
     /// Keeps what a plugin logged about the current step, or about the plan before the first one.
     pub fn keep_log(&mut self, plugin: &str, log: &PluginLog) -> Result<(), Error> {
+        let step = if self.state.is_judging_plan() { None } else { self.current().cloned() };
+        self.keep_log_about(step, plugin, log)
+    }
+
+    /// Keeps what a plugin logged about a step, or about the plan.
+    pub fn keep_log_about(&mut self, step: Option<StepId>, plugin: &str, log: &PluginLog) -> Result<(), Error> {
         if log.is_empty() {
             return Ok(());
         }
@@ -183,7 +189,6 @@ impl Journal {
         let kept = self.cleaned(&serde_json::to_string(log).unwrap_or_default());
         let blob = self.as_blob(Bytes::from(kept));
         let kept: PluginLog = serde_json::from_slice(blob.bytes()).unwrap_or_default();
-        let step = if self.state.is_judging_plan() { None } else { self.current().cloned() };
         let logged = PluginLogged {
             step: step.clone(),
             plugin: plugin.to_owned(),

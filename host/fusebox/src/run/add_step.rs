@@ -114,7 +114,7 @@ fn judge_plan(services: &Services, journal: &mut Journal, plan: &Arc<Plan>) -> R
                 let fuel = journal.fuel_for_next()?.saturating_sub(used.fuel());
                 let (registry, kill) = (&services.registry, &services.never_killed);
                 let Judged { answer, report } = judge::plan(registry, guard, plan, Arc::clone(&situation), fuel, kill);
-                journal.keep_log(registry.guard_name(guard), &report.log)?;
+                journal.keep_log_about(None, registry.guard_name(guard), &report.log)?;
                 used.add(&report.usage);
                 gate.judged(journal.cleaned_answer(answer));
             }
