@@ -41,7 +41,7 @@ fn main() {
     if fusebox::serve_launcher(std::env::args_os()) {
         return;
     }
-    let args = Args::parse();
+    let args = Args::try_parse().unwrap_or_else(|error| print::usage(&error));
     let json = args.task.json();
     let done = match args.task {
         Task::Run(task) => run::run(task),

@@ -2,17 +2,19 @@
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::Mutex;
 
 use fusebox::core::show::safe_line;
 use fusebox::core::{LogLine, PluginLog};
 use fusebox::{Error, EventUpdate};
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::output::{Output, StoredEvent};
 
 /// Longest line of a plugin's log that is shown, in characters.
 const MAX_LOG_CHARS: usize = 2000;
+/// Longest line of a usage error, in characters.
+const MAX_USAGE_CHARS: usize = 1000;
 
 /// A line on standard output, with colours where it is a terminal.
 pub fn out(line: &str) {
@@ -48,7 +50,7 @@ fn noted(written: std::io::Result<()>) {
     if let Err(error) = written
         && error.kind() != std::io::ErrorKind::BrokenPipe
     {
-        UNWRITTEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+        UNWRITTEN.lock().get_or_insert(error);
     }
 }
 
@@ -58,8 +60,25 @@ fn noted(written: std::io::Result<()>) {
 /// When some did not, as on a full disk. A reader that went away is no error.
 pub fn finish() -> Result<(), Error> {
     noted(std::io::stdout().flush());
-    let failed = UNWRITTEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    let failed = UNWRITTEN.lock().take();
     failed.map_or(Ok(()), |source| Err(Error::Unwritable { what: "standard output", source }))
+}
+
+/// What the command line asked for, as help, or what is wrong with it; ends the process.
+pub fn usage(error: &clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit()
+    }
+    let text = error.render().ansi().to_string();
+    for line in text.lines() {
+        // An argument that is quoted may be of any length.
+        let (cut, end) = match line.char_indices().nth(MAX_USAGE_CHARS) {
+            Some((end, _)) => (line.get(..end).unwrap_or_default(), "…\u{1b}[0m"),
+            None => (line, ""),
+        };
+        err(&format!("{cut}{end}\n"));
+    }
+    std::process::exit(error.exit_code())
 }
 
 /// Lines that a plugin logged, behind a margin.
@@ -74,14 +93,21 @@ pub fn log_lines(log: &PluginLog, margin: &str) {
     }
 }
 
-/// A file that gets its name once it is whole: an interruption leaves no half of one. `what` names it in errors.
+/// A file that gets its name once it is whole: an interruption leaves no half of one. A link stays, its target is replaced;
+/// devices and pipes are written to. `what` names the file in errors.
 pub fn whole_file(
     file: &Path,
     what: &'static str,
     write: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |source| Error::Unwritable { what, source };
+    if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        let mut device = BufWriter::new(std::fs::OpenOptions::new().write(true).open(file).map_err(failed)?);
+        write(&mut device)?;
+        return device.flush().map_err(failed);
+    }
+    let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut written = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     let mut buffered = BufWriter::new(&mut written);
     write(&mut buffered)?;

@@ -60,7 +60,7 @@ pub fn create(
         let mut bytes = 0_u64;
         for (place, copy) in ended.iter().enumerate() {
             bytes = bytes.saturating_add(copy.bytes);
-            if place >= KEPT || bytes > KEPT_BYTES {
+            if place + 1 >= KEPT || bytes > KEPT_BYTES {
                 drop(std::fs::remove_dir_all(&copy.path));
             }
         }

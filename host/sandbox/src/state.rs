@@ -245,9 +245,9 @@ impl State {
     /// The log and the counts of the invocation.
     pub fn into_report(mut self) -> Report {
         if let Some(wasi) = self.wasi.take() {
-            let (lines, was_more) = wasi.printed();
+            let (lines, dropped) = wasi.printed();
             lines.into_iter().for_each(|line| self.log(line.level, line.message));
-            self.log.dropped += u64::from(was_more);
+            self.log.dropped += dropped;
         }
         let mut report = Report { log: self.log, ..Report::default() };
         // A guest that could not be stopped at once is billed its limit and one call more.

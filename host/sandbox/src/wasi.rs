@@ -85,9 +85,15 @@ impl VirtualSystem {
         Self { ctx: ctx.build(), table, printed, seed: seed(situation), drawn: 0, started, waited: Waited::default() }
     }
 
-    /// The printed output as lines of a log, and whether it was cut.
-    pub fn printed(&self) -> (Vec<LogLine>, bool) {
-        (self.printed.lines(), self.printed.pages().dropped > 0)
+    /// The printed output as lines of a log, and how many lines did not fit. The line that was cut is one of these.
+    pub fn printed(&self) -> (Vec<LogLine>, u64) {
+        let mut lines = self.printed.lines();
+        let pages = self.printed.pages();
+        let is_cut = pages.dropped() > 0 && pages.text.last().is_some_and(|(_, bytes)| !bytes.ends_with(b"\n"));
+        if is_cut {
+            lines.pop();
+        }
+        (lines, pages.dropped())
     }
 
     /// The end of the printed output as an error: programs print there why they gave up.
@@ -212,7 +218,16 @@ struct Printed {
 struct Pages {
     text: Vec<(LogLevel, Vec<u8>)>,
     kept: usize,
-    dropped: usize,
+    /// Ends of lines in the output that did not fit.
+    dropped_ends: u64,
+    /// Whether that output ends in the middle of a line.
+    drops_a_start: bool,
+}
+
+impl Pages {
+    fn dropped(&self) -> u64 {
+        self.dropped_ends.saturating_add(u64::from(self.drops_a_start))
+    }
 }
 
 impl Printed {
@@ -234,7 +249,11 @@ impl Printed {
         let fits = bytes.len().min(self.max_bytes.saturating_sub(pages.kept));
         let (now, rest) = bytes.split_at(fits);
         pages.kept += fits;
-        pages.dropped = pages.dropped.saturating_add(rest.len());
+        if let Some(last) = rest.last() {
+            let ends = rest.iter().filter(|byte| **byte == b'\n').count();
+            pages.dropped_ends = pages.dropped_ends.saturating_add(ends as u64);
+            pages.drops_a_start = *last != b'\n';
+        }
         match pages.text.last_mut() {
             Some((last, bytes)) if *last == level => bytes.extend(now),
             _ if now.is_empty() => {}

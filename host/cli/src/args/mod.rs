@@ -254,7 +254,7 @@ pub struct CreateArgs {
     /// Work on a copy of the workspace, even if the plan does not ask for one
     #[arg(long)]
     pub copy: bool,
-    /// Policy file [default: $FUSEBOX_POLICY, else fusebox.toml in $FUSEBOX_HOME, else the strict built-in policy]
+    /// Policy file, or `-` for standard input [default: $FUSEBOX_POLICY, else fusebox.toml in $FUSEBOX_HOME, else the strict built-in policy]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Answer prompts from this recording instead of the policy's gateway; nothing is sent anywhere

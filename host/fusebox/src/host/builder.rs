@@ -75,7 +75,7 @@ impl HostBuilder {
         self
     }
 
-    /// Uses this policy file.
+    /// Uses this policy file; `-` reads it from standard input.
     #[must_use]
     pub fn policy_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.policy_file = Some(file.into());

@@ -16,7 +16,7 @@ pub use project::{PROJECT_FILE, ProjectPolicy};
 pub use trust::{Trust, TrustState};
 
 use crate::error::Error;
-use crate::input::read_file;
+use crate::input::{read_file, read_from};
 
 /// The strict built-in policy, as a file.
 const BUILTIN: &str = include_str!("builtin.toml");
@@ -65,7 +65,7 @@ impl LoadedPolicy {
         BUILTIN
     }
 
-    /// A policy file, laid over the built-in policy.
+    /// A policy file, laid over the built-in policy; `-` reads it from standard input.
     ///
     /// # Errors
     /// When it cannot be read or is not a policy.
@@ -131,9 +131,12 @@ impl LoadedPolicy {
     }
 }
 
-/// A policy file's text and digest.
+/// A policy file's text and digest; `-` stands for standard input.
 pub fn read(path: &Path) -> Result<(String, Digest), Error> {
-    let bytes = read_file("the policy", path, MAX_BYTES)?;
+    let bytes = match path == Path::new("-") {
+        true => read_from("the policy", std::io::stdin().lock(), path, MAX_BYTES)?,
+        false => read_file("the policy", path, MAX_BYTES)?,
+    };
     let digest = Digest::of(&bytes);
     let text =
         String::from_utf8(bytes).map_err(|_| bad(&path.display().to_string(), "it is not UTF-8 text".to_owned()))?;

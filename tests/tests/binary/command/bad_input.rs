@@ -182,3 +182,44 @@ fn output_that_cannot_be_written_is_a_failure() {
         assert!(text(&output.stderr).contains("standard output"), "{args:?}: {output:?}");
     }
 }
+
+#[test]
+fn an_argument_of_any_length_is_quoted_in_a_few_lines() {
+    let place = Place::new();
+    let long = "x".repeat(100_000);
+    for args in [&[long.as_str()][..], &["runs", "--state", &long], &["runs", "--since", &long], &["schema", &long]] {
+        let refused = place.fusebox(args);
+        assert_eq!(refused.status.code(), Some(2));
+        let message = text(&refused.stderr);
+        assert!(message.contains("xxx") && message.len() < 10_000, "{}: {} bytes", args[0], message.len());
+    }
+}
+
+#[test]
+fn a_policy_comes_from_standard_input() {
+    let place = Place::new();
+    for (policy, code, part) in [("[limits]\nsteps = 5\n", 0, ""), ("[limit]\n", 2, "limits")] {
+        place.write("policy.toml", policy);
+        let input = std::fs::File::open(place.path("policy.toml")).unwrap();
+        let checked = place.command(&["policy", "check", "-"]).stdin(input).output().unwrap();
+        assert_eq!(checked.status.code(), Some(code), "{checked:?}");
+        assert!(text(&checked.stderr).contains(part), "{checked:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_to_a_link_or_a_device_leaves_it_there() {
+    let place = Place::new();
+    place.write("kept.ndjson", "");
+    std::os::unix::fs::symlink("kept.ndjson", place.path("link")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", place.path("nowhere")).unwrap();
+    for link in ["link", "nowhere"] {
+        let written = place.fusebox(&["risk", "export", "--out", link]);
+        assert!(written.status.success(), "{written:?}");
+        assert!(place.path(link).symlink_metadata().unwrap().is_symlink(), "{link}");
+    }
+    assert!(place.path("kept.ndjson").symlink_metadata().unwrap().is_file());
+    let full = place.fusebox(&["risk", "export", "--out", "/dev/stdout"]);
+    assert!(full.status.success(), "{full:?}");
+}

@@ -1,5 +1,4 @@
 //! Ways out of a workspace, each tried with everything that a path can be used for.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 #![cfg(target_os = "linux")]
 
 use std::fs;

@@ -1,5 +1,4 @@
 //! No path leaves the workspace, and writing is all or nothing.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 #![cfg(unix)]
 
 use std::fs;

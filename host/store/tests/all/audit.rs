@@ -1,14 +1,11 @@
 //! Trees, checkpoints, and checking the whole log.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
-
-mod examples;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::examples::created;
 use bytes::Bytes;
-use examples::created;
 use fusebox_core::audit::{
     Checkpoint, CompactRange, Fault, FaultKind, Hash, SigningKey, leaf_hash, root_of_inclusion, verifies_consistency,
 };

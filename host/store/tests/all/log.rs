@@ -1,10 +1,7 @@
 //! The log keeps what it acknowledged, and nothing changes it.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-mod examples;
-
+use crate::examples::created;
 use bytes::Bytes;
-use examples::created;
 use fusebox_core::event::{
     ApprovalDecided, ApprovalRequested, Chain, HostEvent, KillLifted, KillSet, RunEnded, RunEvent, RunPaused,
     RunStarted,
