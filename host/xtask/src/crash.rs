@@ -1,14 +1,15 @@
 //! Crash tests: builds a binary that can end itself at a given boundary, and runs the tests that use it.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
+use crate::cargo::cargo;
+
 /// Kills runs for some seconds, or until every boundary and so many random moments were tried.
 pub fn crash(root: &Path, seconds: Option<u64>, runs: u64) -> anyhow::Result<()> {
-    let cargo = |args: &[&str]| -> anyhow::Result<()> {
-        let mut command = Command::new("cargo");
+    let run = |args: &[&str]| -> anyhow::Result<()> {
+        let mut command = cargo("cargo");
         command.current_dir(root).args(args).env("FUSEBOX_CRASH_RUNS", runs.to_string());
         command.env("FUSEBOX_CRASH_BINARY", root.join("target/crash/fusebox"));
         if let Some(seconds) = seconds {
@@ -18,11 +19,11 @@ pub fn crash(root: &Path, seconds: Option<u64>, runs: u64) -> anyhow::Result<()>
         ensure!(status.success(), "cargo {} failed", args.join(" "));
         Ok(())
     };
-    cargo(&["build", "--package", "fusebox-cli", "--features", "failpoints"])?;
+    run(&["build", "--package", "fusebox-cli", "--features", "failpoints"])?;
     let copy = root.join("target/crash");
     std::fs::create_dir_all(&copy).with_context(|| format!("{} cannot be made", copy.display()))?;
     std::fs::copy(root.join("target/debug/fusebox"), copy.join("fusebox")).context("the binary cannot be copied")?;
-    cargo(&[
+    run(&[
         "test",
         "--package",
         "fusebox-tests",

@@ -6,6 +6,8 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
+use crate::cargo::cargo;
+
 /// QEMU's emulator of programs.
 const EMULATOR: &str = "qemu-x86_64-static";
 /// An old processor and a newer one; both may lack features of the builder's, so that the compiler generates other
@@ -14,7 +16,7 @@ pub const PROCESSORS: [&str; 2] = ["core2duo", "Skylake-Client"];
 
 /// Runs the kept tapes on these processors.
 pub fn emulate(root: &Path, processors: &[&str]) -> anyhow::Result<()> {
-    let mut build = Command::new(env!("CARGO"));
+    let mut build = cargo(env!("CARGO"));
     build.args(["test", "-p", "fusebox-tests", "--test", "host", "--no-run", "--message-format", "json"]);
     let built = build.current_dir(root).output().context("cannot start cargo")?;
     ensure!(built.status.success(), "building the test failed: {}", String::from_utf8_lossy(&built.stderr));

@@ -9,6 +9,8 @@ use std::process::Command;
 use anyhow::{Context as _, bail, ensure};
 use parking_lot::Mutex;
 
+use crate::cargo::cargo;
+
 /// Options for rustc, as `cargo fuzz` sets them (rust-fuzz book, "How it works"; LLVM, "SanitizerCoverage").
 const INSTRUMENT: [&str; 6] = [
     "-Cpasses=sancov-module",
@@ -111,7 +113,7 @@ impl Fuzzer {
 /// Builds the fuzzer, instrumented, in the folder of all other builds.
 fn build(root: &Path) -> anyhow::Result<PathBuf> {
     let target = root.join("target/fuzz");
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = cargo(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(root)
         .args(["build", "-p", "fusebox-fuzz", "--features", "libfuzzer", "--bin", "fuzz"])
         .env("RUSTC_WORKSPACE_WRAPPER", std::env::current_exe()?)

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
+use crate::cargo::cargo;
+
 /// Interfaces that a JavaScript plugin may import; the bundler leaves them alone.
 const INTERFACES: [&str; 8] = ["types", "context", "log", "payloads", "workspace", "process", "model", "progress"];
 /// The kinds that are built in each language, with the file that holds them.
@@ -18,7 +20,7 @@ pub fn languages(root: &Path) -> anyhow::Result<()> {
     rust(root, &out)?;
     javascript(root, &out)?;
     python(root, &out)?;
-    let mut tests = Command::new(env!("CARGO"));
+    let mut tests = cargo(env!("CARGO"));
     tests.args(["test", "-p", "fusebox-tests", "--test", "host", "languages::", "--", "--ignored"]).current_dir(root);
     run(&mut tests)
 }
@@ -26,7 +28,7 @@ pub fn languages(root: &Path) -> anyhow::Result<()> {
 fn rust(root: &Path, out: &Path) -> anyhow::Result<()> {
     let examples = root.join("examples/plugins/rust");
     let build = |folder: &Path, target: &str| {
-        let mut cargo = Command::new(env!("CARGO"));
+        let mut cargo = cargo(env!("CARGO"));
         cargo.args(["build", "--quiet", "--release", "--locked", "--target", target]).current_dir(folder);
         cargo.arg("--target-dir").arg(out.join("cargo"));
         run(&mut cargo)

@@ -1,5 +1,6 @@
 //! Builds the guests and runs the checks of CI. Run as `cargo xtask`.
 
+mod cargo;
 mod contract;
 mod crash;
 mod emulate;

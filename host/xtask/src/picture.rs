@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anstyle_svg::Term;
 use anyhow::{Context as _, ensure};
+
+use crate::cargo::cargo;
 
 /// Command in the picture: the README's first one.
 const SHOWN: &str =
@@ -16,7 +18,7 @@ const FILE: &str = "docs/fix-median.svg";
 /// Runs the command and draws its output.
 pub fn draw(root: &Path) -> anyhow::Result<()> {
     let home = root.join("target/picture");
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = cargo(env!("CARGO"));
     command.args(SHOWN.split(' ').skip(1)).current_dir(root).stderr(Stdio::inherit());
     command.env("CLICOLOR_FORCE", "1").env("FUSEBOX_HOME", &home).env_remove("FUSEBOX_POLICY").env("USER", "ann");
     let ran = command.output().context("cargo cannot be started")?;

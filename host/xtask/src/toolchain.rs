@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use crate::cargo::cargo;
+
 /// The target of all guests.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -58,10 +60,10 @@ impl Toolchain {
     /// The toolchain's cargo, with its environment variables.
     fn cargo(&self) -> Command {
         match self {
-            Self::Installed { .. } => Command::new("cargo"),
+            Self::Installed { .. } => cargo("cargo"),
             Self::Distribution { linker, .. } => {
                 let bin = Path::new(DISTRIBUTION_BIN);
-                let mut command = Command::new(bin.join("cargo"));
+                let mut command = cargo(bin.join("cargo"));
                 let path = std::env::var("PATH").unwrap_or_default();
                 command
                     .env("PATH", format!("{DISTRIBUTION_BIN}:{path}"))
