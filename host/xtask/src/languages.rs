@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use sha2::{Digest as _, Sha256};
 
 use crate::cargo::cargo;
 
@@ -63,6 +64,10 @@ fn javascript(root: &Path, out: &Path) -> anyhow::Result<()> {
         run(Command::new("npm").args(["install", "--no-audit", "--no-fund", "--no-package-lock"]).current_dir(&tools))?;
     }
     let tool = |name: &str| Command::new(tools.join("node_modules/.bin").join(name));
+    let stamp = Stamp::of(out, "javascript", &[&sources, &root.join("wit")])?;
+    if stamp.is_fresh() {
+        return Ok(());
+    }
     let external = INTERFACES.map(|interface| format!("fusebox:plugin/{interface}")).join(",");
     for kind in KINDS {
         let bundle = tools.join(format!("{kind}.js"));
@@ -77,7 +82,7 @@ fn javascript(root: &Path, out: &Path) -> anyhow::Result<()> {
             .args(["--backend-qjs-disable-async", "--backend-qjs-stub-wasi", "-o"])
             .arg(out.join(format!("javascript-{kind}.wasm"))))?;
     }
-    Ok(())
+    stamp.keep()
 }
 
 fn python(root: &Path, out: &Path) -> anyhow::Result<()> {
@@ -85,6 +90,11 @@ fn python(root: &Path, out: &Path) -> anyhow::Result<()> {
     let tool: PathBuf = tools.join("bin/componentize-py");
     if !tool.is_file() {
         run(Command::new("python3").args(["-m", "venv"]).arg(&tools))?;
+    }
+    let sdk = root.join("guest-sdk/python");
+    let stamp = Stamp::of(out, "python", &[&sources, &sdk, &root.join("wit")])?;
+    if stamp.is_fresh() {
+        return Ok(());
     }
     run(Command::new(tools.join("bin/pip"))
         .args(["install", "--quiet", "--disable-pip-version-check", "-r"])
@@ -96,9 +106,61 @@ fn python(root: &Path, out: &Path) -> anyhow::Result<()> {
             .args(["-w", &format!("{kind}-plugin"), "componentize", "--stub-wasi", "-p"])
             .arg(&sources)
             .arg("-p")
-            .arg(root.join("guest-sdk/python"))
+            .arg(&sdk)
             .args([kind, "-o"])
             .arg(out.join(format!("python-{kind}.wasm"))))?;
+    }
+    stamp.keep()
+}
+
+/// Mark of what was built from these sources, so that the same is not built again: the tools for JavaScript and Python give
+/// other bytes each time, which would then be compiled again as well.
+struct Stamp {
+    file: PathBuf,
+    built: Vec<PathBuf>,
+    sources: String,
+}
+
+impl Stamp {
+    /// The sources are all files below these folders; the list of tools is among them.
+    fn of(out: &Path, language: &str, folders: &[&Path]) -> anyhow::Result<Self> {
+        let built = KINDS.iter().map(|kind| out.join(format!("{language}-{kind}.wasm"))).collect();
+        let mut files = Vec::new();
+        for folder in folders {
+            files_below(folder, &mut files)?;
+        }
+        files.sort();
+        let mut digest = Sha256::new();
+        for path in files {
+            let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            for part in [path.as_os_str().as_encoded_bytes(), &bytes] {
+                digest.update((part.len() as u64).to_be_bytes());
+                digest.update(part);
+            }
+        }
+        let sources = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { file: out.join(format!("{language}.built")), built, sources })
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.built.iter().all(|file| file.exists())
+            && fs::read_to_string(&self.file).is_ok_and(|sources| sources == self.sources)
+    }
+
+    fn keep(&self) -> anyhow::Result<()> {
+        fs::write(&self.file, &self.sources).with_context(|| format!("{} cannot be written", self.file.display()))
+    }
+}
+
+fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        let is_cache = path.file_name().is_some_and(|name| name == "__pycache__");
+        if path.is_dir() && !is_cache {
+            files_below(&path, files)?;
+        } else if path.is_file() {
+            files.push(path);
+        }
     }
     Ok(())
 }
