@@ -8,7 +8,7 @@ fn secrets(text: &[u8]) -> Vec<Secret> {
 fn tokens() -> Vec<(&'static str, String)> {
     let body = "aB3dE5fG7hI9jK1lM2nO4pQ6rS8tU0vW1xY2zA3b";
     let upper = "Q7XW3ZK9PL2M4N8V";
-    let hex64 = "0123456789abcdef".repeat(4);
+    let hex64 = "8f3a1c9e5b7d2f46".repeat(4);
     vec![
         ("aws-access-key", format!("AKIA{upper}")),
         ("github-token", format!("ghp_{}", &body[..36])),
@@ -43,10 +43,18 @@ fn every_format_is_found_wherever_it_stands() {
 #[test]
 fn formats_with_one_mark_stand_together() {
     for (index, format) in FORMATS.iter().enumerate() {
-        let (begin, end) = GROUPS[format.marked_byte() as usize];
+        let slot = usize::from(SLOTS[format.marked_byte() as usize]) - 1;
+        let (begin, end) = GROUPS[slot][format.byte_before() as usize];
         assert!((begin as usize..end as usize).contains(&index));
         let group = &FORMATS[begin as usize..end as usize];
-        assert!(group.iter().all(|other| other.marked_byte() == format.marked_byte()), "{}", format.prefix);
+        let is_one = |other: &formats::Format| {
+            (other.marked_byte(), other.byte_before()) == (format.marked_byte(), format.byte_before())
+        };
+        assert!(group.iter().all(is_one), "{}", format.prefix);
+        // A mark either begins its formats, or stands inside of all of them.
+        assert!(format.mark == 0 || GROUPS[slot][0].1 == 0, "{}", format.prefix);
+        let shadowed = FORMATS[..index].iter().any(|other| format.prefix.starts_with(other.prefix));
+        assert!(!shadowed, "{} is never reached", format.prefix);
     }
 }
 
@@ -78,6 +86,19 @@ fn what_only_looks_alike_is_not() {
         "tokens = 12345678",
         "let token = lexer.next();",
         "password_hash_rounds = 12",
+        "  --token: #a1b2c3d4;",
+        "next_token = \"a1b2c3d4e5f6a7b8\"",
+        "login(password=password1)",
+        "password: \"password123\"",
+        "token_type = \"Bearer\"",
+        "AKIAIOSFODNN7EXAMPLE",
+        "aws_secret_access_key = \"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\"",
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
+        "\"integrity\": \"sha512-Zg9Ub0xk5hH1b0kL2mX3pQ4rS5tU6vW7xY8zA9bC0dE1fG2hI3jK4lM5nO6p==\"",
+        "secret_key_base: <%= ENV['X'] %>",
+        "Authorization: Bearer ${TOKEN}",
+        "if (body.starts_with(\"-----BEGIN PRIVATE KEY-----\"))",
+        "http://localhost:8080/path@x",
     ] {
         assert_eq!(secrets(text.as_bytes()), [], "{text}");
     }
