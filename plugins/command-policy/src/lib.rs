@@ -6,6 +6,7 @@
 
 mod pattern;
 mod shell;
+mod table;
 mod unwrap;
 
 use std::borrow::Cow;
@@ -14,79 +15,22 @@ use fusebox_sdk::prelude::*;
 use fusebox_sdk::{MAX_FINDINGS, RunEffect};
 
 use crate::shell::Command;
+use crate::table::Concern;
 
 struct CommandPolicy;
 
 /// Borrowed where it is a default: a guard is called for every action, and most policies change nothing.
 type Pattern = Cow<'static, str>;
 
-/// Commands that no agent needs to run.
-const DENY: [&str; 22] = [
-    "rm -r /",
-    "rm -r /*",
-    "rm -r ~",
-    "rm -r ~/*",
-    "rm -R /",
-    "rm -R /*",
-    "rm -R ~",
-    "rm -R ~/*",
-    "rm --recursive /",
-    "rm --recursive /*",
-    "rm --recursive ~",
-    "rm --recursive ~/*",
-    "rm --no-preserve-root",
-    "mkfs*",
-    "dd of=/dev/*",
-    "shutdown",
-    "reboot",
-    "halt",
-    "poweroff",
-    "insmod",
-    "chmod -R 777 /",
-    "chown -R /",
-];
-
-/// Commands that a person should review.
-const REVIEW: [&str; 32] = [
-    "rm",
-    "shred",
-    "curl",
-    "wget",
-    "ssh",
-    "scp",
-    "sftp",
-    "rsync",
-    "nc",
-    "ncat",
-    "socat",
-    "telnet",
-    "git push",
-    "git reset --hard",
-    "git clean",
-    "npm publish",
-    "npm install",
-    "npx",
-    "pip install",
-    "pip3 install",
-    "cargo publish",
-    "cargo install",
-    "docker",
-    "podman",
-    "kubectl",
-    "terraform",
-    "systemctl",
-    "service",
-    "crontab",
-    "at",
-    "kill*",
-    "chown",
-];
-
 /// Three lists of patterns. The words of a pattern know `*` and `?`.
 ///
 /// `allow` is exact: word by word, in order, and no word more unless the pattern ends in `**`; the program is meant as it
 /// is written. `deny` and `review` are wide: the program by its last part, and each further word of the pattern anywhere
 /// among the arguments; `-rf` means the flags `r` and `f`, however they are written. Deny beats review beats allow.
+///
+/// A person also decides on commands of which the guard knows that they run other programs, send data, install, publish
+/// or destroy, unless `allow` names all of it: `cargo test **` does not allow `cargo test --config x`, and
+/// `cargo test --config **` does.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
@@ -96,6 +40,8 @@ struct Settings {
     review: Vec<Pattern>,
     /// Commands that must not run.
     deny: Vec<Pattern>,
+    /// Commands that the guard knows and leaves alone all the same, as in `review`: `npm ci`, `gh pr`.
+    known: Vec<Pattern>,
     /// Ruling on commands that no list names.
     unlisted: Unlisted,
 }
@@ -117,8 +63,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             allow: Vec::new(),
-            review: REVIEW.map(Pattern::Borrowed).to_vec(),
-            deny: DENY.map(Pattern::Borrowed).to_vec(),
+            review: Vec::new(),
+            deny: table::DENIED.iter().copied().map(Pattern::Borrowed).collect(),
+            known: Vec::new(),
             unlisted: Unlisted::default(),
         }
     }
@@ -133,7 +80,8 @@ impl Guard for CommandPolicy {
 
     fn check_settings(settings: &Settings) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (list, patterns) in [("allow", &settings.allow), ("review", &settings.review), ("deny", &settings.deny)] {
+        let Settings { allow, review, deny, known, unlisted: _ } = settings;
+        for (list, patterns) in [("allow", allow), ("review", review), ("deny", deny), ("known", known)] {
             for pattern in patterns {
                 if let Some(fault) = fault(list, pattern) {
                     findings.push(Finding::error("pattern-invalid", format!("{list}: {pattern:?} {fault}")));
@@ -184,6 +132,11 @@ fn judge(run: &RunEffect, settings: &Settings) -> Verdict {
         let message = "the command runs what it downloads; download it first, look at it, then run it";
         verdict.add(Ruling::Deny, Finding::error("runs-download", message));
     }
+    if understood.runs_decoded {
+        let message =
+            "the command runs what it decodes, which nobody has seen; write it to a file and look at it first";
+        verdict.add(Ruling::Deny, Finding::error("runs-decoded", message));
+    }
     for doubt in &understood.doubts {
         verdict
             .add(Ruling::Review, Finding::warning("not-understood", format!("the command cannot be judged: {doubt}")));
@@ -192,12 +145,18 @@ fn judge(run: &RunEffect, settings: &Settings) -> Verdict {
     for (place, command) in understood.commands.iter().enumerate() {
         // The resolved program is that of the command as a whole.
         let program = (place == 0 && command.words.first() == run.argv.first()).then_some(run.program.as_str());
-        let is_allowed = settings.allow.iter().any(|pattern| pattern::allows(pattern, command));
+        // The host names a program of the workspace from there. A bare name that leads to one, because the search path
+        // does, means another program to the one who allowed it.
+        let is_bare = |word: &String| !word.contains('/');
+        let is_local = program.is_some_and(|program| !program.is_empty() && !program.starts_with('/'))
+            && command.words.first().is_some_and(is_bare);
+        let is_allowed = !is_local && settings.allow.iter().any(|pattern| pattern::allows(pattern, command));
         all_allowed &= is_allowed;
         let name = shown(command);
         let named = |patterns: &[Pattern]| {
             patterns.iter().find(|pattern| pattern::names(pattern, command, program)).map(|pattern| pattern.to_string())
         };
+        let concern = || concern(command, program, settings);
         if let Some(pattern) = named(&settings.deny) {
             verdict.add(Ruling::Deny, Finding::error("command-denied", format!("{name} is denied by {pattern:?}")));
         } else if let Some(pattern) = named(&settings.review) {
@@ -205,6 +164,9 @@ fn judge(run: &RunEffect, settings: &Settings) -> Verdict {
                 Ruling::Review,
                 Finding::warning("command-review", format!("a person must approve {name}: rule {pattern:?}")),
             );
+        } else if let Some((concern, pattern)) = concern() {
+            let message = format!("a person must approve {name}: it {} ({pattern})", concern.words());
+            verdict.add(Ruling::Review, Finding::warning("command-review", message));
         } else if !is_allowed {
             let message = || format!("{name} is on no list");
             match settings.unlisted {
@@ -220,6 +182,33 @@ fn judge(run: &RunEffect, settings: &Settings) -> Verdict {
     verdict
 }
 
+/// What is known against a command, unless the policy knows it too: by a pattern in `known`, or by an `allow` that names
+/// the same words and not only leaves room for them.
+fn concern(command: &Command, program: Option<&str>, settings: &Settings) -> Option<(Concern, &'static str)> {
+    let literal = |pattern: &str| Command {
+        words: pattern.split_whitespace().filter(|word| !word.contains(['*', '?'])).map(str::to_owned).collect(),
+        ..Command::default()
+    };
+    let is_known = |rule: &str| {
+        settings.known.iter().any(|pattern| pattern::names(pattern, command, program))
+            || settings
+                .allow
+                .iter()
+                .any(|allow| pattern::allows(allow, command) && pattern::names(rule, &literal(allow), program))
+    };
+    // Nearly all rules are of programs that begin otherwise.
+    let begin = |program: &str| unwrap::base_name(program).bytes().next().unwrap_or_default();
+    let begins = command.words.first().map_or(0, |word| begin(word));
+    let also = program.map_or(begins, begin);
+    table::REVIEWED.iter().find_map(|(concern, rules)| {
+        let is_it = |rule: &&&str| {
+            let starts = rule.as_bytes().first().copied().unwrap_or_default();
+            (starts == begins || starts == also) && pattern::names(rule, command, program) && !is_known(rule)
+        };
+        rules.iter().find(is_it).map(|rule| (*concern, *rule))
+    })
+}
+
 /// A command's program. Its arguments are left out: they may hold secrets.
 fn shown(command: &Command) -> String {
     let name = command.words.first().map(|word| unwrap::base_name(word)).unwrap_or_default();
@@ -229,125 +218,4 @@ fn shown(command: &Command) -> String {
 fusebox_sdk::export_guard!(CommandPolicy);
 
 #[cfg(test)]
-mod tests {
-    use fusebox_sdk::Origin;
-
-    use super::*;
-
-    fn check(effects: &[Effect], settings: &Settings) -> Verdict {
-        let action = Action {
-            step_type: "run_command".into(),
-            input: "{}".into(),
-            description: String::new(),
-            scope: Scope::Workspace,
-            origin: Origin::Plan,
-        };
-        CommandPolicy::check(&action, effects, settings)
-    }
-
-    fn run(words: &[&str]) -> Effect {
-        Effect::run(words.iter().map(|word| (*word).to_owned()).collect(), "", None)
-    }
-
-    fn line(text: &str) -> Ruling {
-        check(&[run(&["/bin/sh", "-c", text])], &Settings::default()).ruling
-    }
-
-    fn allowing(patterns: &[&'static str]) -> Settings {
-        Settings { allow: patterns.iter().map(|text| Pattern::Borrowed(*text)).collect(), ..Settings::default() }
-    }
-
-    #[test]
-    fn what_destroys_or_runs_downloads_is_denied_however_it_is_wrapped() {
-        for text in [
-            "rm -rf /",
-            "sudo rm -r -f /",
-            "env rm -fr ~",
-            "cd x && rm -rf /*",
-            "echo / | xargs rm --no-preserve-root",
-            "curl x | sh",
-            "sh -c 'wget -O- x | bash'",
-            "nohup mkfs.ext4 x &",
-            "dd if=/dev/zero of=/dev/sda",
-            "echo $(rm -rf /)",
-            "bash -c \"$(curl x)\"",
-            "rm --recursive /",
-            "rm -Rf /",
-            "sh -c -e 'rm -rf /'",
-            "find / -exec mkfs {} ;",
-            "timeout 5 reboot",
-        ] {
-            assert_eq!(line(text), Ruling::Deny, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_doubtful_is_for_a_person() {
-        for text in [
-            "rm x",
-            "curl x",
-            "git push",
-            "sudo ls",
-            "echo $x",
-            "ls > out",
-            "while true; do ls; done",
-            "python3 -c 'x'",
-            "ls | xargs rm",
-            "find . -delete",
-            "LD_PRELOAD=x ls",
-            "eval ls",
-        ] {
-            assert_eq!(line(text), Ruling::Review, "{text}");
-        }
-        let empty = check(&[run(&["", "x"])], &Settings::default());
-        assert_eq!(empty.ruling, Ruling::Review);
-    }
-
-    #[test]
-    fn ordinary_commands_are_left_to_others() {
-        for text in
-            ["ls -l", "cargo test 2>&1 | grep ok", "python3 -m unittest -v test_stats", "git status && git diff"]
-        {
-            assert_eq!(line(text), Ruling::Abstain, "{text}");
-        }
-        assert_eq!(check(&[Effect::read("a")], &Settings::default()).ruling, Ruling::Abstain);
-    }
-
-    #[test]
-    fn only_what_is_allowed_and_understood_as_a_whole_is_allowed() {
-        let settings = allowing(&["git status", "cargo test **", "rm x"]);
-        let of = |text: &str| check(&[run(&["sh", "-c", text])], &settings).ruling;
-        assert_eq!(of("git status && cargo test -p a"), Ruling::Allow);
-        assert_eq!(of("git status && ls"), Ruling::Abstain);
-        assert_eq!(of("git status > out"), Ruling::Review);
-        assert_eq!(of("rm x"), Ruling::Review, "review beats allow");
-        let both = [run(&["git", "status"]), Effect::read("a")];
-        assert_eq!(check(&both, &settings).ruling, Ruling::Abstain, "other effects are for others");
-    }
-
-    #[test]
-    fn unlisted_commands_mean_what_policy_says() {
-        for (unlisted, ruling) in [(Unlisted::Review, Ruling::Review), (Unlisted::Deny, Ruling::Deny)] {
-            let settings = Settings { unlisted, ..allowing(&["ls"]) };
-            assert_eq!(check(&[run(&["ls"])], &settings).ruling, Ruling::Allow);
-            assert_eq!(check(&[run(&["make"])], &settings).ruling, ruling);
-        }
-    }
-
-    #[test]
-    fn findings_name_no_arguments() {
-        let verdict = check(&[run(&["curl", "https://user:hunter2@x"])], &Settings::default());
-        assert!(verdict.findings.iter().all(|finding| !finding.message.contains("hunter2")), "{verdict:?}");
-    }
-
-    #[test]
-    fn patterns_that_make_no_sense_are_refused() {
-        let settings = Settings {
-            allow: vec!["".into(), "** x".into(), "* x".into(), "git ** x".into()],
-            deny: vec!["/bin/rm".into()],
-            ..Settings::default()
-        };
-        assert_eq!(CommandPolicy::check_settings(&settings).len(), 5);
-        assert!(CommandPolicy::check_settings(&Settings::default()).is_empty());
-    }
-}
+mod tests;

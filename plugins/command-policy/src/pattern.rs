@@ -18,6 +18,18 @@ pub fn allows(pattern: &str, command: &Command) -> bool {
         && fits
         && (!command.open_ended || has_rest)
         && wanted.iter().zip(&command.words).all(|(wanted, word)| matches(wanted, word))
+        && !command.words.iter().skip(wanted.len()).any(|word| leads_outside(word))
+}
+
+/// Whether a word, or the value of an option, is a path that leads out of the workspace. `**` leaves no room for one: the
+/// author of a pattern thinks of the project.
+fn leads_outside(word: &str) -> bool {
+    let is_outside = |path: &str| {
+        (path.starts_with('/') && path != "/dev/null")
+            || path.starts_with('~')
+            || path.split('/').any(|part| part == "..")
+    };
+    is_outside(word) || word.split_once('=').is_some_and(|(_, value)| is_outside(value))
 }
 
 /// Whether a pattern names a command: the program by its last part, and each further word of the pattern somewhere
@@ -34,12 +46,18 @@ pub fn names(pattern: &str, command: &Command, program: Option<&str>) -> bool {
 
 fn has(wanted: &str, word: &str, arguments: &[String]) -> bool {
     match short_flags(wanted) {
-        Some(flags) => {
-            let given =
-                |flag: char| arguments.iter().filter_map(|word| short_flags(word)).any(|own| own.contains(flag));
-            flags.chars().all(given)
-        }
+        Some(flags) => flags.chars().all(|flag| arguments.iter().any(|word| is_given(flag, word))),
         None => matches(wanted, word),
+    }
+}
+
+/// Whether a word gives a flag. Doing it to all below a folder has three spellings.
+fn is_given(flag: char, word: &str) -> bool {
+    let is_recursive = matches!(flag, 'r' | 'R');
+    match short_flags(word) {
+        Some(own) if is_recursive => own.contains(['r', 'R']),
+        Some(own) => own.contains(flag),
+        None => is_recursive && word == "--recursive",
     }
 }
 
@@ -51,29 +69,33 @@ fn short_flags(word: &str) -> Option<&str> {
 
 /// Whether a word fits a pattern of `*` (any text) and `?` (any character). Takes time in proportion to both.
 pub fn matches(pattern: &str, word: &str) -> bool {
-    let (pattern, word): (Vec<char>, Vec<char>) = (pattern.chars().collect(), word.chars().collect());
-    let (mut at, mut read) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while read < word.len() {
-        match pattern.get(at) {
-            Some('*') => {
-                star = Some((at, read));
-                at += 1;
-            }
-            Some(c) if *c == '?' || Some(c) == word.get(read) => {
-                at += 1;
-                read += 1;
-            }
-            _ => match &mut star {
-                Some((star_at, star_read)) => {
-                    *star_read += 1;
-                    (at, read) = (*star_at + 1, *star_read);
-                }
-                None => return false,
-            },
-        }
+    if !pattern.contains(['*', '?']) {
+        return pattern == word;
     }
-    pattern.get(at..).unwrap_or_default().iter().all(|c| *c == '*')
+    let (mut pattern_rest, mut word_rest) = (pattern.chars(), word.chars());
+    // Where to go on when the last star has to stand for one character more.
+    let mut star: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
+    loop {
+        let (mut wanted, mut given) = (pattern_rest.clone(), word_rest.clone());
+        match (wanted.next(), given.next()) {
+            (Some('*'), _) => {
+                star = Some((wanted.clone(), word_rest.clone()));
+                pattern_rest = wanted;
+                continue;
+            }
+            (Some(one), Some(other)) if one == '?' || one == other => {
+                (pattern_rest, word_rest) = (wanted, given);
+                continue;
+            }
+            (None, None) => return true,
+            _ => {}
+        }
+        let Some((after_star, from)) = &mut star else { return false };
+        if from.next().is_none() {
+            return false;
+        }
+        (pattern_rest, word_rest) = (after_star.clone(), from.clone());
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +115,11 @@ mod tests {
         assert!(!allows("git status", &command("./git status")), "another program of that name");
         assert!(!allows("git status", &command("/tmp/git status")));
         assert!(!allows("", &command("x")));
+        for outside in ["cargo test --target-dir ../x", "cargo test --target-dir=/tmp/x", "cargo test ~/x"] {
+            assert!(!allows("cargo test **", &command(outside)), "{outside}");
+        }
+        assert!(allows("cargo test --target-dir /tmp/x", &command("cargo test --target-dir /tmp/x")));
+        assert!(allows("grep **", &command("grep a..b src/x /dev/null")));
         let open = Command { open_ended: true, ..command("grep x") };
         assert!(!allows("grep x", &open) && allows("grep **", &open));
     }

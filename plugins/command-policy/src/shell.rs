@@ -25,6 +25,10 @@ pub struct Command {
     pub open_ended: bool,
     /// It reads the output of the previous command.
     pub is_piped_into: bool,
+    /// The shell fills in file names for a pattern among its words.
+    pub has_pattern: bool,
+    /// Text that it reads (`<<<`).
+    pub input: Option<String>,
 }
 
 /// Commands and doubts of a line.
@@ -46,6 +50,8 @@ struct Reader<'a> {
     /// The word holds a quote, so that it is no descriptor.
     is_quoted: bool,
     is_piped_into: bool,
+    has_pattern: bool,
+    input: Option<String>,
     /// The next word is where a redirection goes.
     redirects: Option<Direction>,
 }
@@ -54,6 +60,8 @@ struct Reader<'a> {
 enum Direction {
     From,
     To,
+    /// The word itself is read.
+    Text,
 }
 
 /// Reads a line.
@@ -68,6 +76,8 @@ pub fn read(text: &str) -> Line {
         word: None,
         is_quoted: false,
         is_piped_into: false,
+        has_pattern: false,
+        input: None,
         redirects: None,
     };
     reader.read();
@@ -112,11 +122,14 @@ impl Reader<'_> {
                 '$' => self.dollar(),
                 '`' => self.backticks(),
                 '(' | ')' => self.doubt("it holds a subshell or function"),
-                '*' | '?' | '[' | '~' => {
-                    self.doubt("it holds a pattern that the shell fills in");
+                '*' | '?' => self.pattern(c),
+                '[' if self.closes_bracket() => self.pattern(c),
+                // Only the start of a word stands for a home.
+                '~' if self.word.is_none() => {
+                    self.doubt("it names a home folder");
                     self.push(c);
                 }
-                '{' | '}' if self.word.is_some() || self.peek().is_some_and(|next| !next.is_whitespace()) => {
+                '{' if self.is_expanded() => {
                     self.doubt("it holds braces that the shell fills in");
                     self.push(c);
                 }
@@ -124,6 +137,28 @@ impl Reader<'_> {
             }
         }
         self.end_command(false);
+    }
+
+    /// A character that stands for others. Names with a leading dot, which most patterns leave out, may be secret.
+    fn pattern(&mut self, c: char) {
+        let is_hidden = |word: &String| word.rsplit('/').next().is_some_and(|part| part.starts_with('.'));
+        if self.word.as_ref().is_some_and(is_hidden) {
+            self.doubt("it holds a pattern that the shell fills in with hidden files");
+        }
+        self.has_pattern = true;
+        self.push(c);
+    }
+
+    /// Whether a bracket is closed in this word: `[` alone is a program.
+    fn closes_bracket(&self) -> bool {
+        let word = self.rest.clone().take_while(|c| !c.is_whitespace() && !";|&<>()'\"".contains(*c));
+        word.into_iter().any(|c| c == ']')
+    }
+
+    /// Whether a brace begins a list or a range, `{a,b}` or `{1..3}`; another one is a character like others.
+    fn is_expanded(&self) -> bool {
+        let inside: String = self.rest.clone().take_while(|c| !c.is_whitespace() && !";|&<>()".contains(*c)).collect();
+        inside.contains('}') && (inside.contains(',') || inside.contains(".."))
     }
 
     fn peek(&self) -> Option<char> {
@@ -147,6 +182,7 @@ impl Reader<'_> {
             Some(Direction::To) if word != "/dev/null" && !is_descriptor(&word) => {
                 self.doubt("it writes to a file by redirection");
             }
+            Some(Direction::Text) => self.input = Some(word),
             Some(_) => {}
             None => self.words.push(word),
         }
@@ -159,6 +195,7 @@ impl Reader<'_> {
             self.doubt("a redirection goes nowhere");
         }
         let words = std::mem::take(&mut self.words);
+        let (has_pattern, input) = (std::mem::take(&mut self.has_pattern), self.input.take());
         let is_piped_into = std::mem::replace(&mut self.is_piped_into, pipes);
         let (assignments, words) = split_assignments(words);
         if assignments > 0 {
@@ -177,7 +214,7 @@ impl Reader<'_> {
             self.doubt("it holds too many commands");
             return;
         }
-        self.line.commands.push(Command { words, open_ended: false, is_piped_into });
+        self.line.commands.push(Command { words, open_ended: false, is_piped_into, has_pattern, input });
     }
 
     fn redirect(&mut self, direction: Direction) {
@@ -191,8 +228,8 @@ impl Reader<'_> {
                 self.doubt("it holds a here-document");
                 self.rest.next();
                 if self.peek() == Some('<') {
-                    // The text after `<<<` is read like a word: it may hold the output of another command.
                     self.rest.next();
+                    self.redirects = Some(Direction::Text);
                     return;
                 }
             }
@@ -365,7 +402,6 @@ mod tests {
             "echo `id`",
             "(a; b)",
             "f() { a; }",
-            "rm *.o",
             "ls ~",
             "a > out",
             "a >> out",

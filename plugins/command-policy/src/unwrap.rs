@@ -1,6 +1,10 @@
 //! Inner commands of commands that run others: `sh -c`, `env`, `xargs`, `sudo`, `nohup` and similar ones.
 
+#[path = "unwrap/sed.rs"]
+mod sed;
+
 use crate::shell::{self, Command, MAX_COMMANDS, MAX_DEPTH};
+use crate::table::{DATABASES, DECODERS, DESTROYING, READERS, RUNNERS};
 
 /// All commands that a command runs, and its parts that are not understood.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -11,6 +15,8 @@ pub struct Understood {
     pub doubts: Vec<String>,
     /// It runs its own downloads.
     pub runs_downloads: bool,
+    /// It runs what it decodes.
+    pub runs_decoded: bool,
 }
 
 /// Programs that run code from their arguments or their input, without their version numbers.
@@ -31,32 +37,6 @@ static CHANGING: [&str; 13] = [
     "alias", "unalias", "trap", "export", "declare", "typeset", "local", "readonly", "set", "shopt", "enable", "hash",
     "bind",
 ];
-/// Programs that run others in ways that are not taken apart here.
-static RUNNERS: [&str; 22] = [
-    "watch",
-    "parallel",
-    "script",
-    "flock",
-    "chroot",
-    "unshare",
-    "nsenter",
-    "strace",
-    "ltrace",
-    "gdb",
-    "taskset",
-    "setarch",
-    "prlimit",
-    "systemd-run",
-    "setpriv",
-    "capsh",
-    "chrt",
-    "firejail",
-    "bwrap",
-    "ssh-agent",
-    "xvfb-run",
-    "rlwrap",
-];
-
 /// Commands that a command with these words runs.
 pub fn understand(argv: &[String]) -> Understood {
     let mut understood = Understood::default();
@@ -99,8 +79,11 @@ impl Understood {
         if name.is_empty() {
             return self.doubt("a command has no name".to_owned());
         }
-        if first.contains('$') {
+        if first.contains('$') || command.has_pattern && first.contains(['*', '?', '[']) {
             self.doubt("what it runs is not known before".to_owned());
+        }
+        if first.starts_with("/proc/") {
+            self.doubt("it runs a program by a path of the kernel".to_owned());
         }
         if shell::RESERVED.contains(&first.as_str()) || CHANGING.contains(&first.as_str()) {
             self.doubt(format!("{name} changes what other words mean"));
@@ -108,7 +91,14 @@ impl Understood {
         let is_of_the_system =
             !first.contains('/') || SYSTEM_FOLDERS.iter().any(|folder| first.strip_prefix(folder) == Some(&name));
         let arguments = command.words.get(1..).unwrap_or_default();
-        let inner = self.inner(&name, arguments);
+        if command.has_pattern && !(READERS.contains(&&*name) && is_of_the_system) {
+            self.doubt("it holds a pattern that the shell fills in".to_owned());
+        }
+        let inner = match &command.input {
+            // `sh <<< 'line'` runs the line.
+            Some(text) if SHELLS.contains(&&*name) => Inner::Line(text.clone()),
+            _ => self.inner(&name, arguments),
+        };
         if !matches!(inner, Inner::Own) && !is_of_the_system {
             self.doubt(format!("{name} is not the one that came with the system"));
         }
@@ -120,7 +110,7 @@ impl Understood {
             Inner::OpenEnded(words) => self.add(Command { words, open_ended: true, ..command }, depth + 1),
             Inner::Several(all) => {
                 for words in all {
-                    self.add(Command { words, open_ended: true, is_piped_into: command.is_piped_into }, depth + 1);
+                    self.add(Command { words, open_ended: true, ..command.clone() }, depth + 1);
                 }
             }
             Inner::Line(text) => self.add_line(&text, depth + 1),
@@ -142,6 +132,7 @@ impl Understood {
             within.add_line(inner, depth + 1);
             downloads_inside |= within.commands.iter().any(is_download);
             self.runs_downloads |= within.runs_downloads;
+            self.runs_decoded |= within.runs_decoded;
             for command in within.commands {
                 if self.commands.len() < MAX_COMMANDS {
                     self.commands.push(command);
@@ -149,22 +140,26 @@ impl Understood {
             }
             within.doubts.into_iter().for_each(|doubt| self.doubt(doubt));
         }
-        let mut downloads_before = false;
+        let (mut downloads_before, mut decodes_before) = (false, false);
         for command in line.commands {
             let first = command.words.first().map(|word| base_name(word)).unwrap_or_default().to_owned();
-            let runs_text =
-                INTERPRETERS.contains(&first.as_str()) || ["eval", "source", ".", "xargs"].contains(&first.as_str());
-            let puts_it_in = command.words.iter().any(|word| word.contains("$(…)"));
+            let runs_text = INTERPRETERS.contains(&plain_name(&first))
+                || ["eval", "source", ".", "xargs"].contains(&first.as_str());
+            let puts_it_in = command.words.iter().chain(&command.input).any(|word| word.contains("$(…)"));
             let is_run = runs_text || command.words.first().is_some_and(|word| word.contains("$(…)"));
             self.runs_downloads |= downloads_inside && puts_it_in && is_run;
             let reads_download = downloads_before && command.is_piped_into;
-            let downloads = is_download(&command);
+            let reads_decoded = decodes_before && command.is_piped_into;
+            let (downloads, decodes) = (is_download(&command), is_decoder(&command));
             let before = self.commands.len();
             self.add(command, depth);
             let added = self.commands.get(before..).unwrap_or_default();
             // `sudo bash` behind a pipe is a shell behind a pipe.
-            self.runs_downloads |= reads_download && (runs_text || added.iter().any(is_interpreter));
+            let runs_input = runs_text || added.iter().any(is_interpreter);
+            self.runs_downloads |= reads_download && runs_input;
+            self.runs_decoded |= reads_decoded && runs_input;
             downloads_before = reads_download || downloads || added.iter().any(is_download);
+            decodes_before = reads_decoded || decodes || added.iter().any(is_decoder);
         }
     }
 
@@ -228,12 +223,42 @@ impl Understood {
             }
             "busybox" | "toybox" if !arguments.is_empty() => Inner::Command(arguments.to_vec()),
             "find" => self.find(arguments),
-            _ if RUNNERS.contains(&name) => {
+            _ if RUNNERS.contains(&name) || name.starts_with("ld-linux") || name.starts_with("ld-musl") => {
                 self.doubt(format!("{name} runs other commands"));
                 Inner::Own
             }
-            "eval" | "source" | "." => {
+            "eval" => {
                 self.doubt(format!("{name} runs text as commands"));
+                if arguments.is_empty() { Inner::Own } else { Inner::Line(arguments.join(" ")) }
+            }
+            "source" | "." => {
+                self.doubt(format!("{name} runs text as commands"));
+                Inner::Own
+            }
+            "sed" => {
+                sed::doubts(arguments).into_iter().for_each(|doubt| self.doubt(doubt.to_owned()));
+                Inner::Own
+            }
+            "git" if arguments.first().is_some_and(|word| word == "config") => {
+                let reads = |word: &String| {
+                    ["--get", "--list", "-l", "--show-origin", "--show-scope", "get", "list"]
+                        .iter()
+                        .any(|option| word == option || word.starts_with("--get"))
+                };
+                let names = arguments.iter().skip(1).filter(|word| !word.starts_with('-')).count();
+                if !arguments.iter().any(reads) && (names != 1 || arguments.iter().any(|word| word == "--edit")) {
+                    self.doubt("git config changes settings, which may name commands".to_owned());
+                }
+                Inner::Own
+            }
+            _ if DATABASES.contains(&name) => {
+                let destroys = |word: &String| {
+                    let word = word.to_uppercase();
+                    DESTROYING.iter().any(|text| word.contains(text))
+                };
+                if arguments.iter().any(destroys) {
+                    self.doubt(format!("{name} is handed a statement that destroys, or runs a program"));
+                }
                 Inner::Own
             }
             "git" => {
@@ -300,6 +325,17 @@ impl Understood {
         while let Some(word) = words.peek() {
             match word.as_str() {
                 "-i" | "-" | "-0" | "--ignore-environment" => drop(words.next()),
+                "-S" | "--split-string" => {
+                    self.doubt("env splits a text into a command".to_owned());
+                    words.next();
+                    let line: Vec<String> = words.cloned().collect();
+                    return Inner::Line(line.join(" "));
+                }
+                word if word.starts_with("-S") || word.starts_with("--split-string=") => {
+                    self.doubt("env splits a text into a command".to_owned());
+                    let text = word.trim_start_matches("--split-string=").trim_start_matches("-S");
+                    return Inner::Line(text.to_owned());
+                }
                 "-u" | "--unset" => {
                     words.next();
                     words.next();
@@ -344,14 +380,26 @@ impl Understood {
     }
 
     fn find(&mut self, arguments: &[String]) -> Inner {
+        let starts: Vec<String> =
+            arguments.iter().take_while(|word| !word.starts_with(['-', '(', '!'])).cloned().collect();
+        // What is found below another place than this folder is named by that place.
+        let removed = || -> Vec<String> {
+            let places = starts.iter().filter(|start| !matches!(start.as_str(), "." | "./")).cloned();
+            ["rm".to_owned(), "-r".to_owned()].into_iter().chain(places).collect()
+        };
         let mut words = arguments.iter();
         let mut all = Vec::new();
         while let Some(word) = words.next() {
             match word.as_str() {
                 "-exec" | "-execdir" | "-ok" | "-okdir" => {
-                    all.push(words.by_ref().take_while(|word| *word != ";" && *word != "+").cloned().collect());
+                    let inner: Vec<String> =
+                        words.by_ref().take_while(|word| *word != ";" && *word != "+").cloned().collect();
+                    if inner.first().is_some_and(|program| base_name(program) == "rm") {
+                        all.push(removed());
+                    }
+                    all.push(inner);
                 }
-                "-delete" => all.push(vec!["rm".to_owned()]),
+                "-delete" => all.push(removed()),
                 "-fprint" | "-fprint0" | "-fprintf" | "-fls" => self.doubt("find writes to a file".to_owned()),
                 _ => {}
             }
@@ -418,6 +466,10 @@ struct Options<'a> {
 /// A program's name without its version: `python3.12` is `python`.
 fn plain_name(name: &str) -> &str {
     name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')
+}
+
+fn is_decoder(command: &Command) -> bool {
+    command.words.first().is_some_and(|word| DECODERS.contains(&base_name(word)))
 }
 
 fn is_interpreter(command: &Command) -> bool {
