@@ -1,55 +1,152 @@
-//! Guard `protected-paths`: files that may not be read or written.
+//! Guard `protected-paths`: files that may not be read or written. The host takes the same globs for what commands see
+//! and may change.
+
+mod defaults;
+mod globs;
 
 use std::borrow::Cow;
 
-use fast_glob::glob_match;
 use fusebox_sdk::prelude::*;
+use serde::{Deserializer, Serializer};
 
-/// Paths that no agent needs: version control internals, secrets, keys.
-const DEFAULT_PROTECTED: [&str; 16] = [
-    ".git",
-    ".hg",
-    ".svn",
-    ".env",
-    ".env.*",
-    ".ssh",
-    ".gnupg",
-    ".aws",
-    ".netrc",
-    ".npmrc",
-    ".pypirc",
-    "id_rsa*",
-    "id_ed25519*",
-    "*.pem",
-    "*.key",
-    "*.{p12,pfx}",
-];
+use self::defaults::Protection;
 
 struct ProtectedPaths;
 
-/// Borrowed where it is a default: a guard is called for every action, and most policies change nothing.
-type Glob = Cow<'static, str>;
-
 /// Protected paths. Globs know `*`, `**`, `?`, `[a-z]` and `{a,b}` and match without regard to case. A glob without `/`
-/// matches any part of a path; one with `/` matches from the workspace down, and all paths below the match.
+/// matches any part of a path; one with `/` matches from the workspace down (`./x` is the `x` of the workspace itself),
+/// and all paths below the match.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
-    /// May be neither read nor written nor removed.
-    protect: Vec<Glob>,
-    /// May be read, but neither written nor removed.
-    read_only: Vec<Glob>,
-    /// Files that are excepted from both, such as `.env.example`; not what lies below them.
-    except: Vec<Glob>,
+    /// Secrets: may be neither read nor written nor removed. Commands do not see them.
+    protect: Globs,
+    /// Folders of version control: may be neither read nor written nor removed. Commands use those that are there; those
+    /// that a command makes are taken away.
+    repositories: Globs,
+    /// May be read, but neither written nor removed, by commands neither.
+    read_only: Globs,
+    /// What other programs run or obey later: settings of CI, editors, agents and shells. A person decides on each
+    /// change; commands cannot change them.
+    run_later: Globs,
+    /// Folders of installed packages, in which `protect` and `run_later` do not count.
+    packages: Globs,
+    /// Files that are excepted from all of this, such as `.env.example`; not what lies below them.
+    except: Globs,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            protect: DEFAULT_PROTECTED.map(Glob::Borrowed).to_vec(),
-            read_only: Vec::new(),
-            except: vec![".env.example".into()],
+            protect: Globs::Default(Protection::Secret),
+            repositories: Globs::Default(Protection::Repository),
+            read_only: Globs::Default(Protection::ReadOnly),
+            run_later: Globs::Default(Protection::RunLater),
+            packages: Globs::Default(Protection::Package),
+            except: Globs::Default(Protection::Exception),
         }
+    }
+}
+
+/// A list of globs.
+#[derive(Debug)]
+enum Globs {
+    /// Those of this kind that the guard knows.
+    Default(Protection),
+    /// Those of the policy.
+    Own(Vec<String>),
+}
+
+impl Globs {
+    fn own(&self) -> &[String] {
+        match self {
+            Self::Default(_) => &[],
+            Self::Own(globs) => globs,
+        }
+    }
+}
+
+impl Serialize for Globs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Default(kind) => defaults::globs(*kind).serialize(serializer),
+            Self::Own(globs) => globs.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Globs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::Own)
+    }
+}
+
+impl JsonSchema for Globs {
+    fn schema_name() -> Cow<'static, str> {
+        "Globs".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Vec::<String>::json_schema(generator)
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+/// A match of a glob.
+struct Match {
+    kind: Protection,
+    glob: String,
+    /// Where the matched part of the path ends.
+    end: usize,
+}
+
+impl Settings {
+    fn lists(&self) -> [(Protection, &Globs); 6] {
+        let Self { protect, repositories, read_only, run_later, packages, except } = self;
+        [
+            (Protection::Secret, protect),
+            (Protection::Repository, repositories),
+            (Protection::ReadOnly, read_only),
+            (Protection::RunLater, run_later),
+            (Protection::Package, packages),
+            (Protection::Exception, except),
+        ]
+    }
+
+    /// The strictest protection of a path, with its glob.
+    fn protection(&self, path: &str) -> Option<(Protection, String)> {
+        let path = &*globs::lower(path);
+        let parts = globs::parts(path);
+        let lists = self.lists();
+        let counts =
+            |kind: Protection| lists.iter().any(|(own, list)| *own == kind && matches!(list, Globs::Default(_)));
+        let mut found: Vec<Match> = Vec::new();
+        for part in &parts {
+            let (above, name) = (path.get(..part.end), path.get(part.start..part.end));
+            let known = defaults::matching(above.unwrap_or_default(), name.unwrap_or_default());
+            found.extend(known.filter(|(kind, _)| counts(*kind)).map(|(kind, glob)| Match {
+                kind,
+                glob,
+                end: part.end,
+            }));
+        }
+        for (kind, list) in &lists {
+            let own = globs::matching(list.own(), path, &parts);
+            found.extend(own.map(|(hit, glob)| Match { kind: *kind, glob: glob.to_owned(), end: hit.end }));
+        }
+        // An exception names the file itself, not a folder above it; packages lie below their folder.
+        let is_excepted = found.iter().any(|hit| hit.kind == Protection::Exception && hit.end == path.len());
+        let in_packages = found.iter().any(|hit| hit.kind == Protection::Package && hit.end < path.len());
+        let holds = |hit: &Match| match hit.kind {
+            Protection::Package | Protection::Exception => false,
+            _ if is_excepted && hit.end == path.len() => false,
+            Protection::Secret | Protection::RunLater => !in_packages,
+            Protection::Repository | Protection::ReadOnly => true,
+        };
+        found.into_iter().filter(holds).min_by_key(|hit| hit.kind).map(|hit| (hit.kind, hit.glob))
     }
 }
 
@@ -61,11 +158,14 @@ impl Guard for ProtectedPaths {
     }
 
     fn check_settings(settings: &Settings) -> Vec<Finding> {
-        let globs = [&settings.protect, &settings.read_only, &settings.except];
-        globs
+        settings
+            .lists()
             .into_iter()
-            .flatten()
-            .filter(|glob| glob.is_empty() || glob.starts_with('/') || glob.split('/').any(|part| part == ".."))
+            .flat_map(|(_, list)| list.own())
+            .filter(|glob| {
+                let glob = glob.strip_prefix("./").unwrap_or(glob);
+                glob.is_empty() || glob.starts_with('/') || glob.split('/').any(|part| part == "..")
+            })
             .map(|glob| {
                 let message = format!("{glob:?} cannot match: globs are relative to the workspace and hold no `..`");
                 Finding::error("glob-invalid", message)
@@ -86,19 +186,24 @@ impl Guard for ProtectedPaths {
 
 fn judge(effect: &Effect, settings: &Settings) -> Option<(Ruling, Finding)> {
     match effect {
-        Effect::Read(read) => {
-            let glob = matching(&settings.protect, &read.path, settings)?;
-            Some((Ruling::Deny, refused("read", &read.path, glob)))
-        }
-        Effect::Write(write) => refuse_change("written", &write.path, settings),
-        Effect::Remove(remove) => refuse_change("removed", &remove.path, settings),
+        Effect::Read(read) => match settings.protection(&read.path)? {
+            (Protection::Secret | Protection::Repository, glob) => {
+                Some((Ruling::Deny, refused("read", &read.path, &glob)))
+            }
+            _ => None,
+        },
+        Effect::Write(write) => judge_change("written", &write.path, settings),
+        Effect::Remove(remove) => judge_change("removed", &remove.path, settings),
         Effect::Run(run) => {
             let words =
                 run.argv.iter().flat_map(|word| word.split(|c: char| c.is_whitespace() || "'\"=;|&<>()`".contains(c)));
             let (word, glob) = words
                 .map(|word| word.trim_start_matches("./"))
                 .filter(|word| !word.is_empty())
-                .find_map(|word| Some((word, matching(&settings.protect, word, settings)?)))?;
+                .find_map(|word| match settings.protection(word)? {
+                    (Protection::Secret | Protection::Repository, glob) => Some((word, glob)),
+                    _ => None,
+                })?;
             let message = format!("the command names {word}, which is protected by {glob}");
             Some((Ruling::Review, Finding::warning("protected-path-in-command", message)))
         }
@@ -106,149 +211,21 @@ fn judge(effect: &Effect, settings: &Settings) -> Option<(Ruling, Finding)> {
     }
 }
 
-fn refuse_change(verb: &str, path: &str, settings: &Settings) -> Option<(Ruling, Finding)> {
-    let glob = matching(&settings.protect, path, settings).or_else(|| matching(&settings.read_only, path, settings))?;
-    Some((Ruling::Deny, refused(verb, path, glob)))
+fn judge_change(verb: &str, path: &str, settings: &Settings) -> Option<(Ruling, Finding)> {
+    match settings.protection(path)? {
+        (Protection::RunLater, glob) => {
+            let message = format!("{path} would be {verb}: other programs run or obey it later ({glob})");
+            Some((Ruling::Review, Finding::warning("run-later", message)))
+        }
+        (_, glob) => Some((Ruling::Deny, refused(verb, path, &glob))),
+    }
 }
 
 fn refused(verb: &str, path: &str, glob: &str) -> Finding {
     Finding::error("protected-path", format!("{path} may not be {verb}: it is protected by {glob}"))
 }
 
-/// The first of `globs` that matches, unless an exception covers the match.
-fn matching<'a>(globs: &'a [Glob], path: &str, settings: &Settings) -> Option<&'a str> {
-    let path = lower(path);
-    let parts = parts(&path);
-    let is_excepted = |hit: Hit| settings.except.iter().any(|except| excepts(except, &path, &parts, hit));
-    globs.iter().find(|glob| hits(glob, &path, &parts).any(|hit| !is_excepted(hit))).map(|glob| &**glob)
-}
-
-/// Part of a path that a glob matched: start and end.
-#[derive(Clone, Copy)]
-struct Hit {
-    start: usize,
-    end: usize,
-}
-
-/// The parts of a path, found once for all globs.
-fn parts(path: &str) -> Vec<Hit> {
-    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-    let mut next = 0;
-    ends.map(|end| Hit { start: std::mem::replace(&mut next, end + 1), end }).collect()
-}
-
-/// Matches of a glob in a path in lower case: its parts or, for a glob with `/`, the folders of the path, and itself.
-fn hits<'a>(glob: &'a str, path: &'a str, parts: &'a [Hit]) -> impl Iterator<Item = Hit> + 'a {
-    let from_the_top = glob.contains('/');
-    parts.iter().map(move |part| Hit { start: if from_the_top { 0 } else { part.start }, end: part.end }).filter(
-        move |hit| {
-            let text = path.get(hit.start..hit.end).unwrap_or_default();
-            may_match(glob, text) && glob_match(&*lower(glob), text)
-        },
-    )
-}
-
-/// Whether an exception lifts a hit: it names the file itself, and the hit is no folder above the file.
-fn excepts(except: &str, path: &str, parts: &[Hit], hit: Hit) -> bool {
-    hit.end == path.len() && hits(except, path, parts).any(|own| own.end == path.len())
-}
-
-/// Whether the first characters allow a match: most parts of most paths are ruled out by them alone.
-fn may_match(glob: &str, part: &str) -> bool {
-    match (glob.as_bytes().first(), part.as_bytes().first()) {
-        (Some(b'*' | b'?' | b'[' | b'{' | b'!' | b'\\'), _) | (None, _) => true,
-        (Some(first), Some(other)) => !first.is_ascii() || first.to_ascii_lowercase() == *other,
-        (Some(_), None) => false,
-    }
-}
-
-fn lower(text: &str) -> Cow<'_, str> {
-    let is_lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-    if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
-}
-
 fusebox_sdk::export_guard!(ProtectedPaths);
 
 #[cfg(test)]
-mod tests {
-    use fusebox_sdk::{Origin, Payload};
-
-    use super::*;
-
-    fn check(effect: Effect, settings: &Settings) -> Ruling {
-        let action = Action {
-            step_type: "test".into(),
-            input: "{}".into(),
-            description: String::new(),
-            scope: Scope::Workspace,
-            origin: Origin::Plan,
-        };
-        ProtectedPaths::check(&action, &[effect], settings).ruling
-    }
-
-    fn write(path: &str) -> Effect {
-        Effect::write(path, Payload { handle: 1, size: 0, sha256: String::new() })
-    }
-
-    #[test]
-    fn secrets_and_internals_are_protected_by_default() {
-        let settings = Settings::default();
-        for path in [
-            ".git/config",
-            "sub/.git/hooks/pre-commit",
-            ".env",
-            "a/.env.production",
-            "keys/server.PEM",
-            ".GIT/config",
-            "home/.ssh/id_rsa",
-            "id_ed25519.pub",
-            "cert.pfx",
-        ] {
-            assert_eq!(check(Effect::read(path), &settings), Ruling::Deny, "{path}");
-            assert_eq!(check(write(path), &settings), Ruling::Deny, "{path}");
-            assert_eq!(check(Effect::remove(path), &settings), Ruling::Deny, "{path}");
-        }
-    }
-
-    #[test]
-    fn ordinary_files_and_exceptions_are_not() {
-        let settings = Settings::default();
-        for path in ["src/main.rs", "gitignore", ".gitignore", ".env.example", "environment", "keys.md"] {
-            assert_eq!(check(write(path), &settings), Ruling::Abstain, "{path}");
-        }
-    }
-
-    #[test]
-    fn an_exception_lifts_only_what_it_names() {
-        let settings = Settings::default();
-        for path in [".git/.env.example", ".env.example/id_rsa", "a/.env.example/.env", ".ssh/.env.example"] {
-            assert_eq!(check(write(path), &settings), Ruling::Deny, "{path}");
-        }
-        assert_eq!(check(write("a/b/.env.example"), &settings), Ruling::Abstain);
-    }
-
-    #[test]
-    fn globs_with_a_slash_match_from_the_top_and_below() {
-        let settings = Settings { read_only: vec!["migrations/*".into()], ..Settings::default() };
-        assert_eq!(check(write("migrations/1.sql"), &settings), Ruling::Deny);
-        assert_eq!(check(write("migrations/2/up.sql"), &settings), Ruling::Deny);
-        assert_eq!(check(Effect::read("migrations/1.sql"), &settings), Ruling::Abstain);
-        assert_eq!(check(write("src/migrations/1.sql"), &settings), Ruling::Abstain);
-    }
-
-    #[test]
-    fn a_command_that_names_a_protected_path_is_for_a_person() {
-        let settings = Settings::default();
-        let run = |words: &[&str]| Effect::run(words.iter().map(|word| (*word).to_owned()).collect(), "", None);
-        assert_eq!(check(run(&["cat", "./.env"]), &settings), Ruling::Review);
-        assert_eq!(check(run(&["/bin/sh", "-c", "cat <.env"]), &settings), Ruling::Review);
-        assert_eq!(check(run(&["python3", "-m", "unittest"]), &settings), Ruling::Abstain);
-    }
-
-    #[test]
-    fn globs_that_cannot_match_are_refused() {
-        let settings = Settings { protect: vec!["/etc".into(), "a/../b".into(), "".into()], ..Settings::default() };
-        assert_eq!(ProtectedPaths::check_settings(&settings).len(), 3);
-        assert!(ProtectedPaths::check_settings(&Settings::default()).is_empty());
-    }
-}
+mod tests;

@@ -1,0 +1,236 @@
+//! The globs that count unless the policy names others, in lower case, by their form: a guard is called for every action,
+//! and nearly all of them are found, or not, by one look into a sorted list.
+
+use Protection::{Exception, Package, ReadOnly, Repository, RunLater, Secret};
+
+/// Kinds of globs, the strictest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protection {
+    /// Keys, credentials, and state that holds them.
+    Secret,
+    /// Folders of version control, and files that stand for one.
+    Repository,
+    /// What version control runs or obeys, and the policy of a project.
+    ReadOnly,
+    /// What other programs run or obey later: settings of CI, editors, agents and shells.
+    RunLater,
+    /// Folders that package managers fill with what is published.
+    Package,
+    /// Examples without secrets.
+    Exception,
+}
+
+/// Whole names, sorted.
+pub const NAMES: &[(&str, Protection)] = &[
+    (".aider.conf.yml", RunLater),
+    (".appveyor.yml", RunLater),
+    (".aws", Secret),
+    (".azure", Secret),
+    (".bash_login", RunLater),
+    (".bash_logout", RunLater),
+    (".bash_profile", RunLater),
+    (".bashrc", RunLater),
+    (".boto", Secret),
+    (".buildkite", RunLater),
+    (".bzr", Repository),
+    (".circleci", RunLater),
+    (".cirrus.yml", RunLater),
+    (".claude", RunLater),
+    (".codex", RunLater),
+    (".continue", RunLater),
+    (".cursor", RunLater),
+    (".databrickscfg", Secret),
+    (".devcontainer", RunLater),
+    (".dir-locals.el", RunLater),
+    (".dockercfg", Secret),
+    (".drone.yml", RunLater),
+    (".env", Secret),
+    (".env.dist", Exception),
+    (".env.example", Exception),
+    (".env.sample", Exception),
+    (".env.template", Exception),
+    (".envrc", RunLater),
+    (".exrc", RunLater),
+    (".fleet", RunLater),
+    (".gemini", RunLater),
+    (".git", Repository),
+    (".git-credentials", Secret),
+    (".gitconfig", ReadOnly),
+    (".githooks", RunLater),
+    (".gitlab-ci.yml", RunLater),
+    (".gitmodules", RunLater),
+    (".gitpod.yml", RunLater),
+    (".gnupg", Secret),
+    (".hg", Repository),
+    (".htpasswd", Secret),
+    (".husky", RunLater),
+    (".idea", RunLater),
+    (".jj", Repository),
+    (".junie", RunLater),
+    (".kiro", RunLater),
+    (".kube", Secret),
+    (".lefthook.yml", RunLater),
+    (".lvimrc", RunLater),
+    (".mcp.json", RunLater),
+    (".my.cnf", Secret),
+    (".netrc", Secret),
+    (".npmrc", Secret),
+    (".nvim.lua", RunLater),
+    (".nvimrc", RunLater),
+    (".opencode", RunLater),
+    (".overcommit.yml", RunLater),
+    (".password-store", Secret),
+    (".pgpass", Secret),
+    (".pnpmfile.cjs", RunLater),
+    (".pre-commit-config.yaml", RunLater),
+    (".profile", RunLater),
+    (".pypirc", Secret),
+    (".qwen", RunLater),
+    (".roo", RunLater),
+    (".s3cfg", Secret),
+    (".semaphore", RunLater),
+    (".sl", Repository),
+    (".ssh", Secret),
+    (".svn", Repository),
+    (".teamcity", RunLater),
+    (".tekton", RunLater),
+    (".terraform.d", Secret),
+    (".travis.yml", RunLater),
+    (".vault-token", Secret),
+    (".vimrc", RunLater),
+    (".vscode", RunLater),
+    (".windsurf", RunLater),
+    (".woodpecker", RunLater),
+    (".woodpecker.yml", RunLater),
+    (".yarnrc", RunLater),
+    (".yarnrc.yml", RunLater),
+    (".zed", RunLater),
+    (".zlogin", RunLater),
+    (".zprofile", RunLater),
+    (".zshenv", RunLater),
+    (".zshrc", RunLater),
+    ("_darcs", Repository),
+    ("_netrc", Secret),
+    ("application_default_credentials.json", Secret),
+    ("appveyor.yml", RunLater),
+    ("authorized_keys", Secret),
+    ("azure-pipelines.yml", RunLater),
+    ("bitbucket-pipelines.yml", RunLater),
+    ("bower_components", Package),
+    ("cacert.pem", Exception),
+    ("cloudbuild.yaml", RunLater),
+    ("dist-packages", Package),
+    ("fusebox.toml", ReadOnly),
+    ("jenkinsfile", RunLater),
+    ("lefthook.yml", RunLater),
+    ("node_modules", Package),
+    ("opencode.json", RunLater),
+    ("opencode.jsonc", RunLater),
+    ("site-packages", Package),
+    ("sitecustomize.py", RunLater),
+    ("usercustomize.py", RunLater),
+    ("wallet.dat", Secret),
+];
+
+/// Ends of paths, sorted by their last parts: globs that begin with `**/`.
+pub const TAILS: &[(&str, Protection)] = &[
+    (".github/actions", RunLater),
+    (".bzr/branch/branch.conf", ReadOnly),
+    (".git/commondir", ReadOnly),
+    (".cargo/config", RunLater),
+    (".git/config", ReadOnly),
+    (".sl/config", ReadOnly),
+    (".docker/config.json", Secret),
+    (".cargo/config.toml", RunLater),
+    (".jj/config.toml", ReadOnly),
+    (".jj/repo/config.toml", ReadOnly),
+    (".git/config.worktree", ReadOnly),
+    (".cargo/credentials", Secret),
+    (".gem/credentials", Secret),
+    (".cargo/credentials.toml", Secret),
+    (".config/fish", RunLater),
+    (".config/gcloud", Secret),
+    (".config/gh", Secret),
+    (".git/gitdir", ReadOnly),
+    (".config/glab-cli", Secret),
+    (".hg/hgrc", ReadOnly),
+    (".hg/hgrc-not-shared", ReadOnly),
+    (".git/hooks", ReadOnly),
+    (".config/hub", Secret),
+    (".hg/sharedpath", ReadOnly),
+    (".forgejo/workflows", RunLater),
+    (".gitea/workflows", RunLater),
+    (".github/workflows", RunLater),
+    (".jj/workspace-config.toml", ReadOnly),
+];
+
+/// Beginnings of names: globs that end in `*`.
+pub const PREFIXES: &[(&str, Protection)] =
+    &[(".env.", Secret), ("id_dsa", Secret), ("id_ecdsa", Secret), ("id_ed25519", Secret), ("id_rsa", Secret)];
+
+/// Ends of names: globs that begin with `*`.
+pub const SUFFIXES: &[(&str, Protection)] = &[
+    (".code-workspace", RunLater),
+    (".jks", Secret),
+    (".kdb", Secret),
+    (".kdbx", Secret),
+    (".key", Secret),
+    (".keystore", Secret),
+    (".p12", Secret),
+    (".pem", Secret),
+    (".pfx", Secret),
+    (".ppk", Secret),
+    (".tfstate", Secret),
+];
+
+/// Parts of names: globs that begin and end in `*`.
+pub const INFIXES: &[(&str, Protection)] = &[(".tfstate.", Secret)];
+
+/// The globs of a kind, as a policy would write them.
+pub fn globs(kind: Protection) -> Vec<String> {
+    let of = |table: &'static [(&str, Protection)], before: &str, after: &str| -> Vec<String> {
+        let of_kind = table.iter().filter(|(_, own)| *own == kind);
+        of_kind.map(|(text, _)| format!("{before}{text}{after}")).collect()
+    };
+    [of(NAMES, "", ""), of(TAILS, "**/", ""), of(PREFIXES, "", "*"), of(SUFFIXES, "*", ""), of(INFIXES, "*", "*")]
+        .concat()
+}
+
+/// The globs that match a part of a path. `path` ends with that part, `name`; both are in lower case.
+pub fn matching<'a>(path: &'a str, name: &'a str) -> impl Iterator<Item = (Protection, String)> + 'a {
+    let named = NAMES.binary_search_by(|(own, _)| (*own).cmp(name)).ok().and_then(|at| NAMES.get(at));
+    let named = named.into_iter().map(|(text, kind)| (*kind, (*text).to_owned()));
+    let first = TAILS.partition_point(|(tail, _)| last(tail) < name);
+    let tails = TAILS.iter().skip(first).take_while(move |(tail, _)| last(tail) == name);
+    let is_end =
+        move |tail: &str| path.strip_suffix(tail).is_some_and(|above| above.is_empty() || above.ends_with('/'));
+    let tails = tails.filter(move |(tail, _)| is_end(tail)).map(|(text, kind)| (*kind, format!("**/{text}")));
+    let prefixes = PREFIXES.iter().filter(move |(text, _)| name.starts_with(text));
+    let prefixes = prefixes.map(|(text, kind)| (*kind, format!("{text}*")));
+    // Only a name with a dot has an ending.
+    let dotted = if name.contains('.') { SUFFIXES } else { &[] };
+    let suffixes = dotted.iter().filter(move |(text, _)| name.ends_with(text));
+    let suffixes = suffixes.map(|(text, kind)| (*kind, format!("*{text}")));
+    let dotted = if name.contains('.') { INFIXES } else { &[] };
+    let infixes = dotted.iter().filter(move |(text, _)| name.contains(text));
+    let infixes = infixes.map(|(text, kind)| (*kind, format!("*{text}*")));
+    named.chain(tails).chain(prefixes).chain(suffixes).chain(infixes)
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted() {
+        assert!(NAMES.is_sorted_by(|one, other| one.0 < other.0));
+        assert!(TAILS.is_sorted_by(|one, other| (last(one.0), one.0) < (last(other.0), other.0)));
+        let texts = [NAMES, TAILS, PREFIXES, SUFFIXES, INFIXES].concat();
+        assert!(texts.iter().all(|(text, _)| text.to_lowercase() == *text), "in lower case");
+        assert!([SUFFIXES, INFIXES].concat().iter().all(|(text, _)| text.contains('.')));
+    }
+}
