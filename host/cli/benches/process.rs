@@ -103,6 +103,7 @@ mod linux {
             workspace_path: folder.path().canonicalize().unwrap(),
             environment: environment.clone(),
             time_limit: None,
+            kill: None,
             keep_bytes: 1024,
         };
         let mut times = vec![Vec::new(); 3];

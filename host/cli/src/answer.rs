@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use fusebox::core::Json;
 use fusebox::core::show::safe_line;
-use fusebox::{ApprovalAnswer, ApprovalScope, ApproverKey, Control, Error, QuestionRow, Responder, Subject, now_us};
+use fusebox::{
+    ApprovalAnswer, ApprovalScope, ApproverKey, Control, Error, Home, KnownKeys, QuestionRow, Responder, Subject,
+    now_us,
+};
 
 use crate::args::{ApproveArgs, PersonArgs, RejectArgs, RevokeArgs};
 use crate::ask::asked;
@@ -122,13 +125,14 @@ fn tell(row: &QuestionRow, control: &Control, json: bool) -> Result<(), Error> {
 
 fn key(person: &PersonArgs) -> Result<Option<ApproverKey>, Error> {
     let variable = || std::env::var_os("FUSEBOX_APPROVER_KEY").filter(|file| !file.is_empty()).map(PathBuf::from);
-    person.key.clone().or_else(variable).map(|file| ApproverKey::read(&file)).transpose()
+    let Some(file) = person.key.clone().or_else(variable) else { return Ok(None) };
+    let known = KnownKeys::open(&Home::open(&Home::default_path()?)?)?;
+    ApproverKey::read(&file, &known).map(Some)
 }
 
 fn responder(key: Option<&ApproverKey>) -> Result<Responder<'_>, Error> {
     match key {
         Some(key) => Ok(Responder::Key(key)),
-        None if operator::is_possible() => Ok(Responder::Terminal { by: user() }),
-        None => Err(Error::NotAPerson),
+        None => operator::present().map(|()| Responder::Terminal { by: user() }),
     }
 }

@@ -1,5 +1,7 @@
 //! `fusebox approvers`: approvers with keys.
 
+use std::path::Path;
+
 use fusebox::{Error, Home, KnownKeys};
 
 use crate::args::{ApproversArgs, ApproversTask};
@@ -14,7 +16,7 @@ pub fn approvers(args: &ApproversArgs) -> Result<Exit, Error> {
         None => {
             for (name, public) in known.all() {
                 if args.json {
-                    print::json(&Output::Approver { name, ed25519: public });
+                    print::json(&Output::Approver { name, public_key: public });
                 } else {
                     print::out(&format!("{name:<20} {public}"));
                 }
@@ -25,17 +27,21 @@ pub fn approvers(args: &ApproversArgs) -> Result<Exit, Error> {
                 );
             }
         }
-        Some(ApproversTask::Add { name, out }) => {
-            // The holder of a key can approve, so making one takes a person as well.
-            if !operator::is_possible() {
-                return Err(Error::NotAPerson);
-            }
-            let public = known.add(name, out)?;
+        Some(ApproversTask::Add { name, out, ssh }) => {
+            // The holder of a key can approve, so adding one takes a person as well.
+            operator::present()?;
+            let public = match (ssh, out) {
+                (Some(file), _) => known.add_ssh(name, file)?,
+                (None, out) => known.add(name, out.as_deref().unwrap_or(Path::new("")))?,
+            };
             if args.json {
-                print::json(&Output::Approver { name, ed25519: &public });
+                print::json(&Output::Approver { name, public_key: &public });
                 return Ok(Exit::Completed);
             }
-            print::out(&format!("the key of {name} is in {}; give it to them, and to no agent", out.display()));
+            print::out(&match out {
+                Some(out) => format!("the key of {name} is in {}; give it to them, and to no agent", out.display()),
+                None => format!("{name} approves with their SSH key, by `fusebox approve ID --key FILE.pub`"),
+            });
         }
         Some(ApproversTask::Remove { name }) => {
             if !known.remove(name)? {

@@ -1,10 +1,12 @@
 //! Showing effects: facts of the host, with everything that others wrote escaped.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use fusebox::Effect;
+use fusebox::core::effect::NamedFile;
 use fusebox::core::show::{quoted_text, safe_line, safe_text};
 use fusebox::core::{Contents, Digest};
 use similar::{ChangeTag, TextDiff};
@@ -93,7 +95,7 @@ fn one(effect: &Effect, contents: &Contents, confinement: &str) -> String {
             shown.push_str(&diff(before.as_ref(), after, contents));
             Ok(())
         }
-        Effect::Run { argv, program, cwd, env_names, shell_text } => {
+        Effect::Run { argv, program, cwd, env_names, shell_text, files, .. } => {
             if let Some(text) = shell_text {
                 let _ = writeln!(shown, "{}", quoted_text(text, MAX_TEXT, "  │ "));
             }
@@ -106,8 +108,16 @@ fn one(effect: &Effect, contents: &Contents, confinement: &str) -> String {
                 let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();
                 writeln!(shown, "  arguments\n{}", quoted_text(&words.join("\n"), MAX_TEXT, "  │ "))
             };
+            let own = |file: &NamedFile| format!("{} ({})", line(&file.path.to_string()), short(&file.content));
+            let files: BTreeSet<String> = files.iter().map(own).collect();
+            let files = files.into_iter().collect::<Vec<_>>().join(", ");
+            let place = if program.starts_with('/') { "" } else { ", of the workspace" };
             arguments
-                .and_then(|()| writeln!(shown, "  program     {}", line(program)))
+                .and_then(|()| writeln!(shown, "  program     {}{place}", line(program)))
+                .and_then(|()| match &*files {
+                    "" => Ok(()),
+                    files => writeln!(shown, "  files       {}", safe_line(files, MAX_TEXT)),
+                })
                 .and_then(|()| writeln!(shown, "  folder      {}", line(&cwd.to_string())))
                 .and_then(|()| writeln!(shown, "  environment {}", line(&env_names.join(" "))))
                 .and_then(|()| writeln!(shown, "  confinement {}", safe_line(confinement, MAX_TEXT)))
@@ -122,6 +132,11 @@ fn one(effect: &Effect, contents: &Contents, confinement: &str) -> String {
         Effect::Read { .. } | Effect::Remove { .. } | Effect::Net { .. } => Ok(()),
     };
     shown
+}
+
+/// The first digits of a digest: enough to tell one version of a file from another.
+fn short(digest: &Digest) -> String {
+    digest.to_string().chars().take(12).collect()
 }
 
 /// Arguments as one could type them.
@@ -210,7 +225,9 @@ mod tests {
             program: "/bin/rm".into(),
             cwd: "".parse().unwrap(),
             env_names: vec!["PATH".into()],
+            environment: Digest::ZERO,
             shell_text: None,
+            files: vec![],
         };
         let shown = plain(&one(&effect, &Contents::default(), "by namespaces"));
         insta::assert_snapshot!(shown, @r"

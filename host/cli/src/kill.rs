@@ -75,7 +75,11 @@ fn show(outcome: &KillOutcome, json: bool) {
             format!("{run_id} could not be ended, but begins nothing more: {}", safe_line(why, 1000))
         }
         KillOutcome::NoAnswer(_) => {
-            format!("{run_id} did not answer within {} s: its process may be gone, or stuck", PATIENCE.as_secs())
+            format!(
+                "{run_id} is killed and begins nothing more, and its commands have ended; but its process did not record it \
+                 within {} s: it is stopped, stuck or gone",
+                PATIENCE.as_secs()
+            )
         }
     };
     if !json {

@@ -175,11 +175,19 @@ pub enum Output<'a> {
         run_id: &'a RunId,
         grant: &'a ApprovalId,
     },
+    /// A part of a tenant's log that was signed and is gone; the log is taken as it is.
+    AuditRestored {
+        tenant: &'a str,
+        /// Events when it was last signed.
+        signed: u64,
+        /// Events that a checkpoint in the log covers.
+        found: u64,
+    },
     /// An approver with a key.
     Approver {
         name: &'a str,
-        /// Public key, in base64.
-        ed25519: &'a str,
+        /// Public key: ed25519 in hexadecimal digits, or the line of an SSH key.
+        public_key: &'a str,
     },
 
     /// A key can no longer approve.

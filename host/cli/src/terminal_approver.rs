@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::{quoted_text, safe_line};
-use fusebox::core::{Action, Json};
+use fusebox::core::{Action, ApprovalKind, Json};
 use fusebox::{
     Answer, AnswerFuture, ApprovalAnswer, ApprovalRequest, ApprovalScope, Approver, Subject, read_file, rfc3339,
 };
@@ -72,6 +72,14 @@ pub fn show(request: &ApprovalRequest) {
             print::err(&format!("\n{ASK}Approval needed{ASK:#} for step {number} of {total} ({step_type}{again})\n"));
             print::err(&effects_view::effects(effects, contents, confinement));
             print::err(&format!("{DIM}asked because:{DIM:#} {because}\n"));
+            let kind = match ApprovalKind::refusal(effects) {
+                Some(refusal) => format!("cannot be approved: {refusal}"),
+                None => format!(
+                    "approves for the rest of the run {}",
+                    ApprovalKind::of(action, effects, decision).describe()
+                ),
+            };
+            print::err(&format!("{DIM}its kind (k, --kind):{DIM:#} {}\n", safe_line(&kind, 1000)));
             if action.input != step.input {
                 print::err(&format!("{DIM}its input is not the plan's any more: it was rewritten or edited{DIM:#}\n"));
             }
@@ -110,8 +118,8 @@ async fn read_answer(subject: &Subject) -> Answer {
         Subject::Plan(_) => ("[a]pprove, [d]eny, [l]ater, [q]uit? ", "Answer with a, d, l or q.\n"),
         Subject::Step { .. } => (
             "[a]pprove, [k] approve all of this kind, [e]dit, [d]eny, [l]ater, [q]uit? ",
-            "Answer with a, k, e, d, l or q. k approves this, and in this run every further step of the same type that does \
-             the same to the world and is asked for the same reasons; a command counts only when it is the very same.\n",
+            "Answer with a, k, e, d, l or q. k approves this and, in this run, every further step of its kind, as said \
+             above.\n",
         ),
         Subject::Doubt { .. } => (
             "[a]gain, [h]appened, [d]eny, [l]ater, [q]uit? ",

@@ -38,7 +38,9 @@ pub fn judge(effect: &Effect, own: &OwnPlaces) -> Option<Finding> {
         _ => return None,
     };
     let is_own_program = |word: &str| file_name(word).eq_ignore_ascii_case(OWN_PROGRAM);
-    if is_own_program(program) || (!own.program.is_empty() && *program == own.program) {
+    // A program of the workspace is named from there.
+    let is_own_path = |program: &str| own.program == program || own.program.ends_with(&format!("/{program}"));
+    if is_own_program(program) || (!own.program.is_empty() && !program.is_empty() && is_own_path(program)) {
         return Some(own_program(program));
     }
     for argument in argv {
@@ -57,6 +59,16 @@ pub fn judge(effect: &Effect, own: &OwnPlaces) -> Option<Finding> {
     None
 }
 
+/// Reason why a person decides on a command: a bare name in it leads to a program of the workspace, because the search
+/// path does, and a rule that allows the name means another program.
+#[must_use]
+pub fn local_program(effect: &Effect) -> Option<Finding> {
+    let Effect::Run { files, cwd, .. } = effect else { return None };
+    let file = files.iter().find(|file| file.is_on_search_path(cwd))?;
+    let message = format!("{} is a program of the workspace, {}, because PATH leads there", file.word, file.path);
+    Some(Finding::warning("local-program", message))
+}
+
 fn own_program(word: &str) -> Finding {
     let message = format!("the command names {word}: an agent may not run Fusebox, because it could approve itself");
     Finding::error("own-program", message)
@@ -73,6 +85,7 @@ fn file_name(word: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Digest;
 
     fn run(argv: &[&str], program: &str) -> Option<Finding> {
         let effect = Effect::Run {
@@ -80,7 +93,9 @@ mod tests {
             program: program.to_owned(),
             cwd: "".parse().unwrap(),
             env_names: vec![],
+            environment: Digest::ZERO,
             shell_text: None,
+            files: vec![],
         };
         let own = OwnPlaces { home: "/home/me/.local/share/fusebox".into(), program: "/opt/bin/fb".into() };
         judge(&effect, &own)

@@ -38,14 +38,18 @@ pub enum Effect {
     Run {
         /// Program and arguments.
         argv: Vec<String>,
-        /// Executable that `argv[0]` resolves to.
+        /// Executable that `argv[0]` resolves to: an absolute path, or one below the workspace.
         program: String,
         /// Working folder of the process.
         cwd: WorkspacePath,
         /// Names of the environment variables that the process sees, sorted.
         env_names: Vec<String>,
+        /// Digest of the names and values of these variables.
+        environment: Digest,
         /// The shell line, when `argv` hands one to a shell.
         shell_text: Option<String>,
+        /// Files of the workspace that the command names, its program among them: what it runs lies there.
+        files: Vec<NamedFile>,
     },
     /// Sends a prompt to a language model.
     Prompt {
@@ -85,6 +89,26 @@ pub enum Effect {
         /// Further data of the effect.
         data: Json,
     },
+}
+
+/// A file of the workspace that a command names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NamedFile {
+    /// The word of the command. One without `/` can stand for a program on the search path.
+    pub word: String,
+    /// The file that it leads to, without links.
+    pub path: WorkspacePath,
+    /// Digest of the file as it is now.
+    pub content: Digest,
+}
+
+impl NamedFile {
+    /// Whether a bare name leads to a program of the workspace, because the search path does.
+    #[must_use]
+    pub fn is_on_search_path(&self, cwd: &WorkspacePath) -> bool {
+        let beside = WorkspacePath::parse(&format!("{cwd}/{}", self.word));
+        !self.word.contains('/') && beside.is_ok_and(|beside| beside != self.path)
+    }
 }
 
 impl Effect {
@@ -200,9 +224,23 @@ mod tests {
             program: program.to_owned(),
             cwd: path(cwd),
             env_names: vec![],
+            environment: Digest::ZERO,
             shell_text: None,
+            files: vec![],
         };
         let approved = run(&["ls"], "/bin/ls", "");
+        let with = |content: &[u8], environment: &[u8]| match run(&["./x"], "x", "") {
+            Effect::Run { argv, program, cwd, env_names, shell_text, .. } => {
+                let content = Digest::of(content);
+                let files = vec![NamedFile { word: "./x".into(), path: path("x"), content }];
+                let environment = Digest::of(environment);
+                Effect::Run { argv, program, cwd, env_names, environment, shell_text, files }
+            }
+            other => other,
+        };
+        assert!(with(b"1", b"PATH=/bin").covers(&with(b"1", b"PATH=/bin")));
+        assert!(!with(b"1", b"PATH=/bin").covers(&with(b"2", b"PATH=/bin")));
+        assert!(!with(b"1", b"PATH=/bin").covers(&with(b"1", b"PATH=/x:/bin")));
         assert!(approved.covers(&approved));
         for needed in [run(&["ls", "-l"], "/bin/ls", ""), run(&["ls"], "/tmp/ls", ""), run(&["ls"], "/bin/ls", "a")] {
             assert!(!approved.covers(&needed));

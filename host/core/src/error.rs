@@ -145,6 +145,15 @@ pub enum Error {
         /// Digest of the action to be carried out now.
         current: String,
     },
+    /// An approval of a kind of actions that are approved one by one.
+    #[error("the kind cannot be approved: {why}; approve it without --kind")]
+    KindNotApproved {
+        /// Reason, as a sentence.
+        why: String,
+    },
+    /// An approval without a key, where the policy asks for one.
+    #[error("this policy takes approvals by a key alone (approval.who); use `fusebox approve ID --key FILE`")]
+    KeyNeeded,
     /// A text that is not a key for checking signatures.
     #[error("that is no key for checking checkpoints: {message}. It looks like `name+1a2b3c4d+base64`")]
     BadVerifierKey {
@@ -227,4 +236,6 @@ crate::error_codes!(Error {
     BadProof => "FBX-1023",
     FeatureOutOfRange => "FBX-1024",
     BadTenant => "FBX-1025",
+    KindNotApproved => "FBX-1026",
+    KeyNeeded => "FBX-1027",
 });

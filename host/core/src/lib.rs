@@ -49,11 +49,13 @@ pub mod plan;
 pub mod plugin_log;
 pub mod policy;
 pub mod price;
+pub mod protected;
 pub mod rate;
 pub mod risk;
 pub mod risk_level;
 pub mod run;
 pub mod show;
+pub mod signal;
 pub mod step_state;
 pub mod verdict;
 

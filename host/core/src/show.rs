@@ -1,6 +1,7 @@
 //! Display of untrusted text: nothing in it can move the cursor, change its direction or hide. And amounts in readable
 //! form.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Money, given in micro-USD.
@@ -21,19 +22,20 @@ pub fn duration(micros: u64) -> String {
 }
 
 /// Escapes characters that could mislead a reader of a terminal: control characters except line feed and tab,
-/// bidirectional marks, zero-width and other invisible characters. Text over `max_chars` is cut, and marked so.
+/// bidirectional marks, zero-width and other invisible characters, and letters that pass for Latin ones. Text over `max_chars` is cut, and marked so.
 #[must_use]
 pub fn safe_text(text: &str, max_chars: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(max_chars * 4));
     let mut before = ' ';
-    for c in text.chars().take(max_chars) {
+    let posing = posing(text, max_chars);
+    for (place, c) in text.chars().take(max_chars).enumerate() {
         // A backslash and a `u{` that were in the text are not an escape of ours.
         let looks_like_ours = before == '\\' && c == 'u';
         before = c;
         if looks_like_ours {
             shown.pop();
             shown.push_str("\\u{5c}u");
-        } else if misleads(c) {
+        } else if misleads(c) || posing.contains(&place) {
             // Writing to a string cannot fail.
             let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
         } else {
@@ -45,6 +47,40 @@ pub fn safe_text(text: &str, max_chars: usize) -> String {
     }
     shown
 }
+
+/// Places of letters that pass for Latin ones: those of other scripts in a word with Latin letters, and words of nothing
+/// but letters that look like Latin ones (Unicode Technical Standard 39, mixed-script and whole-script confusables).
+fn posing(text: &str, max_chars: usize) -> BTreeSet<usize> {
+    let mut places = BTreeSet::new();
+    if text.is_ascii() {
+        return places;
+    }
+    let mut word: Vec<(usize, char)> = Vec::new();
+    let mut end_word = |word: &mut Vec<(usize, char)>| {
+        let has_latin = word.iter().any(|(_, c)| c.is_ascii_alphabetic());
+        let mut foreign = word.iter().filter(|(_, c)| is_foreign(*c));
+        let all_alike =
+            word.len() > 1 && foreign.clone().count() == word.len() && foreign.all(|(_, c)| ALIKE.contains(*c));
+        if has_latin || all_alike {
+            places.extend(word.iter().filter(|(_, c)| is_foreign(*c)).map(|(place, _)| *place));
+        }
+        word.clear();
+    };
+    for (place, c) in text.chars().take(max_chars).enumerate() {
+        if c.is_alphabetic() { word.push((place, c)) } else { end_word(&mut word) }
+    }
+    end_word(&mut word);
+    places
+}
+
+/// Whether a letter is of a script with letters that look like Latin ones: Greek, Cyrillic, Armenian, Cherokee, full width,
+/// and letters for mathematics.
+fn is_foreign(c: char) -> bool {
+    matches!(u32::from(c), 0x370..=0x58f | 0x13a0..=0x13ff | 0x1d400..=0x1d7ff | 0xab70..=0xabbf | 0xff21..=0xff5a)
+}
+
+/// Letters of Greek and Cyrillic that look like Latin ones.
+const ALIKE: &str = "АВЕЗІЈКМНОРСТУХЅԁԛԝасеорхуіјѕһΑΒΕΖΗΙΚΜΝΟΡΤΥΧανορικυ";
 
 /// As [`safe_text`], for one line: line feeds become `␤` and tabs `␉`; these signs are escaped where the text itself
 /// has them.
@@ -142,6 +178,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn letters_that_pass_for_latin_ones_are_marked() {
+        for (text, shown) in [
+            ("src/\u{430}pp.py", "src/\\u{430}pp.py"),
+            ("g\u{456}t status", "g\\u{456}t status"),
+            ("\u{441}\u{430}\u{440}", "\\u{441}\\u{430}\\u{440}"),
+            ("p\u{ff41}ss", "p\\u{ff41}ss"),
+        ] {
+            assert_eq!(safe_text(text, 100), shown);
+        }
+        for text in ["привет, мир", "Ελληνικά", "naïve café", "日本語 ok", "Straße", "α + β"] {
+            assert_eq!(safe_text(text, 100), text);
+        }
+    }
 
     #[test]
     fn amounts_in_words() {

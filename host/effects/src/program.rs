@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use fusebox_core::{Digest, DigestBuilder};
+
 use crate::error::Error;
 
 /// Variables that a process may see: those by which programs find one another and choose their language. No keys, no
@@ -28,6 +30,16 @@ impl Environment {
         self.0.keys().cloned().collect()
     }
 
+    /// Digest of names and values.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let variables = self.0.iter();
+        let all = variables.fold(DigestBuilder::new("fusebox environment 1"), |digest, (name, value)| {
+            digest.part(name.as_bytes()).part(value.as_encoded_bytes())
+        });
+        all.finish()
+    }
+
     /// Names and values of the variables.
     pub fn variables(&self) -> impl Iterator<Item = (&String, &OsString)> {
         self.0.iter()
@@ -39,7 +51,7 @@ impl Environment {
         self.0.get("HOME").map(Path::new).filter(|home| home.is_absolute())
     }
 
-    fn search_path(&self) -> Vec<PathBuf> {
+    pub(crate) fn search_path(&self) -> Vec<PathBuf> {
         self.0.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default()
     }
 }
@@ -78,13 +90,13 @@ pub fn resolve_program(
 }
 
 #[cfg(unix)]
-fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     path.is_file()
 }
 

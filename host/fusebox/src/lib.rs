@@ -65,7 +65,8 @@ pub use approval::approver::{
 };
 pub use approval::keys::{ApproverKey, KnownKeys};
 pub use audit::{
-    Audit, ConsistencyProof, EraseOptions, ExportOptions, Exported, LogVerdict, Record, RecordKind, VerifyOptions,
+    Audit, ConsistencyProof, EraseOptions, ExportOptions, Exported, LogVerdict, LostEvents, Record, RecordKind,
+    VerifyOptions,
 };
 pub use check::proposal::{CheckEffects, Proposal};
 pub use control::outcomes::RiskLabel;

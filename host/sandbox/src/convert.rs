@@ -78,7 +78,7 @@ pub fn effect(effect: &Effect, payloads: &mut Vec<Digest>) -> wit::Effect {
             path: path.as_str().to_owned(),
             before: before.map(|digest| digest.to_string()),
         }),
-        Effect::Run { argv, program, cwd, env_names, shell_text } => wit::Effect::Run(wit::RunEffect {
+        Effect::Run { argv, program, cwd, env_names, shell_text, .. } => wit::Effect::Run(wit::RunEffect {
             argv: argv.clone(),
             program: program.clone(),
             cwd: cwd.as_str().to_owned(),

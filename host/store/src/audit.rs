@@ -48,6 +48,9 @@ pub trait SignCheckpoints: Send + Sync {
     /// # Errors
     /// The reason why it cannot be signed, in words.
     fn sign(&self, tenant: &str, size: u64, root: &Digest, newest: Option<&CheckpointRow>) -> Result<String, String>;
+
+    /// A note that was signed is durable in the log, so that it can be kept elsewhere.
+    fn keep(&self, tenant: &str, note: &str);
 }
 
 /// Signer of checkpoints, and the intervals at which it signs.
@@ -194,6 +197,25 @@ pub trait AuditLog {
     /// # Errors
     /// When the log cannot be read.
     fn at(&self, log_index: i64) -> Result<Option<Scanned>, Error>;
+
+    /// The first list beside the events that does not follow from them: runs, questions, kill switches, pauses, leases,
+    /// shares of budgets, stored bytes.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn lists_fault(&self) -> Result<Option<Fault>, Error>;
+
+    /// Makes the lists of runs, questions, kill switches and pauses anew from the events.
+    ///
+    /// # Errors
+    /// When the log cannot be read or written.
+    fn rebuild_lists(&self) -> Result<(), Error>;
+
+    /// Fault in the list of kill switches, in words. It costs little, so it can be looked for at every start.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn switches_fault(&self) -> Result<Option<String>, Error>;
 
     /// Reads the whole log and checks it: every hash, every chain, the tree of every tenant and its signed checkpoints.
     /// `Ok(Err(…))` is the first fault in the log. The caller checks the signatures.

@@ -61,7 +61,9 @@ pub enum Error {
         what: String,
     },
     /// A list that the log keeps differs from what was written.
-    #[error("the log's list of {list} is damaged: {what}")]
+    #[error(
+        "the log's list of {list} is damaged: {what}; `fusebox audit restored` makes the lists anew from the events"
+    )]
     ListDamaged {
         /// Entries of the list.
         list: &'static str,
@@ -149,6 +151,18 @@ fusebox_core::error_codes!(Error {
     RunDamaged => "FBX-4015",
     ListDamaged => "FBX-4016",
 });
+
+impl Error {
+    /// Whether another process holds the log, so that a later try may succeed.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        let (Self::Sqlite(source) | Self::Open { source, .. }) = self else { return false };
+        matches!(
+            source.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+        )
+    }
+}
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {

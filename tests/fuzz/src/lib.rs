@@ -17,13 +17,16 @@ mod guests;
 #[path = "../../../plugins/command-policy/src/shell.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "the guard uses all of it")]
 mod shell;
+#[path = "../../../plugins/command-policy/src/table/mod.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub, unused_imports, reason = "the guard uses all of it")]
+mod table;
 #[path = "../../../plugins/command-policy/src/unwrap.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "the guard uses all of it")]
 mod unwrap;
 
 use std::path::PathBuf;
 
-use fusebox::core::{Contents, WorkspacePath, json};
+use fusebox::core::{Contents, Digest, WorkspacePath, json};
 use fusebox::proofs::{Checkpoint, Proof, VerifierKey};
 use fusebox::{Audit, Effect, LoadedPolicy, Plan, ProjectPolicy, Proposal, VerifyOptions};
 use fusebox_core::Json;
@@ -193,7 +196,9 @@ pub fn diff(bytes: &[u8]) {
             program: words[0].clone(),
             cwd: path,
             env_names: words.clone(),
+            environment: Digest::ZERO,
             shell_text: words.last().cloned(),
+            files: vec![],
             argv: words,
         },
         Effect::Prompt { model: "m".to_owned(), content: before, size, max_output_tokens: 1 },

@@ -3,6 +3,9 @@
 
 #[cfg(unix)]
 mod approvals;
+#[cfg(target_os = "linux")]
+#[path = "../attacks/mod.rs"]
+mod attacks;
 #[cfg(unix)]
 mod audit;
 #[cfg(unix)]

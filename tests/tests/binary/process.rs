@@ -44,6 +44,7 @@ fn spec(folder: &Path, line: &str) -> ProcessSpec {
         workspace_path: folder.canonicalize().unwrap(),
         environment,
         time_limit: Some(Duration::from_secs(60)),
+        kill: None,
         keep_bytes: 1024,
     }
 }

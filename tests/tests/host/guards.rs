@@ -25,7 +25,9 @@ fn inputs() -> Vec<(&'static str, Effect, Vec<u8>)> {
         program: format!("/usr/bin/{}", words[0]),
         cwd: "".parse().unwrap(),
         env_names: vec!["PATH".to_owned()],
+        environment: Digest::ZERO,
         shell_text: None,
+        files: vec![],
     };
     let prompt = |content: &[u8]| Effect::Prompt {
         model: "default".to_owned(),

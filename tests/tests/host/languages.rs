@@ -57,7 +57,9 @@ fn effect(case: &Value) -> (Effect, Option<Vec<u8>>) {
             program: "/bin/cat".into(),
             cwd: "".parse().unwrap_or_default(),
             env_names: Vec::new(),
+            environment: Digest::ZERO,
             shell_text: None,
+            files: vec![],
         };
         return (effect, None);
     }

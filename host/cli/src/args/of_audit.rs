@@ -47,6 +47,9 @@ pub enum AuditTask {
         /// File with an earlier checkpoint that the log must have grown from
         #[arg(long, value_name = "FILE")]
         since: Option<PathBuf>,
+        /// File to which a policy had all checkpoints added (audit.witness), which the log must have grown through
+        #[arg(long, value_name = "FILE")]
+        witness: Option<PathBuf>,
         /// Threads that read and hash the log [default: as many as there are cores]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
         threads: Option<u8>,
@@ -78,6 +81,12 @@ pub enum AuditTask {
         /// Tenant that owns the log
         #[arg(long, value_name = "NAME", default_value = "default")]
         tenant: String,
+    },
+    /// Take the log as it is, after a loss: record what was signed and is gone, and make the lists anew
+    Restored {
+        /// Reason, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Let another key sign from now on
     Rotate {

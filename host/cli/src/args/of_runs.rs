@@ -272,7 +272,8 @@ pub struct RejectArgs {
 /// Proof that a person decides.
 #[derive(Debug, ClapArgs)]
 pub struct PersonArgs {
-    /// File with your approver's key, where there is no terminal [default: $FUSEBOX_APPROVER_KEY]
+    /// Your approver's key: its file, or the .pub file of an SSH key that your ssh-agent holds
+    /// [default: $FUSEBOX_APPROVER_KEY]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
     /// Do not show the action and ask once more
@@ -311,13 +312,16 @@ pub struct ApproversArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum ApproversTask {
-    /// Make a key for a person: its public half is kept, the private one is written to a file for them
+    /// Make a key for a person, or take their SSH key; its public half is kept
     Add {
         /// Name of the approver
         name: String,
-        /// File to write the private half to; nothing is overwritten
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        /// File to write the private half of a new key to; nothing is overwritten
+        #[arg(long, value_name = "FILE", required_unless_present = "ssh")]
+        out: Option<PathBuf>,
+        /// Public half of an SSH key (.pub), whose private half an ssh-agent holds
+        #[arg(long, value_name = "FILE", conflicts_with = "out")]
+        ssh: Option<PathBuf>,
     },
     /// Trust a key no longer
     Remove {

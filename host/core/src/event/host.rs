@@ -46,6 +46,8 @@ pub enum HostEvent {
     AuditKeyRotated(AuditKeyRotated),
     /// Blobs were erased: what events named by digest is gone, the events stay.
     BlobsErased(BlobsErased),
+    /// A person took the log as it was found: a part of what was signed is not in it any more.
+    LogRestored(LogRestored),
 }
 
 impl HostEvent {
@@ -139,6 +141,19 @@ pub struct AuditKeyRotated {
     pub from: String,
     /// The key from now on.
     pub to: String,
+    /// Name of the person, or of the program, that did so.
+    pub by: String,
+}
+
+/// A person took the log as it was found: a part of what was signed is not in it any more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LogRestored {
+    /// Events of the tenant when its log was last signed.
+    pub signed: u64,
+    /// Events of the tenant that are there.
+    pub found: u64,
+    /// Why, in words.
+    pub reason: String,
     /// Name of the person, or of the program, that did so.
     pub by: String,
 }

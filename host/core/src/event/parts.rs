@@ -177,6 +177,7 @@ impl KillTimes {
 pub struct Signed {
     /// Name of the approver's key.
     pub key: String,
-    /// The ed25519 signature, in hexadecimal digits (RFC 8032).
+    /// The ed25519 signature, in hexadecimal digits (RFC 8032); of an SSH key `sshsig:` and, in base64, the signature in the
+    /// namespace `fusebox-approval` (OpenSSH, PROTOCOL.sshsig).
     pub signature: String,
 }

@@ -74,6 +74,8 @@ pub struct Gate {
     limits: RunLimits,
     impact: Option<ImpactClass>,
     effects: Vec<Effect>,
+    /// Programs of the workspace that commands name without saying so.
+    local: Option<Reason>,
 }
 
 impl Gate {
@@ -93,6 +95,7 @@ impl Gate {
             limits: RunLimits::default(),
             impact: None,
             effects: Vec::new(),
+            local: None,
         }
     }
 
@@ -143,6 +146,10 @@ impl Gate {
             self.count(Reason::new(Decider::BuiltIn, Ruling::Deny, finding.on(index)));
             self.decide();
         } else {
+            let local = |(index, effect): (usize, &Effect)| Some(builtin::local_program(effect)?.on(index));
+            let local: Vec<Finding> = self.effects.iter().enumerate().filter_map(local).collect();
+            self.local =
+                (!local.is_empty()).then_some(Reason { by: Decider::BuiltIn, ruling: Ruling::Review, findings: local });
             self.rewrite_from(self.next_rewrite);
         }
     }
@@ -284,6 +291,9 @@ impl Gate {
     }
 
     fn decide(&mut self) {
+        if let Some(local) = self.local.take() {
+            self.count(local);
+        }
         if let Some(effect) = self.setup.approval.asks_for(&self.effects) {
             let message = format!("effects of the kind {} need an approval", effect.name());
             self.approval.push(Reason::new(Decider::Policy, Ruling::Review, Finding::info("needs-approval", message)));

@@ -25,6 +25,20 @@ pub struct ApprovalPolicy {
     /// Time to wait for a person, in seconds; afterwards the answer is no. Without it, as long as the run may take.
     #[schemars(range(min = 1))]
     pub expires_s: Option<u32>,
+    /// Proof that an answer needs.
+    pub who: ApprovalProof,
+}
+
+/// Proof that an approval comes from a person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalProof {
+    /// A terminal, or an approver's key.
+    #[default]
+    Terminal,
+    /// An approver's key: programs of the operator's own account can open a terminal, and have no key that they cannot
+    /// read.
+    Key,
 }
 
 /// The kinds of effects.

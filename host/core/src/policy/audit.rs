@@ -16,11 +16,15 @@ pub struct AuditPolicy {
     /// Time after the end of a run at which its blobs are erased, in seconds; never without it. Events stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erase_after_s: Option<u64>,
+    /// File to which each checkpoint is added as it is signed, absolute: best on another machine's disk, or one that only
+    /// grows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witness: Option<String>,
 }
 
 impl Default for AuditPolicy {
     fn default() -> Self {
-        Self { every_events: 2000, every_ms: 1000, erase_after_s: None }
+        Self { every_events: 2000, every_ms: 1000, erase_after_s: None, witness: None }
     }
 }
 
@@ -39,6 +43,9 @@ impl AuditPolicy {
         }
         if !(1..=86_400_000).contains(&self.every_ms) {
             return Some("audit.every_ms must be from 1 to 86400000, which is a day");
+        }
+        if self.witness.as_ref().is_some_and(|witness| !std::path::Path::new(witness).is_absolute()) {
+            return Some("audit.witness must be an absolute path");
         }
         None
     }

@@ -16,13 +16,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use approval::{ApprovalPolicy, EffectKind, StepTypePolicy};
+pub use approval::{ApprovalPolicy, ApprovalProof, EffectKind, StepTypePolicy};
 pub use audit::AuditPolicy;
 pub use gateway::{Endpoint, GatewayPolicy, ModelPolicy, Protocol, Route, Unpriced};
 pub use plugins::{ExecutorPolicy, Grants, GuardGrants, GuardMode, GuardPolicy, ImpactPolicy, OnError, PluginLimits};
 
 pub use pace::RateLimitPolicy;
-pub use process::{PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
+pub use process::{LinkedFiles, PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
 pub use risk::{
     OtherThresholds, RiskFloor, RiskMode, RiskModel, RiskPolicy, RiskProfile, RiskProfiles, RiskTools, ThresholdsFor,
     ToolClass,

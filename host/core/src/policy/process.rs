@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Files and resources of step processes. They get nothing that is not named here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProcessPolicy {
     /// Whether processes reach the network. Without it they have a loopback interface of their own.
@@ -15,11 +15,9 @@ pub struct ProcessPolicy {
     pub accept_missing: Vec<Protection>,
     /// Folders and files beyond those of the workspace and the system, by a name of your choice: toolchains, caches.
     pub paths: BTreeMap<String, PathGrant>,
-    /// Paths of the workspace that processes may read, but not change. When a command creates a missing one in an
-    /// existing folder, it is removed again.
-    pub read_only: Vec<String>,
-    /// Paths of the workspace that processes do not see.
-    pub hidden: Vec<String>,
+    /// What becomes of files of the workspace that have further names outside of it, so that a command that writes to
+    /// them would change something there.
+    pub linked_files: LinkedFiles,
     /// Most resources of the processes of one command.
     pub limits: ProcessLimits,
 }
@@ -59,6 +57,19 @@ pub struct PathGrant {
     pub path: String,
     /// Access of processes to the path.
     pub access: PathAccess,
+}
+
+/// What becomes of files with names outside of the workspace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkedFiles {
+    /// The workspace gets a copy of its own before a command starts.
+    #[default]
+    Copy,
+    /// Commands are refused as long as there are any.
+    Refuse,
+    /// Nothing: commands can change what lies outside, and files are not looked at one by one.
+    Allow,
 }
 
 /// Access of processes to a path.
@@ -112,28 +123,6 @@ impl Default for ProcessLimits {
     }
 }
 
-impl Default for ProcessPolicy {
-    fn default() -> Self {
-        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Self {
-            network: false,
-            accept_missing: Vec::new(),
-            paths: BTreeMap::new(),
-            // Files that programs of the user run or obey later, outside of any sandbox.
-            read_only: texts(&[
-                ".git/hooks",
-                ".git/config",
-                ".git/config.worktree",
-                ".git/commondir",
-                ".hg/hgrc",
-                "fusebox.toml",
-            ]),
-            hidden: texts(&[".env", ".ssh", ".gnupg", ".aws", ".netrc", ".npmrc", ".pypirc"]),
-            limits: ProcessLimits::default(),
-        }
-    }
-}
-
 impl ProcessPolicy {
     /// The first fault in the rules, if there is one, beginning with the key.
     #[must_use]
@@ -151,14 +140,6 @@ impl ProcessPolicy {
         let out = ranges.iter().find(|(_, value, min, max)| !(min..=max).contains(&value));
         if let Some((key, value, min, max)) = out {
             return Some(format!("limits.{key} is {value}; it may be {min} to {max}"));
-        }
-        for (key, paths) in [("read_only", &self.read_only), ("hidden", &self.hidden)] {
-            let bad = paths
-                .iter()
-                .find(|path| crate::WorkspacePath::parse(path).map_or(true, |path| path.as_str().is_empty()));
-            if let Some(bad) = bad {
-                return Some(format!("{key} holds {bad:?}, which is no path below the workspace"));
-            }
         }
         let plain = |path: &str| path.starts_with('/') || path.starts_with("~/");
         // The kernel shows the whole machine there.
@@ -191,20 +172,11 @@ mod tests {
         let mut policy = ProcessPolicy::default();
         policy.limits.processes = 1;
         assert!(policy.fault().unwrap().starts_with("limits.processes"));
-        for (hidden, path) in [
-            ("../x", "/a"),
-            ("", "/a"),
-            ("a", "relative"),
-            ("a", "/a/../b"),
-            ("a", "~root/x"),
-            ("a", "/"),
-            ("a", "/proc"),
-            ("a", "//dev/shm"),
-        ] {
+        for path in ["relative", "/a/../b", "~root/x", "/", "/proc", "//dev/shm"] {
             let grant = PathGrant { path: path.into(), access: PathAccess::Read };
             let paths = [("p".to_owned(), grant)].into();
-            let policy = ProcessPolicy { hidden: vec![hidden.into()], paths, ..ProcessPolicy::default() };
-            assert!(policy.fault().is_some(), "{hidden} {path}");
+            let policy = ProcessPolicy { paths, ..ProcessPolicy::default() };
+            assert!(policy.fault().is_some(), "{path}");
         }
     }
 }

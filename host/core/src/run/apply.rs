@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::attempt::Attempt;
+use super::attempt::{Approved, Attempt};
 use super::stage::{Execution, Question, Stage};
 use super::state::{KindApproval, RunState, StepProgress};
 use crate::event::{
     ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectsPreviewed, GrantRevoked,
-    GuardJudged, ImpactEstimated, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted, RunEnded, RunEvent,
-    RunPaused, StepAdded, StepCompleted, StepDelayed, StepFailed, StepInDoubt, StepProposed, StepRetried, StepSkipped,
-    StepStarted, StoppedBy, Usage,
+    GuardJudged, ImpactEstimated, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted, RunContinued,
+    RunEnded, RunEvent, RunPaused, StepAdded, StepCompleted, StepDelayed, StepFailed, StepInDoubt, StepProposed,
+    StepRetried, StepSkipped, StepStarted, StoppedBy, Usage,
 };
 use crate::gate::GuardAnswer;
 use crate::history::HistoryEntry;
@@ -24,7 +24,10 @@ impl RunState {
         let was_us = self.watch.tick(time_us);
         match event {
             RunEvent::RunCreated(_) | RunEvent::PluginLogged(_) => {}
-            RunEvent::RunContinued(_) => self.taken_up(was_us),
+            RunEvent::RunContinued(RunContinued { voided, .. }) => {
+                self.void(voided);
+                self.taken_up(was_us);
+            }
             RunEvent::RunLeft(_) => self.is_interrupted = true,
             RunEvent::RunInterrupted(_) => {
                 self.is_interrupted = true;
@@ -110,8 +113,8 @@ impl RunState {
                 }
                 self.set_step(StepState::AwaitingApproval);
             }
-            RunEvent::ApprovalDecided(ApprovalDecided { id, binding, answer, .. }) => {
-                self.take_answer(id, *binding, answer, time_us);
+            RunEvent::ApprovalDecided(decided) => {
+                self.take_answer(decided, time_us);
             }
             RunEvent::DoubtDecided(DoubtDecided { answer, .. }) => {
                 if matches!(answer, ApprovalAnswer::Happened { .. }) {
@@ -164,6 +167,18 @@ impl RunState {
         self.count_idle(time_us);
     }
 
+    /// Approvals by these keys do not count any more.
+    fn void(&mut self, keys: &[String]) {
+        let is_void = |key: &Option<String>| key.as_ref().is_some_and(|key| keys.contains(key));
+        self.grants.retain(|_, held| !is_void(&held.key));
+        if self.attempt.approved.as_ref().is_some_and(|approved| is_void(&approved.key)) {
+            self.attempt.approved = None;
+            if let Stage::Approved { .. } = self.stage {
+                self.stage = Stage::Gate(Gate::new(Arc::clone(&self.setup.gate), self.approval_reasons()));
+            }
+        }
+    }
+
     fn step_in_doubt(&mut self, doubt: &StepInDoubt, time_us: u64) {
         let StepInDoubt { message, usage, end, id, binding, .. } = doubt;
         self.settle(*usage, true);
@@ -194,7 +209,9 @@ impl RunState {
         self.ledger.tighten(limits);
     }
 
-    fn take_answer(&mut self, id: &ApprovalId, binding: Binding, answer: &ApprovalAnswer, time_us: u64) {
+    fn take_answer(&mut self, decided: &ApprovalDecided, time_us: u64) {
+        let ApprovalDecided { id, binding, answer, signed, .. } = decided;
+        let key = signed.as_ref().map(|signed| signed.key.clone());
         match answer {
             ApprovalAnswer::Approved { by, same_kind, until_us, .. } => {
                 if *same_kind
@@ -202,10 +219,11 @@ impl RunState {
                     && let Some(action) = self.action()
                 {
                     let kind = ApprovalKind::of(&action, effects, decision);
-                    let held = KindApproval { id: id.clone(), by: by.clone(), since_us: time_us, until_us: *until_us };
+                    let (id, by, key) = (id.clone(), by.clone(), key.clone());
+                    let held = KindApproval { id, by, key, since_us: time_us, until_us: *until_us };
                     self.grants.insert(kind, held);
                 }
-                self.attempt.approved = Some(binding);
+                self.attempt.approved = Some(Approved { binding: *binding, key });
                 self.stage = Stage::Approved { effects: self.effects().to_vec() };
             }
             ApprovalAnswer::Edited { input, .. } => {

@@ -12,7 +12,15 @@ pub struct Attempt {
     /// Replacement of the step's input by a person.
     pub edited: Option<Json>,
     /// Approval by a person of an action that has not begun.
-    pub approved: Option<Binding>,
+    pub approved: Option<Approved>,
+}
+
+/// An approval by a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approved {
+    pub binding: Binding,
+    /// Name of the key that signed it, if one did.
+    pub key: Option<String>,
 }
 
 impl Attempt {

@@ -48,6 +48,8 @@ pub struct Resumption {
     pub host: String,
     /// Version of the host's engine.
     pub engine: String,
+    /// Names of approvers' keys that are not known any more; what they approved and is not used is void.
+    pub voided: Vec<String>,
 }
 
 /// Result of a step that was carried out.

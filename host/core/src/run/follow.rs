@@ -157,7 +157,7 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
         Ruling::Allow => start(state, effects, now_us),
         Ruling::Review => {
             let (Some(binding), Some(action)) = (state.binding(effects), state.action()) else { return Vec::new() };
-            if state.attempt.approved == Some(binding) {
+            if state.attempt.approved.as_ref().is_some_and(|approved| approved.binding == binding) {
                 return start(state, effects, now_us);
             }
             let held = state.grants.get(&ApprovalKind::of(&action, effects, decision));

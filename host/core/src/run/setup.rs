@@ -31,6 +31,8 @@ pub struct RunSetup {
     pub limits: RunLimits,
     /// Limits that the operator asked for.
     pub operator: RunLimits,
+    /// Identity of the workspace: its real path and the folder there.
+    pub place: Digest,
 }
 
 /// The stored part of a run's setup: enough to fold its events without its plugins.
@@ -45,6 +47,8 @@ pub struct StoredSetup {
     pub operator: RunLimits,
     /// Path of the workspace on the run's machine.
     pub workspace: String,
+    /// Identity of the workspace.
+    pub place: Digest,
     /// Folders whose own policies tighten the operator's.
     pub projects: Vec<String>,
 }

@@ -10,7 +10,7 @@ use super::setup::RunSetup;
 use super::stage::{Answered, Open, Stage};
 use super::stopwatch::Stopwatch;
 use crate::Decider;
-use crate::approval::Bound;
+use crate::approval::{Bound, BoundPlan};
 use crate::evaluation::Position;
 use crate::event::RunEnd;
 use crate::event::StoppedBy;
@@ -42,6 +42,8 @@ pub struct KindApproval {
     pub id: ApprovalId,
     /// Approver's name.
     pub by: String,
+    /// Name of the key that signed it, if one did.
+    pub key: Option<String>,
     /// Time of the approval, in microseconds since 1970.
     pub since_us: u64,
     /// End of the approval; without it, the end of the run.
@@ -144,6 +146,14 @@ impl RunState {
     #[must_use]
     pub fn paused_by(&self) -> Option<&str> {
         self.paused_by.as_deref()
+    }
+
+    /// Names of the keys that signed approvals which are still to be used.
+    #[must_use]
+    pub fn approving_keys(&self) -> BTreeSet<&str> {
+        let held = self.grants.values().filter_map(|held| held.key.as_deref());
+        let unused = self.attempt.approved.iter().filter_map(|approved| approved.key.as_deref());
+        held.chain(unused).collect()
     }
 
     /// Approvals for the whole run, by kind.
@@ -395,19 +405,20 @@ impl RunState {
             effects,
             plugins: &self.setup.plugins,
             policy: &self.setup.policy_digest,
+            place: &self.setup.place,
         }))
     }
 
     /// The binding that an approval of another plan for this run would have.
     #[must_use]
     pub fn binding_with(&self, plan: &Plan) -> Binding {
-        Binding::of_plan(&self.setup.run, plan, &self.setup.plugins, &self.setup.policy_digest)
+        let RunSetup { run, plugins, policy_digest, place, .. } = &*self.setup;
+        Binding::of_plan(BoundPlan { run, plan, plugins, policy: policy_digest, place })
     }
 
     /// The binding of the whole plan.
     pub(super) fn plan_binding(&self) -> Binding {
-        let RunSetup { run, plan, plugins, policy_digest, .. } = &*self.setup;
-        Binding::of_plan(run, plan, plugins, policy_digest)
+        self.binding_with(&self.setup.plan)
     }
 
     /// Reasons why the current step needs an approval even when all guards allow.

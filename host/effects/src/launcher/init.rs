@@ -251,7 +251,7 @@ fn start(program: &Program, order: &Order, control: &UnixStream) -> Result<(), S
                     end(None);
                 }
                 if let Some(why) = watch.over(&usage::all_processes) {
-                    end(Some(Report::Ended { code: None, signal: Some(9), stopped_by: Some(why) }));
+                    end(Some(order::stopped(why)));
                 }
             }
         });

@@ -3,7 +3,8 @@
 //! The host starts the launcher (`fusebox __launch`) and sends it an order. The launcher makes namespaces for users,
 //! mounts, processes, IPC and the network, and starts itself once more as the first process in them. That one builds a
 //! root of its own (`root`), limits what follows (`rlimits`), gives up all privileges, restricts itself by Landlock
-//! (`landlock`) and seccomp (`seccomp`), and starts the program. When it ends, the kernel ends everything else in there.
+//! (`landlock`) and seccomp (`seccomp`), and starts the program. When it ends, the kernel ends everything else in there, and
+//! the launcher takes away what the program made of protected paths (`protected`).
 //!
 //! The channel to the host is the lifeline: when it closes, for whatever reason, everything ends. All of it is safe code:
 //! stages are processes of their own, never forks of a program with threads.
@@ -11,9 +12,11 @@
 mod cgroup;
 mod channel;
 mod init;
+mod kill_watch;
 mod landlock;
 mod network;
 mod order;
+mod protected;
 mod rlimits;
 mod root;
 mod seccomp;

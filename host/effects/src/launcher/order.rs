@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use fusebox_core::policy::{PathAccess, Protection};
+use fusebox_core::policy::{LinkedFiles, PathAccess, Protection};
+use fusebox_core::protected::ProtectedGlobs;
 use rustix::process::WaitStatus;
 use serde::{Deserialize, Serialize};
 
+use super::protected::ProtectedPath;
 use crate::isolation::{NamespaceMode, ProtectionStatus};
+use crate::kill_orders::KillOrders;
 
 /// One order to the launcher.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,13 +24,17 @@ pub struct Order {
     pub home: Option<PathBuf>,
     /// Paths that may be used beyond the workspace and the system's folders.
     pub paths: Vec<(PathBuf, PathAccess)>,
-    /// Paths of the workspace that may not be changed.
-    pub read_only: Vec<String>,
-    /// Paths of the workspace that are not seen.
-    pub hidden: Vec<String>,
+    /// Globs of paths of the workspace that are not seen or may not be changed.
+    pub protect: Vec<ProtectedGlobs>,
+    /// Files with names outside of the workspace.
+    pub linked_files: LinkedFiles,
+    /// The paths that these globs match. The launcher finds them.
+    pub protected: Vec<ProtectedPath>,
     /// Paths anywhere that are hidden, even inside of granted ones.
     pub absent: Vec<PathBuf>,
     pub network: bool,
+    /// Requests that end the program.
+    pub kill: Option<KillOrders>,
     pub bounds: Bounds,
     /// Protections that may be missing.
     pub accept_missing: Vec<Protection>,
@@ -78,8 +85,9 @@ pub struct Bounds {
 pub enum Report {
     /// These protections are enforced; no program was started.
     Enforced(Vec<ProtectionStatus>),
-    /// The program ended, or was ended.
-    Ended { code: Option<i32>, signal: Option<i32>, stopped_by: Option<String> },
+    /// The program ended, or was ended. `quarantined` says what it made of protected paths, in words that end a
+    /// sentence.
+    Ended { code: Option<i32>, signal: Option<i32>, stopped_by: Option<String>, quarantined: Option<String> },
     /// Nothing was started: this sandbox could not be built.
     Refused { what: String },
     /// Nothing was started: the kernel has no namespaces for this user.
@@ -88,5 +96,11 @@ pub enum Report {
 
 /// Report of a program's end.
 pub fn ended(status: WaitStatus) -> Report {
-    Report::Ended { code: status.exit_status(), signal: status.terminating_signal(), stopped_by: None }
+    let (code, signal) = (status.exit_status(), status.terminating_signal());
+    Report::Ended { code, signal, stopped_by: None, quarantined: None }
+}
+
+/// Report of a program that a limit ended.
+pub fn stopped(why: String) -> Report {
+    Report::Ended { code: None, signal: Some(9), stopped_by: Some(why), quarantined: None }
 }

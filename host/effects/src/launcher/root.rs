@@ -9,9 +9,8 @@ use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use fusebox_core::policy::PathAccess;
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, StatxAttributes, StatxFlags, openat2,
-};
+use fusebox_core::protected::PathProtection;
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_change, mount_remount,
@@ -19,6 +18,7 @@ use rustix::mount::{
 };
 
 use super::order::Order;
+use super::protected::ProtectedPath;
 
 /// Folders of the system that everybody may read.
 pub const SYSTEM: [&str; 9] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix"];
@@ -326,20 +326,28 @@ fn protect(order: &Order, parts: &BTreeMap<PathBuf, Part>) -> Result<(), String>
         attach(&cover, place)?;
         tighten_tree(&cover, false)
     };
-    let workspace = parts.get(&order.workspace).ok_or("there is no workspace")?;
-    for path in &order.read_only {
-        let Some(place) = pinned(&workspace.tree, path).map_err(failed(path))? else { continue };
-        let keep = || -> io::Result<()> {
-            let tree = clone_of_place(&place)?;
-            attach(&tree, &place)?;
-            tighten_tree(&tree, false)
-        };
-        keep().map_err(failed(path))?;
+    // Names and numbers of the host's keys, which no namespace separates.
+    for name in ["proc/keys", "proc/key-users"] {
+        let place = open_site().and_then(|site| absent_or(open_below(&site, Path::new(name))));
+        if let Some(place) = place.map_err(failed(name))? {
+            hide(&place).map_err(failed(name))?;
+        }
     }
-    // Last: hidden paths stay hidden below readable ones.
-    for path in &order.hidden {
-        if let Some(place) = pinned(&workspace.tree, path).map_err(failed(path))? {
-            hide(&place).map_err(failed(path))?;
+    let workspace = parts.get(&order.workspace).ok_or("there is no workspace")?;
+    // From the top down. Hidden paths come last: they stay hidden below readable ones.
+    let mut protected: Vec<&ProtectedPath> = order.protected.iter().collect();
+    protected.sort_by(|one, other| (one.protection, &one.path).cmp(&(other.protection, &other.path)));
+    for ProtectedPath { path, protection } in protected {
+        let path = Path::new(path);
+        let cover = |place: &OwnedFd| match protection {
+            // A mount of its own, which can be neither renamed nor removed.
+            PathProtection::Repository => remount(place, true),
+            PathProtection::ReadOnly => remount(place, false),
+            PathProtection::Hidden => hide(place),
+        };
+        // A link cannot be covered; it leads nowhere that the sandbox does not show.
+        if let Some(place) = absent_or(open_below(&workspace.tree, path)).map_err(failed(path.display()))? {
+            cover(&place).map_err(failed(path.display()))?;
         }
     }
     for absent in &order.absent {
@@ -367,24 +375,11 @@ fn absent_or(opened: io::Result<OwnedFd>) -> io::Result<Option<OwnedFd>> {
 /// Errors of the system for a missing or unreachable name.
 const ABSENT: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
 
-/// Opens a protected path of the workspace. The folders above it become mounts of their own, so that they cannot be
-/// renamed.
-fn pinned(workspace: &OwnedFd, path: &str) -> io::Result<Option<OwnedFd>> {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    let Some((last, above)) = parts.split_last() else { return Ok(None) };
-    let mut at = open_below(workspace, Path::new(""))?;
-    for part in above {
-        let Some(next) = absent_or(open_below(&at, Path::new(part)))? else { return Ok(None) };
-        at = if is_mount(&next)? {
-            next
-        } else {
-            let tree = clone_of_place(&next)?;
-            attach(&tree, &next)?;
-            tighten_tree(&tree, true)?;
-            tree
-        };
-    }
-    absent_or(open_below(&at, Path::new(last)))
+/// Mounts a place onto itself.
+fn remount(place: &OwnedFd, is_writable: bool) -> io::Result<()> {
+    let tree = clone_of_place(place)?;
+    attach(&tree, place)?;
+    tighten_tree(&tree, is_writable)
 }
 
 fn clone_of_place(place: &OwnedFd) -> io::Result<OwnedFd> {
@@ -397,11 +392,6 @@ fn clone_of_place(place: &OwnedFd) -> io::Result<OwnedFd> {
 
 fn is_folder(place: &OwnedFd) -> io::Result<bool> {
     Ok(FileType::from_raw_mode(rustix::fs::fstat(place)?.st_mode) == FileType::Directory)
-}
-
-fn is_mount(place: &OwnedFd) -> io::Result<bool> {
-    let stat = rustix::fs::statx(place, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
-    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Tightens a tree that has its place by now, by its handle.

@@ -30,6 +30,9 @@ const REFUSED: &[i64] = &[
     libc::SYS_keyctl,
     libc::SYS_lookup_dcookie,
     libc::SYS_mount,
+    libc::SYS_memfd_secret,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_modify_ldt,
     libc::SYS_mount_setattr,
     libc::SYS_move_mount,
     libc::SYS_name_to_handle_at,
@@ -48,6 +51,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_umount2,
     libc::SYS_userfaultfd,
     libc::SYS_vhangup,
+    libc::SYS_vmsplice,
 ];
 /// Namespaces that may not be made, by their flags of `unshare` and `clone`.
 const NAMESPACES: [i32; 7] = [
@@ -135,6 +139,16 @@ fn refused(sockets: Sockets) -> Result<Rules, seccompiler::BackendError> {
             }
         }
     }
+    // The usual execution domain, and the question which one it is.
+    let others = [0, u32::MAX].map(|domain| condition(0, SeccompCmpOp::Ne, domain));
+    let others = others.into_iter().collect::<Result<_, _>>()?;
+    rules.insert(libc::SYS_personality, vec![SeccompRule::new(others)?]);
+    // Processes may not hide their open files from the one that counts their memory.
+    let hides = vec![
+        condition(0, SeccompCmpOp::Eq, libc::PR_SET_DUMPABLE.cast_unsigned())?,
+        condition(1, SeccompCmpOp::Eq, 0)?,
+    ];
+    rules.insert(libc::SYS_prctl, vec![SeccompRule::new(hides)?]);
     let families: &[i32] = match sockets {
         Sockets::Network => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK],
         Sockets::Local => &[libc::AF_UNIX],

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, wait};
 
+use super::kill_watch::KillWatch;
 use super::order::{Order, Report, Task};
 use super::usage::{self, Watch};
 use super::{channel, order, spawn};
@@ -15,8 +16,9 @@ use super::{channel, order, spawn};
 /// Most rounds of killing all descendants: a fork bomb is faster than one look.
 const ROUNDS: u32 = 1000;
 
-/// Starts the program and stays until everything that came of it has ended.
-pub fn run(mut order: Order, host: &UnixStream) -> Result<(), String> {
+/// Starts the program and stays until everything that came of it has ended. Gives the report of its end, unless the host
+/// asked for that.
+pub fn run(mut order: Order, host: &UnixStream, kill: Option<&mut KillWatch>) -> Result<Option<Report>, String> {
     let failed = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
     // Orphans become our children, however often they fork.
     set_child_subreaper(Some(rustix::process::getpid())).map_err(|error| format!("adopting orphans: {error}"))?;
@@ -34,17 +36,15 @@ pub fn run(mut order: Order, host: &UnixStream) -> Result<(), String> {
     let received = channel::receive::<Report>(&control).ok();
     let report = match received {
         Some(report) => Some(report),
-        None => watch_over(&order, host, child, &process),
+        None => watch_over(&order, host, Started { child, process }, kill),
     };
     end_all();
-    match report {
-        Some(report) => channel::send(host, &report).map_err(failed("telling the host")),
-        None => Ok(()),
-    }
+    Ok(report)
 }
 
 /// Waits for the program's end, its limits, or the host's word. `None` when the host wants an end.
-fn watch_over(order: &Order, host: &UnixStream, child: Pid, process: &OwnedFd) -> Option<Report> {
+fn watch_over(order: &Order, host: &UnixStream, started: Started, mut kill: Option<&mut KillWatch>) -> Option<Report> {
+    let Started { child, process } = started;
     let watch = Watch::new(order.bounds, order.workspace.clone(), None, order.cgroup.is_some());
     let own = rustix::process::getpid();
     loop {
@@ -53,13 +53,16 @@ fn watch_over(order: &Order, host: &UnixStream, child: Pid, process: &OwnedFd) -
                 return Some(order::ended(status));
             }
         }
+        if let Some(by) = kill.as_mut().and_then(|kill| kill.killed_by()) {
+            return Some(order::stopped(format!("it was killed by {by}")));
+        }
         let processes = || descendants(own);
         if let Some(why) = watch.over(&processes) {
-            return Some(Report::Ended { code: None, signal: Some(9), stopped_by: Some(why) });
+            return Some(order::stopped(why));
         }
         if u64::try_from(processes().len()).unwrap_or(u64::MAX) > order.bounds.processes {
             let why = format!("it started more than {} processes", order.bounds.processes);
-            return Some(Report::Ended { code: None, signal: Some(9), stopped_by: Some(why) });
+            return Some(order::stopped(why));
         }
         let mut fds = [
             PollFd::from_borrowed_fd(host.as_fd(), PollFlags::IN),
@@ -72,6 +75,12 @@ fn watch_over(order: &Order, host: &UnixStream, child: Pid, process: &OwnedFd) -
             return None;
         }
     }
+}
+
+/// The first process that was started, and a handle of it.
+struct Started {
+    child: Pid,
+    process: OwnedFd,
 }
 
 /// Kills all descendants until none is left.

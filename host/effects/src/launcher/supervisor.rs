@@ -12,7 +12,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::order::{Order, Report};
+use super::kill_watch::{self, KillWatch};
+use super::order::{self, Order, Report, Task};
+use super::protected::Protected;
 use super::root::SandboxSetupError;
 use super::{cgroup, channel, spawn, subreaper};
 use crate::isolation::NamespaceMode;
@@ -49,14 +51,37 @@ fn carry_out(mut order: Order, host: &UnixStream) -> Result<(), SandboxSetupErro
     {
         order.cgroup = None;
     }
-    match order.level {
+    let mut kill = order.kill.as_ref().and_then(KillWatch::open);
+    let protected = match &order.task {
+        Task::Probe => None,
+        // Before the namespaces: in there, files of other users cannot be looked at.
+        Task::Start(_) => {
+            let (protected, paths) =
+                Protected::find(&order.protect, order.linked_files).map_err(SandboxSetupError::Failed)?;
+            order.protected = paths;
+            Some(protected)
+        }
+    };
+    let ended = match order.level {
         NamespaceMode::Namespaces => {
             make_namespaces(&order).map_err(SandboxSetupError::Unavailable)?;
             let (control, child) = spawn::start_init(&order).map_err(SandboxSetupError::Failed)?;
-            relay(host, control, child).map_err(SandboxSetupError::Failed)
+            wait_for(host, &control, child, kill.as_mut())
         }
-        NamespaceMode::Shared => subreaper::run(order, host).map_err(SandboxSetupError::Failed),
-    }
+        NamespaceMode::Shared => subreaper::run(order, host, kill.as_mut()),
+    };
+    let quarantined = protected.and_then(Protected::quarantine);
+    let report = match ended.map_err(SandboxSetupError::Failed)? {
+        Some(Report::Ended { code, signal, stopped_by, .. }) => Report::Ended { code, signal, stopped_by, quarantined },
+        Some(report) => report,
+        None => {
+            let why = "its sandbox ended without a report: it was killed, or memory was short".to_owned();
+            Report::Ended { code: None, signal: Some(9), stopped_by: Some(why), quarantined }
+        }
+    };
+    // The host has gone when this fails.
+    let _ = channel::send(host, &report);
+    Ok(())
 }
 
 fn make_namespaces(order: &Order) -> Result<(), String> {
@@ -97,31 +122,36 @@ fn keep_capabilities() -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Relays the reports of the first process, until it has ended or the host asks for an end.
-fn relay(host: &UnixStream, control: UnixStream, mut child: Child) -> Result<(), String> {
-    let failed = |error: io::Error| error.to_string();
+/// Waits until the first process has ended or the host asks for an end, and ends all processes. Gives the report of the
+/// first process, if it made one.
+fn wait_for(
+    host: &UnixStream,
+    control: &UnixStream,
+    mut child: Child,
+    mut kill: Option<&mut KillWatch>,
+) -> Result<Option<Report>, String> {
     let process = spawn::pidfd(&child)?;
-    loop {
+    let report = loop {
         let mut fds = [
             PollFd::from_borrowed_fd(host.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(control.as_fd(), PollFlags::IN),
         ];
-        match poll(&mut fds, None) {
+        let interval = kill.as_ref().map(|_| kill_watch::INTERVAL);
+        match poll(&mut fds, interval.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
+            Ok(0) => match kill.as_mut().and_then(|kill| kill.killed_by()) {
+                None => continue,
+                Some(by) => break Some(order::stopped(format!("it was killed by {by}"))),
+            },
             polled => polled.map_err(|error| error.to_string())?,
         };
         let [_, _, from_control] = fds.map(|fd| fd.revents());
         // The host says nothing after its order but that this is over; the first process only how it ended.
-        if !from_control.is_empty()
-            && let Ok(report) = channel::receive::<Report>(&control)
-        {
-            channel::send(host, &report).map_err(failed)?;
-        }
-        break;
-    }
+        break if from_control.is_empty() { None } else { channel::receive::<Report>(control).ok() };
+    };
     // The first process cannot be waited for until all others in its namespace have ended.
     let _ = pidfd_send_signal(&process, Signal::KILL);
-    child.wait().map_err(failed)?;
-    Ok(())
+    child.wait().map_err(|error| error.to_string())?;
+    Ok(report)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use fusebox_core::policy::{PathAccess, ProcessPolicy, Protection};
+use fusebox_core::protected::ProtectedGlobs;
 
 use crate::error::Error;
 use crate::isolation::{Enforcement, NamespaceMode, ProtectionStatus};
@@ -21,6 +22,8 @@ pub struct ConfinementSetup {
     pub policy: ProcessPolicy,
     /// Paths that processes never see: the host's own.
     pub absent: Vec<PathBuf>,
+    /// Globs of paths of the workspace that processes do not see or cannot change, by guard.
+    pub protect: Vec<ProtectedGlobs>,
     /// The environment of processes.
     pub environment: Environment,
 }

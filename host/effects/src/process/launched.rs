@@ -14,12 +14,12 @@ use tokio::process::{Child, Command};
 
 use super::confinement::Confinement;
 use super::spec::{ProcessExit, ProcessSpec, Started};
-use super::tripwire::Tripwire;
 use crate::error::Error;
 use crate::launcher::{self, Order, Report};
 
-/// Time for the launcher to end all processes before it is killed itself: then the kernel ends the rest.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time for the launcher to end all processes, and to take away what they made of protected paths, before it is killed
+/// itself: then the kernel ends the rest.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Most bytes that the launcher reports: a few words.
 const MAX_REPORT: u64 = 64 * 1024;
 
@@ -33,7 +33,6 @@ pub struct Launched {
     control: UnixStream,
     cgroup: Option<PathBuf>,
     program: String,
-    planted: Tripwire,
 }
 
 impl Launched {
@@ -55,10 +54,9 @@ impl Launched {
         let id = child.id().unwrap_or_default();
         let process = Pid::from_raw(id.cast_signed()).and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
         let bytes = launcher::encode(&order).map_err(failed)?;
-        let planted = Tripwire::before(&spec.workspace, &order.read_only).map_err(failed)?;
         let program = spec.program.display().to_string();
         // From here on, dropping it ends the started processes.
-        let launched = Self { child, process, id, control: ours, cgroup: order.cgroup, program, planted };
+        let launched = Self { child, process, id, control: ours, cgroup: order.cgroup, program };
         let writer = launched.control.try_clone().map_err(failed)?;
         writer.set_nonblocking(true).map_err(failed)?;
         let mut writer = tokio::net::UnixStream::from_std(writer).map_err(failed)?;
@@ -78,7 +76,6 @@ impl Started for Launched {
     }
 
     fn exit(&mut self, status: ExitStatus) -> Result<ProcessExit, Error> {
-        let taken_away = self.planted.quarantine();
         let failed = |source| Error::Io { what: "asking the launcher how a process ended".to_owned(), source };
         let mut said = Vec::new();
         match (&self.control).take(MAX_REPORT).read_to_end(&mut said) {
@@ -86,8 +83,8 @@ impl Started for Launched {
             _ => {}
         }
         match launcher::decode(&said) {
-            Ok(Report::Ended { code, signal, stopped_by }) => {
-                Ok(ProcessExit { code, signal, stopped_by: stopped_by.or(taken_away), ..ProcessExit::default() })
+            Ok(Report::Ended { code, signal, stopped_by, quarantined }) => {
+                Ok(ProcessExit { code, signal, stopped_by, quarantined, ..ProcessExit::default() })
             }
             Ok(Report::Refused { what } | Report::Unavailable { what }) => {
                 Err(Error::Confinement { program: self.program.clone(), message: what })
@@ -115,7 +112,6 @@ impl Drop for Launched {
                 }
             }
         }
-        let _ = self.planted.quarantine();
         // Buries it, so that it is no zombie.
         let _ = self.child.try_wait();
         if let Some(parent) = &self.cgroup {

@@ -5,8 +5,6 @@ mod confinement;
 mod launched;
 mod output;
 mod spec;
-#[cfg(target_os = "linux")]
-mod tripwire;
 mod unconfined;
 
 use std::time::Duration;
@@ -95,10 +93,12 @@ async fn attend(
             () = &mut drain, if status.is_some() => break,
         }
     }
+    let exit = started.exit(status.unwrap_or_default());
     let mut exit = if timed_out {
-        ProcessExit { signal: Some(9), timed_out, ..ProcessExit::default() }
+        let quarantined = exit.ok().and_then(|exit| exit.quarantined);
+        ProcessExit { signal: Some(9), timed_out, quarantined, ..ProcessExit::default() }
     } else {
-        started.exit(status.unwrap_or_default())?
+        exit?
     };
     (exit.stdout, exit.stdout_size) = kept_out.finish();
     (exit.stderr, exit.stderr_size) = kept_err.finish();

@@ -8,6 +8,7 @@ use cap_std::fs::Dir;
 use tokio::process::Child;
 
 use crate::error::Error;
+use crate::kill_orders::KillOrders;
 use crate::program::Environment;
 
 /// Description of a process to start.
@@ -27,6 +28,8 @@ pub struct ProcessSpec {
     pub environment: Environment,
     /// Wall time after which everything is killed.
     pub time_limit: Option<Duration>,
+    /// Requests that end it; none when only its host ends it.
+    pub kill: Option<KillOrders>,
     /// Bytes of each output stream that are kept: half of them from the start, half from the end.
     pub keep_bytes: usize,
 }
@@ -51,6 +54,8 @@ pub struct ProcessExit {
     pub timed_out: bool,
     /// The limit that ended it, if one did, in words that end a sentence.
     pub stopped_by: Option<String>,
+    /// Protected paths that it made and that were taken away, if there were any, in words that end a sentence.
+    pub quarantined: Option<String>,
     /// Start and end of its standard output.
     pub stdout: Vec<u8>,
     /// Start and end of its standard error.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
 use fusebox_core::policy::HardLinks;
-use fusebox_core::{Digest, WorkspacePath};
+use fusebox_core::{Digest, DigestBuilder, WorkspacePath};
 
 use self::replace::{Swap, Temporary};
 use crate::error::Error;
@@ -97,6 +97,24 @@ impl Workspace {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Digest of what makes this folder itself: its path and, on Unix, its device and number.
+    ///
+    /// # Errors
+    /// When the folder cannot be looked at.
+    pub fn identity(&self) -> Result<Digest, Error> {
+        let failed = |source| Error::Io { what: format!("looking at {}", self.root.display()), source };
+        let metadata = self.dir.dir_metadata().map_err(failed)?;
+        let identity = DigestBuilder::new("fusebox workspace 1").part(self.root.as_os_str().as_encoded_bytes());
+        #[cfg(unix)]
+        let identity = {
+            use cap_std::fs::MetadataExt as _;
+            identity.part(&metadata.dev().to_be_bytes()).part(&metadata.ino().to_be_bytes())
+        };
+        #[cfg(not(unix))]
+        drop(metadata);
+        Ok(identity.finish())
     }
 
     /// Kind and size of an entry; `None` when there is none.

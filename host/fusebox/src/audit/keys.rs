@@ -27,6 +27,8 @@ const DOMAIN: &str = "fusebox.invalid";
 /// The keys of all tenants of a home.
 pub struct AuditKeys {
     folder: PathBuf,
+    /// File that all checkpoints are added to.
+    witness: Option<PathBuf>,
     /// Keys as they were read, with the time of their file then.
     read: Mutex<HashMap<String, (SystemTime, Arc<Keyring>)>>,
 }
@@ -76,8 +78,16 @@ pub(crate) struct Introduced {
 
 impl AuditKeys {
     /// The keys of a home. Nothing is read or made yet.
-    pub(crate) fn of(home: &Home) -> Self {
-        Self { folder: home.path().join("audit"), read: Mutex::default() }
+    pub(crate) fn of(home: &Home, witness: Option<PathBuf>) -> Self {
+        Self { folder: home.path().join("audit"), witness, read: Mutex::default() }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn witness(&self) -> Option<&Path> {
+        self.witness.as_deref()
     }
 
     /// Whether a tenant has keys, usable or not.
@@ -190,12 +200,17 @@ impl AuditKeys {
 
     /// Only one process changes the keys of a home at a time.
     pub(crate) fn lock(&self) -> Result<std::fs::File, Error> {
+        self.lock_file(".lock")
+    }
+
+    /// Waits for a lock by its file, beside the keys.
+    pub(super) fn lock_file(&self, name: &str) -> Result<std::fs::File, Error> {
         let tenant = "this home";
         self.make_folder(tenant)?;
         let failed = |error: std::io::Error| bad(tenant, error.to_string());
         let mut options = std::fs::OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(self.folder.join(".lock")).map_err(failed)?;
+        let file = options.open(self.folder.join(name)).map_err(failed)?;
         file.lock().map_err(failed)?;
         Ok(file)
     }
@@ -244,6 +259,10 @@ impl SignCheckpoints for AuditKeys {
         let lines: String = lines.collect::<Result<_, _>>().map_err(|error: Error| error.to_string())?;
         Ok(format!("{text}\n{lines}"))
     }
+
+    fn keep(&self, tenant: &str, note: &str) {
+        Self::keep(self, tenant, note);
+    }
 }
 
 impl Keyring {
@@ -279,6 +298,6 @@ fn refuse_shown_to_others(tenant: &str, file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn bad(tenant: &str, message: String) -> Error {
+pub(super) fn bad(tenant: &str, message: String) -> Error {
     Error::AuditKey { tenant: tenant.to_owned(), message }
 }

@@ -14,6 +14,7 @@
 //! ```
 
 mod export;
+mod kept;
 mod keys;
 mod proofs;
 mod record;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_core::audit::VerifierKey;
+use fusebox_core::event::{HostEvent, LogRestored};
 use fusebox_core::id::DEFAULT_TENANT;
 use fusebox_core::policy::AuditPolicy;
 use fusebox_core::{Policy, RunId};
@@ -39,7 +41,7 @@ pub use verifying::{LogVerdict, VerifyOptions};
 
 use crate::error::Error;
 use crate::home::Home;
-use crate::log::side_chain::check_owner;
+use crate::log::side_chain::{check_owner, record_for_host};
 use crate::redaction::Redactor;
 
 /// The audit log of a home, for all tenants.
@@ -68,6 +70,34 @@ impl Audit {
         let home = Home::open(home)?;
         let (log, keys) = open_log(&home, &AuditPolicy::default())?;
         Ok(Self { log, keys, redactor: None, policy: Arc::default() })
+    }
+
+    /// The same without comparing the log with what was signed and kept of it: for [`verify_log`](Self::verify_log), which
+    /// does that, and [`restored`](Self::restored).
+    ///
+    /// # Errors
+    /// When the home or its log cannot be used.
+    pub fn open_unchecked(home: &Path) -> Result<Self, Error> {
+        let home = Home::open(home)?;
+        let (log, keys) = open_unchecked(&home, &AuditPolicy::default())?;
+        Ok(Self { log, keys, redactor: None, policy: Arc::default() })
+    }
+
+    /// Takes the log as it is, after a loss: what was signed and is not there is recorded as lost, and lists beside the
+    /// events are made anew from them. Returns what was lost, by tenant.
+    ///
+    /// # Errors
+    /// When the log or the keys cannot be read or written.
+    pub fn restored(&self, by: &str, reason: &str) -> Result<Vec<LostEvents>, Error> {
+        self.log.rebuild_lists()?;
+        let mut lost = Vec::new();
+        for (tenant, signed) in self.keys.keep_anew(&*self.log)? {
+            let found = self.log.newest_checkpoint(&tenant)?.map_or(0, |newest| newest.size);
+            let (reason, by) = (reason.to_owned(), by.to_owned());
+            record_for_host(&*self.log, &tenant, &HostEvent::LogRestored(LogRestored { signed, found, reason, by }))?;
+            lost.push(LostEvents { tenant, signed, found });
+        }
+        Ok(lost)
     }
 
     /// Public keys of a tenant's log, the newest last.
@@ -134,9 +164,34 @@ impl Audit {
     }
 }
 
-/// Opens a home's log with signed checkpoints for all writers.
+/// A part of a tenant's log that was signed and is not there any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostEvents {
+    /// Name of the tenant.
+    pub tenant: String,
+    /// Events when the log was last signed.
+    pub signed: u64,
+    /// Events that a checkpoint in the log covers.
+    pub found: u64,
+}
+
+/// Opens a home's log with signed checkpoints for all writers, if it is what was signed.
+///
+/// # Errors
+/// [`Error::LogBehind`] when it is older or missing, [`StoreError::ListDamaged`] when a kill switch was changed, or when it
+/// cannot be used.
 pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Store>, Arc<AuditKeys>), Error> {
-    let keys = Arc::new(AuditKeys::of(home));
+    let (store, keys) = open_unchecked(home, policy)?;
+    keys.compare(&*store)?;
+    if let Some(what) = store.switches_fault()? {
+        return Err(StoreError::ListDamaged { list: "kill switches", what }.into());
+    }
+    Ok((store, keys))
+}
+
+/// The same without comparing the log with what was kept of it.
+pub(crate) fn open_unchecked(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Store>, Arc<AuditKeys>), Error> {
+    let keys = Arc::new(AuditKeys::of(home, policy.witness.as_deref().map(Into::into)));
     let signing = Signing {
         signer: Arc::clone(&keys) as Arc<dyn fusebox_store::SignCheckpoints>,
         every_events: policy.every_events,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::{BufRead, Read as _};
+use std::path::PathBuf;
 
 use fusebox_core::audit::{
     Checkpoint, ExportVerifier, Fault, FaultKind, Follow, Verified, VerifierKey, follow_rotations, tenant_of_origin,
@@ -11,6 +12,7 @@ use fusebox_store::{LogReport, Verifying};
 use parking_lot::Mutex;
 
 use super::Audit;
+use super::kept::witnessed;
 use crate::error::Error;
 
 /// Longest line of an export, in bytes: an event with its payload, or a blob.
@@ -24,6 +26,8 @@ pub struct VerifyOptions<'a> {
     pub keys: Vec<VerifierKey>,
     /// An earlier checkpoint, signed, that the log must have grown from.
     pub since: Option<String>,
+    /// A file to which all checkpoints were added as they were signed (`audit.witness`).
+    pub witness: Option<PathBuf>,
     /// Threads that read and hash, for the log itself.
     pub threads: usize,
     /// Callback with the number of checked events, and the total as far as it is known.
@@ -39,7 +43,7 @@ impl std::fmt::Debug for VerifyOptions<'_> {
 impl Default for VerifyOptions<'_> {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { keys: Vec::new(), since: None, threads, progress: &|_, _| {} }
+        Self { keys: Vec::new(), since: None, witness: None, threads, progress: &|_, _| {} }
     }
 }
 
@@ -81,6 +85,13 @@ impl Audit {
         if let Some(checkpoint) = options.since()? {
             since.push((tenant_of_origin(&checkpoint.origin).to_owned(), checkpoint));
         }
+        // What lies beside the keys was signed by them.
+        for (tenant, note) in self.keys.kept()? {
+            since.push((tenant, Checkpoint::unverified(&note)?));
+        }
+        if let Some(witness) = &options.witness {
+            since.extend(witnessed(witness)?);
+        }
         let known = Mutex::new(HashMap::<String, Vec<VerifierKey>>::new());
         let checkpoint = |tenant: &str, note: &str| {
             let mut all = known.lock();
@@ -101,6 +112,9 @@ impl Audit {
             Ok(report) => report,
             Err(fault) => return Ok(Err(fault)),
         };
+        if let Some(fault) = self.log.lists_fault()? {
+            return Ok(Err(fault));
+        }
         // A key that was given speaks of a log that must be there, and must have signed it.
         for key in &options.keys {
             let name = tenant_of_origin(key.name());

@@ -146,7 +146,7 @@ impl Control {
             Responder::Key(key) => {
                 KnownKeys::open(&self.home)?.check(key)?;
                 let text = answer.signed_text(&row.id, &binding);
-                Some(Signed { key: key.name().to_owned(), signature: key.sign(text.as_bytes()) })
+                Some(Signed { key: key.name().to_owned(), signature: key.sign(text.as_bytes())? })
             }
         };
         let recorded = journal.submit(PersonCommand::Answered { binding, answer, signed });

@@ -7,6 +7,7 @@ use fusebox_core::event::{
 };
 use fusebox_core::id::{HOST_TENANT, check_tenant};
 use fusebox_core::run::PersonCommand;
+use fusebox_core::signal::{Signal, SignalKind};
 use fusebox_core::{Digest, KillTarget, RunId};
 use fusebox_store::{Batch, RunFilter};
 
@@ -14,10 +15,13 @@ use super::{Control, RETRY};
 use crate::ambient::now_us;
 use crate::error::Error;
 use crate::log::side_chain::record_for_host;
-use crate::signals::board::{Board, Signal, SignalKind};
+use crate::signals::board::Board;
 
 /// Most runs that are searched for those still going.
 const MAX_RUNS: u32 = 1_000_000;
+
+/// Longest time that a kill switch waits for others to release the log. A wait of the log itself is shorter.
+const LOCKED: Duration = Duration::from_secs(60);
 
 /// Outcome of a kill request for one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +37,9 @@ pub enum KillOutcome {
 }
 
 impl Control {
-    /// Sets a kill switch: it is durable first, then all processes that drive runs receive it. Runs without a process
-    /// are ended here. Waits until all runs concerned have ended, but not longer than `patience`.
+    /// Sets a kill switch: all processes that drive runs, and all commands of runs, receive it at once; then it is made
+    /// durable, however long others hold the log, up to [`LOCKED`]. Runs without a process are ended here. Waits until
+    /// all runs concerned have ended, but not longer than `patience` after that.
     ///
     /// # Errors
     /// When the log cannot be used, or there is no such run.
@@ -50,19 +55,30 @@ impl Control {
         {
             return Ok(vec![KillOutcome::Ended(run.clone())]);
         }
-        record_for_host(
-            &*self.log,
-            &self.owner(target)?,
-            &HostEvent::KillSet(KillSet { target: target.clone(), by: by.to_owned() }),
-        )?;
+        let owner = self.owner(target)?;
         let request = Signal { kind: SignalKind::Kill, target: target.clone(), by: by.to_owned(), requested_us };
-        Board::open(&self.home)?.request(&request)?;
+        let board = Board::open(&self.home)?;
+        // At once, whatever holds the log. Runs that begin before the switch is durable hear the second request.
+        board.request(&request)?;
+        self.record_patiently(&owner, &HostEvent::KillSet(KillSet { target: target.clone(), by: by.to_owned() }))?;
+        board.request(&request)?;
         let until = Instant::now() + patience;
         let end = |run: RunId| match self.wait_or_end(run.clone(), by, requested_us, until) {
             Ok(outcome) => outcome,
             Err(error) => KillOutcome::Failed(run, error.to_string()),
         };
         Ok(runs.into_iter().map(end).collect())
+    }
+
+    /// Records an event, and tries again while others hold the log.
+    fn record_patiently(&self, tenant: &str, event: &HostEvent) -> Result<(), Error> {
+        let until = Instant::now() + LOCKED;
+        loop {
+            match record_for_host(&*self.log, tenant, event) {
+                Err(Error::Store(error)) if error.is_busy() && Instant::now() < until => std::thread::sleep(RETRY),
+                done => return done,
+            }
+        }
     }
 
     /// Lifts a kill switch. Killed runs stay killed. Returns whether it was set.

@@ -25,6 +25,7 @@ use fusebox_core::event::{HostEvent, PauseAsked, PluginLogged, RunEvent};
 use fusebox_core::id::check_tenant;
 use fusebox_core::policy::AuditPolicy;
 use fusebox_core::run::{PersonCommand, Phase, ProcessCommand};
+use fusebox_core::signal::{Signal, SignalKind};
 use fusebox_core::{KillTarget, RunId};
 use fusebox_store::{RunFilter, RunRow, Store, Switch};
 
@@ -44,7 +45,7 @@ use crate::journal::updates::{EventUpdate, RunLog};
 use crate::journal::{Journal, JournalSetup};
 use crate::log::side_chain::record_for_host;
 use crate::redaction::retention::RetentionFilter;
-use crate::signals::board::{Board, Signal, SignalKind};
+use crate::signals::board::Board;
 
 /// Longest wait for a process that holds a run only for a moment.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -59,6 +59,7 @@ fusebox_core::error_codes!(Error {
     Undecided => "FBX-5055",
     PluginNotInPolicy => "FBX-5056",
     NotRemoved => "FBX-5057",
+    LogBehind => "FBX-5058",
 });
 
 impl Error {

@@ -258,10 +258,24 @@ pub enum Error {
     },
     /// An answer without proof that a person gave it.
     #[error(
-        "approving needs a terminal or an approver's key, so that no program approves itself. Run this on a terminal, or \
-         give --key FILE (`fusebox approvers add NAME` makes one)"
+        "approving needs a person's terminal or an approver's key, so that no program approves itself, and {why}. Run this \
+         on a terminal of your own, or give --key FILE (`fusebox approvers add NAME` makes one)"
     )]
-    NotAPerson,
+    NotAPerson {
+        /// Sign that there is no person, as part of a sentence.
+        why: String,
+    },
+    /// A log that is not what was signed last.
+    #[error(
+        "the log of {tenant} had {size} events when it was last signed, and they are not there: the log is gone, cut or an \
+         older copy. Put the newer log back. If it is lost, `fusebox audit restored` takes the log as it is, and records that"
+    )]
+    LogBehind {
+        /// Tenant that owns the log.
+        tenant: String,
+        /// Events that the kept checkpoint covers.
+        size: u64,
+    },
     /// An approver's key that is not known, or does not fit.
     #[error("the key cannot be used: {message}")]
     BadKey {

@@ -5,7 +5,6 @@
 //! result is recorded.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,7 +87,11 @@ impl EffectHandler for StepHandler {
                 return Err(Stop::Killed);
             }
             match self.answer(call).await {
-                Ok(reply) => Ok(reply),
+                Ok(reply) => {
+                    // What ended may have been ended by a kill, which a process that was stopped has not seen yet.
+                    self.signals.peek();
+                    if self.kill.is_killed() { Err(Stop::Killed) } else { Ok(reply) }
+                }
                 Err(error) => {
                     let message = error.to_string();
                     *self.stop_reason.lock() = Some(error);
@@ -235,8 +238,8 @@ impl StepHandler {
             Some(Effect::Run { program: then, .. }) if then != program => {
                 Err(Failure::Conflict(format!("{} is now {program}; it was {then}", argv.join(" "))))
             }
-            Some(effect) => Ok(effect.clone()),
-            None => Ok(now),
+            // With other files or variables it is another effect, which is judged now.
+            _ => Ok(now),
         }
     }
 
@@ -328,19 +331,29 @@ impl StepHandler {
             (HostCall::Run { time_limit_us, .. }, Effect::Run { argv, program, cwd, .. }) => {
                 let limit = time_limit_us.map_or(DEFAULT_PROCESS_TIME, Duration::from_micros);
                 let spec = ProcessSpec {
-                    program: PathBuf::from(program),
+                    // One of the workspace is relative to it.
+                    program: workspace.root().join(program),
                     argv: argv.clone(),
                     cwd: cwd.clone(),
                     workspace: workspace.open_folder(&WorkspacePath::default())?,
                     workspace_path: workspace.root().to_path_buf(),
                     environment: self.services.execution_environment.environment.clone(),
                     time_limit: Some(limit.min(DEFAULT_PROCESS_TIME)),
+                    kill: Some(self.signals.orders()),
                     keep_bytes: KEEP_OUTPUT_BYTES,
                 };
                 let exit =
                     run_process(spec, &self.services.confinement, |stream, bytes| self.output(stream, bytes)).await?;
-                if let Some(why) = exit.stopped_by {
-                    return Err(Failure::Limit(format!("the command was stopped: {why}")));
+                match (exit.stopped_by, exit.quarantined) {
+                    (Some(why), None) => return Err(Failure::Limit(format!("the command was stopped: {why}"))),
+                    (Some(why), Some(made)) => {
+                        return Err(Failure::Limit(format!("the command was stopped: {why}; {made}")));
+                    }
+                    (None, Some(made)) => {
+                        let advice = "[guards.protected-paths.settings] can except it";
+                        return Err(Failure::Denied(format!("the command ended, but {made}; {advice}")));
+                    }
+                    (None, None) => {}
                 }
                 Ok(HostAnswer::Process(ProcessEnd {
                     code: exit.code,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fusebox_core::{Contents, Digest, Effect, Failure, ProposedEffect, WorkspacePath};
-use fusebox_effects::{Confinement, Environment, MAX_FILE_BYTES, Workspace, resolve_program};
+use fusebox_effects::{
+    Confinement, Environment, MAX_FILE_BYTES, NamingCommand, Workspace, named_files, resolve_program,
+};
 
 /// Most bytes of the words of one command: as much as Linux takes for one word. Each command is kept in the log.
 const MAX_ARGV_BYTES: usize = 128 * 1024;
@@ -103,9 +105,14 @@ pub fn run(
     }
     let is_shown =
         |file: &Path| confinement.as_ref().is_none_or(|confinement| confinement.shows(file, workspace.root()));
-    let program = resolve_program(name, &folder, environment, &is_shown)?.display().to_string();
+    let program = resolve_program(name, &folder, environment, &is_shown)?;
+    let naming = NamingCommand { argv: &argv, program: &program, cwd: &cwd, workspace: workspace.root(), environment };
+    let files =
+        named_files(naming).map_err(|error| Failure::Other(format!("reading what the command names: {error}")))?;
+    let program = program.strip_prefix(workspace.root()).unwrap_or(&program).display().to_string();
+    let (env_names, environment) = (environment.names(), environment.digest());
     let shell_text = shell_text(&argv);
-    Ok(Effect::Run { argv, program, cwd, env_names: environment.names(), shell_text })
+    Ok(Effect::Run { argv, program, cwd, env_names, environment, shell_text, files })
 }
 
 /// The line that a command hands to a shell, derived independently of its proposer.

@@ -207,6 +207,7 @@ impl HostBuilder {
             launcher,
             policy: policy.policy.process.clone(),
             absent: [home.path().to_path_buf(), program].into_iter().filter(|path| path.is_absolute()).collect(),
+            protect: registry.protected_globs(),
             environment: environment.clone(),
         }));
         let (store, keys) = audit::open_log(&home, &policy.policy.audit)?;

@@ -62,6 +62,7 @@ pub fn replay(log: &dyn Store, run: &RunId) -> Result<ReplayedRun, Error> {
         claimed_approval: stored.claimed_approval.clone(),
         limits,
         operator: stored.operator.clone(),
+        place: stored.place,
     };
     let mut replayed = ReplayedRun {
         state: RunState::new(Arc::new(setup)),
@@ -104,7 +105,7 @@ impl ReplayedRun {
                     claimed_approval: stored.claimed_approval.clone(),
                 };
                 (self.setup, self.stored) = (*setup, stored);
-                self.state.rebind(policy_snapshot.setup_after(before));
+                self.state.rebind(policy_snapshot.setup_after(before, self.stored.place));
             }
         }
         if let RunEvent::RunEnded(RunEnded { end, message, .. }) = &event {
@@ -126,8 +127,8 @@ pub struct PolicySnapshot {
 }
 
 impl PolicySnapshot {
-    /// The setup of a run that was set up otherwise before.
-    pub fn setup_after(self, before: &RunSetup) -> Arc<RunSetup> {
+    /// The setup of a run that was set up otherwise before, in a workspace with this identity.
+    pub fn setup_after(self, before: &RunSetup, place: Digest) -> Arc<RunSetup> {
         let Self { policy, policy_digest, plugins, gate, claimed_approval } = self;
         Arc::new(RunSetup {
             run: before.run.clone(),
@@ -140,6 +141,7 @@ impl PolicySnapshot {
             gate,
             claimed_approval,
             operator: before.operator.clone(),
+            place,
         })
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_core::WorkspacePath;
-use fusebox_core::policy::{PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
+use fusebox_core::policy::{LinkedFiles, PathAccess, PathGrant, ProcessLimits, ProcessPolicy, Protection};
 use fusebox_effects::{Confinement, ConfinementSetup, Environment, ProcessExit, ProcessSpec, Workspace, run_process};
 use fusebox_sandbox::{Compile, Error, MAX_COMPONENT_BYTES, compile};
 
@@ -118,8 +118,7 @@ impl ChildCompiler {
         let policy = ProcessPolicy {
             accept_missing: Protection::ALL.to_vec(),
             paths: [("compiler".to_owned(), itself)].into(),
-            read_only: Vec::new(),
-            hidden: Vec::new(),
+            linked_files: LinkedFiles::Allow,
             limits: ProcessLimits {
                 cpu_s: self.limits.cpu_s,
                 memory_mib: self.limits.memory_mib,
@@ -134,6 +133,7 @@ impl ChildCompiler {
             launcher: Some(launcher.to_owned()),
             policy,
             absent: Vec::new(),
+            protect: Vec::new(),
             environment: Environment::default(),
         });
         let spec = ProcessSpec {
@@ -144,6 +144,7 @@ impl ChildCompiler {
             workspace_path: workspace.root().to_owned(),
             environment: Environment::default(),
             time_limit: Some(self.limits.wall_time),
+            kill: None,
             keep_bytes: KEPT_BYTES,
         };
         run_process(spec, &confinement, |_, _| {}).await.map_err(|error| failed(&error.to_string()))

@@ -7,6 +7,7 @@ use fusebox_core::Decider;
 use fusebox_core::builtin::OwnPlaces;
 use fusebox_core::gate::{GateSetup, GuardSlot};
 use fusebox_core::policy::{Grants, PluginLimits};
+use fusebox_core::protected::{self, ProtectedGlobs};
 use fusebox_core::{Digest, Json, Kind, Policy, StepType};
 use fusebox_sandbox::{Kill, MAX_COMPONENT_BYTES, Sandbox};
 use serde_json::Value;
@@ -162,6 +163,17 @@ impl Registry {
     /// Executors' claims about approvals, by step type.
     pub fn claimed_approval(&self) -> BTreeMap<String, bool> {
         self.step_types.iter().map(|(name, served)| (name.clone(), served.step_type.needs_approval)).collect()
+    }
+
+    /// Globs of all guards `protected-paths`, whatever the policy calls them: commands follow them, even where a guard
+    /// only monitors.
+    pub fn protected_globs(&self) -> Vec<ProtectedGlobs> {
+        let is_one = |guard: &&Loaded| guard.is_bundled() && guard.plugin.description().name == protected::GUARD;
+        let globs = |guard: &Loaded| {
+            let schema = guard.plugin.description().settings_schema.as_ref();
+            ProtectedGlobs::of_guard(schema, guard.settings.value())
+        };
+        self.guards.iter().filter(is_one).map(globs).collect()
     }
 
     /// All plugins by name, each once.

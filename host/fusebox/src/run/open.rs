@@ -16,6 +16,7 @@ use crate::admission::kill_switch;
 use crate::admission::quota::over_quota;
 use crate::ambient::{new_run_id, rfc3339};
 use crate::approval::approver::Approver;
+use crate::approval::keys::KnownKeys;
 use crate::error::Error;
 use crate::journal::lease::{BRIEFLY, Lease};
 use crate::journal::outputs::Outputs;
@@ -119,6 +120,7 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
         claimed_approval,
         limits: limits.clone(),
         operator: options.limits.clone(),
+        place: workspace.identity()?,
     };
     let kept = redacted_plan(services.redactor.as_deref(), &plan)?;
     let mut retention = RetentionFilter::new(services.redactor.clone(), kept.redacted.clone())?;
@@ -127,7 +129,7 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
     }
     let plan_blob = retention.blob(None, Bytes::from(kept.plan.canonical()));
     let policy_blob = Blob::plain(Bytes::from(json::canonical(&*services.policy)));
-    let stored = Blob::plain(Bytes::from(stored_setup(services, &workspace, &options.limits).canonical()));
+    let stored = Blob::plain(Bytes::from(stored_setup(services, &workspace, &options.limits)?.canonical()));
     let created = RunEvent::RunCreated(RunCreated {
         goal: kept.plan.goal.clone(),
         agent: plan.agent.clone(),
@@ -171,17 +173,21 @@ fn take_up(services: &Arc<Services>, run: &RunId) -> Result<Prepared, Error> {
     services.check_plan(&state.setup().plan)?;
     let workspace = Workspace::open(&workspace)?.with_hard_links(services.policy.workspace.hard_links);
     services.home.keep_apart(workspace.root())?;
-    let stored = stored_setup(services, &workspace, &before_stored.operator);
+    let stored = stored_setup(services, &workspace, &before_stored.operator)?;
     let policy_snapshot = policy_snapshot(services);
     let before = Arc::clone(state.setup());
     let same = stored == before_stored
         && policy_snapshot.policy_digest == before.policy_digest
         && policy_snapshot.plugins == before.plugins;
     if !same {
-        state.rebind(policy_snapshot.setup_after(&before));
+        state.rebind(policy_snapshot.setup_after(&before, stored.place));
     }
     let stored = Blob::plain(Bytes::from(stored.canonical()));
+    let known = KnownKeys::open(&services.home)?;
+    let is_unknown = |key: &&str| !known.all().any(|(name, _)| name == *key);
+    let voided = state.approving_keys().into_iter().filter(is_unknown).map(ToOwned::to_owned).collect();
     let resumption = Resumption {
+        voided,
         setup: stored.digest(),
         policy: services.policy_digest,
         plugins: services.registry.digests.clone(),
@@ -277,15 +283,16 @@ fn policy_snapshot(services: &Arc<Services>) -> PolicySnapshot {
     }
 }
 
-fn stored_setup(services: &Arc<Services>, workspace: &Workspace, operator: &RunLimits) -> StoredSetup {
+fn stored_setup(services: &Arc<Services>, workspace: &Workspace, operator: &RunLimits) -> Result<StoredSetup, Error> {
     let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
-    StoredSetup {
+    Ok(StoredSetup {
         gate: (*services.registry.gate).clone(),
         claimed_approval: services.registry.claimed_approval(),
         operator: operator.clone(),
         workspace: text(workspace.root()),
+        place: workspace.identity()?,
         projects: services.projects.iter().filter_map(|folder| Some(text(&folder.canonicalize().ok()?))).collect(),
-    }
+    })
 }
 
 fn host_version() -> String {

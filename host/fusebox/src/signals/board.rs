@@ -1,49 +1,19 @@
 //! The board: requests about runs between processes of one home, at once. It is a counter that every run watches, with
-//! the request of each count. It only signals; lasting facts stand in the log.
-//!
-//! The file holds a generation (8 bytes, little-endian) and then [`SLOTS`] slots; the request that made generation *n*
-//! stands in slot *n* mod `SLOTS`. A slot without a request only wakes the readers. A reader more than `SLOTS` behind must read the log instead.
+//! the request of each count. It only signals; lasting facts stand in the log. The core has its layout.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
 
-use fusebox_core::{KillTarget, RunId};
+use fusebox_core::RunId;
+use fusebox_core::signal::{SLOT_BYTES, SLOTS, Signal, read_slot, slot_at, write_slot};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::home::Home;
 
-/// Requests that are kept.
-const SLOTS: u64 = 64;
-/// Bytes of a request.
-const SLOT_BYTES: usize = 512;
 /// Most characters of the requester's name.
 const MAX_BY_CHARS: usize = 80;
-
-/// Kind of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SignalKind {
-    /// End of the run.
-    Kill,
-    /// That it stops until it is resumed.
-    Pause,
-}
-
-/// A request about runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signal {
-    /// Kind of the request.
-    pub kind: SignalKind,
-    /// Runs that the request is for.
-    pub target: KillTarget,
-    /// Name of the requester.
-    pub by: String,
-    /// Time of the request, in microseconds since 1970.
-    pub requested_us: u64,
-}
 
 /// Requests of one home.
 #[derive(Debug)]
@@ -76,6 +46,11 @@ impl Board {
         }
     }
 
+    /// Path of the file.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
     /// Number of requests so far.
     pub fn generation(&self) -> u64 {
         let mut file = self.file.lock();
@@ -99,12 +74,8 @@ impl Board {
         let mut post = || -> std::io::Result<()> {
             file.lock()?;
             let next = generation(&mut file).checked_add(1).ok_or_else(|| std::io::Error::other("it is full"))?;
-            let mut slot = serde_json::to_vec(&request)?;
-            if slot.len() > SLOT_BYTES {
-                return Err(std::io::Error::other("the request is too long"));
-            }
-            slot.resize(SLOT_BYTES, b' ');
-            file.seek(SeekFrom::Start(place(next)))?;
+            let slot = write_slot(request).ok_or_else(|| std::io::Error::other("the request is too long"))?;
+            file.seek(SeekFrom::Start(slot_at(next)))?;
             file.write_all(&slot)?;
             // The count comes last: a reader that sees it finds the request.
             file.seek(SeekFrom::Start(0))?;
@@ -148,10 +119,6 @@ fn failed(path: &std::path::Path, error: &std::io::Error) -> Error {
     Error::Home { path: path.to_owned(), message: format!("the board cannot be used: {error}") }
 }
 
-fn place(generation: u64) -> u64 {
-    8 + generation % SLOTS * SLOT_BYTES as u64
-}
-
 /// A file that cannot be read has no requests: it is this user's own, in a folder that is this user's alone.
 fn generation(file: &mut File) -> u64 {
     let mut bytes = [0; 8];
@@ -165,13 +132,16 @@ fn generation(file: &mut File) -> u64 {
 /// What stands in a slot: a request or none; `None` when it cannot be read.
 fn read(file: &mut File, generation: u64) -> Option<Option<Signal>> {
     let mut slot = [0; SLOT_BYTES];
-    file.seek(SeekFrom::Start(place(generation))).ok()?;
+    file.seek(SeekFrom::Start(slot_at(generation))).ok()?;
     file.read_exact(&mut slot).ok()?;
-    serde_json::from_slice(&slot).ok()
+    read_slot(&slot)
 }
 
 #[cfg(test)]
 mod tests {
+    use fusebox_core::KillTarget;
+    use fusebox_core::signal::SignalKind;
+
     use super::*;
 
     fn board() -> (tempfile::TempDir, Board) {

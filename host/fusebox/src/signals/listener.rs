@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use fusebox_core::RunId;
+use fusebox_core::signal::SignalKind;
+use fusebox_effects::KillOrders;
 use fusebox_store::Store;
 use parking_lot::Mutex;
 
 use crate::ambient::now_us;
 use crate::error::Error;
 use crate::home::Home;
-use crate::signals::board::{Board, SignalKind};
+use crate::signals::board::Board;
 use crate::signals::stop::StopHandle;
 
 /// Listens to requests about one run.
@@ -42,6 +44,16 @@ impl SignalListener {
                 SignalKind::Kill => self.stop.kill_since(&request.by, request.requested_us),
                 SignalKind::Pause => self.stop.pause(&request.by),
             }
+        }
+    }
+
+    /// The requests that processes of the run watch by themselves, from the last look on.
+    pub fn orders(&self) -> KillOrders {
+        KillOrders {
+            board: self.board.path().to_path_buf(),
+            seen: *self.seen.lock(),
+            run: self.run.clone(),
+            tenant: self.tenant.clone(),
         }
     }
 

@@ -23,6 +23,28 @@ pub struct Stored<'a> {
     pub log_index: i64,
 }
 
+/// Kinds of events that change a list.
+pub const KINDS: [&str; 18] = [
+    "pause_asked",
+    "kill_set",
+    "kill_lifted",
+    "run_created",
+    "run_started",
+    "run_paused",
+    "run_resumed",
+    "step_completed",
+    "step_added",
+    "step_proposed",
+    "plan_judged",
+    "approval_requested",
+    "plan_approval_requested",
+    "step_in_doubt",
+    "approval_decided",
+    "plan_approval_decided",
+    "doubt_decided",
+    "run_ended",
+];
+
 /// Brings the read models up to an event. Most events change nothing but the run's last event.
 pub fn event(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
     let run = stored.run;
@@ -175,8 +197,15 @@ fn pause_asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(),
     Ok(())
 }
 
+fn has_ended(transaction: &Transaction<'_>, run: &str) -> Result<bool, Error> {
+    let mut statement = transaction.prepare_cached("SELECT 1 FROM runs WHERE run_id = ?1 AND ended IS NOT NULL")?;
+    Ok(statement.exists([run])?)
+}
+
 fn switched(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
     match host_event(stored)? {
+        // A switch that is recorded after the end of its run, because the log was held meanwhile, has served its purpose.
+        HostEvent::KillSet(KillSet { target: KillTarget::Run(run), .. }) if has_ended(transaction, run.as_str())? => {}
         HostEvent::KillSet(KillSet { target, by }) => {
             transaction
                 .prepare_cached(

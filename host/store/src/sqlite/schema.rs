@@ -37,7 +37,7 @@ CREATE TRIGGER events_are_not_replaced BEFORE INSERT ON events
 
 /// Read models can be rebuilt from events at any time; leases, the ledger of tenants and gauges hold current state that
 /// belongs to no single run.
-const READ_MODELS: &str = "
+pub const READ_MODELS: &str = "
 -- Read model: one row a run.
 CREATE TABLE runs (
     run_id     TEXT    PRIMARY KEY,
@@ -184,7 +184,7 @@ CREATE TRIGGER checkpoints_are_not_deleted BEFORE DELETE ON checkpoints
 /// Statements that are kept prepared: all that there are.
 const STATEMENTS: usize = 96;
 /// Longest wait for other processes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Length of one wait for another process.
 const PAUSE: Duration = Duration::from_micros(300);
 /// Time between two tries of an operation for which SQLite does not wait.

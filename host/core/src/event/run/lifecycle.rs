@@ -61,6 +61,9 @@ pub struct RunContinued {
     pub engine: String,
     /// Steps of its plan by now.
     pub steps: u32,
+    /// Names of approvers' keys that are not known any more: what they approved and is not used is void.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voided: Vec<String>,
 }
 
 /// The process left the run between two steps, as it was asked to.

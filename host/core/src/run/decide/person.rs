@@ -5,11 +5,12 @@ use crate::event::{
     ApprovalDecided, DoubtDecided, GrantRevoked, PlanApprovalDecided, RunEnd, RunEvent, RunPaused, RunResumed, Signed,
     StepAdded, StepRetried,
 };
+use crate::policy::ApprovalProof;
 use crate::run::command::PersonCommand;
 use crate::run::follow::{end, kill, refusal, refused, with_step};
 use crate::run::stage::{Question, Stage};
 use crate::run::state::RunState;
-use crate::{ApprovalAnswer, Binding, Effect, Error};
+use crate::{ApprovalAnswer, ApprovalKind, Binding, Effect, Error};
 
 pub(super) fn decide(
     state: &RunState,
@@ -34,12 +35,19 @@ pub(super) fn decide(
             if matches!(answer, ApprovalAnswer::Edited { .. } | ApprovalAnswer::Happened { .. }) {
                 return Err(not_now.error());
             }
+            needs_key(state, &answer, signed.as_ref())?;
             let why = refusal(&answer);
             let answered = PlanApprovalDecided { id: question.id.clone(), binding, answer, signed };
             [answered.into()].into_iter().chain(why.map(|(_, message)| end(RunEnd::Denied, message))).collect()
         }
-        (C::Answered { binding, answer, signed }, Stage::Person { question, .. }) => {
+        (C::Answered { binding, answer, signed }, Stage::Person { question, effects, .. }) => {
             let answer = in_time(question, binding, answer, now_us)?;
+            needs_key(state, &answer, signed.as_ref())?;
+            if let (ApprovalAnswer::Approved { same_kind: true, .. }, Some(why)) =
+                (&answer, ApprovalKind::refusal(effects))
+            {
+                return Err(Error::KindNotApproved { why });
+            }
             if matches!(answer, ApprovalAnswer::Happened { .. }) {
                 return Err(not_now.error());
             }
@@ -54,6 +62,7 @@ pub(super) fn decide(
             if matches!(answer, ApprovalAnswer::Edited { .. }) {
                 return Err(not_now.error());
             }
+            needs_key(state, &answer, signed.as_ref())?;
             doubt_answered(state, question, Answered { answer, signed }, restores)
         }
         _ => return Err(not_now.error()),
@@ -75,6 +84,13 @@ fn in_time(
         return Ok(ApprovalAnswer::Expired { reason: "no person answered before the deadline".to_owned() });
     }
     Ok(answer)
+}
+
+/// Refuses an answer that lets something happen without the key that the policy asks for.
+fn needs_key(state: &RunState, answer: &ApprovalAnswer, signed: Option<&Signed>) -> Result<(), Error> {
+    let is_no = matches!(answer, ApprovalAnswer::Rejected { .. } | ApprovalAnswer::Expired { .. });
+    let who = state.setup.policy.approval.who;
+    if who == ApprovalProof::Key && signed.is_none() && !is_no { Err(Error::KeyNeeded) } else { Ok(()) }
 }
 
 struct Answered {

@@ -13,9 +13,9 @@ pub(super) fn decide(state: &RunState, command: ProcessCommand, not_now: Refuse<
     use ProcessCommand as C;
     Ok(match (command, &state.stage) {
         (C::Continue(resumption), _) => {
-            let Resumption { setup, policy, plugins, host, engine } = *resumption;
+            let Resumption { setup, policy, plugins, host, engine, voided } = *resumption;
             let steps = u32::try_from(state.steps.len()).unwrap_or(u32::MAX);
-            vec![RunContinued { setup, policy, plugins, host, engine, steps }.into()]
+            vec![RunContinued { setup, policy, plugins, host, engine, steps, voided }.into()]
         }
         (C::Leave, Stage::Idle | Stage::Delayed { .. }) if !state.is_interrupted() => vec![RunLeft {}.into()],
         (C::Interrupted, _) if state.phase() == Phase::Running && !state.is_interrupted() => {

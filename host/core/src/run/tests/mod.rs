@@ -45,6 +45,7 @@ fn setup(steps: usize, on_denied: OnDenied, needs_approval: bool, limits: RunLim
         claimed_approval: BTreeMap::new(),
         limits,
         operator: RunLimits::default(),
+        place: Digest::ZERO,
     })
 }
 
@@ -138,6 +139,7 @@ fn continued() -> Command {
         plugins: BTreeMap::new(),
         host: "h".into(),
         engine: "e".into(),
+        voided: Vec::new(),
     }))
     .into()
 }

@@ -191,7 +191,8 @@ fn another_policy_predicts_anew_and_the_plan_is_judged_anew() {
     state.rebind(Arc::clone(&state.setup().clone()));
     let digest = Digest::of(b"");
     let (host, engine) = (String::new(), String::new());
-    let resumption = Resumption { setup: digest, policy: digest, plugins: BTreeMap::new(), host, engine };
+    let resumption =
+        Resumption { setup: digest, policy: digest, plugins: BTreeMap::new(), host, engine, voided: Vec::new() };
     tell(&mut state, ProcessCommand::Continue(Box::new(resumption)));
     assert_eq!(state.ask(), Ask::Risk, "before the plan is judged");
     tell(&mut state, assessment(RiskLevel::Low, Some("who knows")));

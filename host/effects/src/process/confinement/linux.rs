@@ -30,7 +30,7 @@ impl Confinement {
             cwd: spec.cwd.as_str().to_owned(),
             environment: spec.environment.variables().map(|(name, value)| (name.clone(), value.clone())).collect(),
         };
-        Ok(self.order_for(Task::Start(program), held, &spec.workspace_path))
+        Ok(Order { kill: spec.kill.clone(), ..self.order_for(Task::Start(program), held, &spec.workspace_path) })
     }
 
     fn order_for(&self, task: Task, held: NamespaceMode, workspace: &Path) -> Order {
@@ -46,10 +46,12 @@ impl Confinement {
             workspace: workspace.to_owned(),
             home: self.setup.environment.home().map(Path::to_path_buf),
             paths: self.paths.clone(),
-            read_only: policy.read_only.clone(),
-            hidden: policy.hidden.clone(),
+            protect: self.setup.protect.clone(),
+            linked_files: policy.linked_files,
+            protected: Vec::new(),
             absent,
             network: policy.network,
+            kill: None,
             bounds: Bounds {
                 cpu_s: limits.cpu_s,
                 memory: limits.memory_mib * MIB,

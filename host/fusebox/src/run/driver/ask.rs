@@ -1,7 +1,8 @@
 //! Asking a person, and taking the answer.
 
+use fusebox_core::policy::ApprovalProof;
 use fusebox_core::run::{PersonCommand, ProcessCommand, Question};
-use fusebox_core::{ApprovalAnswer, Ask, Binding, Decision, Effect, Json};
+use fusebox_core::{ApprovalAnswer, ApprovalKind, Ask, Binding, Decision, Effect, Json};
 
 use super::{Driver, sleep_for};
 use crate::approval::approver::{Answer, ApprovalRequest, Subject};
@@ -59,7 +60,12 @@ impl Driver {
                 Some(ApprovalAnswer::Expired { reason }.into())
             }
         };
+        let is_yes = |answer: &ApprovalAnswer| {
+            !matches!(answer, ApprovalAnswer::Rejected { .. } | ApprovalAnswer::Expired { .. })
+        };
         let answer = match answer {
+            // The run waits for an answer that is signed.
+            Some(Answer::Given(given)) if self.takes_keys_alone() && is_yes(&given) => return Ok(Some(waiting)),
             Some(Answer::Quit { by }) => {
                 self.stop.kill(&by);
                 return Ok(None);
@@ -95,6 +101,11 @@ impl Driver {
         Ok(None)
     }
 
+    /// Whether the policy takes approvals by approvers' keys alone.
+    fn takes_keys_alone(&self) -> bool {
+        self.services.policy.approval.who == ApprovalProof::Key
+    }
+
     async fn moved_on(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -114,6 +125,9 @@ impl Driver {
     async fn refuses(&self, answer: &ApprovalAnswer) -> Option<String> {
         match answer {
             ApprovalAnswer::Edited { input, .. } => self.refuses_edit(input).await,
+            ApprovalAnswer::Approved { same_kind: true, .. } => {
+                ApprovalKind::refusal(self.journal.lock().await.state.effects())
+            }
             ApprovalAnswer::Happened { .. } => {
                 let is_doubt = matches!(self.journal.lock().await.state.ask(), Ask::PersonOnDoubt { .. });
                 (!is_doubt).then(|| "only a step in doubt can have happened already".to_owned())

@@ -1,6 +1,7 @@
 //! Proofs on SQLite.
 
 mod grow;
+mod lists;
 mod read;
 mod regrow;
 mod sign;
@@ -69,6 +70,18 @@ impl AuditLog for SqliteStore {
 
     fn at(&self, log_index: i64) -> Result<Option<Scanned>, Error> {
         read::at(&self.reader(), log_index)
+    }
+
+    fn lists_fault(&self) -> Result<Option<Fault>, Error> {
+        lists::fault(&self.reader())
+    }
+
+    fn rebuild_lists(&self) -> Result<(), Error> {
+        self.rebuild_read_models()
+    }
+
+    fn switches_fault(&self) -> Result<Option<String>, Error> {
+        lists::switches_fault(&self.reader())
     }
 
     fn verify(&self, verifying: &Verifying<'_>) -> Result<Result<LogReport, Fault>, Error> {

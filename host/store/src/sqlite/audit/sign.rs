@@ -45,8 +45,8 @@ impl Signer {
     }
 
     /// Signs the checkpoints that are due, within the transaction that writes the events, so that it costs no flush of
-    /// its own. Returns the tenants whose checkpoints were tried, for after the commit.
-    pub fn sign_due(&self, transaction: &Transaction<'_>, all: SignWhat) -> Result<Vec<String>, Error> {
+    /// its own. Returns what was tried, for after the commit.
+    pub fn sign_due(&self, transaction: &Transaction<'_>, all: SignWhat) -> Result<Vec<Tried>, Error> {
         let is_due = |due: &Due| {
             due.events > 0
                 && (all == SignWhat::All
@@ -57,19 +57,30 @@ impl Signer {
         for (tenant, _) in self.tenants.iter().filter(|(_, due)| is_due(due)) {
             match checkpoint(transaction, tenant, Some(&*self.signing.signer)) {
                 // Events are stored even when they cannot be signed now; a request for a checkpoint returns the reason.
-                Ok(_) | Err(Error::Unsigned { .. }) => tried.push(tenant.clone()),
+                Ok(row) => tried.push(Tried { tenant: tenant.clone(), note: row.map(|row| row.note) }),
+                Err(Error::Unsigned { .. }) => tried.push(Tried { tenant: tenant.clone(), note: None }),
                 Err(error) => return Err(error),
             }
         }
         Ok(tried)
     }
 
-    /// Records that checkpoints of these tenants were signed.
-    pub fn signed(&mut self, tenants: &[String]) {
-        for tenant in tenants {
+    /// Records that checkpoints of these tenants were signed and are durable.
+    pub fn signed(&mut self, tried: &[Tried]) {
+        for Tried { tenant, note } in tried {
+            if let Some(note) = note {
+                self.signing.signer.keep(tenant, note);
+            }
             self.tenants.insert(tenant.clone(), Due { events: 0, signed: Some(Instant::now()) });
         }
     }
+}
+
+/// A checkpoint that was due.
+pub struct Tried {
+    tenant: String,
+    /// The signed note; none when it was not signed.
+    note: Option<String>,
 }
 
 /// Selection of checkpoints to sign.

@@ -1,13 +1,15 @@
 //! Approvals: a person's decision on one exact action with its effects.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod kind;
+mod run_by_others;
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Action, ApprovalId, Decision, Digest, DigestBuilder, Effect, ImpactClass, Json, Plan, RunId, Scope, StepId, json,
-};
+pub use self::kind::ApprovalKind;
+use crate::{Action, ApprovalId, Digest, DigestBuilder, Effect, Json, Plan, RunId, StepId, json};
 
 /// Digest over everything that an approval is for. Any change to any of it voids the approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +33,23 @@ pub struct Bound<'a> {
     pub plugins: &'a BTreeMap<String, Digest>,
     /// Digest of the policy.
     pub policy: &'a Digest,
+    /// Identity of the workspace.
+    pub place: &'a Digest,
+}
+
+/// Input of the [`Binding`] of a whole plan.
+#[derive(Debug, Clone, Copy)]
+pub struct BoundPlan<'a> {
+    /// Run of the plan.
+    pub run: &'a RunId,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Digests of all plugins in use, by name.
+    pub plugins: &'a BTreeMap<String, Digest>,
+    /// Digest of the policy.
+    pub policy: &'a Digest,
+    /// Identity of the workspace.
+    pub place: &'a Digest,
 }
 
 impl Binding {
@@ -46,67 +65,23 @@ impl Binding {
                 .part(json::canonical(&bound.effects).as_bytes())
                 .part(json::canonical(bound.plugins).as_bytes())
                 .part(bound.policy.as_bytes())
+                .part(bound.place.as_bytes())
                 .finish(),
         )
     }
 
     /// Computes the binding of a whole plan, before its first step.
     #[must_use]
-    pub fn of_plan(run: &RunId, plan: &Plan, plugins: &BTreeMap<String, Digest>, policy: &Digest) -> Self {
+    pub fn of_plan(bound: BoundPlan<'_>) -> Self {
         Self(
             DigestBuilder::new("fusebox plan approval 1")
-                .part(run.as_str().as_bytes())
-                .part(plan.canonical().as_bytes())
-                .part(json::canonical(plugins).as_bytes())
-                .part(policy.as_bytes())
+                .part(bound.run.as_str().as_bytes())
+                .part(bound.plan.canonical().as_bytes())
+                .part(json::canonical(bound.plugins).as_bytes())
+                .part(bound.policy.as_bytes())
+                .part(bound.place.as_bytes())
                 .finish(),
         )
-    }
-}
-
-/// Common traits of actions that one approval can cover: step type, kinds of effects, reasons for review, and impact.
-/// Two commands or prompts share a kind only when they are identical; changes of two files share one, unless a guard
-/// had a finding about either.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct ApprovalKind {
-    step_type: String,
-    scope: Scope,
-    effects: BTreeSet<String>,
-    reasons: BTreeSet<(String, String)>,
-    impact: Option<ImpactClass>,
-}
-
-impl ApprovalKind {
-    /// The kind of an action with these effects, under review for the reasons in `decision`.
-    #[must_use]
-    pub fn of(action: &Action, effects: &[Effect], decision: &Decision) -> Self {
-        // A guard's finding on this very action is part of the kind; of an estimate, only its class is.
-        let described = |by: &str, finding: &crate::Finding| match finding.code.as_str() {
-            "impact" => (by.to_owned(), finding.code.clone()),
-            _ => (by.to_owned(), format!("{}: {}", finding.code, finding.message)),
-        };
-        let codes = |reason: &crate::gate::Reason| -> Vec<(String, String)> {
-            reason.findings.iter().map(|finding| described(reason.by.word(), finding)).collect()
-        };
-        Self {
-            step_type: action.step_type.clone(),
-            scope: action.scope,
-            effects: effects.iter().map(kind_of_effect).collect(),
-            reasons: decision.reasons.iter().flat_map(codes).collect(),
-            impact: decision.impact,
-        }
-    }
-}
-
-fn kind_of_effect(effect: &Effect) -> String {
-    match effect {
-        Effect::Read { .. } => "read".to_owned(),
-        Effect::Write { before: None, .. } => "create".to_owned(),
-        Effect::Write { .. } => "change".to_owned(),
-        Effect::Remove { .. } => "remove".to_owned(),
-        Effect::Net { method, host, port, .. } => json::canonical(&("net", method, host, port)),
-        Effect::Tool { server, name, .. } => json::canonical(&("tool", server, name)),
-        Effect::Run { .. } | Effect::Prompt { .. } | Effect::Other { .. } => json::canonical(effect),
     }
 }
 
@@ -259,8 +234,7 @@ impl ApprovalId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::Reason;
-    use crate::{Finding, Origin, Ruling, RunLimits};
+    use crate::{Origin, Scope};
 
     #[test]
     fn any_change_voids_it() {
@@ -282,6 +256,7 @@ mod tests {
         let (one, two) = (action("{}"), action(r#"{"a":1}"#));
         let (new, changed) = (write(None), write(Some(Digest::of(b"y"))));
         let (policy, other_policy) = (Digest::of(b"p"), Digest::of(b"q"));
+        let (place, other_place) = (Digest::of(b"/a"), Digest::of(b"/b"));
         let base = Bound {
             run: &run,
             step: &step,
@@ -290,6 +265,7 @@ mod tests {
             effects: &new,
             plugins: &plugins,
             policy: &policy,
+            place: &place,
         };
         let bound = Binding::of(base);
         assert_eq!(Binding::of(base), bound);
@@ -301,58 +277,9 @@ mod tests {
             Bound { effects: &changed, ..base },
             Bound { plugins: &others, ..base },
             Bound { policy: &other_policy, ..base },
+            Bound { place: &other_place, ..base },
         ] {
             assert_ne!(Binding::of(other), bound);
         }
-    }
-
-    #[test]
-    fn a_kind_is_exact() {
-        let action = |step_type: &str| Action {
-            step_type: step_type.into(),
-            input: Json::empty_object(),
-            description: String::new(),
-            scope: Scope::Workspace,
-            origin: Origin::Plan,
-        };
-        let decision = |message: &str| Decision {
-            ruling: Ruling::Review,
-            reasons: vec![Reason::new(
-                crate::Decider::Policy,
-                Ruling::Review,
-                Finding::info("needs-approval", message),
-            )],
-            impact: None,
-            limits: RunLimits::default(),
-            input: None,
-        };
-        let change = |path: &str| Effect::Write {
-            path: path.parse().unwrap(),
-            before: Some(Digest::ZERO),
-            after: Digest::of(path.as_bytes()),
-            size: 1,
-        };
-        let run = |words: &[&str]| Effect::Run {
-            argv: words.iter().map(|word| (*word).to_owned()).collect(),
-            program: "/bin/x".into(),
-            cwd: "".parse().unwrap(),
-            env_names: Vec::new(),
-            shell_text: None,
-        };
-        let kind = |step_type, effects: &[Effect], why| ApprovalKind::of(&action(step_type), effects, &decision(why));
-        let base = kind("edit", &[change("a")], "c");
-        assert_eq!(kind("edit", &[change("b")], "c"), base);
-        assert_eq!(kind("edit", &[change("a"), change("b")], "c"), base);
-        let create = Effect::Write { path: "a".parse().unwrap(), before: None, after: Digest::ZERO, size: 1 };
-        for other in [
-            kind("other", &[change("a")], "c"),
-            kind("edit", &[change("a")], "other-reason"),
-            kind("edit", &[create], "c"),
-            kind("edit", &[change("a"), run(&["x"])], "c"),
-            kind("edit", &[], "c"),
-        ] {
-            assert_ne!(other, base);
-        }
-        assert_ne!(kind("run", &[run(&["x"])], "c"), kind("run", &[run(&["x", "-f"])], "c"));
     }
 }

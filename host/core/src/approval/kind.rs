@@ -1,0 +1,231 @@
+//! Kinds of actions, which one approval can cover for the rest of a run.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::run_by_others::is_run_by_others;
+use crate::{Action, Decision, Effect, ImpactClass, Scope, WorkspacePath, json};
+
+/// Common traits of actions that one approval can cover: step type, kinds of effects, reasons for review, and impact.
+/// Two commands or prompts share a kind only when they are identical; changes of two files share one when the files lie
+/// in one folder and end alike, unless a guard had a finding about either.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ApprovalKind {
+    step_type: String,
+    scope: Scope,
+    effects: BTreeSet<EffectKind>,
+    reasons: BTreeSet<(String, String)>,
+    impact: Option<ImpactClass>,
+}
+
+/// Kind of one effect.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum EffectKind {
+    Read,
+    Create {
+        folder: String,
+        ending: Option<String>,
+    },
+    Change {
+        folder: String,
+        ending: Option<String>,
+    },
+    Remove {
+        folder: String,
+        ending: Option<String>,
+    },
+    Request {
+        method: String,
+        host: String,
+        port: u16,
+    },
+    Tool {
+        server: String,
+        name: String,
+    },
+    /// Exactly this effect.
+    Same {
+        name: &'static str,
+        effect: String,
+    },
+}
+
+impl ApprovalKind {
+    /// The kind of an action with these effects, under review for the reasons in `decision`.
+    #[must_use]
+    pub fn of(action: &Action, effects: &[Effect], decision: &Decision) -> Self {
+        // A guard's finding on this very action is part of the kind; of an estimate, only its class is.
+        let described = |by: &str, finding: &crate::Finding| match finding.code.as_str() {
+            "impact" => (by.to_owned(), finding.code.clone()),
+            _ => (by.to_owned(), format!("{}: {}", finding.code, finding.message)),
+        };
+        let codes = |reason: &crate::gate::Reason| -> Vec<(String, String)> {
+            reason.findings.iter().map(|finding| described(reason.by.word(), finding)).collect()
+        };
+        Self {
+            step_type: action.step_type.clone(),
+            scope: action.scope,
+            effects: effects.iter().map(EffectKind::of).collect(),
+            reasons: decision.reasons.iter().flat_map(codes).collect(),
+            impact: decision.impact,
+        }
+    }
+
+    /// Reason why an action with these effects cannot be approved together with others of its kind, if there is one:
+    /// it writes what other programs run or obey.
+    #[must_use]
+    pub fn refusal(effects: &[Effect]) -> Option<String> {
+        let path = effects.iter().find_map(|effect| match effect {
+            Effect::Write { path, .. } | Effect::Remove { path, .. } => is_run_by_others(path).then_some(path),
+            _ => None,
+        })?;
+        Some(format!("other programs run or obey {path}, so each change of it is approved by itself"))
+    }
+
+    /// What the kind covers, in words that follow "approves".
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let effects: Vec<String> = self.effects.iter().map(EffectKind::describe).collect();
+        let effects = if effects.is_empty() { "doing nothing".to_owned() } else { effects.join("; ") };
+        format!("{effects}; by steps of type {}, when the reasons to ask are the same", self.step_type)
+    }
+}
+
+impl EffectKind {
+    fn of(effect: &Effect) -> Self {
+        match effect {
+            Effect::Read { .. } => Self::Read,
+            Effect::Write { path, before: None, .. } => Self::Create { folder: folder(path), ending: ending(path) },
+            Effect::Write { path, .. } => Self::Change { folder: folder(path), ending: ending(path) },
+            Effect::Remove { path, .. } => Self::Remove { folder: folder(path), ending: ending(path) },
+            Effect::Net { method, host, port, .. } => {
+                Self::Request { method: method.clone(), host: host.clone(), port: *port }
+            }
+            Effect::Tool { server, name, .. } => Self::Tool { server: server.clone(), name: name.clone() },
+            Effect::Run { .. } | Effect::Prompt { .. } | Effect::Other { .. } => {
+                Self::Same { name: effect.name(), effect: json::canonical(effect) }
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        let files = |folder: &str, ending: &Option<String>| {
+            let place = if folder.is_empty() { "in the workspace itself".to_owned() } else { format!("in {folder}/") };
+            match ending {
+                Some(ending) => format!(".{ending} files {place}, with any content"),
+                None => format!("files without an ending {place}, with any content"),
+            }
+        };
+        match self {
+            Self::Read => "reading any file of the workspace".to_owned(),
+            Self::Create { folder, ending } => format!("creating {}", files(folder, ending)),
+            Self::Change { folder, ending } => format!("changing {}", files(folder, ending)),
+            Self::Remove { folder, ending } => format!("removing {}", files(folder, ending)),
+            Self::Request { method, host, port } => format!("requests {method} to {host}:{port}, to any path"),
+            Self::Tool { server, name } => format!("calls of {name} of {server}, with any input"),
+            Self::Same { name: "run", .. } => "exactly this command, while its files stay as they are".to_owned(),
+            Self::Same { name, .. } => format!("exactly this ({name})"),
+        }
+    }
+}
+
+fn folder(path: &WorkspacePath) -> String {
+    path.as_str().rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned())
+}
+
+/// The part of a name behind its last dot, in lower case.
+fn ending(path: &WorkspacePath) -> Option<String> {
+    let name = path.as_str().rsplit('/').next().unwrap_or_default();
+    let (stem, ending) = name.rsplit_once('.')?;
+    (!stem.is_empty()).then(|| ending.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::Reason;
+    use crate::{Decider, Digest, Finding, Json, Origin, Ruling, RunLimits};
+
+    fn action(step_type: &str) -> Action {
+        Action {
+            step_type: step_type.into(),
+            input: Json::empty_object(),
+            description: String::new(),
+            scope: Scope::Workspace,
+            origin: Origin::Plan,
+        }
+    }
+
+    fn kind(step_type: &str, effects: &[Effect], why: &str) -> ApprovalKind {
+        let decision = Decision {
+            ruling: Ruling::Review,
+            reasons: vec![Reason::new(Decider::Policy, Ruling::Review, Finding::info("needs-approval", why))],
+            impact: None,
+            limits: RunLimits::default(),
+            input: None,
+        };
+        ApprovalKind::of(&action(step_type), effects, &decision)
+    }
+
+    fn write(path: &str, before: Option<Digest>) -> Effect {
+        Effect::Write { path: path.parse().unwrap(), before, after: Digest::of(path.as_bytes()), size: 1 }
+    }
+
+    fn change(path: &str) -> Effect {
+        write(path, Some(Digest::ZERO))
+    }
+
+    #[test]
+    fn a_kind_is_exact() {
+        let run = |words: &[&str]| Effect::Run {
+            argv: words.iter().map(|word| (*word).to_owned()).collect(),
+            program: "/bin/x".into(),
+            cwd: "".parse().unwrap(),
+            env_names: Vec::new(),
+            environment: Digest::ZERO,
+            shell_text: None,
+            files: Vec::new(),
+        };
+        let base = kind("edit", &[change("a.txt")], "c");
+        assert_eq!(kind("edit", &[change("b.TXT")], "c"), base);
+        assert_eq!(kind("edit", &[change("a.txt"), change("b.txt")], "c"), base);
+        for other in [
+            kind("other", &[change("a.txt")], "c"),
+            kind("edit", &[change("a.txt")], "other-reason"),
+            kind("edit", &[change("a.py")], "c"),
+            kind("edit", &[change("a")], "c"),
+            kind("edit", &[change("src/a.txt")], "c"),
+            kind("edit", &[write("a.txt", None)], "c"),
+            kind("edit", &[change("a.txt"), run(&["x"])], "c"),
+            kind("edit", &[], "c"),
+        ] {
+            assert_ne!(other, base);
+        }
+        assert_ne!(kind("run", &[run(&["x"])], "c"), kind("run", &[run(&["x", "-f"])], "c"));
+    }
+
+    #[test]
+    fn a_kind_says_what_it_covers() {
+        for (effect, words) in [
+            (write("notes/a.txt", None), "creating .txt files in notes/, with any content"),
+            (change("a"), "changing files without an ending in the workspace itself, with any content"),
+        ] {
+            let described = kind("edit", &[effect], "c").describe();
+            assert!(described.starts_with(words), "{described}");
+        }
+    }
+
+    #[test]
+    fn files_that_others_run_are_approved_one_by_one() {
+        for path in
+            [".github/workflows/ci.yml", "Makefile", "a/b/setup.py", ".envrc", "a/.vscode/x", "run.sh", "AGENTS.md"]
+        {
+            assert!(ApprovalKind::refusal(&[change("a.txt"), write(path, None)]).is_some(), "{path}");
+        }
+        for path in ["notes.txt", "src/main.rs", "docs/make.md", "test.py"] {
+            assert_eq!(ApprovalKind::refusal(&[change(path)]), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Paths of a workspace that commands do not see or cannot change: the globs of guards `protected-paths`, as these have
+//! them. A test compares the matching here with the guard's.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use fast_glob::glob_match;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Name of the bundled guard whose globs count.
+pub const GUARD: &str = "protected-paths";
+
+/// Globs of one guard. The guard's settings say what each list means.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProtectedGlobs {
+    /// Secrets.
+    pub protect: Vec<String>,
+    /// Folders of version control.
+    pub repositories: Vec<String>,
+    /// May be read, but not changed.
+    pub read_only: Vec<String>,
+    /// Files that other programs run or obey later.
+    pub run_later: Vec<String>,
+    /// Folders of installed packages.
+    pub packages: Vec<String>,
+    /// Excepted files.
+    pub except: Vec<String>,
+}
+
+impl ProtectedGlobs {
+    /// The globs of a guard: its settings, and the defaults of their schema.
+    #[must_use]
+    pub fn of_guard(schema: Option<&Value>, settings: &Value) -> Self {
+        let globs = |name: &str| {
+            let default = || schema?.get("properties")?.get(name)?.get("default");
+            let globs = settings.get(name).or_else(default).and_then(Value::as_array);
+            globs.into_iter().flatten().filter_map(|glob| glob.as_str().map(ToOwned::to_owned)).collect()
+        };
+        Self {
+            protect: globs("protect"),
+            repositories: globs("repositories"),
+            read_only: globs("read_only"),
+            run_later: globs("run_later"),
+            packages: globs("packages"),
+            except: globs("except"),
+        }
+    }
+}
+
+/// Protection of a path against commands, the strictest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PathProtection {
+    /// It stays where it is; what it holds may change.
+    Repository,
+    /// It cannot be changed.
+    ReadOnly,
+    /// It is not seen.
+    Hidden,
+}
+
+/// Globs of all guards, made ready for many paths.
+#[derive(Debug, Clone, Default)]
+pub struct PathMatcher(Vec<Globs>);
+
+#[derive(Debug, Clone, Default)]
+struct Globs {
+    protecting: GlobSet<PathProtection>,
+    /// Those that do not count in folders of packages.
+    outside_packages: GlobSet<PathProtection>,
+    packages: GlobSet<()>,
+    except: GlobSet<()>,
+}
+
+impl PathMatcher {
+    /// Makes globs ready.
+    #[must_use]
+    pub fn new(guards: &[ProtectedGlobs]) -> Self {
+        let of = |guard: &ProtectedGlobs| {
+            let mut globs = Globs::default();
+            globs.outside_packages.add(&guard.protect, PathProtection::Hidden);
+            globs.outside_packages.add(&guard.run_later, PathProtection::ReadOnly);
+            globs.protecting.add(&guard.repositories, PathProtection::Repository);
+            globs.protecting.add(&guard.read_only, PathProtection::ReadOnly);
+            globs.packages.add(&guard.packages, ());
+            globs.except.add(&guard.except, ());
+            globs
+        };
+        Self(guards.iter().map(of).collect())
+    }
+
+    /// Protection of an entry of a folder, when none of the folders above it is protected. `folder` is relative to the
+    /// workspace and empty for the workspace itself; `packages` says for which guards it lies in a folder of packages.
+    #[must_use]
+    pub fn protection(&self, folder: &str, name: &str, packages: &PackageFolders) -> Option<PathProtection> {
+        let entry = Entry::new(folder, name);
+        let guards = self.0.iter().zip(packages.0.iter().copied().chain(std::iter::repeat(false)));
+        let of = |(globs, in_packages): (&Globs, bool)| {
+            let mut found = globs.protecting.matching(&entry).max();
+            if !in_packages {
+                found = found.max(globs.outside_packages.matching(&entry).max());
+            }
+            found.filter(|_| globs.except.matching(&entry).next().is_none())
+        };
+        guards.filter_map(of).max()
+    }
+
+    /// Folders of packages that an entry of a folder lies in, once it is entered.
+    #[must_use]
+    pub fn entered(&self, folder: &str, name: &str, packages: &PackageFolders) -> PackageFolders {
+        let entry = Entry::new(folder, name);
+        let guards = self.0.iter().zip(packages.0.iter().copied().chain(std::iter::repeat(false)));
+        let is_in = |(globs, is_in): (&Globs, bool)| is_in || globs.packages.matching(&entry).next().is_some();
+        PackageFolders(guards.map(is_in).collect())
+    }
+}
+
+/// For each guard, whether a place lies in a folder of packages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PackageFolders(Vec<bool>);
+
+/// An entry of a folder, in lower case.
+struct Entry {
+    path: String,
+    name_at: usize,
+}
+
+impl Entry {
+    fn new(folder: &str, name: &str) -> Self {
+        let (folder, name) = (lower(folder), lower(name));
+        let name_at = if folder.is_empty() { 0 } else { folder.len() + 1 };
+        let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
+        Self { path, name_at }
+    }
+
+    fn name(&self) -> &str {
+        self.path.get(self.name_at..).unwrap_or_default()
+    }
+}
+
+/// Globs by the last part of the path that they match: most names of a workspace are ruled out by it.
+#[derive(Debug, Clone)]
+struct GlobSet<T> {
+    by_name: BTreeMap<String, Vec<(Glob, T)>>,
+    by_pattern: Vec<(String, Glob, T)>,
+}
+
+impl<T> Default for GlobSet<T> {
+    fn default() -> Self {
+        Self { by_name: BTreeMap::new(), by_pattern: Vec::new() }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Glob {
+    /// Matches the last part of a path.
+    Name(String),
+    /// Matches a path from the workspace down.
+    Path(String),
+}
+
+impl<T: Copy> GlobSet<T> {
+    fn add(&mut self, globs: &[String], with: T) {
+        for glob in globs {
+            let is_path = glob.contains('/');
+            let glob = lower(glob.strip_prefix("./").unwrap_or(glob)).into_owned();
+            let last = glob.rsplit('/').next().unwrap_or_default().to_owned();
+            let glob = if is_path { Glob::Path(glob) } else { Glob::Name(glob) };
+            if last.contains(['*', '?', '[', ']', '{', '}', '!', '\\']) {
+                self.by_pattern.push((last, glob, with));
+            } else {
+                self.by_name.entry(last).or_default().push((glob, with));
+            }
+        }
+    }
+
+    fn matching<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = T> + 'a {
+        let named = self.by_name.get(entry.name()).into_iter().flatten();
+        let named = named.filter(|(glob, _)| match glob {
+            Glob::Name(_) => true,
+            Glob::Path(glob) => glob_match(glob, &entry.path),
+        });
+        let patterns = self.by_pattern.iter().filter(|(last, glob, _)| {
+            may_match(last, entry.name())
+                && match glob {
+                    Glob::Name(glob) => glob_match(glob, entry.name()),
+                    Glob::Path(glob) => glob_match(glob, &entry.path),
+                }
+        });
+        named.map(|(_, with)| *with).chain(patterns.map(|(_, _, with)| *with))
+    }
+}
+
+/// Whether first and last character of a pattern allow a match, both in lower case.
+fn may_match(pattern: &str, name: &str) -> bool {
+    let open = |c: char| "*?[]{}!\\".contains(c);
+    let first = pattern.chars().next().is_none_or(|first| open(first) || name.starts_with(first));
+    first && pattern.chars().last().is_none_or(|last| open(last) || name.ends_with(last))
+}
+
+fn lower(text: &str) -> Cow<'_, str> {
+    let is_lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn globs(settings: &Value) -> ProtectedGlobs {
+        let schema = json!({ "properties": {
+            "protect": { "default": [".env", "*.pem", "**/.docker/config.json"] },
+            "repositories": { "default": [".git"] },
+            "read_only": { "default": ["**/.git/hooks", "./top"] },
+            "run_later": { "default": [".envrc"] },
+            "packages": { "default": ["node_modules"] },
+            "except": { "default": [".env.example", "ca.pem"] },
+        } });
+        ProtectedGlobs::of_guard(Some(&schema), settings)
+    }
+
+    fn find(matcher: &PathMatcher, path: &str) -> Option<PathProtection> {
+        let mut folder = String::new();
+        let mut packages = PackageFolders::default();
+        let mut parts = path.split('/').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                return matcher.protection(&folder, part, &packages);
+            }
+            packages = matcher.entered(&folder, part, &packages);
+            folder = if folder.is_empty() { part.to_owned() } else { format!("{folder}/{part}") };
+        }
+        None
+    }
+
+    #[test]
+    fn globs_are_those_of_the_guard() {
+        let matcher = PathMatcher::new(&[globs(&json!({}))]);
+        for (path, protection) in [
+            (".env", Some(PathProtection::Hidden)),
+            ("a/b/.ENV", Some(PathProtection::Hidden)),
+            ("a/x.pem", Some(PathProtection::Hidden)),
+            ("a/ca.pem", None),
+            (".docker/config.json", Some(PathProtection::Hidden)),
+            ("a/.docker/config.json", Some(PathProtection::Hidden)),
+            ("a/config.json", None),
+            (".git", Some(PathProtection::Repository)),
+            ("a/.git", Some(PathProtection::Repository)),
+            (".git/hooks", Some(PathProtection::ReadOnly)),
+            ("a/.git/hooks", Some(PathProtection::ReadOnly)),
+            ("hooks", None),
+            ("top", Some(PathProtection::ReadOnly)),
+            ("a/top", None),
+            (".envrc", Some(PathProtection::ReadOnly)),
+            ("node_modules/x/.envrc", None),
+            ("node_modules/x/x.pem", None),
+            ("node_modules/x/.git", Some(PathProtection::Repository)),
+            ("node_modules/x/.git/hooks", Some(PathProtection::ReadOnly)),
+            ("src/main.rs", None),
+        ] {
+            assert_eq!(find(&matcher, path), protection, "{path}");
+        }
+    }
+
+    #[test]
+    fn settings_replace_defaults_and_guards_add_up() {
+        let own = globs(&json!({ "protect": [], "repositories": [], "read_only": ["migrations/*"], "run_later": [] }));
+        assert_eq!(find(&PathMatcher::new(std::slice::from_ref(&own)), ".env"), None);
+        let both = PathMatcher::new(&[own, globs(&json!({}))]);
+        assert_eq!(find(&both, ".env"), Some(PathProtection::Hidden));
+        assert_eq!(find(&both, "migrations/1.sql"), Some(PathProtection::ReadOnly));
+        assert_eq!(find(&PathMatcher::default(), ".env"), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! Checking that what is kept beside the events follows from them: lists of runs, questions, kill switches and pauses,
+//! leases, shares of tenants' budgets, and what tenants have stored.
+
+use fusebox_core::KillTarget;
+use fusebox_core::audit::{Fault, FaultKind};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
+
+use crate::error::Error;
+use crate::sqlite::{project, schema};
+
+/// Lists that are made of events alone, by their primary keys.
+const LISTS: [(&str, &str); 4] =
+    [("runs", "run_id"), ("questions", "id"), ("switches", "target"), ("pauses", "run_id")];
+/// Rules of the rest, each as a query that finds what breaks it.
+const RULES: [(&str, &str); 4] = [
+    (
+        "leases",
+        "SELECT r.run_id FROM runs r LEFT JOIN leases l ON l.run_id = r.run_id
+         WHERE coalesce(l.token, 0) < 1 + (SELECT count(*) FROM events e WHERE e.run_id = r.run_id AND e.kind = 'run_continued')",
+    ),
+    (
+        "allotments",
+        "SELECT a.run_id FROM allotments a LEFT JOIN runs r ON r.run_id = a.run_id
+         WHERE r.run_id IS NULL OR r.tenant <> a.tenant OR a.amount < 0",
+    ),
+    (
+        "reserved budgets",
+        "SELECT r.tenant FROM reserved r WHERE r.amount <> (SELECT coalesce(sum(a.amount), 0) FROM allotments a
+            WHERE a.tenant = r.tenant AND a.budget = r.budget)
+         UNION SELECT a.tenant FROM allotments a WHERE NOT EXISTS
+            (SELECT 1 FROM reserved r WHERE r.tenant = a.tenant AND r.budget = a.budget)",
+    ),
+    (
+        "stored bytes",
+        "SELECT c.tenant FROM chains c JOIN events e ON e.run_id = c.run_id GROUP BY c.tenant
+         HAVING sum(octet_length(e.payload)) > coalesce((SELECT s.bytes FROM stored s WHERE s.tenant = c.tenant), 0)",
+    ),
+];
+
+/// The first list that does not follow from the events, if there is one.
+pub fn fault(connection: &Connection) -> Result<Option<Fault>, Error> {
+    let made = rebuilt(connection)?;
+    for (list, key) in LISTS {
+        if let Some(row) = difference(connection, &made, list, key)? {
+            return Ok(Some(changed(list, &row)));
+        }
+    }
+    for (list, query) in RULES {
+        let mut statement = connection.prepare(query)?;
+        if let Some(row) = statement.query_map([], |row| row.get::<_, String>(0))?.next() {
+            return Ok(Some(changed(list, &row?)));
+        }
+    }
+    Ok(None)
+}
+
+fn changed(list: &str, row: &str) -> Fault {
+    Fault::new(FaultKind::Changed, format!("the list of {list} does not follow from the events, at {row:?}"))
+}
+
+/// The lists as the events make them, in memory.
+fn rebuilt(connection: &Connection) -> Result<Connection, Error> {
+    let mut made = Connection::open_in_memory()?;
+    let transaction = made.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(schema::READ_MODELS)?;
+    let kinds: Vec<String> = project::KINDS.iter().map(|kind| format!("'{kind}'")).collect();
+    let kinds = kinds.join(", ");
+    let query = format!(
+        "SELECT run_id, seq, time_us, kind, payload, log_index FROM events WHERE kind IN ({kinds}) ORDER BY log_index"
+    );
+    each(connection, &query, |stored| project::event(&transaction, stored))?;
+    let query = "SELECT e.run_id, e.seq, e.time_us, e.kind, '', e.log_index FROM runs r JOIN events e
+         ON e.run_id = r.run_id AND e.seq = (SELECT max(seq) FROM events WHERE run_id = r.run_id)";
+    each(connection, query, |stored| project::last_of_batch(&transaction, stored))?;
+    transaction.commit()?;
+    Ok(made)
+}
+
+fn each(
+    connection: &Connection,
+    query: &str,
+    mut take: impl FnMut(&project::Stored<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (run, kind, payload): (String, String, String) = (row.get(0)?, row.get(3)?, row.get(4)?);
+        take(&project::Stored {
+            run: &run,
+            seq: row.get(1)?,
+            time_us: row.get(2)?,
+            kind: &kind,
+            payload: &payload,
+            log_index: row.get(5)?,
+        })?;
+    }
+    Ok(())
+}
+
+/// Key of the first row that one of two databases has otherwise.
+fn difference(one: &Connection, other: &Connection, list: &str, key: &str) -> Result<Option<String>, Error> {
+    let query = format!("SELECT * FROM {list} ORDER BY {key}");
+    let (mut first, mut second) = (one.prepare(&query)?, other.prepare(&query)?);
+    let columns = first.column_count();
+    let place = first.column_names().into_iter().position(|name| name == key).unwrap_or_default();
+    let (mut left, mut right) = (first.query([])?, second.query([])?);
+    loop {
+        let values = |row: Option<&rusqlite::Row<'_>>| -> Result<Option<Vec<Value>>, rusqlite::Error> {
+            row.map(|row| (0..columns).map(|column| row.get(column)).collect()).transpose()
+        };
+        let (left, right) = (values(left.next()?)?, values(right.next()?)?);
+        if left == right {
+            if left.is_none() {
+                return Ok(None);
+            }
+            continue;
+        }
+        let named = left.or(right).and_then(|row| row.into_iter().nth(place));
+        return Ok(Some(match named {
+            Some(Value::Text(text)) => text,
+            _ => String::new(),
+        }));
+    }
+}
+
+/// Fault in the list of kill switches, in words. It is checked at every start, so it looks at no other events.
+pub fn switches_fault(connection: &Connection) -> Result<Option<String>, Error> {
+    let mut made = Connection::open_in_memory()?;
+    let transaction = made.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(schema::READ_MODELS)?;
+    // Chains of the host's events, by the beginning of their names.
+    let query = "SELECT e.run_id, e.seq, e.time_us, e.kind, e.payload, e.log_index FROM chains c JOIN events e
+         ON e.run_id = c.run_id WHERE c.run_id >= 'host' AND c.run_id < 'hosu'
+         AND e.kind IN ('kill_set', 'kill_lifted') ORDER BY e.log_index";
+    each(connection, query, |stored| project::event(&transaction, stored))?;
+    // A run's own switch goes with the run's end, which is its last event.
+    let targets: Vec<String> = {
+        let mut switches = transaction.prepare("SELECT target FROM switches")?;
+        switches.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
+    };
+    let mut last = connection.prepare("SELECT kind FROM events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1")?;
+    for target in targets {
+        let Ok(KillTarget::Run(run)) = serde_json::from_str(&target) else { continue };
+        let kind: Option<String> = last.query_row([run.as_str()], |row| row.get(0)).optional()?;
+        if kind.as_deref() == Some("run_ended") {
+            transaction.execute("DELETE FROM switches WHERE target = ?1", [&target])?;
+        }
+    }
+    transaction.commit()?;
+    let row = difference(connection, &made, "switches", "target")?;
+    Ok(row.map(|row| format!("it does not follow from the events, at {row:?}")))
+}

@@ -1,0 +1,82 @@
+//! Kills that something is in the way of (B9).
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::place::{Place, lines, step, text};
+
+/// A run with a command under way that others can find by its mark.
+fn under_way(place: &Place, mark: &str) -> (Child, String) {
+    place.plan(&json!([step("run_command", json!({ "shell": format!("sleep {mark}; echo over") }))]));
+    let args = ["run", "plan.json", "--workspace", "workspace", "--approve", "all", "--json"];
+    let mut host = place.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut run = String::new();
+    for line in BufReader::new(host.stdout.as_mut().unwrap()).lines() {
+        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        run = event["run_id"].as_str().map_or(run, ToOwned::to_owned);
+        if event["event"] == "effect_intended" {
+            break;
+        }
+    }
+    until(|| is_running(mark));
+    (host, run)
+}
+
+fn is_running(mark: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.any(|line| line == format!("sleep\0{mark}\0").as_bytes())
+}
+
+fn until(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "it does not come");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether the only run of a place has ended, and was killed.
+fn is_killed(place: &Place) -> bool {
+    let listed = text(&place.fusebox(&["runs"]).stdout);
+    listed.matches(" KILLED ").count() == 1 && place.listed().iter().filter(|line| line["event"] == "run").count() <= 1
+}
+
+#[test]
+fn a_kill_does_not_wait_for_the_log() {
+    let place = Place::new().without_risk();
+    let mark = format!("1000.1{}", std::process::id());
+    let (mut host, run) = under_way(&place, &mark);
+    let holder = rusqlite::Connection::open(place.path("home/log.sqlite")).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut kill = place.command(&["kill", &run]).stdout(Stdio::piped()).spawn().unwrap();
+    // The log is held all the while.
+    until(|| !is_running(&mark));
+    holder.execute_batch("COMMIT").unwrap();
+    assert!(kill.wait().unwrap().success());
+    host.wait().unwrap();
+    assert!(is_killed(&place), "{:?}", place.fusebox(&["runs"]));
+    let verified = place.fusebox(&["audit", "verify", "--json"]);
+    assert!(verified.status.success(), "{}", text(&verified.stdout));
+}
+
+#[test]
+fn a_kill_does_not_wait_for_a_process_that_is_stopped() {
+    let place = Place::new().without_risk();
+    let mark = format!("1000.2{}", std::process::id());
+    let (mut host, run) = under_way(&place, &mark);
+    let id = Pid::from_child(&host);
+    kill_process(id, Signal::STOP).unwrap();
+    let mut kill = place.command(&["kill", &run, "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    // The process that drives the run does nothing all the while.
+    until(|| !is_running(&mark));
+    kill_process(id, Signal::CONT).unwrap();
+    kill.wait().unwrap();
+    host.wait().unwrap();
+    assert!(is_killed(&place), "{:?}", place.fusebox(&["runs"]));
+    assert!(!lines(&place.fusebox(&["runs", "--json"])).is_empty());
+}

@@ -1,0 +1,170 @@
+//! What a command leaves behind for others to run, and what it reads and writes beyond its right (B1, B5, B12).
+
+use serde_json::json;
+
+use super::{failure, outside};
+use crate::place::{Place, events, step};
+
+/// Names in the workspace that are left after an attack.
+fn left(place: &Place, folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(place.path("workspace").join(folder)).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Shell lines that make a repository which runs `e.sh`, with the path that must be gone afterwards.
+const REPOSITORIES: &[(&str, &str)] = &[
+    ("git init -q . && git config core.fsmonitor \"$PWD/e.sh\"", ".git"),
+    ("git init -q x && git -C x config core.fsmonitor \"$PWD/e.sh\" && mv x/.git .git", ".git"),
+    (
+        "git init -q --bare . && git config -f config core.fsmonitor \"$PWD/e.sh\" && git config -f config core.bare false",
+        "HEAD",
+    ),
+    ("mkdir -p src && git init -q src && git -C src config core.fsmonitor \"$PWD/e.sh\"", "src/.git"),
+    ("mkdir -p a/b && git init -q --bare a/b/c && git -C a/b/c config core.fsmonitor \"$PWD/e.sh\"", "a/b/c/HEAD"),
+    ("git init -q ev && git -C ev config core.fsmonitor \"$PWD/e.sh\" && echo \"gitdir: $PWD/ev/.git\" > .git", ".git"),
+    ("mkdir .git && echo 'gitdir: x' > HEAD; mkdir -p .hg && echo '[hooks]' > .hg/hgrc", ".hg"),
+    (
+        "mkdir -p deep/.git/refs deep/.git/objects && echo 'ref: refs/heads/m' > deep/.git/HEAD && chmod 0 deep",
+        "deep/.git",
+    ),
+];
+
+#[test]
+fn planted_repositories_are_taken_away() {
+    for (line, made) in REPOSITORIES {
+        let place = Place::new().without_risk();
+        super::program(&place, "e.sh", "#!/bin/sh\ntouch PWNED\n");
+        let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": line }))]), &[]);
+        assert_eq!(code, 1, "{line}: {lines:?}");
+        assert!(failure(&lines).contains(&format!("{made} (now ")), "{line}: {}", failure(&lines));
+        outside(&place, "chmod 755 deep; git status; git -C src status; cd a/b/c && git status");
+        assert!(!place.path("workspace/PWNED").exists(), "{line}: {:?}", left(&place, "."));
+        assert!(!place.path("workspace").join(made).exists(), "{line}");
+    }
+}
+
+#[test]
+fn a_worktree_keeps_the_repository_that_it_belongs_to() {
+    let place = Place::new().without_risk();
+    outside(
+        &place,
+        "git init -q ../main && git -C ../main -c user.name=a -c user.email=b commit -q --allow-empty -m x",
+    );
+    std::fs::remove_dir(place.path("workspace")).unwrap();
+    let added = std::process::Command::new("git")
+        .args(["-C", place.path("main").to_str().unwrap(), "worktree", "add", "-q"])
+        .arg(place.path("workspace"))
+        .output()
+        .unwrap();
+    assert!(added.status.success(), "{added:?}");
+    let before = std::fs::read_to_string(place.path("workspace/.git")).unwrap();
+    let line = "mkdir ev; echo 'gitdir: ev' > .git || mv .git x || ln -sf ev .git || rm -f .git; cat .git";
+    let (_, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": line }))]), &[]);
+    assert_eq!(std::fs::read_to_string(place.path("workspace/.git")).unwrap(), before, "{lines:?}");
+}
+
+#[test]
+fn settings_that_others_run_are_neither_made_nor_changed() {
+    let place = Place::new().without_risk();
+    for folder in [".github/workflows", ".vscode", "sub/.git/hooks"] {
+        std::fs::create_dir_all(place.path("workspace").join(folder)).unwrap();
+    }
+    let kept = [".github/workflows/ci.yml", ".vscode/tasks.json", "sub/.git/config", ".envrc"];
+    for file in kept {
+        place.write(&format!("workspace/{file}"), "kept");
+    }
+    let line = "for f in .github/workflows/ci.yml .github/workflows/new.yml .vscode/tasks.json sub/.git/config sub/.git/hooks/x .envrc; do \
+                echo EVIL > $f; mv $f $f.old; done; mv .vscode v; mv sub/.git g; mkdir -p .claude .husky; echo x > .claude/settings.json; \
+                mkdir -p home/.ssh; echo k > home/.ssh/authorized_keys; echo m > .netrc; ls";
+    let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": line }))]), &[]);
+    let said = failure(&lines);
+    assert_eq!(code, 1, "{said}");
+    for made in [".claude", ".husky", "home/.ssh", ".netrc"] {
+        assert!(
+            said.contains(&format!("{made} (now ")) && !place.path("workspace").join(made).exists(),
+            "{made}: {said}"
+        );
+    }
+    for file in kept {
+        assert_eq!(std::fs::read_to_string(place.path("workspace").join(file)).unwrap(), "kept", "{file}");
+    }
+    assert!(!place.path("workspace/.github/workflows/new.yml").exists());
+}
+
+#[test]
+fn packages_may_bring_what_they_like_but_no_repositories() {
+    let place = Place::new().without_risk();
+    let line = "mkdir -p node_modules/x/.github/workflows && echo x > node_modules/x/.env.test && echo y > node_modules/x/ca.pem && echo fine";
+    let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": line }))]), &[]);
+    assert_eq!(code, 0, "{lines:?}");
+    let line = "mkdir -p node_modules/x/.git";
+    let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": line }))]), &[]);
+    assert_eq!(code, 1, "{lines:?}");
+}
+
+#[test]
+fn secrets_are_hidden_at_any_depth_and_under_all_their_names() {
+    let place = Place::new().without_risk();
+    std::fs::create_dir_all(place.path("workspace/a/b")).unwrap();
+    let secrets = [".env", "a/.env", "a/b/.env.local", "id_rsa", "a/server.pem", "a/b/.npmrc", ".kube-not"];
+    for file in secrets {
+        place.write(&format!("workspace/{file}"), "SECRET");
+    }
+    std::fs::hard_link(place.path("workspace/.env"), place.path("workspace/plain")).unwrap();
+    let line = "grep -rl SECRET . ; mv a c; grep -rl SECRET c; cat plain; true";
+    let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": line }))]), &[]);
+    assert_eq!(code, 0, "{lines:?}");
+    let said = events(&lines, "step_completed")[0]["summary"].to_string() + &serde_json::to_string(&lines).unwrap();
+    for file in ["./.env", "a/.env", ".env.local", "id_rsa", "server.pem", ".npmrc"] {
+        assert!(!said.contains(&format!("{file}\\n")), "{file}: {said}");
+    }
+    assert!(!said.contains("SECRET\\n"), "{said}");
+    assert_eq!(std::fs::read_to_string(place.path("workspace/c/.env")).unwrap(), "SECRET");
+}
+
+#[test]
+fn hard_links_lead_nowhere_outside() {
+    let place = Place::new().without_risk();
+    place.write("victim", "victim");
+    std::fs::hard_link(place.path("victim"), place.path("workspace/v.txt")).unwrap();
+    let write = json!([step("run_command", json!({ "shell": "echo EVIL >> v.txt && cat v.txt" }))]);
+    place.write("home/fusebox.toml", "[risk]\nmode = 'off'\n[process]\nlinked_files = 'refuse'\n");
+    let (code, lines) = place.run_steps(&write, &[]);
+    assert_eq!(code, 1, "{lines:?}");
+    assert!(failure(&lines).contains("linked_files"), "{}", failure(&lines));
+    place.write("home/fusebox.toml", "[risk]\nmode = 'off'\n");
+    let (code, lines) = place.run_steps(&write, &[]);
+    assert_eq!(code, 0, "{lines:?}");
+    assert_eq!(std::fs::read_to_string(place.path("victim")).unwrap(), "victim");
+    assert_eq!(std::fs::read_to_string(place.path("workspace/v.txt")).unwrap(), "victimEVIL\n");
+}
+
+#[test]
+fn a_host_that_is_killed_leaves_nothing_planted() {
+    let place = Place::new().without_risk();
+    let plan = json!([step(
+        "run_command",
+        json!({ "shell": "mkdir -p .git/objects .git/refs && echo x > .git/HEAD && sleep 100" })
+    )]);
+    place.plan(&plan);
+    let mut host = place
+        .command(&["run", "plan.json", "--workspace", "workspace", "--approve", "all"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let wait = |until: &dyn Fn() -> bool| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !until() {
+            assert!(std::time::Instant::now() < deadline, "{:?}", left(&place, "."));
+            std::thread::yield_now();
+        }
+    };
+    wait(&|| place.path("workspace/.git/HEAD").exists());
+    host.kill().unwrap();
+    host.wait().unwrap();
+    wait(&|| !place.path("workspace/.git").exists());
+    assert!(left(&place, ".")[0].starts_with(".git.taken-away-"));
+}
