@@ -1,7 +1,8 @@
 //! Paths of a workspace that commands do not see or cannot change: the globs of guards `protected-paths`, as these have
-//! them. A test compares the matching here with the guard's.
+//! them. A test compares the matching here with the guard's (`tests/tests/host/protected.rs`).
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use fast_glob::glob_match;
@@ -71,6 +72,9 @@ struct Globs {
     outside_packages: GlobSet<PathProtection>,
     packages: GlobSet<()>,
     except: GlobSet<()>,
+    /// Folders that globs of paths name on the way to what they protect, such as `.cargo` of `.cargo/config.toml`.
+    holders: GlobSet<()>,
+    holders_outside_packages: GlobSet<()>,
 }
 
 impl PathMatcher {
@@ -85,6 +89,8 @@ impl PathMatcher {
             globs.protecting.add(&guard.read_only, PathProtection::ReadOnly);
             globs.packages.add(&guard.packages, ());
             globs.except.add(&guard.except, ());
+            globs.holders.add(&folders_above(&[&guard.repositories, &guard.read_only]), ());
+            globs.holders_outside_packages.add(&folders_above(&[&guard.protect, &guard.run_later]), ());
             globs
         };
         Self(guards.iter().map(of).collect())
@@ -92,8 +98,15 @@ impl PathMatcher {
 
     /// Protection of an entry of a folder, when none of the folders above it is protected. `folder` is relative to the
     /// workspace and empty for the workspace itself; `packages` says for which guards it lies in a folder of packages.
+    /// Exceptions do not count for folders: they except a file, not what lies below a folder of that name.
     #[must_use]
-    pub fn protection(&self, folder: &str, name: &str, packages: &PackageFolders) -> Option<PathProtection> {
+    pub fn protection(
+        &self,
+        folder: &str,
+        name: &str,
+        is_folder: bool,
+        packages: &PackageFolders,
+    ) -> Option<PathProtection> {
         let entry = Entry::new(folder, name);
         let guards = self.0.iter().zip(packages.0.iter().copied().chain(std::iter::repeat(false)));
         let of = |(globs, in_packages): (&Globs, bool)| {
@@ -101,9 +114,20 @@ impl PathMatcher {
             if !in_packages {
                 found = found.max(globs.outside_packages.matching(&entry).max());
             }
-            found.filter(|_| globs.except.matching(&entry).next().is_none())
+            found.filter(|_| is_folder || globs.except.matching(&entry).next().is_none())
         };
         guards.filter_map(of).max()
+    }
+
+    /// Whether globs name an entry of a folder on the way to what they protect: what it is called protects what it holds.
+    #[must_use]
+    pub fn is_holder(&self, folder: &str, name: &str, packages: &PackageFolders) -> bool {
+        let entry = Entry::new(folder, name);
+        let mut guards = self.0.iter().zip(packages.0.iter().copied().chain(std::iter::repeat(false)));
+        guards.any(|(globs, in_packages)| {
+            let outside = (!in_packages).then_some(&globs.holders_outside_packages);
+            std::iter::once(&globs.holders).chain(outside).any(|holders| holders.matching(&entry).next().is_some())
+        })
     }
 
     /// Folders of packages that an entry of a folder lies in, once it is entered.
@@ -116,26 +140,39 @@ impl PathMatcher {
     }
 }
 
+/// Globs of the folders that globs of paths lead through; not those that any name matches.
+fn folders_above(lists: &[&Vec<String>]) -> Vec<String> {
+    let is_whole = |glob: &str| glob.matches('{').count() == glob.matches('}').count();
+    let of = |glob: &String| {
+        let glob = glob.strip_prefix("./").unwrap_or(glob).to_owned();
+        let slashes: Vec<usize> = glob.match_indices('/').map(|(at, _)| at).collect();
+        let above = move |at| glob.get(..at).map(|above| format!("./{above}"));
+        slashes.into_iter().filter_map(above).filter(|above| !above.ends_with("/*") && !above.ends_with("**"))
+    };
+    lists.iter().copied().flatten().flat_map(of).filter(|glob| is_whole(glob)).collect()
+}
+
 /// For each guard, whether a place lies in a folder of packages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PackageFolders(Vec<bool>);
 
-/// An entry of a folder, in lower case.
-struct Entry {
-    path: String,
-    name_at: usize,
+/// An entry of a folder, in lower case. Its path is made when a glob asks for it, which few do.
+struct Entry<'a> {
+    folder: &'a str,
+    name: Cow<'a, str>,
+    path: OnceCell<String>,
 }
 
-impl Entry {
-    fn new(folder: &str, name: &str) -> Self {
-        let (folder, name) = (lower(folder), lower(name));
-        let name_at = if folder.is_empty() { 0 } else { folder.len() + 1 };
-        let path = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
-        Self { path, name_at }
+impl<'a> Entry<'a> {
+    fn new(folder: &'a str, name: &'a str) -> Self {
+        Self { folder, name: lower(name), path: OnceCell::new() }
     }
 
-    fn name(&self) -> &str {
-        self.path.get(self.name_at..).unwrap_or_default()
+    fn path(&self) -> &str {
+        self.path.get_or_init(|| match self.folder {
+            "" => self.name.clone().into_owned(),
+            folder => format!("{}/{}", lower(folder), self.name),
+        })
     }
 }
 
@@ -175,17 +212,17 @@ impl<T: Copy> GlobSet<T> {
         }
     }
 
-    fn matching<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = T> + 'a {
-        let named = self.by_name.get(entry.name()).into_iter().flatten();
+    fn matching<'a>(&'a self, entry: &'a Entry<'a>) -> impl Iterator<Item = T> + 'a {
+        let named = self.by_name.get(&*entry.name).into_iter().flatten();
         let named = named.filter(|(glob, _)| match glob {
             Glob::Name(_) => true,
-            Glob::Path(glob) => glob_match(glob, &entry.path),
+            Glob::Path(glob) => glob_match(glob, entry.path()),
         });
         let patterns = self.by_pattern.iter().filter(|(last, glob, _)| {
-            may_match(last, entry.name())
+            may_match(last, &entry.name)
                 && match glob {
-                    Glob::Name(glob) => glob_match(glob, entry.name()),
-                    Glob::Path(glob) => glob_match(glob, &entry.path),
+                    Glob::Name(glob) => glob_match(glob, &*entry.name),
+                    Glob::Path(glob) => glob_match(glob, entry.path()),
                 }
         });
         named.map(|(_, with)| *with).chain(patterns.map(|(_, _, with)| *with))
@@ -228,7 +265,7 @@ mod tests {
         let mut parts = path.split('/').peekable();
         while let Some(part) = parts.next() {
             if parts.peek().is_none() {
-                return matcher.protection(&folder, part, &packages);
+                return matcher.protection(&folder, part, false, &packages);
             }
             packages = matcher.entered(&folder, part, &packages);
             folder = if folder.is_empty() { part.to_owned() } else { format!("{folder}/{part}") };
@@ -263,6 +300,22 @@ mod tests {
         ] {
             assert_eq!(find(&matcher, path), protection, "{path}");
         }
+    }
+
+    #[test]
+    fn folders_on_the_way_to_protected_files_are_known() {
+        let matcher = PathMatcher::new(&[globs(&json!({ "read_only": ["**/.git/hooks", "a/b/*/c"] }))]);
+        let packages = PackageFolders::default();
+        let holder = |folder: &str, name: &str| matcher.is_holder(folder, name, &packages);
+        for (folder, name) in [("", ".docker"), ("x/y", ".Docker"), ("", ".git"), ("", "a"), ("a", "b")] {
+            assert!(holder(folder, name), "{folder}/{name}");
+        }
+        for (folder, name) in [("", "x"), ("x", "a"), ("a/b", "x"), ("", "config.json")] {
+            assert!(!holder(folder, name), "{folder}/{name}");
+        }
+        let inside = matcher.entered("", "node_modules", &packages);
+        assert!(!matcher.is_holder("node_modules", ".docker", &inside));
+        assert!(matcher.is_holder("node_modules", ".git", &inside));
     }
 
     #[test]

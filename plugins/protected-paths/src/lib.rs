@@ -139,11 +139,11 @@ impl Settings {
         }
         // An exception names the file itself, not a folder above it; packages lie below their folder.
         let is_excepted = found.iter().any(|hit| hit.kind == Protection::Exception && hit.end == path.len());
-        let in_packages = found.iter().any(|hit| hit.kind == Protection::Package && hit.end < path.len());
+        let packages = found.iter().filter(|hit| hit.kind == Protection::Package).map(|hit| hit.end).min();
         let holds = |hit: &Match| match hit.kind {
             Protection::Package | Protection::Exception => false,
             _ if is_excepted && hit.end == path.len() => false,
-            Protection::Secret | Protection::RunLater => !in_packages,
+            Protection::Secret | Protection::RunLater => packages.is_none_or(|packages| hit.end <= packages),
             Protection::Repository | Protection::ReadOnly => true,
         };
         found.into_iter().filter(holds).min_by_key(|hit| hit.kind).map(|hit| (hit.kind, hit.glob))

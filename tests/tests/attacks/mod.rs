@@ -3,6 +3,7 @@
 
 mod approving;
 mod killing;
+mod links;
 mod log;
 mod planting;
 mod tricks;

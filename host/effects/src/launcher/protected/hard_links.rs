@@ -15,7 +15,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::path::ProtectedPath;
-use super::scan::Sight;
+use super::place::Sight;
 
 /// Most bytes that are copied for one command.
 const MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
@@ -39,7 +39,7 @@ impl Links {
     }
 
     #[allow(clippy::useless_conversion, reason = "the number is narrower on other processors")]
-    pub fn add(&mut self, sight: Sight<'_>, protection: Option<PathProtection>) {
+    pub fn add(&mut self, sight: &Sight<'_>, protection: Option<PathProtection>) {
         let stat = sight.stat;
         let file = self.files.entry((stat.st_dev, stat.st_ino)).or_insert_with(|| LinkedFile {
             names: u64::from(stat.st_nlink),

@@ -1,7 +1,7 @@
 //! Taking away protected paths that a command made.
 
 use std::collections::HashSet;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -10,94 +10,153 @@ use fusebox_core::show::safe_line;
 use rustix::fs::{RenameFlags, renameat, renameat_with};
 use rustix::io::Errno;
 
-use super::scan::{Identity, Sight, Taken, Visitor};
+use super::access;
+use super::place::{Identity, Sight, Taken, Visitor};
 
 /// Most paths that a message names.
 const MAX_NAMED: usize = 20;
 /// Most characters of one path in a message.
 const MAX_CHARS: usize = 200;
+/// Most bytes of a name.
+const MAX_NAME: usize = 255;
+const SUFFIX: &str = "taken-away";
 
 /// Renames all protected paths that were not known before.
 pub struct Quarantine<'a> {
     known: &'a HashSet<Identity>,
-    named: Vec<String>,
+    unreadable: &'a HashSet<Identity>,
+    /// What is still there, which a message names first.
+    left: Vec<String>,
+    taken: Vec<String>,
     more: usize,
+    moved_up: Vec<CString>,
 }
 
 impl<'a> Quarantine<'a> {
-    pub fn new(known: &'a HashSet<Identity>) -> Self {
-        Self { known, named: Vec::new(), more: 0 }
+    pub fn new(known: &'a HashSet<Identity>, unreadable: &'a HashSet<Identity>) -> Self {
+        Self { known, unreadable, left: Vec::new(), taken: Vec::new(), more: 0, moved_up: Vec::new() }
     }
 
     /// The workspace as a whole was not looked through.
     pub fn not_seen(&mut self, why: &str) {
-        self.name(Path::new("the workspace"), &format!("which cannot be looked through: {why}"));
+        self.left.push(format!("the workspace (which cannot be looked through: {why})"));
     }
 
     /// A message that ends a sentence, if anything was taken away.
-    pub fn describe(self) -> Option<String> {
+    pub fn describe(mut self) -> Option<String> {
+        let mut named = self.left;
+        named.append(&mut self.taken);
+        self.more += named.len().saturating_sub(MAX_NAMED);
+        named.truncate(MAX_NAMED);
         let more = if self.more == 0 { String::new() } else { format!(", and {} more", self.more) };
-        let named = self.named.join(", ");
-        (!named.is_empty()).then(|| format!("it made {named}{more}, which is protected"))
+        (!named.is_empty()).then(|| format!("it made {}{more}, which is protected", named.join(", ")))
     }
 
-    fn name(&mut self, path: &Path, now: &str) {
-        if self.named.len() < MAX_NAMED {
-            self.named.push(format!("{} ({now})", safe_line(&path.to_string_lossy(), MAX_CHARS)));
+    fn name(&mut self, is_left: bool, path: &Path, now: &str) {
+        let list = if is_left { &mut self.left } else { &mut self.taken };
+        if list.len() < MAX_NAMED {
+            list.push(format!("{} ({now})", safe_line(&path.to_string_lossy(), MAX_CHARS)));
         } else {
             self.more += 1;
         }
     }
 
-    fn take(&mut self, folder: &OwnedFd, name: &CStr, path: &Path) {
-        match Self::rename(folder, name) {
-            Ok(aside) => self.name(path, &format!("now {}", safe_line(&aside, MAX_CHARS))),
-            Err(error) => self.name(path, &format!("still there: {error}")),
+    /// Takes away a path that is in no list of the command's beginning.
+    pub fn take_path(&mut self, workspace: &OwnedFd, path: &Path) {
+        use std::os::unix::ffi::OsStrExt as _;
+        let (Some(folder), Some(name)) = (access::folder_of(workspace, path), path.file_name()) else { return };
+        let Ok(name) = CString::new(name.as_bytes()) else { return };
+        if rustix::fs::statat(&folder, &*name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            self.take(&folder, &name, path, |_| false);
         }
     }
 
-    /// Gives it another name, in the same folder.
-    fn rename(folder: &OwnedFd, name: &CStr) -> Result<String, Errno> {
-        let aside = format!("{}.taken-away-{:08x}", name.to_string_lossy(), fastrand::u32(..));
-        // Never onto what is there; file systems that cannot promise this get a name that is as good as new.
-        renameat_with(folder, name, folder, &*aside, RenameFlags::NOREPLACE)
-            .or_else(|_| renameat(folder, name, folder, &*aside))?;
-        Ok(aside)
+    fn take(&mut self, folder: &OwnedFd, name: &CStr, path: &Path, is_protected: impl Fn(&str) -> bool) -> Taken {
+        match rename(folder, name, is_protected) {
+            Ok(aside) => {
+                self.name(false, path, &format!("now {}", safe_line(&aside, MAX_CHARS)));
+                Taken::Away(aside)
+            }
+            Err(error) => {
+                self.name(true, path, &format!("still there: {error}"));
+                Taken::Failed
+            }
+        }
+    }
+}
+
+/// Gives it another name, in the same folder: a longer one or, where that is protected as well or too long, a new one.
+fn rename(folder: &OwnedFd, name: &CStr, is_protected: impl Fn(&str) -> bool) -> Result<String, Errno> {
+    let mark = format!("{SUFFIX}-{:08x}", fastrand::u32(..));
+    let longer = format!("{}.{mark}", name.to_string_lossy());
+    let aside = if longer.len() > MAX_NAME || is_protected(&longer) { mark } else { longer };
+    rename_to(folder, name, folder, &aside)?;
+    Ok(aside)
+}
+
+fn rename_to(from: &OwnedFd, name: &CStr, to: &OwnedFd, aside: &str) -> Result<(), Errno> {
+    let _opened_up = access::open_up_handle(from);
+    // Never onto what is there; file systems that cannot promise this get a name that is as good as new.
+    renameat_with(from, name, to, aside, RenameFlags::NOREPLACE).or_else(|_| renameat(from, name, to, aside))
+}
+
+impl Visitor for Quarantine<'_> {
+    fn protected(&mut self, sight: &Sight<'_>, _: PathProtection) -> Taken {
+        if !self.is_new(sight) {
+            return Taken::No;
+        }
+        let is_protected = |name: &str| sight.is_protected_as(name);
+        if sight.is_within_taken()
+            && let Ok(aside) = rename(sight.folder, sight.name, is_protected)
+        {
+            return Taken::Away(aside);
+        }
+        self.take(sight.folder, sight.name, sight.path, is_protected)
+    }
+
+    fn holder(&mut self, _: &Sight<'_>) {}
+
+    fn repository_layout(&mut self, folder: &OwnedFd, sight: &Sight<'_>) {
+        // Without its `HEAD`, it is a folder like any other.
+        if sight.is_within_taken() && rename(folder, c"HEAD", |_| false).is_ok() {
+            return;
+        }
+        if self.is_new(sight) {
+            self.take(folder, c"HEAD", &sight.path.join("HEAD"), |_| false);
+        }
+    }
+
+    fn too_deep(&mut self, sight: &Sight<'_>, workspace: &OwnedFd) {
+        if !self.is_new(sight) {
+            return;
+        }
+        let aside = format!("{SUFFIX}-{:08x}", fastrand::u32(..));
+        match rename_to(sight.folder, sight.name, workspace, &aside) {
+            Ok(()) => {
+                self.name(false, sight.path, &format!("too deep to be looked into, now {aside}"));
+                self.moved_up.extend(CString::new(aside).ok());
+            }
+            Err(error) => self.name(true, sight.path, &format!("too deep to be looked into, still there: {error}")),
+        }
+    }
+
+    fn linked(&mut self, _: &Sight<'_>, _: Option<PathProtection>) {}
+
+    fn unreadable(&mut self, sight: &Sight<'_>) {
+        if self.is_new(sight) {
+            self.name(true, sight.path, "it cannot be looked into");
+        }
+    }
+
+    fn was_unreadable(&self, sight: &Sight<'_>) -> bool {
+        self.unreadable.contains(&sight.identity())
     }
 
     fn is_new(&self, sight: &Sight<'_>) -> bool {
         !self.known.contains(&sight.identity())
     }
-}
 
-impl Visitor for Quarantine<'_> {
-    fn protected(&mut self, sight: Sight<'_>, _: PathProtection) -> Taken {
-        if !self.is_new(&sight) {
-            return Taken::No;
-        }
-        self.take(sight.folder, sight.name, sight.path);
-        Taken::Yes
-    }
-
-    fn repository_layout(&mut self, folder: &OwnedFd, sight: Sight<'_>, within: Taken) {
-        // Without its `HEAD`, it is a folder like any other.
-        match within {
-            // The folder above is named in the message.
-            Taken::Yes => drop(Self::rename(folder, c"HEAD")),
-            Taken::No if self.is_new(&sight) => self.take(folder, c"HEAD", &sight.path.join("HEAD")),
-            Taken::No => {}
-        }
-    }
-
-    fn too_deep(&mut self, sight: Sight<'_>) {
-        self.protected(sight, PathProtection::Hidden);
-    }
-
-    fn linked(&mut self, _: Sight<'_>, _: Option<PathProtection>) {}
-
-    fn unreadable(&mut self, sight: Sight<'_>) {
-        if self.is_new(&sight) {
-            self.name(sight.path, "it cannot be looked into");
-        }
+    fn moved_up(&mut self) -> Option<CString> {
+        self.moved_up.pop()
     }
 }

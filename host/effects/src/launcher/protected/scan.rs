@@ -6,87 +6,43 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use fusebox_core::protected::{PackageFolders, PathMatcher, PathProtection};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
+
+use super::access::{self, open_folder};
+use super::links;
+use super::place::{Place, Sight, Taken, Visitor};
 
 /// Deepest folder that is looked into. No step can name anything deeper.
 const MAX_DEPTH: usize = 128;
+/// Most bytes of the path of a folder that is looked into: what it holds can be named by one path of the system.
+const MAX_PATH: usize = 3584;
+/// Most links that lead from one to another.
+const MAX_LINKS: usize = 2;
 /// Name by which the globs know a repository, for folders that are one by what they hold.
 const REPOSITORY: &str = ".git";
 /// Folders of a repository that hold data alone, and much of it.
 const DATA: [&[u8]; 2] = [b"objects", b"lfs"];
+/// Fewest characters of a name that is a digest.
+const DIGEST: usize = 30;
 
-/// An entry that was found.
-pub struct Sight<'a> {
-    /// Folder that holds it, or the workspace for the workspace itself.
-    pub folder: &'a OwnedFd,
-    /// Its name in the folder.
-    pub name: &'a CStr,
-    /// Relative to the workspace.
-    pub path: &'a Path,
-    pub stat: &'a Stat,
-}
-
-impl Sight<'_> {
-    pub fn kind(&self) -> FileType {
-        FileType::from_raw_mode(self.stat.st_mode)
-    }
-
-    pub fn identity(&self) -> Identity {
-        // A mount keeps files and folders in their places. Links and sockets can be moved, so their place counts.
-        let is_kept = matches!(self.kind(), FileType::RegularFile | FileType::Directory);
-        let place = (!is_kept).then(|| self.path.to_owned());
-        Identity { device: self.stat.st_dev, inode: self.stat.st_ino, place }
-    }
-}
-
-/// Identity of an entry, as long as it cannot be removed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Identity {
-    device: u64,
-    inode: u64,
-    place: Option<PathBuf>,
-}
-
-/// Whether a path was taken away.
+/// When a scan takes place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    Yes,
-    No,
-}
-
-/// Callbacks of a scan.
-pub trait Visitor {
-    /// A path that a glob protects. Returns whether it was taken away, by another name.
-    fn protected(&mut self, sight: Sight<'_>, protection: PathProtection) -> Taken;
-    /// A folder that is laid out like a repository, whatever its name is (gitrepository-layout(5)): Git obeys it when it
-    /// is started there. `folder` is the folder itself; `within` says whether it lies in what was taken away, or is that.
-    fn repository_layout(&mut self, folder: &OwnedFd, sight: Sight<'_>, within: Taken);
-    /// A folder that is too deep to be looked into.
-    fn too_deep(&mut self, sight: Sight<'_>);
-    /// A file with further names.
-    fn linked(&mut self, sight: Sight<'_>, protection: Option<PathProtection>);
-    /// A folder that cannot be opened.
-    fn unreadable(&mut self, sight: Sight<'_>);
+pub enum Look {
+    /// Before a command; `files` says whether files are looked at for further names.
+    Before { files: bool },
+    /// After it, when nothing of it runs any more.
+    After,
 }
 
 /// One look through a workspace.
 pub struct Scan<'a, V> {
     pub matcher: &'a PathMatcher,
     pub visitor: &'a mut V,
-    /// Whether files are looked at for further names.
-    pub stat_files: bool,
-}
-
-/// A folder on the way.
-struct Place {
-    path: PathBuf,
-    /// The path by which globs know it: a repository counts as `.git`, whatever its name is.
-    known_as: String,
-    packages: PackageFolders,
-    depth: usize,
-    is_repository: bool,
-    taken: Taken,
+    pub look: Look,
+    pub workspace: &'a OwnedFd,
+    /// The workspace's path, without links.
+    pub root: &'a Path,
 }
 
 struct Entry {
@@ -95,109 +51,222 @@ struct Entry {
 }
 
 impl<V: Visitor> Scan<'_, V> {
-    /// Looks through all folders below an open one.
+    /// Looks through all folders of the workspace.
     ///
     /// # Errors
-    /// When that one cannot be read; folders below that cannot be are left to the visitor.
-    pub fn run(mut self, workspace: &OwnedFd) -> Result<(), Errno> {
-        let place = Place {
-            path: PathBuf::new(),
-            known_as: String::new(),
-            packages: PackageFolders::default(),
-            depth: 0,
-            is_repository: false,
-            taken: Taken::No,
-        };
-        let folder = open_folder(workspace, c".")?;
-        let stat = fstat(&folder)?;
-        self.folder(&folder, &Sight { folder: workspace, name: c".", path: Path::new(""), stat: &stat }, place)
+    /// When the workspace itself cannot be read; folders below that cannot be are left to the visitor.
+    pub fn run(mut self) -> Result<(), Errno> {
+        let top = Place::default();
+        let stat = fstat(self.workspace)?;
+        let own = Sight::new(self.workspace, c".", Path::new(""), &stat, self.matcher, &top);
+        let opened_up = self.look == Look::After;
+        let _opened_up = opened_up.then(|| access::open_up_handle(self.workspace)).flatten();
+        let folder = open_folder(self.workspace, c".")?;
+        self.folder(&folder, &own, top.clone())?;
+        // Each of them came from the deepest folders, and is less deep by now.
+        while let Some(name) = self.visitor.moved_up() {
+            self.entry(
+                &folder,
+                &Entry { name, kind: FileType::Directory },
+                &Place { within_taken: true, ..top.clone() },
+            );
+        }
+        Ok(())
     }
 
     fn folder(&mut self, folder: &OwnedFd, own: &Sight<'_>, mut place: Place) -> Result<(), Errno> {
         let entries = entries(folder)?;
-        if place.taken == Taken::Yes {
-            if is_laid_out_as_repository(&entries) {
-                self.visitor.repository_layout(folder, Sight { ..*own }, Taken::Yes);
-            }
-        } else if !place.is_repository && is_laid_out_as_repository(&entries) {
-            let as_repository = self.matcher.protection(&place.known_as, REPOSITORY, &place.packages);
+        if !place.is_repository && is_laid_out_as_repository(&entries) {
+            let as_repository = self.matcher.protection(&place.known_as, REPOSITORY, true, &place.packages);
             if as_repository == Some(PathProtection::Repository) {
-                self.visitor.repository_layout(folder, Sight { ..*own }, Taken::No);
+                self.visitor.repository_layout(folder, own);
                 place.known_as = join(&place.known_as, REPOSITORY);
                 place.is_repository = true;
             }
         }
         for entry in entries {
-            let is_data = place.is_repository && DATA.contains(&entry.name.to_bytes());
-            if is_data && !self.stat_files {
-                continue;
+            // Digests match no glob, and a repository holds many.
+            let is_data = place.is_data && entry.kind == FileType::RegularFile && is_digest(entry.name.to_bytes());
+            if !is_data || self.looks_at_files() {
+                self.entry(folder, &entry, &place);
             }
-            self.entry(folder, &entry, &place);
         }
         Ok(())
     }
 
+    fn looks_at_files(&self) -> bool {
+        self.look == Look::Before { files: true }
+    }
+
     fn entry(&mut self, folder: &OwnedFd, entry: &Entry, place: &Place) {
         let name = String::from_utf8_lossy(entry.name.to_bytes());
-        let protection = match place.taken {
-            Taken::Yes => None,
-            Taken::No => self.matcher.protection(&place.known_as, &name, &place.packages),
-        };
         let is_folder = entry.kind == FileType::Directory;
-        if protection.is_none() && !is_folder && !self.stat_files {
+        let protection = self.matcher.protection(&place.known_as, &name, is_folder, &place.packages);
+        let is_plain = !is_folder && entry.kind != FileType::Symlink;
+        if protection.is_none() && is_plain && !self.looks_at_files() {
             return;
         }
         // What is gone meanwhile needs no protection.
         let Ok(stat) = statat(folder, &*entry.name, AtFlags::SYMLINK_NOFOLLOW) else { return };
         let path = place.path.join(OsStr::from_bytes(entry.name.to_bytes()));
-        let sight = || Sight { folder, name: &entry.name, path: &path, stat: &stat };
-        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        if is_file && self.stat_files && stat.st_nlink > 1 {
-            self.visitor.linked(sight(), protection);
-        }
-        // Opened before it may be renamed.
-        let opened = is_folder.then(|| open_folder(folder, &entry.name));
-        // A repository that is a file names the folder of one.
-        let protection = match protection {
-            Some(PathProtection::Repository) if !is_folder => Some(PathProtection::ReadOnly),
-            protection => protection,
-        };
-        let taken = match protection.map(|protection| self.visitor.protected(sight(), protection)) {
-            Some(Taken::Yes) => Taken::Yes,
-            _ => place.taken,
-        };
-        if protection == Some(PathProtection::Hidden) && taken == Taken::No {
-            return;
-        }
-        match opened {
-            None => {}
-            Some(Err(_)) => self.visitor.unreadable(sight()),
-            Some(Ok(_)) if place.depth >= MAX_DEPTH => self.visitor.too_deep(sight()),
-            Some(Ok(opened)) => {
-                let below = Place {
-                    path: path.clone(),
-                    known_as: join(&place.known_as, &name),
-                    packages: self.matcher.entered(&place.known_as, &name, &place.packages),
-                    depth: place.depth + 1,
-                    is_repository: protection == Some(PathProtection::Repository),
-                    taken,
-                };
-                if self.folder(&opened, &sight(), below).is_err() {
-                    self.visitor.unreadable(sight());
+        let sight = Sight::new(folder, &entry.name, &path, &stat, self.matcher, place);
+        match sight.kind() {
+            FileType::Directory => self.below(&sight, &name, protection, place),
+            FileType::Symlink => self.link(&sight, &name, protection, place),
+            kind => {
+                if kind == FileType::RegularFile && self.looks_at_files() && stat.st_nlink > 1 {
+                    self.visitor.linked(&sight, protection);
+                }
+                // A repository that is a file names the folder of one.
+                if let Some(protection) = protection {
+                    self.visitor.protected(&sight, protection.max(PathProtection::ReadOnly));
                 }
             }
         }
     }
+
+    /// A folder, and all below it.
+    fn below(&mut self, sight: &Sight<'_>, name: &str, protection: Option<PathProtection>, place: &Place) {
+        if self.visitor.was_unreadable(sight) {
+            return;
+        }
+        // Opened before it may be renamed.
+        let is_after = self.look == Look::After;
+        let opened_up = is_after.then(|| access::open_up(sight.folder, sight.name, sight.stat)).flatten();
+        let opened = open_folder(sight.folder, sight.name);
+        let is_open = opened.as_ref().is_ok_and(|opened| opened_up.is_some() || access::is_open(opened, sight.stat));
+        let taken = match protection {
+            Some(protection) => self.visitor.protected(sight, protection),
+            None => Taken::No,
+        };
+        if taken == Taken::No && protection == Some(PathProtection::Hidden) {
+            return;
+        }
+        if protection.is_none() && self.matcher.is_holder(&place.known_as, name, &place.packages) {
+            self.visitor.holder(sight);
+        }
+        let name = match &taken {
+            Taken::Away(name) => name.as_str(),
+            Taken::No | Taken::Failed => name,
+        };
+        match opened {
+            Ok(_) if place.depth >= MAX_DEPTH || sight.path.as_os_str().len() > MAX_PATH => {
+                self.visitor.too_deep(sight, self.workspace);
+            }
+            Ok(opened) if is_open => {
+                let is_repository = protection == Some(PathProtection::Repository) && taken == Taken::No;
+                let below = Place {
+                    path: sight.path.to_owned(),
+                    known_as: join(&place.known_as, name),
+                    packages: self.matcher.entered(&place.known_as, name, &place.packages),
+                    depth: place.depth + 1,
+                    links: place.links,
+                    is_repository,
+                    is_data: place.is_data || (place.is_repository && DATA.contains(&sight.name.to_bytes())),
+                    within_taken: place.within_taken || matches!(taken, Taken::Away(_)),
+                };
+                if self.folder(&opened, sight, below).is_err() {
+                    self.visitor.unreadable(sight);
+                }
+            }
+            _ => self.visitor.unreadable(sight),
+        }
+        drop(opened_up);
+    }
+
+    /// A link protects what it leads to: programs that follow it find that under the name of the link.
+    fn link(&mut self, sight: &Sight<'_>, name: &str, protection: Option<PathProtection>, place: &Place) {
+        let is_holder = self.matcher.is_holder(&place.known_as, name, &place.packages);
+        if protection.is_none() && !is_holder {
+            if self.look == Look::After && self.leads_out_of_packages(sight, place) {
+                self.visitor.protected(sight, PathProtection::Hidden);
+            }
+            return;
+        }
+        if self.visitor.protected(sight, protection.unwrap_or(PathProtection::ReadOnly)) != Taken::No {
+            return;
+        }
+        let Some((parent, target, path)) = self.target(sight) else { return };
+        let Some(own_name) = path.file_name().and_then(|name| CString::new(name.as_bytes()).ok()) else { return };
+        let Ok(stat) = fstat(&target) else { return };
+        let sight = Sight::new(&parent, &own_name, &path, &stat, self.matcher, place);
+        if let Some(protection) = protection {
+            let is_folder = sight.kind() == FileType::Directory;
+            let protection = if is_folder { protection } else { protection.max(PathProtection::ReadOnly) };
+            self.visitor.protected(&sight, protection);
+        }
+        if protection == Some(PathProtection::Hidden) || place.links >= MAX_LINKS {
+            return;
+        }
+        let Ok(opened) = open_folder(&target, c".") else { return };
+        let below = Place {
+            path: path.clone(),
+            known_as: join(&place.known_as, name),
+            packages: self.matcher.entered(&place.known_as, name, &place.packages),
+            depth: place.depth + 1,
+            links: place.links + 1,
+            is_repository: protection == Some(PathProtection::Repository),
+            is_data: false,
+            within_taken: false,
+        };
+        // It is found at its own place as well, and named there.
+        let _ = self.folder(&opened, &sight, below);
+    }
+
+    /// Target of a link, when it lies in the workspace, with the folder that holds it and its path.
+    fn target(&self, sight: &Sight<'_>) -> Option<(OwnedFd, OwnedFd, PathBuf)> {
+        let path = links::resolve(self.workspace, self.root, sight.path)?;
+        let parent = access::folder_of(self.workspace, &path)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let target = openat(&parent, path.file_name()?, flags, Mode::empty()).ok()?;
+        Some((parent, target, path))
+    }
+
+    /// Whether a link that the command made leads from outside of installed packages to protected names among them,
+    /// which do not count where they are.
+    fn leads_out_of_packages(&mut self, sight: &Sight<'_>, place: &Place) -> bool {
+        if !self.visitor.is_new(sight) {
+            return false;
+        }
+        let Some((_, target, path)) = self.target(sight) else { return false };
+        let mut packages = PackageFolders::default();
+        let mut known_as = String::new();
+        for part in path.components().map(|part| part.as_os_str().to_string_lossy()) {
+            packages = self.matcher.entered(&known_as, &part, &packages);
+            known_as = join(&known_as, &part);
+        }
+        let is_outside = place.packages == packages || packages == PackageFolders::default();
+        !is_outside && holds_protected(self.matcher, &target, &Place { path, ..place.clone() }, MAX_DEPTH)
+    }
+}
+
+/// Whether a folder holds protected names, as seen from a place.
+fn holds_protected(matcher: &PathMatcher, folder: &OwnedFd, place: &Place, depth: usize) -> bool {
+    let Ok(folder) = open_folder(folder, c".") else { return false };
+    let Ok(entries) = entries(&folder) else { return true };
+    entries.iter().any(|entry| {
+        let name = String::from_utf8_lossy(entry.name.to_bytes());
+        let is_folder = entry.kind == FileType::Directory;
+        if matcher.protection(&place.known_as, &name, is_folder, &place.packages).is_some() {
+            return true;
+        }
+        let packages = matcher.entered(&place.known_as, &name, &place.packages);
+        if !is_folder || packages != place.packages {
+            return false;
+        }
+        let Some(depth) = depth.checked_sub(1) else { return true };
+        let Ok(opened) = open_folder(&folder, &entry.name) else { return true };
+        holds_protected(
+            matcher,
+            &opened,
+            &Place { known_as: join(&place.known_as, &name), packages, ..place.clone() },
+            depth,
+        )
+    })
 }
 
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
-pub fn open_folder(folder: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    openat(folder, name, flags, Mode::empty())
 }
 
 fn entries(folder: &OwnedFd) -> Result<Vec<Entry>, Errno> {
@@ -218,6 +287,10 @@ fn entries(folder: &OwnedFd) -> Result<Vec<Entry>, Errno> {
         entries.push(Entry { name: entry.file_name().to_owned(), kind });
     }
     Ok(entries)
+}
+
+fn is_digest(name: &[u8]) -> bool {
+    name.len() >= DIGEST && name.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Whether Git takes a folder for a repository: it holds `HEAD`, and either objects and references, or a file that
