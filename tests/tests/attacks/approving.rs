@@ -50,16 +50,28 @@ fn a_kind_of_writes_is_small_and_says_what_it_is() {
         let steps = json!([write("notes/a.txt"), write("notes/b.txt"), write(other)]);
         let (_, run, asked) = attempt(&place, &steps, &[], &[]);
         let id = events(&asked, "approval_requested")[0]["id"].as_str().unwrap().to_owned();
-        let shown =
-            text(&place.fusebox(&["approvals", &id]).stdout) + &text(&place.fusebox(&["approvals", &id]).stderr);
-        assert!(
-            shown.contains("creating .txt files in notes/") || shown.is_empty() || shown.contains("error"),
-            "{shown}"
-        );
+        let (_, shown) = place.on_a_terminal(&["approve", &id, "--kind"], "", &["n\n"], &[]);
+        assert!(shown.contains("creating .txt files in notes/"), "{shown}");
         assert!(approve(&place, &asked, &key, &["--kind"]).status.success());
         let (code, lines) = go_on(&place, &run, &[]);
         assert_eq!((code, events(&lines, "step_completed").len()), (6, 2), "{other}: {lines:?}");
         std::fs::remove_dir_all(place.path("workspace/notes")).unwrap();
+    }
+    // Of one folder and ending, but what others run.
+    for (first, other) in [
+        ("a.py", "setup.py"),
+        ("a.py", "conftest.py"),
+        ("LICENSE", "Makefile"),
+        ("LICENSE", "configure"),
+        ("README.md", "CLAUDE.md"),
+        ("notes.json", "package.json"),
+        ("notes.txt", "CMakeLists.txt"),
+    ] {
+        let (_, run, asked) = attempt(&place, &json!([write(first), write(other)]), &[], &[]);
+        assert!(approve(&place, &asked, &key, &["--kind"]).status.success());
+        let (code, lines) = go_on(&place, &run, &[]);
+        assert_eq!((code, events(&lines, "step_completed").len()), (6, 1), "{other}: {lines:?}");
+        std::fs::remove_file(place.path("workspace").join(first)).unwrap();
     }
     let (_, _, asked) = attempt(&place, &json!([write("Makefile")]), &[], &[]);
     let refused = approve(&place, &asked, &key, &["--kind"]);

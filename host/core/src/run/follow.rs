@@ -160,7 +160,8 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
             if state.attempt.approved.as_ref().is_some_and(|approved| approved.binding == binding) {
                 return start(state, effects, now_us);
             }
-            let held = state.grants.get(&ApprovalKind::of(&action, effects, decision));
+            let may_be_held = ApprovalKind::refusal(effects).is_none();
+            let held = may_be_held.then(|| state.grants.get(&ApprovalKind::of(&action, effects, decision))).flatten();
             let held = held.filter(|held| held.until_us.is_none_or(|until| now_us < until));
             let id = ApprovalId::of(&binding, state.seq + 1);
             with_step(state, |step| {
