@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{failure, outside, program};
-use crate::place::{Place, step};
+use crate::place::{Place, events, step};
 
 const REPOSITORY: &str = "mk() { mkdir -p $1/objects $1/refs && echo 'ref: refs/heads/m' > $1/HEAD && \
                           printf '[core]\\n\\trepositoryformatversion = 0\\n\\tfsmonitor = %s/e.sh\\n' \"$PWD\" > $1/config; }; ";
@@ -150,4 +150,22 @@ fn folders_that_cannot_be_looked_into_are_hidden() {
     std::fs::set_permissions(place.path("workspace/s"), std::fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(std::fs::read_to_string(place.path("workspace/s/sub/.env")).unwrap(), "TOPSECRET\n");
     assert!(!place.path("workspace/s/.envrc").exists());
+}
+
+#[test]
+fn steps_neither_make_nor_change_repositories_by_what_these_hold() {
+    let place = place();
+    let write = |path: &str| step("edit_file", json!({ "path": path, "new_content": "x\n" }));
+    for made in [["x/refs/k", "x/objects/k", "x/HEAD"], ["x/HEAD", "x/objects/k", "x/refs/k"]] {
+        let (code, lines) = place.run_steps(&json!([write(made[0]), write(made[1]), write(made[2])]), &[]);
+        let skipped = events(&lines, "step_skipped")[0]["message"].to_string();
+        assert!(code == 3 && skipped.contains("laid out like a repository"), "{made:?}: {skipped}");
+        std::fs::remove_dir_all(place.path("workspace/x")).unwrap();
+    }
+    outside(&place, "git init -q --bare x");
+    for attempted in [write("x/hooks/post-update"), step("read_file", json!({ "path": "x/config" }))] {
+        let (code, lines) = place.run_steps(&json!([attempted]), &[]);
+        assert_eq!(code, 3, "{lines:?}");
+    }
+    assert!(!place.path("workspace/x/hooks/post-update").exists());
 }

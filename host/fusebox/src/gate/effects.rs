@@ -4,10 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fusebox_core::protected::PathMatcher;
 use fusebox_core::{Contents, Digest, Effect, Failure, ProposedEffect, WorkspacePath};
 use fusebox_effects::{
     Confinement, Environment, MAX_FILE_BYTES, NamingCommand, Workspace, named_files, resolve_program,
 };
+
+use super::repositories::Repositories;
 
 /// Most bytes of the words of one command: as much as Linux takes for one word. Each command is kept in the log.
 const MAX_ARGV_BYTES: usize = 128 * 1024;
@@ -32,6 +35,8 @@ pub struct ExecutionEnvironment {
     pub environment: Environment,
     /// Confinement of the processes; `None` when another program starts them elsewhere.
     pub confinement: Option<Arc<Confinement>>,
+    /// Protected paths of workspaces.
+    pub protected: Arc<PathMatcher>,
 }
 
 /// Derives the facts of proposed effects in a workspace.
@@ -45,20 +50,27 @@ pub fn resolve(
         return Err(Failure::Limit(format!("a step may have {MAX_EFFECTS} effects")));
     }
     let mut read = 0;
+    let mut repositories = Repositories::new(&execution_environment.protected, workspace);
     for effect in proposed {
         if read + resolved.contents.bytes() > MAX_CONTENT_BYTES {
             return Err(Failure::Limit(format!("the files of one step may have {MAX_CONTENT_BYTES} bytes in all")));
         }
         let effect = match effect {
-            ProposedEffect::Read { path } => Effect::Read { path: path_of(&path)? },
+            ProposedEffect::Read { path } => {
+                let path = path_of(&path)?;
+                repositories.check(&path)?;
+                Effect::Read { path }
+            }
             ProposedEffect::Write { path, content } => {
                 let path = path_of(&path)?;
+                repositories.check_written(&path)?;
                 let before = current(workspace, &path, &mut resolved.contents, &mut read)?;
                 let size = content.len() as u64;
                 Effect::Write { path, before, after: resolved.contents.insert(content), size }
             }
             ProposedEffect::Remove { path } => {
                 let path = path_of(&path)?;
+                repositories.check(&path)?;
                 let before = current(workspace, &path, &mut resolved.contents, &mut read)?;
                 if before.is_none() {
                     return Err(Failure::NotFound(format!("{path} does not exist")));
@@ -89,7 +101,7 @@ pub fn run(
     workspace: &Workspace,
     execution_environment: &ExecutionEnvironment,
 ) -> Result<Effect, Failure> {
-    let ExecutionEnvironment { environment, confinement } = execution_environment;
+    let ExecutionEnvironment { environment, confinement, .. } = execution_environment;
     let cwd = path_of(cwd)?;
     workspace.open_folder(&cwd)?;
     if argv.iter().map(String::len).sum::<usize>() > MAX_ARGV_BYTES {

@@ -4,3 +4,4 @@ pub mod effects;
 pub mod judge;
 pub mod preview;
 pub mod report;
+mod repositories;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fusebox_core::builtin::OwnPlaces;
 use fusebox_core::policy::SinkFrom;
+use fusebox_core::protected::PathMatcher;
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, ConfinementSetup, Environment};
 use fusebox_sandbox::{Compile, CompileHere, Sandbox, SandboxSetup};
@@ -202,12 +203,14 @@ impl HostBuilder {
         let program = std::env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
         let own = OwnPlaces { home: text(home.path()), program: text(&program) };
         let registry = Registry::load(&sandbox, &policy, own)?;
+        let protect = registry.protected_globs();
+        let protected = Arc::new(PathMatcher::new(&protect));
         let environment = Environment::allowed(std::env::vars_os());
         let confinement = Arc::new(Confinement::new(ConfinementSetup {
             launcher,
             policy: policy.policy.process.clone(),
             absent: [home.path().to_path_buf(), program].into_iter().filter(|path| path.is_absolute()).collect(),
-            protect: registry.protected_globs(),
+            protect,
             environment: environment.clone(),
         }));
         let (store, keys) = audit::open_log(&home, &policy.policy.audit)?;
@@ -228,8 +231,9 @@ impl HostBuilder {
             execution_environment: ExecutionEnvironment {
                 environment: environment.clone(),
                 confinement: Some(Arc::clone(&confinement)),
+                protected: Arc::clone(&protected),
             },
-            external_environment: ExecutionEnvironment { environment, confinement: None },
+            external_environment: ExecutionEnvironment { environment, confinement: None, protected },
             confinement,
             registry,
             checks: self.checks,
