@@ -83,6 +83,14 @@ const SCRIPTS: [&str; 36] = [
     "jar", "jl", "js", "kts", "lua", "mjs", "mk", "php", "pl", "ps1", "py", "pyc", "pyz", "r", "rb", "sh", "so", "sql",
     "tcl", "ts", "wasm", "zsh",
 ];
+/// Files that an interpreter runs when it is given their folder.
+const PACKAGE: [&str; 6] = ["__main__.py", "__init__.py", "package.json", "index.js", "index.cjs", "index.mjs"];
+/// Most folders in which words are looked for.
+const MAX_FOLDERS: usize = 8;
+/// Most letters of options in front of a value.
+const MAX_LETTERS: usize = 4;
+/// Most entries of a folder that are compared with a pattern.
+const MAX_MATCHES: usize = 10_000;
 /// Files that programs run without being told their names.
 const UNNAMED: [(&str, &[&str]); 12] = [
     ("make", &["GNUmakefile", "makefile", "Makefile"]),
@@ -128,6 +136,7 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
     let local = LocalPrograms::new(command.environment, command.workspace);
     let words: Vec<&str> =
         std::iter::once(&*program).chain(arguments.iter().flat_map(|word| candidates(word))).collect();
+    let folders = folders(&folder, &words);
     // The shell of a line is not what runs a file that the line names.
     let hands_over = |word: &String| word.starts_with('-') && !word.starts_with("--") && word.contains('c');
     let is_line =
@@ -137,22 +146,75 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
         if word.is_empty() || word.contains('\0') {
             continue;
         }
-        if let Ok(path) = folder.join(word).canonicalize()
-            && (runs_any || is_executable(&path) || is_script(&path))
-        {
-            found.add(word, &path)?;
+        for folder in &folders {
+            for path in meant(folder, word, runs_any) {
+                if runs_any || is_executable(&path) || is_script(&path) {
+                    found.add(word, &path)?;
+                }
+            }
         }
         if let Some(path) = local.find(word) {
             found.add(word, &path)?;
         }
         let own_name = word.rsplit('/').next().unwrap_or(word);
         for script in UNNAMED.iter().filter(|(program, _)| *program == own_name).flat_map(|(_, scripts)| *scripts) {
-            if let Ok(path) = folder.join(script).canonicalize() {
+            for path in folders.iter().filter_map(|folder| folder.join(script).canonicalize().ok()) {
                 found.add(word, &path)?;
             }
         }
     }
     Ok(found.files)
+}
+
+/// Folders in which the words of a command can have their meaning: its own, and those that it says to go to.
+fn folders(own: &Path, words: &[&str]) -> Vec<PathBuf> {
+    let mut folders = vec![own.to_owned()];
+    for (at, word) in words.iter().enumerate() {
+        let next = words.get(at + 1).copied();
+        let glued = |option: &str| word.strip_prefix(option).filter(|value| !value.is_empty());
+        let named = match *word {
+            "cd" | "pushd" | "-C" | "--chdir" | "--directory" | "--cwd" | "--prefix" | "--dir" => next,
+            _ => {
+                glued("-C").or_else(|| glued("--chdir=")).or_else(|| glued("--directory=")).or_else(|| glued("--cwd="))
+            }
+        };
+        let Some(named) = named else { continue };
+        let found: Vec<PathBuf> =
+            folders.iter().map(|folder| folder.join(named)).filter(|folder| folder.is_dir()).collect();
+        folders.extend(found);
+        folders.dedup();
+        folders.truncate(MAX_FOLDERS);
+    }
+    folders
+}
+
+/// Files that a word can mean in a folder, without links: the word as it is, behind the letters of an option, as the
+/// name of a module or package for interpreters, and as a pattern.
+fn meant(folder: &Path, word: &str, runs_any: bool) -> Vec<PathBuf> {
+    let mut paths = vec![folder.join(word)];
+    if word.starts_with('-') && !word.starts_with("--") {
+        let values = word.char_indices().skip(2).take(MAX_LETTERS).filter_map(|(at, _)| word.get(at..));
+        paths.extend(values.map(|value| folder.join(value)));
+    }
+    if runs_any && !word.starts_with('-') {
+        // `-m a.b` of Python, and the names of Node.js without their endings.
+        let module = folder.join(word.replace('.', "/"));
+        paths.extend(["py", "pyc"].map(|ending| module.with_extension(ending)));
+        paths.extend(["js", "cjs", "mjs", "json", "ts"].map(|ending| folder.join(format!("{word}.{ending}"))));
+        for package in [&module, &folder.join(word)] {
+            paths.extend(PACKAGE.map(|file| package.join(file)));
+        }
+    }
+    if word.contains(['*', '?', '[']) {
+        let (parent, pattern) = word.rsplit_once('/').unwrap_or(("", word));
+        let entries = std::fs::read_dir(folder.join(parent)).into_iter().flatten().flatten().take(MAX_MATCHES);
+        let names = entries.map(|entry| entry.path()).filter(|path| {
+            path.file_name().is_some_and(|name| fast_glob::glob_match(pattern, &*name.to_string_lossy()))
+        });
+        paths.extend(names);
+        paths.sort();
+    }
+    paths.into_iter().filter_map(|path| path.canonicalize().ok()).collect()
 }
 
 fn is_shell(program: &str) -> bool {
@@ -281,7 +343,10 @@ mod tests {
         let root = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("bin")).unwrap();
         std::fs::write(root.join("data"), "5").unwrap();
-        for (name, text) in [("s.py", "1"), ("bin/git", "2"), ("Makefile", "3"), ("a b.sh", "4")] {
+        std::fs::create_dir_all(root.join("sub")).unwrap();
+        let sub = [("sub/Makefile", "5"), ("sub/mod.py", "6"), ("sub/__main__.py", "7"), ("sub/run", "8")];
+        for (name, text) in [("s.py", "1"), ("bin/git", "2"), ("Makefile", "3"), ("a b.sh", "4")].into_iter().chain(sub)
+        {
             std::fs::write(root.join(name), text).unwrap();
             std::fs::set_permissions(root.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -313,6 +378,15 @@ mod tests {
             (&["sh", "-c", "git status"], "/bin/sh", "/usr/bin", &[]),
             (&["git"], own.to_str().unwrap(), &local, &["bin/git"]),
             (&["make", "all"], "/usr/bin/make", "/usr/bin", &["Makefile"]),
+            (&["make", "-C", "sub"], "/usr/bin/make", "/usr/bin", &["Makefile", "sub/Makefile", "sub/__main__.py"]),
+            (&["make", "-fdata"], "/usr/bin/make", "/usr/bin", &["Makefile", "data"]),
+            (&["sed", "-nfdata", "x"], "/usr/bin/sed", "/usr/bin", &["data"]),
+            (&["python3", "-m", "sub.mod"], "/usr/bin/python3", "/usr/bin", &["sub/mod.py"]),
+            (&["python3", "sub"], "/usr/bin/python3", "/usr/bin", &["sub/__main__.py"]),
+            (&["sh", "-c", "cd sub && ./run"], "/bin/sh", "/usr/bin", &["sub/run"]),
+            (&["env", "-C", "sub", "./run"], "/usr/bin/env", "/usr/bin", &["sub/__main__.py", "sub/run"]),
+            (&["sh", "-c", "sh d*a"], "/bin/sh", "/usr/bin", &["data"]),
+            (&["sh", "-c", "cat da[t]a | sh"], "/bin/sh", "/usr/bin", &["data"]),
             (&["bash", "a b.sh"], "/bin/bash", "/usr/bin", &["a b.sh"]),
             (&["cat", "s.py"], "/bin/cat", "/usr/bin", &["s.py"]),
             (&["cat", "data"], "/bin/cat", "/usr/bin", &[]),

@@ -1,6 +1,7 @@
 //! Patterns of commands: words with `*` and `?`.
 
 use crate::shell::Command;
+use crate::table::READERS;
 use crate::unwrap::base_name;
 
 /// Stands at the end of a pattern for any number of further words.
@@ -16,9 +17,16 @@ pub fn allows(pattern: &str, command: &Command) -> bool {
     let fits = if has_rest { command.words.len() >= wanted.len() } else { command.words.len() == wanted.len() };
     !wanted.is_empty()
         && fits
-        && (!command.open_ended || has_rest)
+        && (!command.open_ended || (has_rest && only_reads(command)))
         && wanted.iter().zip(&command.words).all(|(wanted, word)| matches(wanted, word))
         && !command.words.iter().skip(wanted.len()).any(|word| leads_outside(word))
+}
+
+/// Whether words that nobody has seen, from a file or a list, do no harm as arguments of a command.
+fn only_reads(command: &Command) -> bool {
+    // These know an option by which they run a program or write a file.
+    let may_act = ["diff", "file", "rg", "tree"];
+    command.words.first().is_some_and(|name| READERS.contains(&name.as_str()) && !may_act.contains(&name.as_str()))
 }
 
 /// Whether a word, or the value of an option, is a path that leads out of the workspace. `**` leaves no room for one: the
@@ -29,7 +37,11 @@ fn leads_outside(word: &str) -> bool {
             || path.starts_with('~')
             || path.split('/').any(|part| part == "..")
     };
-    is_outside(word) || word.split_once('=').is_some_and(|(_, value)| is_outside(value))
+    // The value of a short option may stand right behind its letter.
+    let glued = word.strip_prefix('-').map(|option| option.trim_start_matches(|c: char| c.is_ascii_alphanumeric()));
+    is_outside(word)
+        || word.split_once('=').is_some_and(|(_, value)| is_outside(value))
+        || glued.is_some_and(is_outside)
 }
 
 /// Whether a pattern names a command: the program by its last part, and each further word of the pattern somewhere
@@ -47,8 +59,22 @@ pub fn names(pattern: &str, command: &Command, program: Option<&str>) -> bool {
 fn has(wanted: &str, word: &str, arguments: &[String]) -> bool {
     match short_flags(wanted) {
         Some(flags) => flags.chars().all(|flag| arguments.iter().any(|word| is_given(flag, word))),
-        None => matches(wanted, word),
+        None => matches(wanted, word) || is_shortened(wanted, word) || has_one_dash_more(wanted, word),
     }
+}
+
+/// Whether a word is the beginning of a long option, which most programs take for the whole (getopt_long(3)).
+fn is_shortened(wanted: &str, word: &str) -> bool {
+    let Some(option) = wanted.strip_prefix("--") else { return false };
+    let option = option.split(['=', '*']).next().unwrap_or_default();
+    let given = word.strip_prefix("--").and_then(|given| given.split('=').next()).unwrap_or_default();
+    !given.is_empty() && option.len() > given.len() && option.starts_with(given)
+}
+
+/// Whether a word gives an option such as `-exec` with two dashes, as Go's programs allow (package flag).
+fn has_one_dash_more(wanted: &str, word: &str) -> bool {
+    let is_long = wanted.starts_with('-') && wanted.chars().nth(2).is_some_and(|c| c.is_ascii_alphabetic());
+    is_long && word.strip_prefix('-').is_some_and(|word| word.starts_with('-') && matches(wanted, word))
 }
 
 /// Whether a word gives a flag. Doing it to all below a folder has three spellings.
@@ -57,7 +83,7 @@ fn is_given(flag: char, word: &str) -> bool {
     match short_flags(word) {
         Some(own) if is_recursive => own.contains(['r', 'R']),
         Some(own) => own.contains(flag),
-        None => is_recursive && word == "--recursive",
+        None => is_recursive && (word == "--recursive" || is_shortened("--recursive", word)),
     }
 }
 
@@ -115,13 +141,24 @@ mod tests {
         assert!(!allows("git status", &command("./git status")), "another program of that name");
         assert!(!allows("git status", &command("/tmp/git status")));
         assert!(!allows("", &command("x")));
-        for outside in ["cargo test --target-dir ../x", "cargo test --target-dir=/tmp/x", "cargo test ~/x"] {
+        for outside in [
+            "cargo test --target-dir ../x",
+            "cargo test --target-dir=/tmp/x",
+            "cargo test ~/x",
+            "cargo test -f/etc/passwd",
+            "cargo test -t..",
+            "cargo test -v/:/h",
+        ] {
             assert!(!allows("cargo test **", &command(outside)), "{outside}");
         }
         assert!(allows("cargo test --target-dir /tmp/x", &command("cargo test --target-dir /tmp/x")));
         assert!(allows("grep **", &command("grep a..b src/x /dev/null")));
         let open = Command { open_ended: true, ..command("grep x") };
         assert!(!allows("grep x", &open) && allows("grep **", &open));
+        for acting in ["cargo test", "git diff", "rg x", "tree"] {
+            let open = Command { open_ended: true, ..command(acting) };
+            assert!(!allows(&format!("{acting} **"), &open), "{acting}");
+        }
     }
 
     #[test]

@@ -74,14 +74,17 @@ impl ApprovalKind {
     }
 
     /// Reason why an action with these effects cannot be approved together with others of its kind, if there is one:
-    /// it writes what other programs run or obey.
+    /// it writes what other programs run or obey, or runs what its words do not name.
     #[must_use]
     pub fn refusal(effects: &[Effect]) -> Option<String> {
-        let path = effects.iter().find_map(|effect| match effect {
-            Effect::Write { path, .. } | Effect::Remove { path, .. } => is_run_by_others(path).then_some(path),
+        effects.iter().find_map(|effect| match effect {
+            Effect::Write { path, .. } | Effect::Remove { path, .. } => is_run_by_others(path)
+                .then(|| format!("other programs run or obey {path}, so each change of it is approved by itself")),
+            Effect::Run { argv, shell_text, .. } => unnamed(argv, shell_text.as_deref()).map(|what| {
+                format!("the command {what}, so its words do not say what it runs, and each call is approved by itself")
+            }),
             _ => None,
-        })?;
-        Some(format!("other programs run or obey {path}, so each change of it is approved by itself"))
+        })
     }
 
     /// What the kind covers, in words that follow "approves".
@@ -129,6 +132,23 @@ impl EffectKind {
             Self::Same { name, .. } => format!("exactly this ({name})"),
         }
     }
+}
+
+/// What makes a command run files that its words do not name, if something does.
+fn unnamed(argv: &[String], shell_text: Option<&str>) -> Option<&'static str> {
+    /// Programs that run what files, folders or their input name.
+    const RUNNERS: [&str; 8] = ["entr", "eval", "fd", "parallel", "run-parts", "source", "watchexec", "xargs"];
+    if shell_text.is_some_and(|text| text.contains(['$', '`', '*', '?', '['])) {
+        return Some("puts words together when it runs");
+    }
+    let separates = |c: char| c.is_whitespace() || "'\"();|&<>".contains(c);
+    let words = || argv.iter().flat_map(|word| word.split(separates)).filter(|word| !word.is_empty());
+    let names = |word: &str, of: &[&str]| of.contains(&word.rsplit('/').next().unwrap_or(word));
+    if words().any(|word| names(word, &RUNNERS)) {
+        return Some("runs what files or other programs name");
+    }
+    let runs_found = |word: &str| matches!(word, "-exec" | "-execdir" | "-ok" | "-okdir");
+    (words().any(|word| names(word, &["find"])) && words().any(runs_found)).then_some("runs what it finds")
 }
 
 fn folder(path: &WorkspacePath) -> String {
@@ -215,6 +235,30 @@ mod tests {
             let described = kind("edit", &[effect], "c").describe();
             assert!(described.starts_with(words), "{described}");
         }
+    }
+
+    #[test]
+    fn commands_whose_words_do_not_say_what_runs_are_approved_one_by_one() {
+        let run = |words: &[&str], shell_text: Option<&str>| Effect::Run {
+            argv: words.iter().map(|word| (*word).to_owned()).collect(),
+            program: "/bin/x".into(),
+            cwd: "".parse().unwrap(),
+            env_names: Vec::new(),
+            environment: Digest::ZERO,
+            shell_text: shell_text.map(ToOwned::to_owned),
+            files: Vec::new(),
+        };
+        let line = |text: &str| ApprovalKind::refusal(&[run(&["sh", "-c", text], Some(text))]);
+        for text in
+            ["sh $p.txt", "sh s*.txt", "`x`", "xargs sh < l.txt", "find . -exec sh {} ;", "PATH=$PWD/bin:$PATH; tool"]
+        {
+            assert!(line(text).is_some(), "{text}");
+        }
+        for text in ["cargo test 2>&1 | tail -20", "cd sub && ./run.sh", "find . -name x"] {
+            assert_eq!(line(text), None, "{text}");
+        }
+        assert!(ApprovalKind::refusal(&[run(&["/usr/bin/xargs", "sh"], None)]).is_some());
+        assert_eq!(ApprovalKind::refusal(&[run(&["grep", "a*$", "x"], None)]), None);
     }
 
     #[test]

@@ -1,45 +1,109 @@
 //! Scripts of `sed`: most only print, some run commands or write files.
 
+/// Long options, with whether they take a value.
+const LONG: [(&str, bool); 16] = [
+    ("debug", false),
+    ("expression", true),
+    ("file", true),
+    ("follow-symlinks", false),
+    ("help", false),
+    ("in-place", false),
+    ("line-length", true),
+    ("null-data", false),
+    ("posix", false),
+    ("quiet", false),
+    ("regexp-extended", false),
+    ("sandbox", false),
+    ("separate", false),
+    ("silent", false),
+    ("unbuffered", false),
+    ("version", false),
+];
+
+/// Meaning of an option.
+enum Meaning {
+    Script,
+    File,
+    InPlace,
+    /// It takes a value that does not matter here.
+    Value,
+    Nothing,
+}
+
 /// What a person should know of a call of `sed`: that it changes files, or can run commands (`e`, `s///e`) or write files
 /// (`w`).
 pub fn doubts(arguments: &[String]) -> Vec<&'static str> {
     let mut doubts = Vec::new();
-    let mut words = arguments.iter();
+    let mut words = arguments.iter().map(String::as_str);
     let mut scripts: Vec<&str> = Vec::new();
-    let mut has_script = false;
+    let mut operands: Vec<&str> = Vec::new();
+    let (mut has_script, mut has_file, mut only_operands) = (false, false, false);
     while let Some(word) = words.next() {
-        match word.as_str() {
-            "-e" | "--expression" => {
-                has_script = true;
-                scripts.extend(words.next().map(String::as_str));
-            }
-            "-f" | "--file" => {
-                has_script = true;
-                words.next();
-            }
-            word if word.starts_with("--expression=") => {
-                has_script = true;
-                scripts.push(word.trim_start_matches("--expression="));
-            }
-            word if word.starts_with("-i") || word.starts_with("--in-place") => {
-                doubts.push("sed changes files in their place");
-            }
-            word if word.starts_with('-') && !word.starts_with("--") && word.contains('e') => {
-                has_script = true;
-                scripts.extend(words.next().map(String::as_str));
-            }
-            word if word.starts_with('-') => {}
-            word if !has_script => {
-                has_script = true;
-                scripts.push(word);
-            }
-            _ => {}
+        if only_operands || !word.starts_with('-') || word == "-" {
+            operands.push(word);
+            continue;
         }
+        if word == "--" {
+            only_operands = true;
+            continue;
+        }
+        let (meaning, value) = word.strip_prefix("--").map_or_else(|| short(word.trim_start_matches('-')), long);
+        match meaning {
+            Meaning::InPlace => doubts.push("sed changes files in their place"),
+            Meaning::Script => {
+                has_script = true;
+                scripts.extend(value.or_else(|| words.next()));
+            }
+            Meaning::File => {
+                has_file = true;
+                if value.is_none() {
+                    words.next();
+                }
+            }
+            Meaning::Value if value.is_none() => drop(words.next()),
+            Meaning::Value | Meaning::Nothing => {}
+        }
+    }
+    if !has_script && !has_file {
+        scripts.extend(operands.first().copied());
+    }
+    if has_file {
+        doubts.push("sed reads its script from a file");
     }
     if scripts.iter().any(|script| sed_acts(script)) {
         doubts.push("sed can run commands or write files by this script");
     }
     doubts
+}
+
+/// The meaning of a long option, which may be shortened, with its value behind `=`.
+fn long(option: &str) -> (Meaning, Option<&str>) {
+    let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
+    let known = LONG.iter().find(|(known, _)| known.starts_with(name));
+    let meaning = match known {
+        Some(("expression", _)) => Meaning::Script,
+        // `--f` is for `--file` and `--follow-symlinks` alike, and refused.
+        Some(("file", _)) => Meaning::File,
+        Some(("in-place", _)) | None => Meaning::InPlace,
+        Some((_, true)) => Meaning::Value,
+        Some((_, false)) => Meaning::Nothing,
+    };
+    (meaning, value)
+}
+
+/// The meaning of short options written together: the first that takes a value ends them.
+fn short(options: &str) -> (Meaning, Option<&str>) {
+    for (at, option) in options.char_indices() {
+        let rest = options.get(at + option.len_utf8()..).filter(|rest| !rest.is_empty());
+        match option {
+            'e' => return (Meaning::Script, rest),
+            'f' => return (Meaning::File, rest),
+            'i' => return (Meaning::InPlace, rest),
+            'l' => return (Meaning::Value, rest),
+            _ => {}
+        }
+    }
+    (Meaning::Nothing, None)
 }
 
 /// Whether a script of `sed` has a command `e`, `w` or `W`, or a substitution with such a flag. A script that is not
