@@ -76,8 +76,8 @@ fn show(outcome: &KillOutcome, json: bool) {
         }
         KillOutcome::NoAnswer(_) => {
             format!(
-                "{run_id} is killed and begins nothing more, and its commands have ended; but its process did not record it \
-                 within {} s: it is stopped, stuck or gone",
+                "{run_id} is killed and begins nothing more, and its commands were told to end; but its process did not record \
+                 it within {} s: it is stopped, stuck, gone, or still looking through what a command left",
                 PATIENCE.as_secs()
             )
         }

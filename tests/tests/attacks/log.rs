@@ -56,7 +56,11 @@ fn a_log_that_is_gone_cut_or_older_is_noticed() {
         std::fs::copy(older.path("copy"), place.path("home/log.sqlite")).unwrap();
     };
     type Break<'a> = (&'a str, &'a dyn Fn(&Place));
-    let breaks: [Break<'_>; 3] = [
+    let breaks: [Break<'_>; 4] = [
+        ("its newest checkpoints removed", &|place| {
+            let newest = "DELETE FROM checkpoints WHERE (tenant, size) IN (SELECT tenant, max(size) FROM checkpoints GROUP BY tenant)";
+            open(place).execute_batch(newest).unwrap();
+        }),
         ("gone", &remove_log),
         ("an older copy", &put_back),
         ("a tenant removed", &|place| {

@@ -11,4 +11,5 @@ mod languages;
 mod memory;
 #[cfg(feature = "otel")]
 mod otel;
+mod protected;
 mod tapes;

@@ -91,7 +91,9 @@ impl Started for Launched {
             }
             Ok(Report::Enforced(_)) | Err(_) => {
                 let signal = std::os::unix::process::ExitStatusExt::signal(&status).or(Some(9));
-                let why = "its sandbox ended without a report: it was killed, or memory was short".to_owned();
+                let why = "its sandbox ended without a report: it was killed, or memory was short. The workspace was not \
+                           looked through for protected files that the command made";
+                let why = why.to_owned();
                 Ok(ProcessExit { signal, stopped_by: Some(why), ..ProcessExit::default() })
             }
         }

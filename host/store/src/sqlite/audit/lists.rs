@@ -17,7 +17,8 @@ const RULES: [(&str, &str); 4] = [
     (
         "leases",
         "SELECT r.run_id FROM runs r LEFT JOIN leases l ON l.run_id = r.run_id
-         WHERE coalesce(l.token, 0) < 1 + (SELECT count(*) FROM events e WHERE e.run_id = r.run_id AND e.kind = 'run_continued')",
+         WHERE coalesce(l.token, 0) < 1 + (SELECT count(*) FROM events e WHERE e.run_id = r.run_id AND e.kind = 'run_continued')
+            OR l.token > 4611686018427387904",
     ),
     (
         "allotments",
