@@ -134,7 +134,7 @@ impl Visitor for Found {
         self.cover(sight, PathProtection::Repository);
     }
 
-    fn repository_layout(&mut self, _: &OwnedFd, sight: &Sight<'_>) {
+    fn repository_layout(&mut self, _: &OwnedFd, sight: &Sight<'_>, _: bool) {
         self.protected(sight, PathProtection::Repository);
     }
 

@@ -100,8 +100,8 @@ pub trait Visitor {
     /// A folder whose name protects what it holds.
     fn holder(&mut self, sight: &Sight<'_>);
     /// A folder that is laid out like a repository, whatever its name is (gitrepository-layout(5)): Git obeys it when it
-    /// is started there. `folder` is the folder itself.
-    fn repository_layout(&mut self, folder: &OwnedFd, sight: &Sight<'_>);
+    /// is started there. `folder` is the folder itself; `within_taken` says whether it lies in what was taken away, or is that.
+    fn repository_layout(&mut self, folder: &OwnedFd, sight: &Sight<'_>, within_taken: bool);
     /// A folder that is too deep to be looked into.
     fn too_deep(&mut self, sight: &Sight<'_>, workspace: &OwnedFd);
     /// A file with further names.

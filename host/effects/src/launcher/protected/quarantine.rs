@@ -116,9 +116,9 @@ impl Visitor for Quarantine<'_> {
 
     fn holder(&mut self, _: &Sight<'_>) {}
 
-    fn repository_layout(&mut self, folder: &OwnedFd, sight: &Sight<'_>) {
+    fn repository_layout(&mut self, folder: &OwnedFd, sight: &Sight<'_>, within_taken: bool) {
         // Without its `HEAD`, it is a folder like any other.
-        if sight.is_within_taken() && rename(folder, c"HEAD", |_| false).is_ok() {
+        if within_taken && rename(folder, c"HEAD", |_| false).is_ok() {
             return;
         }
         if self.is_new(sight) {

@@ -79,7 +79,7 @@ impl<V: Visitor> Scan<'_, V> {
         if !place.is_repository && is_laid_out_as_repository(&entries) {
             let as_repository = self.matcher.protection(&place.known_as, REPOSITORY, true, &place.packages);
             if as_repository == Some(PathProtection::Repository) {
-                self.visitor.repository_layout(folder, own);
+                self.visitor.repository_layout(folder, own, place.within_taken);
                 place.known_as = join(&place.known_as, REPOSITORY);
                 place.is_repository = true;
             }
