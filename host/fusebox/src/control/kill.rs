@@ -38,7 +38,7 @@ pub enum KillOutcome {
 
 impl Control {
     /// Sets a kill switch: all processes that drive runs, and all commands of runs, receive it at once; then it is made
-    /// durable, however long others hold the log, up to [`LOCKED`]. Runs without a process are ended here. Waits until
+    /// durable, however long others hold the log, up to a minute. Runs without a process are ended here. Waits until
     /// all runs concerned have ended, but not longer than `patience` after that.
     ///
     /// # Errors
