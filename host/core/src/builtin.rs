@@ -63,8 +63,8 @@ pub fn judge(effect: &Effect, own: &OwnPlaces) -> Option<Finding> {
 /// path does, and a rule that allows the name means another program.
 #[must_use]
 pub fn local_program(effect: &Effect) -> Option<Finding> {
-    let Effect::Run { files, cwd, .. } = effect else { return None };
-    let file = files.iter().find(|file| file.is_on_search_path(cwd))?;
+    let Effect::Run { files, .. } = effect else { return None };
+    let file = files.iter().find(|file| file.on_search_path)?;
     let message = format!("{} is a program of the workspace, {}, because PATH leads there", file.word, file.path);
     Some(Finding::warning("local-program", message))
 }

@@ -94,21 +94,15 @@ pub enum Effect {
 /// A file of the workspace that a command names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NamedFile {
-    /// The word of the command. One without `/` can stand for a program on the search path.
+    /// The word of the command.
     pub word: String,
     /// The file that it leads to, without links.
     pub path: WorkspacePath,
     /// Digest of the file as it is now.
     pub content: Digest,
-}
-
-impl NamedFile {
-    /// Whether a bare name leads to a program of the workspace, because the search path does.
-    #[must_use]
-    pub fn is_on_search_path(&self, cwd: &WorkspacePath) -> bool {
-        let beside = WorkspacePath::parse(&format!("{cwd}/{}", self.word));
-        !self.word.contains('/') && beside.is_ok_and(|beside| beside != self.path)
-    }
+    /// Whether the word is a bare name that leads to this program because the search path does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_search_path: bool,
 }
 
 impl Effect {
@@ -232,7 +226,7 @@ mod tests {
         let with = |content: &[u8], environment: &[u8]| match run(&["./x"], "x", "") {
             Effect::Run { argv, program, cwd, env_names, shell_text, .. } => {
                 let content = Digest::of(content);
-                let files = vec![NamedFile { word: "./x".into(), path: path("x"), content }];
+                let files = vec![NamedFile { word: "./x".into(), path: path("x"), content, on_search_path: false }];
                 let environment = Digest::of(environment);
                 Effect::Run { argv, program, cwd, env_names, environment, shell_text, files }
             }

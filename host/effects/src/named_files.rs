@@ -130,7 +130,7 @@ pub struct NamingCommand<'a> {
 pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
     let mut found = Found { files: Vec::new(), seen: BTreeSet::new(), left: MAX_BYTES, workspace: command.workspace };
     let Some((name, arguments)) = command.argv.split_first() else { return Ok(found.files) };
-    found.add(name, command.program)?;
+    found.add(name, command.program, !name.contains('/'))?;
     let program = command.program.file_name().unwrap_or_default().to_string_lossy();
     let folder = command.workspace.join(command.cwd.as_str());
     let local = LocalPrograms::new(command.environment, command.workspace);
@@ -146,20 +146,20 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
         if word.is_empty() || word.contains('\0') {
             continue;
         }
+        if let Some(path) = local.find(word) {
+            found.add(word, &path, true)?;
+        }
         for folder in &folders {
             for path in meant(folder, word, runs_any) {
                 if runs_any || is_executable(&path) || is_script(&path) {
-                    found.add(word, &path)?;
+                    found.add(word, &path, false)?;
                 }
             }
-        }
-        if let Some(path) = local.find(word) {
-            found.add(word, &path)?;
         }
         let own_name = word.rsplit('/').next().unwrap_or(word);
         for script in UNNAMED.iter().filter(|(program, _)| *program == own_name).flat_map(|(_, scripts)| *scripts) {
             for path in folders.iter().filter_map(|folder| folder.join(script).canonicalize().ok()) {
-                found.add(word, &path)?;
+                found.add(word, &path, false)?;
             }
         }
     }
@@ -255,7 +255,7 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn add(&mut self, word: &str, path: &Path) -> Result<()> {
+    fn add(&mut self, word: &str, path: &Path, on_search_path: bool) -> Result<()> {
         let Ok(below) = path.strip_prefix(self.workspace) else { return Ok(()) };
         // A path that is no text or too long cannot be named in an effect; the word and its folder are bound all the same.
         let Some(Ok(named)) = below.to_str().map(WorkspacePath::parse) else { return Ok(()) };
@@ -263,7 +263,7 @@ impl Found<'_> {
             return Ok(());
         }
         if let Some(content) = self.content(path)? {
-            self.files.push(NamedFile { word: word.to_owned(), path: named, content });
+            self.files.push(NamedFile { word: word.to_owned(), path: named, content, on_search_path });
         }
         Ok(())
     }
@@ -400,6 +400,33 @@ mod tests {
             let mut found = names(&root, argv, program, path);
             found.dedup();
             assert_eq!(found, files, "{argv:?}");
+        }
+    }
+
+    #[test]
+    fn only_programs_that_the_search_path_leads_to_are_said_to_be_on_it() {
+        let (_folder, root) = workspace();
+        let local = format!("{}/bin:/usr/bin", root.display());
+        for (argv, program, is_local) in [
+            (&["git", "status"][..], root.join("bin/git").display().to_string(), true),
+            (&["env", "git"], "/usr/bin/env".to_owned(), true),
+            (&["make", "all"], "/usr/bin/make".to_owned(), false),
+            (&["python3", "-m", "s"], "/usr/bin/python3".to_owned(), false),
+            (&["sh", "-c", "cd sub && make"], "/bin/sh".to_owned(), false),
+        ] {
+            let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+            let environment = Environment::allowed([("PATH".into(), (&local).into())]);
+            let (cwd, program) = (WorkspacePath::default(), PathBuf::from(program));
+            let naming = NamingCommand {
+                argv: &argv,
+                program: &program,
+                cwd: &cwd,
+                workspace: &root,
+                environment: &environment,
+            };
+            let files = named_files(naming).unwrap();
+            assert!(!files.is_empty(), "{argv:?}");
+            assert_eq!(files.iter().any(|file| file.on_search_path), is_local, "{argv:?}: {files:?}");
         }
     }
 
