@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{AuditArgs, AuditTask};
 use crate::exit::Exit;
+use crate::list::control;
 use crate::operator::{self, user};
 use crate::output::{AuditVerified, Output, Time, VerifiedTree};
 use crate::print;
@@ -171,6 +172,9 @@ fn verify_log(options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit
         Ok(verdict) => verdict,
         Err(fault) => return Ok(wrong(&fault, json)),
     };
+    if let Some(fault) = control()?.tenant_budgets_fault()? {
+        return Ok(wrong(&fault, json));
+    }
     if json {
         let trees = report.tenants.iter().map(|tree| VerifiedTree {
             tenant: &tree.tenant,
@@ -206,6 +210,7 @@ fn verify_log(options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit
 fn restored(reason: &str, json: bool) -> Result<Exit, Error> {
     operator::present()?;
     let lost = Audit::open_unchecked(&Home::default_path()?)?.restored(&user(), reason)?;
+    control()?.restore_tenant_budgets()?;
     for LostEvents { tenant, signed, found } in &lost {
         if json {
             print::json(&Output::AuditRestored { tenant, signed: *signed, found: *found });

@@ -13,7 +13,7 @@ use crate::program::{Environment, is_executable};
 /// Most bytes of all files of one command that are read. Beyond, a file is known by its size, times and number.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// Programs that run what their arguments name, without their version numbers.
-const INTERPRETERS: [&str; 62] = [
+const INTERPRETERS: [&str; 66] = [
     ".",
     "ansible-playbook",
     "ash",
@@ -55,14 +55,17 @@ const INTERPRETERS: [&str; 62] = [
     "mysql",
     "nix",
     "node",
+    "npm",
     "npx",
     "octave",
     "perl",
     "php",
+    "pnpm",
     "psql",
     "pwsh",
     "python",
     "R",
+    "rake",
     "Rscript",
     "ruby",
     "sbcl",
@@ -75,6 +78,7 @@ const INTERPRETERS: [&str; 62] = [
     "ts-node",
     "tsx",
     "xargs",
+    "yarn",
     "zsh",
 ];
 /// Endings of files that are run.
@@ -86,11 +90,11 @@ const SCRIPTS: [&str; 36] = [
 /// Files that an interpreter runs when it is given their folder.
 const PACKAGE: [&str; 6] = ["__main__.py", "__init__.py", "package.json", "index.js", "index.cjs", "index.mjs"];
 /// Most folders in which words are looked for.
-const MAX_FOLDERS: usize = 8;
+const MAX_FOLDERS: usize = 16;
 /// Most letters of options in front of a value.
-const MAX_LETTERS: usize = 4;
-/// Most entries of a folder that are compared with a pattern.
-const MAX_MATCHES: usize = 10_000;
+const MAX_LETTERS: usize = 12;
+/// Most paths that match a pattern.
+const MAX_MATCHES: usize = 1000;
 /// Files that programs run without being told their names.
 const UNNAMED: [(&str, &[&str]); 12] = [
     ("make", &["GNUmakefile", "makefile", "Makefile"]),
@@ -134,8 +138,10 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
     let program = command.program.file_name().unwrap_or_default().to_string_lossy();
     let folder = command.workspace.join(command.cwd.as_str());
     let local = LocalPrograms::new(command.environment, command.workspace);
+    // Quotes and backslashes inside of a word join what they stand between.
+    let joined: Vec<String> = arguments.iter().map(|word| word.replace(['\'', '"', '\\'], "")).collect();
     let words: Vec<&str> =
-        std::iter::once(&*program).chain(arguments.iter().flat_map(|word| candidates(word))).collect();
+        std::iter::once(&*program).chain(arguments.iter().chain(&joined).flat_map(|word| candidates(word))).collect();
     let folders = folders(&folder, &words);
     // The shell of a line is not what runs a file that the line names.
     let hands_over = |word: &String| word.starts_with('-') && !word.starts_with("--") && word.contains('c');
@@ -166,53 +172,71 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
     Ok(found.files)
 }
 
-/// Folders in which the words of a command can have their meaning: its own, and those that it says to go to.
+/// Folders in which the words of a command can have their meaning: its own, and all that its words name, by whatever
+/// option they are gone to.
 fn folders(own: &Path, words: &[&str]) -> Vec<PathBuf> {
     let mut folders = vec![own.to_owned()];
-    for (at, word) in words.iter().enumerate() {
-        let next = words.get(at + 1).copied();
-        let glued = |option: &str| word.strip_prefix(option).filter(|value| !value.is_empty());
-        let named = match *word {
-            "cd" | "pushd" | "-C" | "--chdir" | "--directory" | "--cwd" | "--prefix" | "--dir" => next,
-            _ => {
-                glued("-C").or_else(|| glued("--chdir=")).or_else(|| glued("--directory=")).or_else(|| glued("--cwd="))
+    for word in words {
+        let found: Vec<PathBuf> = folders
+            .iter()
+            .flat_map(|folder| spellings(word).map(|name| folder.join(name)).chain(matches(folder, word)))
+            .filter_map(|path| path.canonicalize().ok())
+            .filter(|path| path.is_dir() && path.starts_with(own))
+            .collect();
+        for path in found {
+            if folders.len() < MAX_FOLDERS && !folders.contains(&path) {
+                folders.push(path);
             }
-        };
-        let Some(named) = named else { continue };
-        let found: Vec<PathBuf> =
-            folders.iter().map(|folder| folder.join(named)).filter(|folder| folder.is_dir()).collect();
-        folders.extend(found);
-        folders.dedup();
-        folders.truncate(MAX_FOLDERS);
+        }
     }
     folders
+}
+
+/// A word, and what can stand behind the letters of its options.
+fn spellings(word: &str) -> impl Iterator<Item = &str> {
+    let is_glued = word.starts_with('-') && !word.starts_with("--");
+    let letters = if is_glued { MAX_LETTERS } else { 0 };
+    std::iter::once(word).chain(word.char_indices().skip(2).take(letters).filter_map(|(at, _)| word.get(at..)))
+}
+
+/// Paths that a word matches as a pattern of a shell, part by part.
+fn matches(folder: &Path, word: &str) -> Vec<PathBuf> {
+    if !word.contains(['*', '?', '[']) {
+        return Vec::new();
+    }
+    let mut paths = vec![folder.to_owned()];
+    for part in word.split('/') {
+        let next = paths.iter().flat_map(|path| -> Vec<PathBuf> {
+            if !part.contains(['*', '?', '[']) {
+                return vec![path.join(part)];
+            }
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+            let is_match = |path: &PathBuf| {
+                path.file_name().is_some_and(|name| fast_glob::glob_match(part, &*name.to_string_lossy()))
+            };
+            entries.filter(is_match).collect()
+        });
+        paths = next.take(MAX_MATCHES).collect();
+    }
+    paths.sort();
+    paths
 }
 
 /// Files that a word can mean in a folder, without links: the word as it is, behind the letters of an option, as the
 /// name of a module or package for interpreters, and as a pattern.
 fn meant(folder: &Path, word: &str, runs_any: bool) -> Vec<PathBuf> {
-    let mut paths = vec![folder.join(word)];
-    if word.starts_with('-') && !word.starts_with("--") {
-        let values = word.char_indices().skip(2).take(MAX_LETTERS).filter_map(|(at, _)| word.get(at..));
-        paths.extend(values.map(|value| folder.join(value)));
-    }
-    if runs_any && !word.starts_with('-') {
-        // `-m a.b` of Python, and the names of Node.js without their endings.
-        let module = folder.join(word.replace('.', "/"));
-        paths.extend(["py", "pyc"].map(|ending| module.with_extension(ending)));
-        paths.extend(["js", "cjs", "mjs", "json", "ts"].map(|ending| folder.join(format!("{word}.{ending}"))));
-        for package in [&module, &folder.join(word)] {
-            paths.extend(PACKAGE.map(|file| package.join(file)));
+    let mut paths = matches(folder, word);
+    for word in spellings(word) {
+        paths.push(folder.join(word));
+        if runs_any && !word.starts_with('-') {
+            // `-m a.b` of Python, and the names of Node.js without their endings.
+            let module = folder.join(word.replace('.', "/"));
+            paths.extend(["py", "pyc"].map(|ending| module.with_extension(ending)));
+            paths.extend(["js", "cjs", "mjs", "json", "ts"].map(|ending| folder.join(format!("{word}.{ending}"))));
+            for package in [&module, &folder.join(word)] {
+                paths.extend(PACKAGE.map(|file| package.join(file)));
+            }
         }
-    }
-    if word.contains(['*', '?', '[']) {
-        let (parent, pattern) = word.rsplit_once('/').unwrap_or(("", word));
-        let entries = std::fs::read_dir(folder.join(parent)).into_iter().flatten().flatten().take(MAX_MATCHES);
-        let names = entries.map(|entry| entry.path()).filter(|path| {
-            path.file_name().is_some_and(|name| fast_glob::glob_match(pattern, &*name.to_string_lossy()))
-        });
-        paths.extend(names);
-        paths.sort();
     }
     paths.into_iter().filter_map(|path| path.canonicalize().ok()).collect()
 }
@@ -385,6 +409,12 @@ mod tests {
             (&["python3", "sub"], "/usr/bin/python3", "/usr/bin", &["sub/__main__.py"]),
             (&["sh", "-c", "cd sub && ./run"], "/bin/sh", "/usr/bin", &["sub/run"]),
             (&["env", "-C", "sub", "./run"], "/usr/bin/env", "/usr/bin", &["sub/__main__.py", "sub/run"]),
+            (&["sh", "-c", "cd -P sub && ./run"], "/bin/sh", "/usr/bin", &["sub/run"]),
+            (&["make", "-sCsub"], "/usr/bin/make", "/usr/bin", &["Makefile", "sub/Makefile", "sub/__main__.py"]),
+            (&["python3", "-Bms"], "/usr/bin/python3", "/usr/bin", &["s.py"]),
+            (&["sh", "-c", "sh da't'a"], "/bin/sh", "/usr/bin", &["data"]),
+            (&["sh", "-c", "sh d\\ata"], "/bin/sh", "/usr/bin", &["data"]),
+            (&["sh", "-c", "./s*b/run"], "/bin/sh", "/usr/bin", &["sub/run"]),
             (&["sh", "-c", "sh d*a"], "/bin/sh", "/usr/bin", &["data"]),
             (&["sh", "-c", "cat da[t]a | sh"], "/bin/sh", "/usr/bin", &["data"]),
             (&["bash", "a b.sh"], "/bin/bash", "/usr/bin", &["a b.sh"]),

@@ -108,6 +108,37 @@ fn links_that_are_protected_protect_what_they_lead_to() {
 }
 
 #[test]
+fn what_settings_of_repositories_name_stays_as_it_is() {
+    let place = place();
+    outside(
+        &place,
+        "git init -q .; git init -q s; mkdir -p inc c/hh a/tools real/hooks d 'my hooks' s/hk; echo kept > inc/extra; echo kept > a/tools/f.sh; echo kept > d/x.sh; \
+         ln -s real tools; git config include.path ../inc/extra; git config core.hooksPath c/hh; git config filter.a.clean 'sh a/tools/f.sh'; \
+         git config diff.external ./d/x.sh; git config --add core.hooksPath tools/hooks; git config --add core.hooksPath 'my hooks'; \
+         git -C s config core.hooksPath hk; git config alias.st '!./d/x.sh'",
+    );
+    let line = "for f in inc c a d; do mv $f $f.2; mkdir -p $f; done; for f in inc/extra a/tools/f.sh d/x.sh; do echo EVIL > $f; done; \
+                for d in c/hh real/hooks tools/hooks 'my hooks' s/hk; do echo EVIL > \"$d/pre-commit\"; done; true";
+    let (code, said) = run(&place, line);
+    assert_eq!(code, 0, "{said}");
+    for file in ["inc/extra", "a/tools/f.sh", "d/x.sh"] {
+        assert_eq!(std::fs::read_to_string(place.path("workspace").join(file)).unwrap(), "kept\n", "{file}");
+    }
+    for folder in ["c/hh", "real/hooks", "my hooks", "s/hk"] {
+        assert!(!place.path("workspace").join(folder).join("pre-commit").exists(), "{folder}");
+    }
+}
+
+#[test]
+fn a_link_that_settings_name_is_left_where_it_is() {
+    let place = place();
+    outside(&place, "git init -q .; mkdir -p tools/hooks; ln -s tools/hooks hk; git config core.hooksPath hk");
+    let (code, said) = run(&place, "ls; git status; git log; true");
+    assert_eq!(code, 0, "{said}");
+    assert!(place.path("workspace/hk").is_symlink());
+}
+
+#[test]
 fn folders_above_protected_files_stay_where_they_are() {
     let place = place();
     outside(

@@ -129,6 +129,28 @@ fn lists_that_do_not_follow_from_the_events_are_noticed() {
 }
 
 #[test]
+fn a_budget_that_is_used_up_cannot_be_emptied() {
+    let place = Place::new();
+    place.write("home/fusebox.toml", "[tenants.default.limits]\nsteps = 3\n");
+    place.write("workspace/a.txt", "x");
+    let read = json!([step("read_file", json!({ "path": "a.txt" }))]);
+    for _ in 0..2 {
+        assert_eq!(place.run_steps(&read, &[]).0, 0);
+    }
+    assert!(verify(&place).0, "{:?}", verify(&place));
+    open(&place).execute_batch("DELETE FROM allotments; DELETE FROM reserved").unwrap();
+    let (holds, said) = verify(&place);
+    assert!(!holds && said.contains("allotments"), "{said}");
+    let (code, shown) = place.on_a_terminal(&["audit", "restored"], "", &[], &[]);
+    assert_eq!(code, 0, "{shown}");
+    assert!(verify(&place).0, "{:?}", verify(&place));
+    // One step is left, as before.
+    let two = json!([step("read_file", json!({ "path": "a.txt" })), step("read_file", json!({ "path": "a.txt" }))]);
+    let (code, lines) = place.run_steps(&two, &[]);
+    assert!(code != 0 && lines.iter().filter(|line| line["event"] == "step_completed").count() == 1, "{lines:?}");
+}
+
+#[test]
 fn a_witness_elsewhere_outlives_home_and_keys() {
     let place = Place::new();
     let witness = place.path("witness").display().to_string();

@@ -138,7 +138,7 @@ impl EffectKind {
 fn unnamed(argv: &[String], shell_text: Option<&str>) -> Option<&'static str> {
     /// Programs that run what files, folders or their input name.
     const RUNNERS: [&str; 8] = ["entr", "eval", "fd", "parallel", "run-parts", "source", "watchexec", "xargs"];
-    if shell_text.is_some_and(|text| text.contains(['$', '`', '*', '?', '['])) {
+    if shell_text.is_some_and(puts_together) {
         return Some("puts words together when it runs");
     }
     let separates = |c: char| c.is_whitespace() || "'\"();|&<>".contains(c);
@@ -149,6 +149,33 @@ fn unnamed(argv: &[String], shell_text: Option<&str>) -> Option<&'static str> {
     }
     let runs_found = |word: &str| matches!(word, "-exec" | "-execdir" | "-ok" | "-okdir");
     (words().any(|word| names(word, &["find"])) && words().any(runs_found)).then_some("runs what it finds")
+}
+
+/// Whether a shell makes words of a line that do not stand in it. Quotes around a whole word change nothing.
+fn puts_together(text: &str) -> bool {
+    let is_edge = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || "=;|&()<>".contains(c));
+    let mut quote = None;
+    let mut before = None;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let joins = match (c, quote) {
+            ('$' | '`' | '*' | '?' | '[' | '{' | '~' | '\\', _) => true,
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                !is_edge(before)
+            }
+            (c, Some(open)) if c == open => {
+                quote = None;
+                !is_edge(chars.peek().copied())
+            }
+            _ => false,
+        };
+        if joins {
+            return true;
+        }
+        before = Some(c);
+    }
+    false
 }
 
 fn folder(path: &WorkspacePath) -> String {
@@ -249,12 +276,22 @@ mod tests {
             files: Vec::new(),
         };
         let line = |text: &str| ApprovalKind::refusal(&[run(&["sh", "-c", text], Some(text))]);
-        for text in
-            ["sh $p.txt", "sh s*.txt", "`x`", "xargs sh < l.txt", "find . -exec sh {} ;", "PATH=$PWD/bin:$PATH; tool"]
-        {
+        for text in [
+            "bash s{1,}.txt",
+            "sh ~+/x",
+            "sh s1.t'x't",
+            "sh s1\\.txt",
+            "cd s'u'b && ./x",
+            "sh $p.txt",
+            "sh s*.txt",
+            "`x`",
+            "xargs sh < l.txt",
+            "find . -exec sh {} ;",
+            "PATH=$PWD/bin:$PATH; tool",
+        ] {
             assert!(line(text).is_some(), "{text}");
         }
-        for text in ["cargo test 2>&1 | tail -20", "cd sub && ./run.sh", "find . -name x"] {
+        for text in ["grep 'a b' x", "cargo test 2>&1 | tail -20", "cd sub && ./run.sh", "find . -name x"] {
             assert_eq!(line(text), None, "{text}");
         }
         assert!(ApprovalKind::refusal(&[run(&["/usr/bin/xargs", "sh"], None)]).is_some());

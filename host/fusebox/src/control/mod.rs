@@ -16,6 +16,7 @@ mod grants;
 mod kill;
 pub mod outcomes;
 mod recover;
+mod tenant_budgets;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -150,7 +150,7 @@ fn stored_setup(log: &dyn Store, run: &RunId, digest: &Digest) -> Result<StoredS
     Ok(StoredSetup::from_canonical(&blob(log, run, digest)?)?)
 }
 
-fn stored_policy(log: &dyn Store, run: &RunId, digest: &Digest) -> Result<Policy, Error> {
+pub fn stored_policy(log: &dyn Store, run: &RunId, digest: &Digest) -> Result<Policy, Error> {
     Ok(json::parse_as("the stored policy", &blob(log, run, digest)?, MAX_POLICY_BYTES)?)
 }
 

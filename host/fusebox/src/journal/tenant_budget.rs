@@ -88,6 +88,21 @@ impl TenantBudget {
         Ok(self.has.get(&kind).copied().unwrap_or(0).saturating_sub(used))
     }
 
+    /// Amounts that the run has used and that are not set aside for it: none, unless the list was changed. Time goes on
+    /// while a run waits, so it counts only when nothing of it is set aside for a run that has ended.
+    pub fn missing(&self, state: &RunState, ended_us: Option<u64>) -> Vec<(BudgetKind, u64)> {
+        let missing = |kind: &BudgetKind| {
+            let has = self.has.get(kind).copied().unwrap_or(0);
+            let used = match (kind, ended_us) {
+                (BudgetKind::TimeUs, None) => 0,
+                (BudgetKind::TimeUs, Some(_)) if has > 0 => 0,
+                (kind, ended_us) => used(state, *kind, ended_us.unwrap_or(0)),
+            };
+            (used > has).then(|| (*kind, used - has))
+        };
+        self.limits.keys().filter_map(missing).collect()
+    }
+
     /// Amounts that the run has used; the rest returns to the tenant.
     pub fn settle(&mut self, state: &RunState, now_us: u64) -> Vec<Settlement> {
         if self.limits.is_empty() {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{
-    Access, AtFlags, Mode, OFlags, ResolveFlags, Stat, accessat, chmodat, fchmod, fstat, openat, openat2,
+    Access, AtFlags, Mode, OFlags, ResolveFlags, Stat, accessat, chmodat, fchmod, fstat, openat, openat2, statat,
 };
 use rustix::io::Errno;
 
@@ -64,8 +64,7 @@ pub fn folder_of(workspace: &OwnedFd, path: &Path) -> Option<OwnedFd> {
     openat2(workspace, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), resolve).ok()
 }
 
-/// Whether a path of the workspace is there, reached through no link.
-pub fn is_there(workspace: &OwnedFd, path: &Path) -> bool {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(workspace, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve).is_ok()
+/// Whether nothing is at a path of the workspace.
+pub fn is_absent(workspace: &OwnedFd, path: &Path) -> bool {
+    matches!(statat(workspace, path, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
 }

@@ -1,5 +1,6 @@
 //! What the settings of a repository make Git read and run: a command that changes those files changes the settings.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
@@ -7,61 +8,58 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
+use super::links;
+
 /// Files of settings in a repository.
 const FILES: [&str; 2] = ["config", "config.worktree"];
-/// Keys whose values are files or commands, in lower case (git-config(1)).
-const KEYS: [&str; 16] = [
-    "path",
-    "hookspath",
-    "fsmonitor",
-    "sshcommand",
-    "editor",
-    "pager",
-    "clean",
-    "smudge",
-    "process",
-    "textconv",
-    "command",
-    "driver",
-    "program",
-    "helper",
-    "attributesfile",
-    "askpass",
-];
+/// Keys whose values are files to come, in lower case (git-config(1)); those of others count when the file is there.
+const KEYS: [&str; 3] = ["path", "hookspath", "attributesfile"];
+/// Keys whose values only look like files.
+const OTHERS: [&str; 9] =
+    ["url", "pushurl", "worktree", "fetch", "push", "merge", "insteadof", "pushinsteadof", "excludesfile"];
 /// Most files that include each other.
 const MAX_INCLUDED: usize = 32;
 /// Most bytes of a file of settings.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Paths of the workspace that the settings of a repository name, whether they are there or not. `repository` is its
-/// folder, relative to the workspace.
-pub fn named(workspace: &OwnedFd, repository: &Path) -> Vec<PathBuf> {
-    let tree = repository.parent().unwrap_or(repository).to_owned();
-    let mut files: Vec<PathBuf> = FILES.iter().map(|file| repository.join(file)).collect();
-    let mut found: Vec<PathBuf> = Vec::new();
-    let mut read = 0;
+/// Paths of the workspace that the settings of its repositories name, whether they are there or not. `root` is the
+/// workspace's path; `repositories` are folders of repositories, or files that stand for one, relative to it.
+pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Vec<PathBuf> {
+    // A repository can have several working trees, and one of another name: its values are looked for in all trees.
+    let trees: BTreeSet<&Path> = repositories.iter().filter_map(|repository| repository.parent()).collect();
+    let mut files: Vec<PathBuf> =
+        repositories.iter().flat_map(|repository| FILES.map(|file| repository.join(file))).collect();
+    let mut found: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut read = repositories.len() * FILES.len() + MAX_INCLUDED;
     while let Some(file) = files.pop() {
-        read += 1;
-        if read > MAX_INCLUDED {
-            break;
-        }
+        let Some(left) = read.checked_sub(1) else { break };
+        read = left;
+        // Each submodule's settings lie in the repository's folder.
         let Some(text) = text_of(workspace, &file) else { continue };
+        let text = text.replace("\\\n", " ");
         for (key, value) in text.lines().filter_map(setting) {
-            let folder = if key == "path" { file.parent().unwrap_or(&tree) } else { &tree };
-            let word = value.trim_start_matches('!').split_whitespace().next().unwrap_or_default();
-            let Some(path) = joined(folder, word).filter(|path| !path.as_os_str().is_empty()) else { continue };
-            // A word without `/` is a program of the system, unless it is the name of a file or folder.
-            let is_path = word.contains('/') || matches!(&*key, "path" | "hookspath" | "attributesfile");
-            if !is_path || found.contains(&path) {
-                continue;
+            let may_come = KEYS.contains(&&*key);
+            let folders: Vec<&Path> = match key.as_str() {
+                "path" => file.parent().into_iter().collect(),
+                _ => trees.iter().copied().collect(),
+            };
+            let unquoted = value.replace('"', "");
+            let words = unquoted.split([' ', '\t', '!', '\'', ';', '=']).filter(|word| word.contains('/') || may_come);
+            for word in words.chain([&*unquoted]).filter(|word| !word.is_empty()) {
+                for path in folders.iter().filter_map(|folder| joined(root, folder, word)) {
+                    let is_there = links::resolve(workspace, root, &path).is_some();
+                    if path.as_os_str().is_empty() || !(is_there || (may_come && word == unquoted)) {
+                        continue;
+                    }
+                    if key == "path" && !found.contains(&path) {
+                        files.push(path.clone());
+                    }
+                    found.insert(path);
+                }
             }
-            if key == "path" {
-                files.push(path.clone());
-            }
-            found.push(path);
         }
     }
-    found
+    found.into_iter().collect()
 }
 
 /// Key in lower case and value of a line, which may stand behind the name of its section.
@@ -70,21 +68,23 @@ fn setting(line: &str) -> Option<(String, &str)> {
     let line = if line.starts_with('[') { line.split_once(']')?.1.trim() } else { line };
     let (key, value) = line.split_once('=')?;
     let key = key.trim().to_lowercase();
-    KEYS.contains(&&*key).then_some((key, value.trim().trim_matches('"')))
+    (!OTHERS.contains(&&*key)).then_some((key, value.trim()))
 }
 
-/// A path below the workspace; `None` when it leads out of it.
-fn joined(folder: &Path, word: &str) -> Option<PathBuf> {
+/// A path relative to the workspace; `None` when it leads out of it.
+fn joined(root: &Path, folder: &Path, word: &str) -> Option<PathBuf> {
+    let whole = root.join(folder).join(word);
     let mut path = PathBuf::new();
-    for part in folder.join(word).components() {
+    for part in whole.components() {
         match part {
-            Component::Normal(part) => path.push(part),
+            Component::ParentDir => {
+                path.pop();
+            }
             Component::CurDir => {}
-            Component::ParentDir if path.pop() => {}
-            _ => return None,
+            part => path.push(part),
         }
     }
-    Some(path)
+    path.strip_prefix(root).ok().map(ToOwned::to_owned)
 }
 
 fn text_of(workspace: &OwnedFd, file: &Path) -> Option<String> {
@@ -117,11 +117,12 @@ mod tests {
              [remote \"o\"]\n\turl = ../other\n[filter \"x\"] clean = \"./tools/clean.sh -x\"\n[core]\n editor = /usr/bin/vi\n\
              [include]\n path = ../../../out\n",
         );
+        write("a/tools/clean.sh", "");
         write("a/shared.cfg", "[include]\npath = more.cfg\n[core]\nsshCommand=./ssh.sh\n");
         let workspace = File::open(folder.path()).unwrap().into();
-        let mut found: Vec<String> =
-            named(&workspace, Path::new("a/.git")).iter().map(|path| path.display().to_string()).collect();
-        found.sort();
-        assert_eq!(found, ["a/hooks", "a/more.cfg", "a/shared.cfg", "a/ssh.sh", "a/tools/clean.sh"]);
+        let root = folder.path().canonicalize().unwrap();
+        let found = named(&workspace, &root, &[PathBuf::from("a/.git")]);
+        let found: Vec<String> = found.iter().map(|path| path.display().to_string()).collect();
+        assert_eq!(found, ["a/hooks", "a/more.cfg", "a/shared.cfg", "a/tools/clean.sh"]);
     }
 }

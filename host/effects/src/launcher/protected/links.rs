@@ -14,11 +14,10 @@ use super::access::folder_of;
 /// Most links on the way to a target: those that Linux follows.
 const MAX_LINKS: usize = 40;
 
-/// Path of a link's target without links, relative to the workspace; `None` when it is not in there. `link` is the
-/// link's own path, without links but itself.
+/// A path of the workspace without links, relative to it; `None` when it is not in there, or does not exist.
 pub fn resolve(workspace: &OwnedFd, root: &Path, link: &Path) -> Option<PathBuf> {
-    let mut path = link.parent()?.to_owned();
-    let mut left: VecDeque<OsString> = VecDeque::from([link.file_name()?.to_owned()]);
+    let mut path = PathBuf::new();
+    let mut left: VecDeque<OsString> = link.iter().map(ToOwned::to_owned).collect();
     let mut links = 0;
     while let Some(part) = left.pop_front() {
         if part == ".." {

@@ -15,15 +15,15 @@ mod scan;
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fusebox_core::policy::LinkedFiles;
 use fusebox_core::protected::{PathMatcher, PathProtection, ProtectedGlobs};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlinkat};
 
 use self::hard_links::Links;
 pub use self::path::ProtectedPath;
-use self::place::{Identity, Sight, Taken, Visitor};
+use self::place::{Identity, KnownLink, Sight, Taken, Visitor};
 use self::quarantine::Quarantine;
 use self::scan::{Look, Scan};
 
@@ -38,6 +38,7 @@ pub struct Protected {
     matcher: PathMatcher,
     known: HashSet<Identity>,
     unreadable: HashSet<Identity>,
+    links: Vec<KnownLink>,
     /// What the settings of repositories name, and is not there.
     absent: Vec<PathBuf>,
 }
@@ -59,20 +60,26 @@ impl Protected {
             known: HashSet::new(),
             unreadable: HashSet::new(),
             repositories: Vec::new(),
+            kept: Vec::new(),
             links: Links::new(links),
         };
         let look = Look::Before { files: links != LinkedFiles::Allow };
         Scan { matcher: &matcher, visitor: &mut found, look, workspace: &workspace, root: &root }
             .run()
             .map_err(failed)?;
-        let Found { mut paths, known, unreadable, repositories, links } = found;
+        let Found { mut paths, known, unreadable, repositories, kept, links } = found;
         paths.extend(links.settle(&workspace, &paths)?);
         let mut absent = Vec::new();
-        for named in repositories.iter().flat_map(|repository| git_config::named(&workspace, repository)) {
-            let protection = PathProtection::ReadOnly;
-            match access::is_there(&workspace, &named) {
-                true => paths.push(ProtectedPath { path: named.into(), protection }),
-                false => absent.push(named),
+        for named in git_config::named(&workspace, &root, &repositories) {
+            match links::resolve(&workspace, &root, &named) {
+                // The folder of the settings themselves, or of a working tree, is not what they name.
+                Some(path) if repositories.iter().any(|repository| repository.starts_with(&path)) => {}
+                Some(path) => {
+                    paths.extend(folders_above(&path));
+                    paths.push(ProtectedPath { path: path.into(), protection: PathProtection::ReadOnly });
+                }
+                None if access::is_absent(&workspace, &named) => absent.push(named),
+                None => {}
             }
         }
         if paths.len() > MAX_PATHS {
@@ -82,18 +89,21 @@ impl Protected {
                 paths.len()
             ));
         }
-        Ok((Self { workspace, root, matcher, known, unreadable, absent }, paths))
+        Ok((Self { workspace, root, matcher, known, unreadable, links: kept, absent }, paths))
     }
 
     /// Takes away the protected paths that were made since, by renaming them: they may belong to others, and removing
     /// a large folder has no bound in time. Gives a message about them, if there were any.
     pub fn quarantine(self) -> Option<String> {
-        let Self { workspace, root, matcher, known, unreadable, absent } = self;
+        let Self { workspace, root, matcher, known, unreadable, links, absent } = self;
         let mut quarantine = Quarantine::new(&known, &unreadable);
         let scan =
             Scan { matcher: &matcher, visitor: &mut quarantine, look: Look::After, workspace: &workspace, root: &root };
         if let Err(error) = scan.run() {
             quarantine.not_seen(&error.to_string());
+        }
+        for link in &links {
+            quarantine.put_back(&workspace, link);
         }
         for path in absent {
             quarantine.take_path(&workspace, &path);
@@ -102,12 +112,20 @@ impl Protected {
     }
 }
 
+/// The folders above a path, to be kept from being moved with it.
+fn folders_above(path: &Path) -> impl Iterator<Item = ProtectedPath> + '_ {
+    let above = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    above.map(|folder| ProtectedPath { path: folder.into(), protection: PathProtection::Repository })
+}
+
 /// Collects what is there before a command.
 struct Found {
     paths: Vec<ProtectedPath>,
     known: HashSet<Identity>,
     unreadable: HashSet<Identity>,
     repositories: Vec<PathBuf>,
+    /// Links that are protected themselves.
+    kept: Vec<KnownLink>,
     links: Links,
 }
 
@@ -123,10 +141,20 @@ impl Visitor for Found {
     fn protected(&mut self, sight: &Sight<'_>, protection: PathProtection) -> Taken {
         self.known.insert(sight.identity());
         self.cover(sight, protection);
-        if protection == PathProtection::Repository {
+        if sight.kind() == FileType::Symlink
+            && let Ok(target) = readlinkat(sight.folder, sight.name, Vec::new())
+        {
+            self.kept.push(KnownLink { path: sight.path.to_owned(), target });
+        }
+        // A file of that name stands for a repository elsewhere, and makes its folder a working tree.
+        if protection == PathProtection::Repository || sight.name == c".git" {
             self.repositories.push(sight.path.to_owned());
         }
         Taken::No
+    }
+
+    fn target(&mut self, path: &Path) {
+        self.paths.extend(folders_above(path));
     }
 
     fn holder(&mut self, sight: &Sight<'_>) {

@@ -82,6 +82,15 @@ pub struct Identity {
     place: Option<(PathBuf, i64, i128)>,
 }
 
+/// A protected link that was there when a command started.
+#[derive(Debug, Clone)]
+pub struct KnownLink {
+    /// Relative to the workspace.
+    pub path: PathBuf,
+    /// What it holds.
+    pub target: CString,
+}
+
 /// Whether a path was taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
@@ -97,6 +106,8 @@ pub enum Taken {
 pub trait Visitor {
     /// A path that a glob protects, or a link by the name of a folder that holds such paths.
     fn protected(&mut self, sight: &Sight<'_>, protection: PathProtection) -> Taken;
+    /// The target of a link that protects it: the folders above it may not be moved.
+    fn target(&mut self, path: &Path);
     /// A folder whose name protects what it holds.
     fn holder(&mut self, sight: &Sight<'_>);
     /// A folder that is laid out like a repository, whatever its name is (gitrepository-layout(5)): Git obeys it when it

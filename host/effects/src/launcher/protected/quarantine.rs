@@ -7,11 +7,11 @@ use std::path::Path;
 
 use fusebox_core::protected::PathProtection;
 use fusebox_core::show::safe_line;
-use rustix::fs::{RenameFlags, renameat, renameat_with};
+use rustix::fs::{RenameFlags, renameat, renameat_with, symlinkat};
 use rustix::io::Errno;
 
 use super::access;
-use super::place::{Identity, Sight, Taken, Visitor};
+use super::place::{Identity, KnownLink, Sight, Taken, Visitor};
 
 /// Most paths that a message names.
 const MAX_NAMED: usize = 20;
@@ -49,7 +49,7 @@ impl<'a> Quarantine<'a> {
         self.more += named.len().saturating_sub(MAX_NAMED);
         named.truncate(MAX_NAMED);
         let more = if self.more == 0 { String::new() } else { format!(", and {} more", self.more) };
-        (!named.is_empty()).then(|| format!("it made {}{more}, which is protected", named.join(", ")))
+        (!named.is_empty()).then(|| format!("it made or removed {}{more}, which is protected", named.join(", ")))
     }
 
     fn name(&mut self, is_left: bool, path: &Path, now: &str) {
@@ -68,6 +68,20 @@ impl<'a> Quarantine<'a> {
         let Ok(name) = CString::new(name.as_bytes()) else { return };
         if rustix::fs::statat(&folder, &*name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             self.take(&folder, &name, path, |_| false);
+        }
+    }
+
+    /// Puts a link back that the command removed.
+    pub fn put_back(&mut self, workspace: &OwnedFd, link: &KnownLink) {
+        let Some(folder) = access::folder_of(workspace, &link.path) else {
+            return self.name(true, &link.path, "a link that is gone with its folder");
+        };
+        let Some(name) = link.path.file_name() else { return };
+        match symlinkat(&*link.target, &folder, name) {
+            Ok(()) => self.name(false, &link.path, "removed, now there again"),
+            // It is there.
+            Err(Errno::EXIST) => {}
+            Err(error) => self.name(true, &link.path, &format!("removed, not to be made again: {error}")),
         }
     }
 
@@ -113,6 +127,8 @@ impl Visitor for Quarantine<'_> {
         }
         self.take(sight.folder, sight.name, sight.path, is_protected)
     }
+
+    fn target(&mut self, _: &Path) {}
 
     fn holder(&mut self, _: &Sight<'_>) {}
 

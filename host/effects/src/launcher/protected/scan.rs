@@ -189,6 +189,7 @@ impl<V: Visitor> Scan<'_, V> {
         let Some((parent, target, path)) = self.target(sight) else { return };
         let Some(own_name) = path.file_name().and_then(|name| CString::new(name.as_bytes()).ok()) else { return };
         let Ok(stat) = fstat(&target) else { return };
+        self.visitor.target(&path);
         let sight = Sight::new(&parent, &own_name, &path, &stat, self.matcher, place);
         if let Some(protection) = protection {
             let is_folder = sight.kind() == FileType::Directory;
@@ -248,6 +249,13 @@ fn holds_protected(matcher: &PathMatcher, folder: &OwnedFd, place: &Place, depth
         let name = String::from_utf8_lossy(entry.name.to_bytes());
         let is_folder = entry.kind == FileType::Directory;
         if matcher.protection(&place.known_as, &name, is_folder, &place.packages).is_some() {
+            return true;
+        }
+        // Another link leads on, to what is not seen from here.
+        let leads_on = entry.kind == FileType::Symlink
+            && statat(&folder, &*entry.name, AtFlags::empty())
+                .map_or(true, |stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+        if leads_on || matcher.is_holder(&place.known_as, &name, &place.packages) {
             return true;
         }
         let packages = matcher.entered(&place.known_as, &name, &place.packages);
