@@ -7,14 +7,13 @@ use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
 use fusebox::proofs::{Checkpoint, Fault, Trust, VerifierKey, tenant_of_origin};
 use fusebox::{
-    Audit, CheckpointRow, ConsistencyProof, EraseOptions, Erasure, Error, EventRef, ExportOptions, Exported, Home,
-    LogVerdict, LostEvents, Record, VerifyOptions, now_us, rfc3339,
+    Audit, CheckpointRow, ConsistencyProof, Control, EraseOptions, Erasure, Error, EventRef, ExportOptions, Exported,
+    Home, LogVerdict, LostEvents, Record, VerifyOptions, now_us, rfc3339,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::{AuditArgs, AuditTask};
 use crate::exit::Exit;
-use crate::list::control;
 use crate::operator::{self, user};
 use crate::output::{AuditVerified, Output, Time, VerifiedTree};
 use crate::print;
@@ -166,13 +165,14 @@ fn export(options: &ExportOptions, out: Option<&Path>, json: bool) -> Result<Exi
 }
 
 fn verify_log(options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit, Error> {
-    let verdict = Audit::open_unchecked(&Home::default_path()?)?.verify_log(options)?;
+    let audit = Audit::open_unchecked(&Home::default_path()?)?;
+    let verdict = audit.verify_log(options)?;
     bar.done();
     let LogVerdict { report, by_own_keys } = match verdict {
         Ok(verdict) => verdict,
         Err(fault) => return Ok(wrong(&fault, json)),
     };
-    if let Some(fault) = control()?.tenant_budgets_fault()? {
+    if let Some(fault) = Control::tenant_budgets_fault(&audit)? {
         return Ok(wrong(&fault, json));
     }
     if json {
@@ -209,8 +209,9 @@ fn verify_log(options: &VerifyOptions<'_>, bar: &Bar, json: bool) -> Result<Exit
 /// Takes the log as it is. A program could hide by this what it did, so it takes a person.
 fn restored(reason: &str, json: bool) -> Result<Exit, Error> {
     operator::present()?;
-    let lost = Audit::open_unchecked(&Home::default_path()?)?.restored(&user(), reason)?;
-    control()?.restore_tenant_budgets()?;
+    let audit = Audit::open_unchecked(&Home::default_path()?)?;
+    let lost = audit.restored(&user(), reason)?;
+    Control::restore_tenant_budgets(&audit)?;
     for LostEvents { tenant, signed, found } in &lost {
         if json {
             print::json(&Output::AuditRestored { tenant, signed: *signed, found: *found });
