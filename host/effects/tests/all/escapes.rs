@@ -222,6 +222,12 @@ fn race(swap: impl Fn() + Sync, mut attempt: impl FnMut()) {
     });
 }
 
+/// Swaps the names of two paths at once.
+fn exchange(one: &std::path::Path, other: &std::path::Path) {
+    let (here, flags) = (rustix::fs::CWD, rustix::fs::RenameFlags::EXCHANGE);
+    let _ = rustix::fs::renameat_with(here, one, here, other, flags);
+}
+
 #[test]
 fn a_link_swapped_in_at_any_moment_leads_nowhere() {
     let (folder, workspace) = place();
@@ -230,15 +236,7 @@ fn a_link_swapped_in_at_any_moment_leads_nowhere() {
     let (aside, target) = (root.join("aside"), root.join("target"));
     fs::write(&target, "inside").unwrap();
     symlink(folder.path().join("outside/secret"), &aside).unwrap();
-    let swap = || {
-        let _ = rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            &aside,
-            rustix::fs::CWD,
-            &target,
-            rustix::fs::RenameFlags::EXCHANGE,
-        );
-    };
+    let swap = || exchange(&aside, &target);
     let mut seen = [0, 0];
     race(swap, || match workspace.read_all(&path, 100) {
         Ok(bytes) => {
@@ -267,15 +265,7 @@ fn a_folder_swapped_by_rename_leads_nowhere() {
     let (aside, target) = (root.join("aside"), root.join("target"));
     fs::create_dir(&target).unwrap();
     symlink(folder.path().join("outside"), &aside).unwrap();
-    let swap = || {
-        let _ = rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            &aside,
-            rustix::fs::CWD,
-            &target,
-            rustix::fs::RenameFlags::EXCHANGE,
-        );
-    };
+    let swap = || exchange(&aside, &target);
     let mut number = 0;
     race(swap, || {
         number += 1;

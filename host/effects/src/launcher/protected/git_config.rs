@@ -34,7 +34,6 @@ pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Vec<
     while let Some(file) = files.pop() {
         let Some(left) = read.checked_sub(1) else { break };
         read = left;
-        // Each submodule's settings lie in the repository's folder.
         let Some(text) = text_of(workspace, &file) else { continue };
         let text = text.replace("\\\n", " ");
         for (key, value) in text.lines().filter_map(setting) {

@@ -196,10 +196,13 @@ impl<V: Visitor> Scan<'_, V> {
             let protection = if is_folder { protection } else { protection.max(PathProtection::ReadOnly) };
             self.visitor.protected(&sight, protection);
         }
-        if protection == Some(PathProtection::Hidden) || place.links >= MAX_LINKS {
+        let is_folder = sight.kind() == FileType::Directory;
+        if protection == Some(PathProtection::Hidden) || place.links >= MAX_LINKS || !is_folder {
             return;
         }
-        let Ok(opened) = open_folder(&target, c".") else { return };
+        let is_after = self.look == Look::After;
+        let _opened_up = is_after.then(|| access::open_up(sight.folder, sight.name, sight.stat)).flatten();
+        let Ok(opened) = open_folder(&target, c".") else { return self.visitor.unreadable(&sight) };
         let below = Place {
             path: path.clone(),
             known_as: join(&place.known_as, name),
@@ -243,7 +246,11 @@ impl<V: Visitor> Scan<'_, V> {
 
 /// Whether a folder holds protected names, as seen from a place.
 fn holds_protected(matcher: &PathMatcher, folder: &OwnedFd, place: &Place, depth: usize) -> bool {
-    let Ok(folder) = open_folder(folder, c".") else { return false };
+    let folder = match open_folder(folder, c".") {
+        Ok(folder) => folder,
+        // What cannot be looked into counts as protected; a file holds nothing.
+        Err(error) => return error != Errno::NOTDIR,
+    };
     let Ok(entries) = entries(&folder) else { return true };
     entries.iter().any(|entry| {
         let name = String::from_utf8_lossy(entry.name.to_bytes());
