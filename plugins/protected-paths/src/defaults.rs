@@ -42,6 +42,7 @@ pub const NAMES: &[(&str, Protection)] = &[
     (".clinerules", RunLater),
     (".codex", RunLater),
     (".continue", RunLater),
+    (".credentials.json", Secret),
     (".cursor", RunLater),
     (".cursorrules", RunLater),
     (".databrickscfg", Secret),
@@ -134,6 +135,7 @@ pub const NAMES: &[(&str, Protection)] = &[
     (".travis.yaml", RunLater),
     (".travis.yml", RunLater),
     (".vault-token", Secret),
+    (".vault_pass", Secret),
     (".vimrc", RunLater),
     (".vscode", RunLater),
     (".windsurf", RunLater),
@@ -163,8 +165,10 @@ pub const NAMES: &[(&str, Protection)] = &[
     ("cloudbuild.yaml", RunLater),
     ("credentials.json", Secret),
     ("dist-packages", Package),
+    ("example.env", Exception),
     ("fusebox.toml", ReadOnly),
     ("jenkinsfile", RunLater),
+    ("kubeconfig", Secret),
     ("lefthook.toml", RunLater),
     ("lefthook.yaml", RunLater),
     ("lefthook.yml", RunLater),
@@ -174,16 +178,22 @@ pub const NAMES: &[(&str, Protection)] = &[
     ("opencode.jsonc", RunLater),
     ("rust-toolchain", RunLater),
     ("rust-toolchain.toml", RunLater),
+    ("sample.env", Exception),
+    ("service-account.json", Secret),
+    ("service_account.json", Secret),
     ("simple-git-hooks.json", RunLater),
     ("site-packages", Package),
     ("sitecustomize.py", RunLater),
+    ("template.env", Exception),
     ("usercustomize.py", RunLater),
+    ("vault_pass.txt", Secret),
     ("wallet.dat", Secret),
 ];
 
 /// Ends of paths, sorted by their last parts: globs that begin with `**/`.
 pub const TAILS: &[(&str, Protection)] = &[
     (".github/actions", RunLater),
+    (".codex/auth.json", Secret),
     (".config/autostart", RunLater),
     (".bzr/branch/branch.conf", ReadOnly),
     (".git/commondir", ReadOnly),
@@ -223,24 +233,34 @@ pub const TAILS: &[(&str, Protection)] = &[
 
 /// Beginnings of names: globs that end in `*`.
 pub const PREFIXES: &[(&str, Protection)] = &[
+    (".env-", Secret),
     (".env.", Secret),
     (".env_", Secret),
     ("id_dsa", Secret),
     ("id_ecdsa", Secret),
     ("id_ed25519", Secret),
     ("id_rsa", Secret),
+    ("ssh_host_", Secret),
+    // Folders into which the host moves secrets that it takes away at the end of a command.
+    ("taken-away-secrets-", Secret),
 ];
 
 /// Ends of names: globs that begin with `*`.
 pub const SUFFIXES: &[(&str, Protection)] = &[
     (".code-workspace", RunLater),
+    (".env", Secret),
     (".jks", Secret),
     (".kdb", Secret),
     (".kdbx", Secret),
     (".key", Secret),
+    (".key.bak", Secret),
+    (".key~", Secret),
     (".keystore", Secret),
     (".p12", Secret),
+    (".p8", Secret),
     (".pem", Secret),
+    (".pem.bak", Secret),
+    (".pem~", Secret),
     (".pfx", Secret),
     (".ppk", Secret),
     (".tfstate", Secret),

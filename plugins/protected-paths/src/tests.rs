@@ -99,6 +99,17 @@ fn credentials_of_all_kinds_are_protected() {
         ".config/gh/hosts.yml",
         ".cargo/credentials.toml",
         "authorized_keys",
+        ".env-prod",
+        "deploy/prod.env",
+        "AuthKey_1.p8",
+        "server.pem.bak",
+        "server.key~",
+        "ssh_host_ed25519_key",
+        ".claude/.credentials.json",
+        ".codex/auth.json",
+        "service-account.json",
+        "kubeconfig",
+        "taken-away-secrets-0a1b2c3d/credentials.5e6f",
     ] {
         assert_eq!(check(Effect::read(path), &settings), Ruling::Deny, "{path}");
         assert_eq!(check(write(path), &settings), Ruling::Deny, "{path}");

@@ -41,6 +41,31 @@ fn an_approval_of_a_kind_is_for_the_content_of_what_runs() {
 }
 
 #[test]
+fn files_are_bound_however_a_command_names_them() {
+    let place = Place::new();
+    let key = key(&place);
+    place.write("home/fusebox.toml", "[risk]\nmode = 'off'\n");
+    super::outside(&place, "mkdir -p sub 'a dir' && for i in $(seq 0 70); do mkdir d$i; done");
+    let many: Vec<String> = (0..70).map(|number| format!("d{number}")).collect();
+    let shell = |line: &str| json!({ "argv": ["sh", "-c", line] });
+    for (file, input) in [
+        ("my run.txt", shell("sh \"my run.txt\"")),
+        ("a dir/run.txt", shell("cd 'a dir' && sh run.txt")),
+        ("run.txt", json!({ "argv": ["sh", "-c", "cd .. && sh run.txt"], "working_dir": "sub" })),
+        ("run.txt", json!({ "argv": ["env", "-C", "..", "sh", "run.txt"], "working_dir": "sub" })),
+        ("d70/run.txt", shell(&format!("ls {}; cd d70 && sh run.txt", many.join(" ")))),
+    ] {
+        program(&place, file, "echo ORIGINAL\n");
+        let (code, run, asked) = attempt(&place, &json!([step("run_command", input.clone())]), &[], &[]);
+        assert_eq!(code, 6, "{asked:?}");
+        assert!(approve(&place, &asked, &key, &[]).status.success());
+        program(&place, file, "echo SWAPPED\n");
+        let (code, lines) = go_on(&place, &run, &[]);
+        assert_eq!((code, events(&lines, "step_started").len()), (6, 0), "{input}: {lines:?}");
+    }
+}
+
+#[test]
 fn a_kind_of_writes_is_small_and_says_what_it_is() {
     let place = Place::new();
     let key = key(&place);

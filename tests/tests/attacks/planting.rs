@@ -168,3 +168,85 @@ fn a_host_that_is_killed_leaves_nothing_planted() {
     wait(&|| !place.path("workspace/.git").exists());
     assert!(left(&place, ".")[0].starts_with(".git.taken-away-"));
 }
+
+#[test]
+fn a_plan_chooses_no_workspace_in_which_protected_files_are_not_known() {
+    let place = Place::new().without_risk();
+    outside(&place, "git init -q . && mkdir -p .aws src .github/workflows a/.vscode && echo x > .aws/credentials");
+    let run = |folder: &str, mode: &str| {
+        let steps = [step("read_file", json!({ "path": "credentials" }))];
+        let workspace = json!({ "path": folder, "mode": mode });
+        let plan = json!({ "goal": "g", "agent": { "id": "a" }, "workspace": workspace, "steps": steps });
+        place.write("workspace/plan.json", plan.to_string());
+        place.fusebox(&["run", "workspace/plan.json", "--approve", "all", "--json"])
+    };
+    for folder in [".aws", ".git/hooks", ".git", ".github/workflows", ".github", "a/.vscode"] {
+        for mode in ["in-place", "copy"] {
+            let refused = run(folder, mode);
+            let said = crate::place::text(&refused.stdout) + &crate::place::text(&refused.stderr);
+            assert!(refused.status.code() == Some(2) && said.contains("FBX-5014"), "{folder}: {said}");
+        }
+    }
+    assert_eq!(run("src", "in-place").status.code(), Some(1), "it has no such file");
+}
+
+#[test]
+fn secrets_are_not_moved_to_where_they_are_free() {
+    let place = Place::new().without_risk();
+    outside(
+        &place,
+        "mkdir -p certs/.ssh node_modules/x; echo K3Y | tee certs/server.pem certs/.ssh/id_rsa > certs/a.key",
+    );
+    let command = |line: &str| json!([step("run_command", json!({ "shell": line }))]);
+    let (code, lines) = place.run_steps(&command("mv certs node_modules/certs"), &[]);
+    assert_eq!(code, 1, "{lines:?}");
+    for name in ["server.pem", ".ssh", "a.key"] {
+        assert!(failure(&lines).contains(&format!("node_modules/certs/{name} (a secret")), "{}", failure(&lines));
+    }
+    let folder = left(&place, ".").into_iter().find(|name| name.starts_with("taken-away-secrets-")).unwrap();
+    let names = left(&place, &folder);
+    assert_eq!(names.len(), 3, "{names:?}");
+    let (_, lines) = place.run_steps(&command(&format!("cat {folder}/* {folder}/*/*; true")), &[]);
+    assert!(!serde_json::to_string(&lines).unwrap().contains("K3Y"), "{lines:?}");
+    for name in names {
+        let path =
+            if name.starts_with(".ssh") { format!("{folder}/{name}/id_rsa") } else { format!("{folder}/{name}") };
+        let (code, _) = place.run_steps(&json!([step("read_file", json!({ "path": path }))]), &[]);
+        assert_eq!(code, 3, "{path}");
+    }
+}
+
+#[test]
+fn what_links_lead_to_is_looked_through_with_a_bound() {
+    let place = Place::new().without_risk();
+    outside(&place, "mkdir -p node_modules/x; cd node_modules/x; touch $(seq 2000)");
+    let line = "mkdir l; cd l; for i in $(seq 150); do ln -s ../node_modules/x $i; done";
+    let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": line }))]), &[]);
+    assert!(code == 1 && failure(&lines).contains("l/"), "{lines:?}");
+    let links = left(&place, "l");
+    let taken = links.iter().filter(|name| name.contains("taken-away")).count();
+    assert!(taken > 0 && taken < links.len(), "{links:?}");
+}
+
+#[test]
+fn a_protected_file_that_is_replaced_while_a_command_runs_is_named() {
+    let place = Place::new().without_risk();
+    outside(&place, "git init -q .");
+    let line =
+        "touch ready; while ! test -e go; do :; done; printf '[core]\\nfsmonitor = ./evil\\n' >> .git/config; true";
+    let person = {
+        let folder = place.path("workspace");
+        std::thread::spawn(move || {
+            while !folder.join("ready").exists() {
+                std::thread::yield_now();
+            }
+            let mut git = std::process::Command::new("git");
+            git.args(["remote", "add", "up", "https://example.com/x"]).current_dir(&folder).status().unwrap();
+            std::fs::write(folder.join("go"), "").unwrap();
+        })
+    };
+    let (code, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": line }))]), &[]);
+    person.join().unwrap();
+    assert!(code == 1 && failure(&lines).contains(".git/config ("), "{lines:?}");
+    assert!(!outside(&place, "git config core.fsmonitor").contains("evil"));
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fusebox_core::plan::WorkspaceMode;
+use fusebox_core::protected::{PackageFolders, PathMatcher};
 use fusebox_core::{Plan, RunId, WorkspacePath};
 use fusebox_effects::Workspace;
 
@@ -36,6 +37,13 @@ pub fn open_workspace(
     if named_by_plan && !is_below(original.root(), options.plan_folder.as_deref()) {
         return Err(none("the plan names one that lies, by a link, outside of the plan's own folder"));
     }
+    if named_by_plan && let Some(part) = protected_part(services, original.root(), options.plan_folder.as_deref()) {
+        let why = format!(
+            "the plan names one in {part}, which is protected: its files would not be known for what they are; name it with \
+             --workspace if that is meant"
+        );
+        return Err(Error::NoWorkspace { reason: why });
+    }
     services.home.keep_apart(original.root())?;
     services.home.keep_copies_apart(original.root())?;
     if options.mode == WorkspaceMode::InPlace && !asks_for_copy {
@@ -52,6 +60,23 @@ pub struct OpenedWorkspace {
     pub mode: WorkspaceMode,
     /// Number of omissions in the copy.
     pub left_out: u64,
+}
+
+/// The first folder on the way from a plan to its workspace that is protected, or known for what it holds.
+fn protected_part(services: &Services, workspace: &Path, base: Option<&Path>) -> Option<String> {
+    let base = base?.canonicalize().ok()?;
+    let matcher = PathMatcher::new(&services.registry.protected_globs());
+    let (mut folder, mut packages) = (String::new(), PackageFolders::default());
+    for part in workspace.strip_prefix(base).ok()?.iter().map(|part| part.to_string_lossy()) {
+        let path = if folder.is_empty() { part.clone().into_owned() } else { format!("{folder}/{part}") };
+        if matcher.protection(&folder, &part, true, &packages).is_some() || matcher.is_holder(&folder, &part, &packages)
+        {
+            return Some(path);
+        }
+        packages = matcher.entered(&folder, &part, &packages);
+        folder = path;
+    }
+    None
 }
 
 /// Whether a folder is another one or lies below it, links resolved.

@@ -24,11 +24,18 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlinkat};
 use self::hard_links::Links;
 pub use self::path::ProtectedPath;
 use self::place::{Identity, KnownLink, Sight, Taken, Visitor};
-use self::quarantine::Quarantine;
-use self::scan::{Look, Scan};
+use self::quarantine::{Known, Quarantine};
+use self::scan::{Look, MAX_ENTRIES, Scan};
 
 /// Most protected paths of one workspace: each takes a mount of the sandbox.
 const MAX_PATHS: usize = 10_000;
+
+/// What a command does not see.
+pub struct Hidden {
+    entries: HashSet<Identity>,
+    /// Places at which it is covered.
+    paths: HashSet<PathBuf>,
+}
 
 /// Protected paths that were there when a command started.
 pub struct Protected {
@@ -37,6 +44,7 @@ pub struct Protected {
     root: PathBuf,
     matcher: PathMatcher,
     known: HashSet<Identity>,
+    hidden: Hidden,
     unreadable: HashSet<Identity>,
     links: Vec<KnownLink>,
     /// What the settings of repositories name, and is not there.
@@ -58,16 +66,17 @@ impl Protected {
         let mut found = Found {
             paths: Vec::new(),
             known: HashSet::new(),
+            hidden: HashSet::new(),
             unreadable: HashSet::new(),
             repositories: Vec::new(),
             kept: Vec::new(),
             links: Links::new(links),
         };
         let look = Look::Before { files: links != LinkedFiles::Allow };
-        Scan { matcher: &matcher, visitor: &mut found, look, workspace: &workspace, root: &root }
+        Scan { matcher: &matcher, visitor: &mut found, look, workspace: &workspace, root: &root, left: MAX_ENTRIES }
             .run()
             .map_err(failed)?;
-        let Found { mut paths, known, unreadable, repositories, kept, links } = found;
+        let Found { mut paths, known, hidden, unreadable, repositories, kept, links } = found;
         paths.extend(links.settle(&workspace, &paths)?);
         let mut absent = Vec::new();
         for named in git_config::named(&workspace, &root, &repositories) {
@@ -89,16 +98,26 @@ impl Protected {
                 paths.len()
             ));
         }
-        Ok((Self { workspace, root, matcher, known, unreadable, links: kept, absent }, paths))
+        let is_hidden = |path: &&ProtectedPath| path.protection == PathProtection::Hidden;
+        let covered = paths.iter().filter(is_hidden).map(|path| PathBuf::from(&path.path)).collect();
+        let hidden = Hidden { entries: hidden, paths: covered };
+        Ok((Self { workspace, root, matcher, known, hidden, unreadable, links: kept, absent }, paths))
     }
 
     /// Takes away the protected paths that were made since, by renaming them: they may belong to others, and removing
     /// a large folder has no bound in time. Gives a message about them, if there were any.
     pub fn quarantine(self) -> Option<String> {
-        let Self { workspace, root, matcher, known, unreadable, links, absent } = self;
-        let mut quarantine = Quarantine::new(&known, &unreadable);
-        let scan =
-            Scan { matcher: &matcher, visitor: &mut quarantine, look: Look::After, workspace: &workspace, root: &root };
+        let Self { workspace, root, matcher, known, hidden, unreadable, links, absent } = self;
+        let mut quarantine =
+            Quarantine::new(&workspace, &root, Known { entries: &known, hidden: &hidden, unreadable: &unreadable });
+        let scan = Scan {
+            matcher: &matcher,
+            visitor: &mut quarantine,
+            look: Look::After,
+            workspace: &workspace,
+            root: &root,
+            left: MAX_ENTRIES,
+        };
         if let Err(error) = scan.run() {
             quarantine.not_seen(&error.to_string());
         }
@@ -122,6 +141,7 @@ fn folders_above(path: &Path) -> impl Iterator<Item = ProtectedPath> + '_ {
 struct Found {
     paths: Vec<ProtectedPath>,
     known: HashSet<Identity>,
+    hidden: HashSet<Identity>,
     unreadable: HashSet<Identity>,
     repositories: Vec<PathBuf>,
     /// Links that are protected themselves.
@@ -140,6 +160,9 @@ impl Found {
 impl Visitor for Found {
     fn protected(&mut self, sight: &Sight<'_>, protection: PathProtection) -> Taken {
         self.known.insert(sight.identity());
+        if protection == PathProtection::Hidden {
+            self.hidden.insert(sight.identity());
+        }
         self.cover(sight, protection);
         if sight.kind() == FileType::Symlink
             && let Ok(target) = readlinkat(sight.folder, sight.name, Vec::new())
@@ -190,5 +213,13 @@ impl Visitor for Found {
 
     fn moved_up(&mut self) -> Option<CString> {
         None
+    }
+
+    fn may_be_hidden(&self, _: u64) -> bool {
+        false
+    }
+
+    fn strayed(&mut self, _: &Sight<'_>) -> bool {
+        false
     }
 }

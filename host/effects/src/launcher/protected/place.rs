@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use fusebox_core::protected::{PackageFolders, PathMatcher, PathProtection};
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{AtFlags, FileType, Stat, StatxFlags, statx};
 
 /// A folder on the way.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +59,15 @@ impl<'a> Sight<'a> {
         // counts, and the time of their last change, which no program sets.
         let is_kept = matches!(self.kind(), FileType::RegularFile | FileType::Directory);
         let place = (!is_kept).then(|| (self.path.to_owned(), self.stat.st_ctime, self.stat.st_ctime_nsec.into()));
-        Identity { device: self.stat.st_dev, inode: self.stat.st_ino, place }
+        Identity { device: self.stat.st_dev, inode: self.stat.st_ino, made: self.made(), place }
+    }
+
+    /// When it was made, in seconds and nanoseconds, where the file system says so. A file that is replaced leaves its
+    /// number to the next one that is made.
+    fn made(&self) -> Option<(i64, u32)> {
+        let found = statx(self.folder, self.name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BTIME).ok()?;
+        let is_said = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+        is_said.then_some((found.stx_btime.tv_sec, found.stx_btime.tv_nsec))
     }
 
     /// Whether it would be protected by another name in the same folder.
@@ -79,7 +87,15 @@ impl<'a> Sight<'a> {
 pub struct Identity {
     device: u64,
     inode: u64,
+    made: Option<(i64, u32)>,
     place: Option<(PathBuf, i64, i128)>,
+}
+
+impl Identity {
+    /// Number of the file.
+    pub fn number(&self) -> u64 {
+        self.inode
+    }
 }
 
 /// A protected link that was there when a command started.
@@ -125,4 +141,9 @@ pub trait Visitor {
     fn is_new(&self, sight: &Sight<'_>) -> bool;
     /// Name of a folder that was too deep, and was moved into the workspace itself.
     fn moved_up(&mut self) -> Option<CString>;
+    /// Whether an entry of this number may be one that commands do not see.
+    fn may_be_hidden(&self, number: u64) -> bool;
+    /// An entry at an unprotected place that may be one that commands do not see: its folder was moved to where its name
+    /// protects nothing. Returns whether it was one.
+    fn strayed(&mut self, sight: &Sight<'_>) -> bool;
 }

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use fusebox_core::protected::PathProtection;
 use fusebox_core::show::safe_line;
-use rustix::fs::{RenameFlags, renameat, renameat_with, symlinkat};
+use rustix::fs::{FileType, Mode, OFlags, RenameFlags, mkdirat, openat, renameat, renameat_with, symlinkat};
 use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, unmount};
 
-use super::access;
 use super::place::{Identity, KnownLink, Sight, Taken, Visitor};
+use super::{Hidden, access};
 
 /// Most paths that a message names.
 const MAX_NAMED: usize = 20;
@@ -20,11 +21,27 @@ const MAX_CHARS: usize = 200;
 /// Most bytes of a name.
 const MAX_NAME: usize = 255;
 const SUFFIX: &str = "taken-away";
+/// Beginning of the name of the folder of secrets, which the guard knows for one.
+const SECRETS: &str = "taken-away-secrets";
 
-/// Renames all protected paths that were not known before.
+/// What was there when the command started.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    pub entries: &'a HashSet<Identity>,
+    pub hidden: &'a Hidden,
+    pub unreadable: &'a HashSet<Identity>,
+}
+
+/// Renames all protected paths that were not known before. Secrets go to one folder of the workspace, by whose name they
+/// stay hidden; everything else stays where it is, under a name that protects nothing.
 pub struct Quarantine<'a> {
-    known: &'a HashSet<Identity>,
-    unreadable: &'a HashSet<Identity>,
+    workspace: &'a OwnedFd,
+    root: &'a Path,
+    known: Known<'a>,
+    /// File numbers of what is hidden.
+    hidden_numbers: HashSet<u64>,
+    /// The folder of secrets, once there is one.
+    secrets: Option<(OwnedFd, String)>,
     /// What is still there, which a message names first.
     left: Vec<String>,
     taken: Vec<String>,
@@ -33,8 +50,26 @@ pub struct Quarantine<'a> {
 }
 
 impl<'a> Quarantine<'a> {
-    pub fn new(known: &'a HashSet<Identity>, unreadable: &'a HashSet<Identity>) -> Self {
-        Self { known, unreadable, left: Vec::new(), taken: Vec::new(), more: 0, moved_up: Vec::new() }
+    pub fn new(workspace: &'a OwnedFd, root: &'a Path, known: Known<'a>) -> Self {
+        let hidden_numbers = known.hidden.entries.iter().map(Identity::number).collect();
+        let (left, taken, moved_up) = (Vec::new(), Vec::new(), Vec::new());
+        Self { workspace, root, known, hidden_numbers, secrets: None, left, taken, more: 0, moved_up }
+    }
+
+    /// Moves a secret into the folder of secrets. Gives its new path.
+    fn hide(&mut self, folder: &OwnedFd, name: &CStr) -> Result<String, Errno> {
+        if self.secrets.is_none() {
+            let own = format!("{SECRETS}-{:08x}", fastrand::u32(..));
+            mkdirat(self.workspace, &*own, Mode::RWXU)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            self.secrets = Some((openat(self.workspace, &*own, flags, Mode::empty())?, own));
+        }
+        let Some((secrets, own)) = &self.secrets else { return Err(Errno::NOENT) };
+        let mark = format!("{:08x}", fastrand::u32(..));
+        let longer = format!("{}.{mark}", name.to_string_lossy());
+        let aside = if longer.len() > MAX_NAME { mark } else { longer };
+        rename_to(folder, name, secrets, &aside)?;
+        Ok(format!("{own}/{aside}"))
     }
 
     /// The workspace as a whole was not looked through.
@@ -115,9 +150,15 @@ fn rename_to(from: &OwnedFd, name: &CStr, to: &OwnedFd, aside: &str) -> Result<(
 }
 
 impl Visitor for Quarantine<'_> {
-    fn protected(&mut self, sight: &Sight<'_>, _: PathProtection) -> Taken {
+    fn protected(&mut self, sight: &Sight<'_>, protection: PathProtection) -> Taken {
         if !self.is_new(sight) {
             return Taken::No;
+        }
+        // Links lead to what is hidden by itself.
+        let is_secret = protection == PathProtection::Hidden && sight.kind() != FileType::Symlink;
+        if is_secret && let Ok(aside) = self.hide(sight.folder, sight.name) {
+            self.name(false, sight.path, &format!("now {}", safe_line(&aside, MAX_CHARS)));
+            return Taken::Away(aside);
         }
         let is_protected = |name: &str| sight.is_protected_as(name);
         if sight.is_within_taken()
@@ -165,14 +206,36 @@ impl Visitor for Quarantine<'_> {
     }
 
     fn was_unreadable(&self, sight: &Sight<'_>) -> bool {
-        self.unreadable.contains(&sight.identity())
+        self.known.unreadable.contains(&sight.identity())
     }
 
     fn is_new(&self, sight: &Sight<'_>) -> bool {
-        !self.known.contains(&sight.identity())
+        !self.known.entries.contains(&sight.identity())
     }
 
     fn moved_up(&mut self) -> Option<CString> {
         self.moved_up.pop()
+    }
+
+    fn may_be_hidden(&self, number: u64) -> bool {
+        self.hidden_numbers.contains(&number)
+    }
+
+    fn strayed(&mut self, sight: &Sight<'_>) -> bool {
+        let Hidden { entries, paths } = self.known.hidden;
+        if !entries.contains(&sight.identity()) || paths.contains(sight.path) {
+            return false;
+        }
+        // Its cover came with its folder, and nothing that is covered can be renamed.
+        let _ = unmount(self.root.join(sight.path), UnmountFlags::DETACH);
+        match self.hide(sight.folder, sight.name) {
+            Ok(aside) => {
+                let now =
+                    format!("a secret, moved to where its name protects nothing; now {}", safe_line(&aside, MAX_CHARS));
+                self.name(false, sight.path, &now);
+            }
+            Err(error) => self.name(true, sight.path, &format!("a secret where its name protects nothing: {error}")),
+        }
+        true
     }
 }

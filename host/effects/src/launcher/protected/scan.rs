@@ -19,6 +19,8 @@ const MAX_DEPTH: usize = 128;
 const MAX_PATH: usize = 3584;
 /// Most links that lead from one to another.
 const MAX_LINKS: usize = 2;
+/// Most entries of folders that are read for what links lead to, in one look.
+pub const MAX_ENTRIES: u32 = 200_000;
 /// Name by which the globs know a repository, for folders that are one by what they hold.
 const REPOSITORY: &str = ".git";
 /// Folders of a repository that hold data alone, and much of it.
@@ -43,11 +45,15 @@ pub struct Scan<'a, V> {
     pub workspace: &'a OwnedFd,
     /// The workspace's path, without links.
     pub root: &'a Path,
+    /// Entries of folders that may still be read for what links lead to.
+    pub left: u32,
 }
 
 struct Entry {
     name: CString,
     kind: FileType,
+    /// Number of the file, as its folder has it.
+    number: u64,
 }
 
 impl<V: Visitor> Scan<'_, V> {
@@ -67,7 +73,7 @@ impl<V: Visitor> Scan<'_, V> {
         while let Some(name) = self.visitor.moved_up() {
             self.entry(
                 &folder,
-                &Entry { name, kind: FileType::Directory },
+                &Entry { name, kind: FileType::Directory, number: 0 },
                 &Place { within_taken: true, ..top.clone() },
             );
         }
@@ -103,13 +109,17 @@ impl<V: Visitor> Scan<'_, V> {
         let is_folder = entry.kind == FileType::Directory;
         let protection = self.matcher.protection(&place.known_as, &name, is_folder, &place.packages);
         let is_plain = !is_folder && entry.kind != FileType::Symlink;
-        if protection.is_none() && is_plain && !self.looks_at_files() {
+        let may_stray = protection.is_none() && self.visitor.may_be_hidden(entry.number);
+        if protection.is_none() && is_plain && !self.looks_at_files() && !may_stray {
             return;
         }
         // What is gone meanwhile needs no protection.
         let Ok(stat) = statat(folder, &*entry.name, AtFlags::SYMLINK_NOFOLLOW) else { return };
         let path = place.path.join(OsStr::from_bytes(entry.name.to_bytes()));
         let sight = Sight::new(folder, &entry.name, &path, &stat, self.matcher, place);
+        if may_stray && self.visitor.strayed(&sight) {
+            return;
+        }
         match sight.kind() {
             FileType::Directory => self.below(&sight, &name, protection, place),
             FileType::Symlink => self.link(&sight, &name, protection, place),
@@ -240,44 +250,48 @@ impl<V: Visitor> Scan<'_, V> {
             known_as = join(&known_as, &part);
         }
         let is_outside = place.packages == packages || packages == PackageFolders::default();
-        !is_outside && holds_protected(self.matcher, &target, &Place { path, ..place.clone() }, MAX_DEPTH)
+        let below = Place { path, ..place.clone() };
+        !is_outside && holds_protected(self.matcher, &target, &below, MAX_DEPTH, &mut self.left)
     }
 }
 
-/// Whether a folder holds protected names, as seen from a place.
-fn holds_protected(matcher: &PathMatcher, folder: &OwnedFd, place: &Place, depth: usize) -> bool {
+/// Whether a folder holds protected names, as seen from a place. What is too much to be looked through counts as such.
+fn holds_protected(matcher: &PathMatcher, folder: &OwnedFd, place: &Place, depth: usize, left: &mut u32) -> bool {
     let folder = match open_folder(folder, c".") {
         Ok(folder) => folder,
         // What cannot be looked into counts as protected; a file holds nothing.
         Err(error) => return error != Errno::NOTDIR,
     };
     let Ok(entries) = entries(&folder) else { return true };
-    entries.iter().any(|entry| {
-        let name = String::from_utf8_lossy(entry.name.to_bytes());
-        let is_folder = entry.kind == FileType::Directory;
-        if matcher.protection(&place.known_as, &name, is_folder, &place.packages).is_some() {
-            return true;
-        }
-        // Another link leads on, to what is not seen from here.
-        let leads_on = entry.kind == FileType::Symlink
-            && statat(&folder, &*entry.name, AtFlags::empty())
-                .map_or(true, |stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
-        if leads_on || matcher.is_holder(&place.known_as, &name, &place.packages) {
-            return true;
-        }
-        let packages = matcher.entered(&place.known_as, &name, &place.packages);
-        if !is_folder || packages != place.packages {
-            return false;
-        }
-        let Some(depth) = depth.checked_sub(1) else { return true };
-        let Ok(opened) = open_folder(&folder, &entry.name) else { return true };
-        holds_protected(
-            matcher,
-            &opened,
-            &Place { known_as: join(&place.known_as, &name), packages, ..place.clone() },
-            depth,
-        )
-    })
+    *left = left.saturating_sub(u32::try_from(entries.len()).unwrap_or(u32::MAX));
+    *left == 0
+        || entries.iter().any(|entry| {
+            let name = String::from_utf8_lossy(entry.name.to_bytes());
+            let is_folder = entry.kind == FileType::Directory;
+            if matcher.protection(&place.known_as, &name, is_folder, &place.packages).is_some() {
+                return true;
+            }
+            // Another link leads on, to what is not seen from here.
+            let leads_on = entry.kind == FileType::Symlink
+                && statat(&folder, &*entry.name, AtFlags::empty())
+                    .map_or(true, |stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+            if leads_on || matcher.is_holder(&place.known_as, &name, &place.packages) {
+                return true;
+            }
+            let packages = matcher.entered(&place.known_as, &name, &place.packages);
+            if !is_folder || packages != place.packages {
+                return false;
+            }
+            let Some(depth) = depth.checked_sub(1) else { return true };
+            let Ok(opened) = open_folder(&folder, &entry.name) else { return true };
+            holds_protected(
+                matcher,
+                &opened,
+                &Place { known_as: join(&place.known_as, &name), packages, ..place.clone() },
+                depth,
+                left,
+            )
+        })
 }
 
 fn join(folder: &str, name: &str) -> String {
@@ -299,7 +313,7 @@ fn entries(folder: &OwnedFd) -> Result<Vec<Entry>, Errno> {
             },
             kind => kind,
         };
-        entries.push(Entry { name: entry.file_name().to_owned(), kind });
+        entries.push(Entry { name: entry.file_name().to_owned(), kind, number: entry.ino() });
     }
     Ok(entries)
 }

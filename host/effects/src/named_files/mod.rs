@@ -1,6 +1,10 @@
 //! Files of the workspace that a command names: programs and scripts, whose content an approval covers.
 
-use std::collections::BTreeSet;
+mod search;
+mod tables;
+mod words;
+
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read as _, Result};
 use std::path::{Path, PathBuf};
@@ -8,108 +12,13 @@ use std::path::{Path, PathBuf};
 use fusebox_core::effect::NamedFile;
 use fusebox_core::{Digest, DigestBuilder, WorkspacePath};
 
+use self::search::Search;
+use self::tables::{UNNAMED, is_interpreter, is_script, is_shell};
+use self::words::candidates;
 use crate::program::{Environment, is_executable};
 
 /// Most bytes of all files of one command that are read. Beyond, a file is known by its size, times and number.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
-/// Programs that run what their arguments name, without their version numbers.
-const INTERPRETERS: [&str; 66] = [
-    ".",
-    "ansible-playbook",
-    "ash",
-    "awk",
-    "bash",
-    "bun",
-    "busybox",
-    "clojure",
-    "csh",
-    "dash",
-    "deno",
-    "dotnet",
-    "elixir",
-    "env",
-    "erl",
-    "escript",
-    "eval",
-    "exec",
-    "expect",
-    "fish",
-    "gawk",
-    "gdb",
-    "gmake",
-    "gnuplot",
-    "go",
-    "groovy",
-    "guile",
-    "irb",
-    "java",
-    "jshell",
-    "julia",
-    "just",
-    "kotlin",
-    "ksh",
-    "lua",
-    "make",
-    "mksh",
-    "mono",
-    "mysql",
-    "nix",
-    "node",
-    "npm",
-    "npx",
-    "octave",
-    "perl",
-    "php",
-    "pnpm",
-    "psql",
-    "pwsh",
-    "python",
-    "R",
-    "rake",
-    "Rscript",
-    "ruby",
-    "sbcl",
-    "scala",
-    "sed",
-    "sh",
-    "source",
-    "sqlite3",
-    "tclsh",
-    "ts-node",
-    "tsx",
-    "xargs",
-    "yarn",
-    "zsh",
-];
-/// Endings of files that are run.
-const SCRIPTS: [&str; 36] = [
-    "awk", "bash", "bat", "class", "cjs", "cmake", "cmd", "coffee", "dll", "exe", "exp", "fish", "gradle", "groovy",
-    "jar", "jl", "js", "kts", "lua", "mjs", "mk", "php", "pl", "ps1", "py", "pyc", "pyz", "r", "rb", "sh", "so", "sql",
-    "tcl", "ts", "wasm", "zsh",
-];
-/// Files that an interpreter runs when it is given their folder.
-const PACKAGE: [&str; 6] = ["__main__.py", "__init__.py", "package.json", "index.js", "index.cjs", "index.mjs"];
-/// Most folders in which words are looked for.
-const MAX_FOLDERS: usize = 16;
-/// Most letters of options in front of a value.
-const MAX_LETTERS: usize = 12;
-/// Most paths that match a pattern.
-const MAX_MATCHES: usize = 1000;
-/// Files that programs run without being told their names.
-const UNNAMED: [(&str, &[&str]); 12] = [
-    ("make", &["GNUmakefile", "makefile", "Makefile"]),
-    ("gmake", &["GNUmakefile", "makefile", "Makefile"]),
-    ("npm", &["package.json"]),
-    ("npx", &["package.json"]),
-    ("yarn", &["package.json"]),
-    ("pnpm", &["package.json"]),
-    ("bun", &["package.json"]),
-    ("just", &["justfile", "Justfile", ".justfile"]),
-    ("rake", &["Rakefile", "rakefile"]),
-    ("tox", &["tox.ini"]),
-    ("nox", &["noxfile.py"]),
-    ("task", &["Taskfile.yml", "Taskfile.yaml"]),
-];
 
 /// A command whose words name files.
 #[derive(Debug, Clone, Copy)]
@@ -130,33 +39,36 @@ pub struct NamingCommand<'a> {
 /// can be executed or end like scripts and, where an interpreter is among the words, all.
 ///
 /// # Errors
-/// When a file cannot be read for a reason other than its absence.
+/// When a file cannot be read for a reason other than its absence, or the words can mean too many.
 pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
     let mut found = Found { files: Vec::new(), seen: BTreeSet::new(), left: MAX_BYTES, workspace: command.workspace };
     let Some((name, arguments)) = command.argv.split_first() else { return Ok(found.files) };
     found.add(name, command.program, !name.contains('/'))?;
     let program = command.program.file_name().unwrap_or_default().to_string_lossy();
-    let folder = command.workspace.join(command.cwd.as_str());
+    let own = command.workspace.join(command.cwd.as_str());
     let local = LocalPrograms::new(command.environment, command.workspace);
-    // Quotes and backslashes inside of a word join what they stand between.
-    let joined: Vec<String> = arguments.iter().map(|word| word.replace(['\'', '"', '\\'], "")).collect();
-    let words: Vec<&str> =
-        std::iter::once(&*program).chain(arguments.iter().chain(&joined).flat_map(|word| candidates(word))).collect();
-    let folders = folders(&folder, &words);
+    // A program may go by another name than the file that it is: `awk` is `mawk`, and `npm` is `npm-cli.js`.
+    let called = name.rsplit('/').next().unwrap_or(name).to_owned();
+    let given: Vec<String> = arguments.iter().flat_map(|word| candidates(word)).collect();
     // The shell of a line is not what runs a file that the line names.
     let hands_over = |word: &String| word.starts_with('-') && !word.starts_with("--") && word.contains('c');
     let is_line =
         is_shell(&program) && arguments.iter().take_while(|word| word.starts_with(['-', '+'])).any(hands_over);
-    let runs_any = words.iter().skip(usize::from(is_line)).any(|word| is_interpreter(word));
+    let is_run_itself = !is_line && (is_interpreter(&program) || is_interpreter(&called));
+    let runs_any = is_run_itself || given.iter().any(|word| is_interpreter(word));
+    let all = [program.into_owned(), called].into_iter().chain(given);
+    let mut seen = HashSet::new();
+    let words: Vec<String> = all.filter(|word| !word.contains('\0') && seen.insert(word.clone())).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let search = Search::new(command.workspace);
+    let folders = search.folders(&own, &words)?;
     for word in words {
-        if word.is_empty() || word.contains('\0') {
-            continue;
-        }
         if let Some(path) = local.find(word) {
             found.add(word, &path, true)?;
         }
-        for folder in &folders {
-            for path in meant(folder, word, runs_any) {
+        // An absolute path is the same in all folders.
+        for folder in folders.iter().take(if word.starts_with('/') { 1 } else { folders.len() }) {
+            for path in search.meant(folder, word, runs_any)? {
                 if runs_any || is_executable(&path) || is_script(&path) {
                     found.add(word, &path, false)?;
                 }
@@ -164,110 +76,14 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
         }
         let own_name = word.rsplit('/').next().unwrap_or(word);
         for script in UNNAMED.iter().filter(|(program, _)| *program == own_name).flat_map(|(_, scripts)| *scripts) {
-            for path in folders.iter().filter_map(|folder| folder.join(script).canonicalize().ok()) {
-                found.add(word, &path, false)?;
+            for folder in &folders {
+                if let Some(path) = search.script(folder, script)? {
+                    found.add(word, &path, false)?;
+                }
             }
         }
     }
     Ok(found.files)
-}
-
-/// Folders in which the words of a command can have their meaning: its own, and all that its words name, by whatever
-/// option they are gone to.
-fn folders(own: &Path, words: &[&str]) -> Vec<PathBuf> {
-    let mut folders = vec![own.to_owned()];
-    for word in words {
-        let found: Vec<PathBuf> = folders
-            .iter()
-            .flat_map(|folder| spellings(word).map(|name| folder.join(name)).chain(matches(folder, word)))
-            .filter_map(|path| path.canonicalize().ok())
-            .filter(|path| path.is_dir() && path.starts_with(own))
-            .collect();
-        for path in found {
-            if folders.len() < MAX_FOLDERS && !folders.contains(&path) {
-                folders.push(path);
-            }
-        }
-    }
-    folders
-}
-
-/// A word, and what can stand behind the letters of its options.
-fn spellings(word: &str) -> impl Iterator<Item = &str> {
-    let is_glued = word.starts_with('-') && !word.starts_with("--");
-    let letters = if is_glued { MAX_LETTERS } else { 0 };
-    std::iter::once(word).chain(word.char_indices().skip(2).take(letters).filter_map(|(at, _)| word.get(at..)))
-}
-
-/// Paths that a word matches as a pattern of a shell, part by part.
-fn matches(folder: &Path, word: &str) -> Vec<PathBuf> {
-    if !word.contains(['*', '?', '[']) {
-        return Vec::new();
-    }
-    let mut paths = vec![folder.to_owned()];
-    for part in word.split('/') {
-        let next = paths.iter().flat_map(|path| -> Vec<PathBuf> {
-            if !part.contains(['*', '?', '[']) {
-                return vec![path.join(part)];
-            }
-            let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-            let is_match = |path: &PathBuf| {
-                path.file_name().is_some_and(|name| fast_glob::glob_match(part, &*name.to_string_lossy()))
-            };
-            entries.filter(is_match).collect()
-        });
-        paths = next.take(MAX_MATCHES).collect();
-    }
-    paths.sort();
-    paths
-}
-
-/// Files that a word can mean in a folder, without links: the word as it is, behind the letters of an option, as the
-/// name of a module or package for interpreters, and as a pattern.
-fn meant(folder: &Path, word: &str, runs_any: bool) -> Vec<PathBuf> {
-    let mut paths = matches(folder, word);
-    for word in spellings(word) {
-        paths.push(folder.join(word));
-        if runs_any && !word.starts_with('-') {
-            // `-m a.b` of Python, and the names of Node.js without their endings.
-            let module = folder.join(word.replace('.', "/"));
-            paths.extend(["py", "pyc"].map(|ending| module.with_extension(ending)));
-            paths.extend(["js", "cjs", "mjs", "json", "ts"].map(|ending| folder.join(format!("{word}.{ending}"))));
-            for package in [&module, &folder.join(word)] {
-                paths.extend(PACKAGE.map(|file| package.join(file)));
-            }
-        }
-    }
-    paths.into_iter().filter_map(|path| path.canonicalize().ok()).collect()
-}
-
-fn is_shell(program: &str) -> bool {
-    matches!(program, "sh" | "ash" | "bash" | "dash" | "ksh" | "mksh" | "zsh" | "fish" | "csh" | "tcsh")
-}
-
-fn is_interpreter(word: &str) -> bool {
-    let name = word.rsplit('/').next().unwrap_or(word);
-    let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    // A lone dot runs a file in the shell.
-    INTERPRETERS.contains(&if plain.is_empty() { name } else { plain }) || INTERPRETERS.contains(&name)
-}
-
-fn is_script(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
-    ending.is_some_and(|ending| SCRIPTS.contains(&&*ending))
-}
-
-/// A word, its value behind `=`, and the words in it as a shell would see them.
-fn candidates(word: &str) -> impl Iterator<Item = &str> {
-    let value = word.split_once('=').map(|(_, value)| value);
-    let is_line = word.contains(separates);
-    let inner = word.split(separates).filter(move |_| is_line);
-    let inner_values = word.split(separates).filter_map(|part| Some(part.split_once('=')?.1)).filter(move |_| is_line);
-    std::iter::once(word).chain(value).chain(inner).chain(inner_values)
-}
-
-fn separates(c: char) -> bool {
-    c.is_whitespace() || "'\"`$(){};|&<>\\".contains(c)
 }
 
 struct Found<'a> {
@@ -281,8 +97,8 @@ struct Found<'a> {
 impl Found<'_> {
     fn add(&mut self, word: &str, path: &Path, on_search_path: bool) -> Result<()> {
         let Ok(below) = path.strip_prefix(self.workspace) else { return Ok(()) };
-        // A path that is no text or too long cannot be named in an effect; the word and its folder are bound all the same.
-        let Some(Ok(named)) = below.to_str().map(WorkspacePath::parse) else { return Ok(()) };
+        // A path that is no text or too long is named as well as it can be; the content is bound all the same.
+        let named = WorkspacePath::parse(&below.to_string_lossy()).unwrap_or_default();
         if !self.seen.insert((word.to_owned(), path.to_owned())) {
             return Ok(());
         }
@@ -358,6 +174,7 @@ impl LocalPrograms {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -385,6 +202,65 @@ mod tests {
         let command = NamingCommand { argv: &argv, program, cwd: &cwd, workspace: root, environment: &environment };
         let files = named_files(command).unwrap();
         files.into_iter().map(|file| file.path.to_string()).collect()
+    }
+
+    fn named(root: &Path, cwd: &str, program: &str, argv: &[&str]) -> Result<Vec<String>> {
+        let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+        let (environment, cwd) = (Environment::allowed([]), WorkspacePath::parse(cwd).unwrap());
+        let program = Path::new(program);
+        let command = NamingCommand { argv: &argv, program, cwd: &cwd, workspace: root, environment: &environment };
+        Ok(named_files(command)?.into_iter().map(|file| file.path.to_string()).collect())
+    }
+
+    #[test]
+    fn files_are_found_whatever_the_program_and_the_folder_are_called() {
+        let (_folder, root) = workspace();
+        for name in ["Foo.pm", "package.json", "my data", "plain"] {
+            std::fs::write(root.join(name), "x").unwrap();
+        }
+        let odd = root.join(std::ffi::OsStr::from_bytes(b"\xff"));
+        std::fs::create_dir(&odd).unwrap();
+        std::fs::write(odd.join("plain"), "x").unwrap();
+        std::os::unix::fs::symlink(&odd, root.join("d")).unwrap();
+        for (cwd, program, argv, file) in [
+            ("", "/usr/bin/mawk", &["awk", "-f", "plain"][..], "plain"),
+            ("", "/usr/lib/npm/npm-cli.js", &["npm", "run", "x"], "package.json"),
+            ("", "/usr/bin/perl", &["perl", "-I.", "-MFoo", "-e", "1"], "Foo.pm"),
+            ("", "/usr/bin/vim.basic", &["vim", "-es", "-S", "plain"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "ed -s < plain"], "plain"),
+            ("", "/usr/lib/ld-2.36.so", &["/lib64/ld-linux-x86-64.so.2", "./plain"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "d/plain"], "\u{fffd}/plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "sh 'my data'"], "my data"),
+            ("sub", "/usr/bin/dash", &["sh", "-c", "cd .. && sh plain"], "plain"),
+            ("sub", "/usr/bin/make", &["make", "-C", ".."], "Makefile"),
+        ] {
+            let files = named(&root, cwd, program, argv).unwrap();
+            assert!(files.iter().any(|found| found == file), "{argv:?}: {files:?}");
+        }
+    }
+
+    #[test]
+    fn the_search_has_a_bound() {
+        let (_folder, root) = workspace();
+        for number in 0..15 {
+            std::fs::create_dir(root.join(format!("d{number}"))).unwrap();
+        }
+        for number in 0..2000 {
+            std::fs::write(root.join(format!("f{number}")), "").unwrap();
+        }
+        let back = |times: usize| format!("{}x", "d*/../".repeat(times));
+        assert!(named(&root, "", "/bin/ls", &["ls", &back(40)]).is_ok());
+        let refused = named(&root, "", "/bin/ls", &["ls", &back(2000)]).unwrap_err();
+        assert!(refused.to_string().contains("name fewer"), "{refused}");
+        let patterns: Vec<String> = (0..2000).map(|number| format!("*x{number}")).collect();
+        let words: Vec<&str> = std::iter::once("ls").chain(patterns.iter().map(String::as_str)).collect();
+        assert!(named(&root, "", "/bin/ls", &words).is_err());
+        let plain: Vec<String> = (0..4000).map(|number| format!("src/module-{number}.rs")).collect();
+        let words: Vec<&str> = std::iter::once("python3").chain(plain.iter().map(String::as_str)).collect();
+        assert!(
+            named(&root, "", "/usr/bin/python3", &words).is_ok(),
+            "what names many files is looked for all the same"
+        );
     }
 
     #[test]

@@ -1,0 +1,201 @@
+//! Looking for the files that words can mean. It has a bound: a command's words come from an agent, and they are looked for
+//! before anything judges them.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io::{Error, Result};
+use std::path::{Component, Path, PathBuf};
+
+use super::tables::PACKAGE;
+
+/// Most work of one search: a word in one folder counts 1, an entry of a folder that is read 1, a path that is looked for
+/// [`LOOK`]. About a second.
+const MAX_WORK: u32 = 1_000_000;
+/// Work of looking for one path.
+const LOOK: u32 = 5;
+/// Most folders in which words are looked for.
+const MAX_FOLDERS: usize = 64;
+/// Most entries of a folder that are kept in mind.
+const MAX_ENTRIES: usize = 10_000;
+/// Most letters of options in front of a value.
+const MAX_LETTERS: usize = 12;
+/// Most paths that match a pattern.
+const MAX_MATCHES: usize = 1000;
+/// Options and commands that go to the folder that is named behind them.
+const GOING: [&str; 12] = [
+    "cd",
+    "pushd",
+    "-C",
+    "-d",
+    "--directory",
+    "--chdir",
+    "--cwd",
+    "--dir",
+    "--prefix",
+    "--project",
+    "--working-dir",
+    "--workdir",
+];
+/// Endings of what interpreters name without them.
+const MODULES: [&str; 14] =
+    ["py", "pyc", "js", "cjs", "mjs", "json", "ts", "pm", "pl", "rb", "lua", "php", "jl", "tcl"];
+
+/// A search for files of one workspace.
+pub struct Search<'a> {
+    workspace: &'a Path,
+    left: Cell<u32>,
+}
+
+/// A folder in which words are looked for.
+pub struct Folder {
+    pub path: PathBuf,
+    /// Its entries; none when there are too many.
+    names: Option<HashSet<OsString>>,
+}
+
+impl Folder {
+    /// Whether a relative path can be one in here, by its first part.
+    fn may_hold(&self, name: &str) -> bool {
+        match Path::new(name).components().next() {
+            Some(Component::Normal(first)) => self.names.as_ref().is_none_or(|names| names.contains(first)),
+            Some(_) => true,
+            None => false,
+        }
+    }
+}
+
+impl<'a> Search<'a> {
+    pub fn new(workspace: &'a Path) -> Self {
+        Self { workspace, left: Cell::new(MAX_WORK) }
+    }
+
+    /// Counts work.
+    fn spend(&self, work: u32) -> Result<()> {
+        let left = self.left.get().checked_sub(work);
+        self.left.set(left.unwrap_or(0));
+        let too_much =
+            "its words can mean more files than are looked for; name fewer, or put the command into a script";
+        left.map(|_| ()).ok_or_else(|| Error::other(too_much))
+    }
+
+    /// A path without links, if there is something.
+    fn find(&self, path: &Path) -> Result<Option<PathBuf>> {
+        self.spend(LOOK)?;
+        Ok(path.canonicalize().ok())
+    }
+
+    fn read(&self, folder: &Path) -> Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            self.spend(1)?;
+            names.push(entry.file_name());
+        }
+        Ok(names)
+    }
+
+    fn open(&self, path: PathBuf) -> Result<Folder> {
+        let names = self.read(&path)?;
+        let names = (names.len() <= MAX_ENTRIES).then(|| names.into_iter().collect());
+        Ok(Folder { path, names })
+    }
+
+    /// Folders in which the words of a command can have their meaning: its own, and all that its words name, by whatever
+    /// option they are gone to. Those behind a word that goes somewhere come first.
+    pub fn folders(&self, own: &Path, words: &[&str]) -> Result<Vec<Folder>> {
+        let mut folders = vec![self.open(own.to_owned())?];
+        let goes =
+            |at: usize| at.checked_sub(1).and_then(|before| words.get(before)).is_some_and(|word| GOING.contains(word));
+        let (first, then): (Vec<usize>, Vec<usize>) = (0..words.len()).partition(|at| goes(*at));
+        for word in first.into_iter().chain(then).filter_map(|at| words.get(at)) {
+            let mut found = Vec::new();
+            for folder in &folders {
+                for path in self.named(folder, word)? {
+                    if path.is_dir() && path.starts_with(self.workspace) {
+                        found.push(path);
+                    }
+                }
+            }
+            for path in found {
+                if folders.len() < MAX_FOLDERS && folders.iter().all(|folder| folder.path != path) {
+                    folders.push(self.open(path)?);
+                }
+            }
+        }
+        Ok(folders)
+    }
+
+    /// What a word names in a folder: as it is, behind the letters of an option, and as a pattern.
+    fn named(&self, folder: &Folder, word: &str) -> Result<Vec<PathBuf>> {
+        self.spend(1)?;
+        let mut paths = Vec::new();
+        for name in spellings(word).filter(|name| folder.may_hold(name)) {
+            paths.extend(self.find(&folder.path.join(name))?);
+        }
+        for path in self.matches(&folder.path, word)? {
+            paths.extend(self.find(&path)?);
+        }
+        Ok(paths)
+    }
+
+    /// Files that a word can mean in a folder, without links: what it names and, for interpreters, the module or package
+    /// of that name.
+    pub fn meant(&self, folder: &Folder, word: &str, runs_any: bool) -> Result<Vec<PathBuf>> {
+        let mut paths = self.named(folder, word)?;
+        for name in spellings(word).filter(|name| runs_any && !name.starts_with('-') && !name.is_empty()) {
+            // `-m a.b` of Python, `-MA::B` of Perl, and the names of Node.js without their endings.
+            let (dotted, colons) = (name.replace('.', "/"), name.replace("::", "/"));
+            let mut candidates: Vec<String> = Vec::new();
+            for module in [name, &dotted, &colons] {
+                candidates.extend(MODULES.map(|ending| format!("{module}.{ending}")));
+                candidates.extend(PACKAGE.map(|file| format!("{module}/{file}")));
+            }
+            candidates.sort_unstable();
+            candidates.dedup();
+            for candidate in candidates.iter().filter(|candidate| folder.may_hold(candidate)) {
+                paths.extend(self.find(&folder.path.join(candidate))?);
+            }
+        }
+        Ok(paths)
+    }
+
+    /// A script of a folder by its name.
+    pub fn script(&self, folder: &Folder, name: &str) -> Result<Option<PathBuf>> {
+        if folder.may_hold(name) { self.find(&folder.path.join(name)) } else { Ok(None) }
+    }
+
+    /// Paths that a word matches as a pattern of a shell, part by part.
+    fn matches(&self, folder: &Path, word: &str) -> Result<Vec<PathBuf>> {
+        let is_pattern = |part: &str| part.contains(['*', '?', '[']);
+        if !is_pattern(word) {
+            return Ok(Vec::new());
+        }
+        let mut paths = vec![folder.to_owned()];
+        for part in word.split('/') {
+            let mut next = Vec::new();
+            for path in &paths {
+                if !is_pattern(part) {
+                    // Many ways back are one.
+                    let path = path.join(part);
+                    next.extend(if part == ".." { self.find(&path)? } else { Some(path) });
+                    continue;
+                }
+                let names = self.read(path)?;
+                let fits = |name: &&OsString| fast_glob::glob_match(part, &*name.to_string_lossy());
+                next.extend(names.iter().filter(fits).map(|name| path.join(name)));
+            }
+            next.sort();
+            next.dedup();
+            next.truncate(MAX_MATCHES);
+            paths = next;
+        }
+        Ok(paths)
+    }
+}
+
+/// A word, and what can stand behind the letters of its options.
+fn spellings(word: &str) -> impl Iterator<Item = &str> {
+    let is_glued = word.starts_with('-') && !word.starts_with("--");
+    let letters = if is_glued { MAX_LETTERS } else { 0 };
+    std::iter::once(word).chain(word.char_indices().skip(2).take(letters).filter_map(|(at, _)| word.get(at..)))
+}
