@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use fusebox::core::event::{
-    ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectRefused, EffectsPreviewed,
-    GrantRevoked, GuardJudged, PlanApprovalDecided, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted,
-    RunContinued, RunCreated, RunEnded, RunEvent, RunPaused, RunResumed, SkipReason, StepAdded, StepCompleted,
-    StepDelayed, StepEnd, StepFailed, StepInDoubt, StepProposed, StepResumed, StepRetried, StepSkipped, StoppedBy,
+    ApprovalDecided, ApprovalRequested, BudgetWarning, DoubtDecided, EffectRefused, GrantRevoked, GuardVerdict,
+    PlanApprovalDecided, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted, RunContinued, RunCreated,
+    RunEnded, RunEvent, RunPaused, RunResumed, SkipReason, StepAdded, StepCompleted, StepDelayed, StepEnd, StepFailed,
+    StepInDoubt, StepJudged, StepResumed, StepRetried, StepSkipped, StoppedBy,
 };
 use fusebox::core::policy::GuardMode;
 use fusebox::core::risk::{Assessment, RiskLevel};
@@ -40,15 +40,13 @@ pub struct View {
     /// Output without a line end yet, and the mark of its source.
     partial: String,
     mark: &'static str,
-    /// Effects that are being judged.
-    effects: Vec<Effect>,
     /// Time of the shown event, where times are shown.
     at: Option<u64>,
 }
 
 impl View {
     pub fn new() -> Self {
-        Self { total: 0, spinner: None, partial: String::new(), mark: "│", effects: Vec::new(), at: None }
+        Self { total: 0, spinner: None, partial: String::new(), mark: "│", at: None }
     }
 
     /// Sets the time of the next event, which is printed before it.
@@ -143,12 +141,7 @@ impl View {
             RunEvent::GrantRevoked(GrantRevoked { grant, by }) => {
                 self.line(&format!("{WARN}{} revoked the grant {grant}{WARN:#}", safe_line(by, 80)));
             }
-            RunEvent::StepProposed(StepProposed { index, step_type, description, .. }) => {
-                let (number, total) = (index + 1, self.total);
-                let words = safe_line(description, MAX_LINE);
-                self.line(&format!("\n{BOLD}{number}/{total} {}{BOLD:#} {words}", safe_line(step_type, 80)));
-            }
-            RunEvent::EffectsPreviewed(EffectsPreviewed { effects, .. }) => self.effects.clone_from(effects),
+            RunEvent::StepJudged(judged) => self.judged(judged),
             RunEvent::PlanJudged(PlanJudged { guard, failure: Some(failure), .. }) => {
                 self.line(&format!("    {WARN}{guard} failed: {}{WARN:#}", safe_line(failure, MAX_LINE)));
             }
@@ -170,28 +163,6 @@ impl View {
                     self.line(&format!("{BAD}✗ the plan was denied{BAD:#}: {}", safe_line(&decision.why(), MAX_LINE)));
                 }
             },
-            RunEvent::GuardJudged(GuardJudged { guard, mode, verdict: Some(verdict), .. })
-                if verdict.rewrite.is_some() =>
-            {
-                let what = verdict.findings.first().map(|finding| finding.message.as_str()).unwrap_or_default();
-                let verb = if *mode == GuardMode::Monitor { "would rewrite" } else { "rewrote" };
-                self.line(&format!("    {WARN}{guard} {verb} the input{WARN:#}: {}", safe_line(what, MAX_LINE)));
-            }
-            RunEvent::GuardJudged(GuardJudged { guard, failure: Some(failure), .. }) => {
-                self.line(&format!("    {WARN}{guard} failed: {}{WARN:#}", safe_line(failure, MAX_LINE)));
-            }
-            RunEvent::Decided(Decided { decision, .. }) => {
-                self.tell_effects(decision);
-                let impact = decision.impact.map(|class| format!(", impact {class}")).unwrap_or_default();
-                match decision.ruling {
-                    Ruling::Allow => self.line(&format!("    {GOOD}allowed{GOOD:#}{impact}")),
-                    Ruling::Review => {
-                        let why = safe_line(&decision.why(), MAX_LINE);
-                        self.line(&format!("    {WARN}needs approval{WARN:#}{impact}: {why}"));
-                    }
-                    Ruling::Deny | Ruling::Abstain => {}
-                }
-            }
             RunEvent::ApprovalDecided(ApprovalDecided { answer, .. })
             | RunEvent::PlanApprovalDecided(PlanApprovalDecided { answer, .. }) => self.answer(answer),
             RunEvent::StepStarted(_) => self.start_spinner(),
@@ -246,9 +217,38 @@ impl View {
         }
     }
 
-    /// Prints the effects, once the guards' findings are known: an effect with a secret is not echoed.
-    fn tell_effects(&mut self, decision: &Decision) {
-        for (index, effect) in std::mem::take(&mut self.effects).iter().enumerate() {
+    /// A step, its effects and how it was judged.
+    fn judged(&mut self, judged: &StepJudged) {
+        let StepJudged { index, step_type, description, verdicts, decision, .. } = judged;
+        let (number, total) = (index + 1, self.total);
+        let words = safe_line(description, MAX_LINE);
+        self.line(&format!("\n{BOLD}{number}/{total} {}{BOLD:#} {words}", safe_line(step_type, 80)));
+        for GuardVerdict { guard, mode, verdict, failure, .. } in verdicts {
+            if let Some(failure) = failure {
+                self.line(&format!("    {WARN}{guard} failed: {}{WARN:#}", safe_line(failure, MAX_LINE)));
+            }
+            if let Some(verdict) = verdict.as_ref().filter(|verdict| verdict.rewrite.is_some()) {
+                let what = verdict.findings.first().map(|finding| finding.message.as_str()).unwrap_or_default();
+                let verb = if *mode == GuardMode::Monitor { "would rewrite" } else { "rewrote" };
+                self.line(&format!("    {WARN}{guard} {verb} the input{WARN:#}: {}", safe_line(what, MAX_LINE)));
+            }
+        }
+        let Some(decision) = decision else { return };
+        self.effects(judged.effects(), decision);
+        let impact = decision.impact.map(|class| format!(", impact {class}")).unwrap_or_default();
+        match decision.ruling {
+            Ruling::Allow => self.line(&format!("    {GOOD}allowed{GOOD:#}{impact}")),
+            Ruling::Review => {
+                let why = safe_line(&decision.why(), MAX_LINE);
+                self.line(&format!("    {WARN}needs approval{WARN:#}{impact}: {why}"));
+            }
+            Ruling::Deny | Ruling::Abstain => {}
+        }
+    }
+
+    /// Prints the effects. An effect with a secret, by the guards' findings, is not echoed.
+    fn effects(&mut self, effects: &[Effect], decision: &Decision) {
+        for (index, effect) in effects.iter().enumerate() {
             let index = u32::try_from(index).ok();
             let findings = decision.reasons.iter().flat_map(|reason| &reason.findings);
             let holds_secret = findings.clone().any(|finding| finding.code == "secret" && finding.effect == index);

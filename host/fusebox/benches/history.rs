@@ -5,7 +5,7 @@
 //! `cargo bench -p fusebox --bench history`
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "a benchmark")]
 
-use fusebox::core::event::{GuardJudged, RunEvent};
+use fusebox::core::event::RunEvent;
 use fusebox::{ApproveAll, Host, Plan, RunOptions, RunUpdate};
 use serde_json::json;
 
@@ -35,7 +35,9 @@ fn main() {
         while let Some(update) = run.next().await {
             let RunUpdate::Event(update) = update else { continue };
             match update.event {
-                RunEvent::GuardJudged(GuardJudged { usage, .. }) => judged[at] += usage.duration_us,
+                RunEvent::StepJudged(step) => {
+                    judged[at] += step.verdicts.iter().map(|verdict| verdict.usage.duration_us).sum::<u64>();
+                }
                 RunEvent::StepCompleted(_) => {
                     ended[at] = update.sealed.time_us;
                     at += 1;

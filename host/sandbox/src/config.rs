@@ -11,8 +11,14 @@ pub const WASMTIME_VERSION: &str = "48.0.8";
 
 /// Invocations at once in one pool. Guards run on their caller's thread, so this many threads can judge at once.
 pub const POOL_SLOTS: u32 = 64;
+/// Places of a pool that executors may take, which wait for commands and models: guards always find one.
+pub const EXECUTOR_SLOTS: u32 = POOL_SLOTS / 2;
 /// Largest memory of a pooled guest, in bytes.
 pub const MAX_POOLED_MEMORY_BYTES: usize = 256 * 1024 * 1024;
+/// Memories that a pool has for each of its places.
+pub const SLOT_MEMORIES: u32 = 3;
+/// Tables that a pool has for each of its places.
+pub const SLOT_TABLES: u32 = 4;
 /// Core instances of one component: Python guests need 38.
 const CORE_INSTANCES: u32 = 200;
 /// Memory that a pool slot keeps mapped between invocations; untouched memory is not reset.
@@ -27,25 +33,16 @@ const INSTANCE_BYTES: usize = 8 * 1024 * 1024;
 /// Source of the memory of instances. Compiled code is the same for both, and so is the fuel of a call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Allocation {
-    /// From a pool that stays mapped: at most 64 at once, for short calls.
-    Pooled,
-    /// From the system, when needed: for calls that wait.
+    /// From a pool that stays mapped. Executors, which may wait for long, take at most half of its places; when these are
+    /// taken, the next one gets its memory from the system.
     #[default]
+    Pooled,
+    /// From the system, when needed.
     OnDemand,
 }
 
 /// An engine. Deterministic as far as an engine can be: NaN bits are canonical, no threads, no relaxed SIMD.
 pub fn engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
-    engine_with(allocation, 0)
-}
-
-/// An engine for executors, which wait.
-pub fn waiting_engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
-    engine_with(allocation, POOL_SLOTS)
-}
-
-/// With this many stacks in its pool, to switch to while executors wait; guards never do.
-fn engine_with(allocation: Allocation, stacks: u32) -> Result<Engine, wasmtime::Error> {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -68,18 +65,18 @@ fn engine_with(allocation: Allocation, stacks: u32) -> Result<Engine, wasmtime::
         .generate_address_map(false)
         .native_unwind_info(false);
     if allocation == Allocation::Pooled {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(stacks)));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     }
     Engine::new(&config)
 }
 
-fn pool(stacks: u32) -> PoolingAllocationConfig {
+fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(POOL_SLOTS)
         .total_core_instances(POOL_SLOTS * 40)
-        .total_memories(POOL_SLOTS * 3)
-        .total_tables(POOL_SLOTS * 4)
-        .total_stacks(stacks)
+        .total_memories(POOL_SLOTS * SLOT_MEMORIES)
+        .total_tables(POOL_SLOTS * SLOT_TABLES)
+        .total_stacks(EXECUTOR_SLOTS)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(8)
         .max_tables_per_component(40)

@@ -1,7 +1,7 @@
 //! The engines of a sandbox and the thread that makes guests look at their deadlines.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::{executor_world, guard_world, impact_world};
-use crate::config::{self, Allocation, POOL_SLOTS};
+use crate::config::{self, Allocation, EXECUTOR_SLOTS, POOL_SLOTS};
 use crate::error::Error;
 use crate::kill::Engines;
 use crate::state::State;
@@ -27,13 +27,14 @@ pub struct Shard {
     pub engine: Engine,
     pub guards: Linker<State>,
     pub impacts: Linker<State>,
+    executors: OnceLock<Linker<State>>,
     pub slots: Slots,
 }
 
-/// The engine of executors.
-pub struct Executors {
+/// The engine of executors that find no place in a pool.
+pub struct Overflow {
     pub engine: Engine,
-    pub linker: Linker<State>,
+    linker: OnceLock<Linker<State>>,
 }
 
 fn failed(error: wasmtime::Error) -> Error {
@@ -48,50 +49,97 @@ impl Shard {
         guard_world::GuardPlugin::add_to_linker::<_, HasSelf<State>>(&mut guards, |state| state).map_err(failed)?;
         let mut impacts = Linker::new(&engine);
         impact_world::ImpactPlugin::add_to_linker::<_, HasSelf<State>>(&mut impacts, |state| state).map_err(failed)?;
-        Ok(Self { engine, guards, impacts, slots: Slots::new(POOL_SLOTS as usize) })
+        Ok(Self { engine, guards, impacts, executors: OnceLock::new(), slots: Slots::default() })
+    }
+
+    /// The linker of executors in this engine.
+    pub fn executors(&self) -> wasmtime::Result<&Linker<State>> {
+        linker_of_executors(&self.executors, &self.engine)
     }
 }
 
-impl Executors {
-    pub fn new(engines: &Engines, allocation: Allocation) -> Result<Self, Error> {
-        let engine = config::waiting_engine(allocation).map_err(failed)?;
+impl Overflow {
+    pub fn new(engines: &Engines) -> Result<Self, Error> {
+        let engine = config::engine(Allocation::OnDemand).map_err(failed)?;
         engines.add(&engine);
-        let mut linker = Linker::new(&engine);
-        executor_world::ExecutorPlugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)
-            .map_err(failed)?;
-        crate::wasi_link::link(&mut linker).map_err(failed)?;
-        Ok(Self { engine, linker })
+        Ok(Self { engine, linker: OnceLock::new() })
+    }
+
+    /// The linker of executors in this engine.
+    pub fn linker(&self) -> wasmtime::Result<&Linker<State>> {
+        linker_of_executors(&self.linker, &self.engine)
     }
 }
 
-/// Places in a pool. A caller that finds none waits: a full pool would refuse.
+/// The linker of executors, which is made when it is first needed: it has all of the virtual WASI.
+fn linker_of_executors<'a>(place: &'a OnceLock<Linker<State>>, engine: &Engine) -> wasmtime::Result<&'a Linker<State>> {
+    if let Some(linker) = place.get() {
+        return Ok(linker);
+    }
+    let mut linker = Linker::new(engine);
+    executor_world::ExecutorPlugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    crate::wasi_link::link(&mut linker)?;
+    Ok(place.get_or_init(|| linker))
+}
+
+/// Places in a pool. A judge that finds none waits: a full pool would refuse.
 #[derive(Debug)]
 pub struct Slots {
-    free: Mutex<usize>,
+    free: Mutex<Free>,
     freed: Condvar,
+}
+
+/// Free places.
+#[derive(Debug)]
+struct Free {
+    /// For all.
+    all: u32,
+    /// Of these, for executors.
+    executors: u32,
 }
 
 /// One place, given back when dropped.
 #[derive(Debug)]
-pub struct Slot<'a>(&'a Slots);
+pub struct Slot<'a> {
+    slots: &'a Slots,
+    is_of_executor: bool,
+}
 
-impl Slots {
-    fn new(free: usize) -> Self {
+impl Default for Slots {
+    fn default() -> Self {
+        let free = Free { all: POOL_SLOTS, executors: EXECUTOR_SLOTS };
         Self { free: Mutex::new(free), freed: Condvar::new() }
     }
+}
 
+impl Slots {
+    /// A place for a judge, as soon as there is one.
     pub fn take(&self) -> Slot<'_> {
         let mut free = self.free.lock();
-        self.freed.wait_while(&mut free, |free| *free == 0);
-        *free -= 1;
-        Slot(self)
+        self.freed.wait_while(&mut free, |free| free.all == 0);
+        free.all -= 1;
+        Slot { slots: self, is_of_executor: false }
+    }
+
+    /// A place for an executor, if there is one now.
+    pub fn take_for_executor(&self) -> Option<Slot<'_>> {
+        let mut free = self.free.lock();
+        if free.all == 0 || free.executors == 0 {
+            return None;
+        }
+        free.all -= 1;
+        free.executors -= 1;
+        Some(Slot { slots: self, is_of_executor: true })
     }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock() += 1;
-        self.0.freed.notify_one();
+        let mut free = self.slots.free.lock();
+        free.all += 1;
+        free.executors += u32::from(self.is_of_executor);
+        drop(free);
+        self.slots.freed.notify_one();
     }
 }
 

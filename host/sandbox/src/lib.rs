@@ -12,8 +12,8 @@
 //! Why it is built so: a plugin is untrusted code. Each invocation gets a fresh store and instance, its own fuel for
 //! setting up and for the call, a memory limit over all its memories together, a wall-clock deadline and a kill flag,
 //! and ends in one typed [`End`] with a [`Report`]. Guards and impact models run on the caller's thread, in pools that
-//! keep their memory mapped, because they are called for every action; executors run asynchronously in an engine of
-//! their own, because they wait. All host calls of an executor go through an [`EffectHandler`], so that an invocation
+//! keep their memory mapped, because they are called for every action; executors run asynchronously, because they wait:
+//! in the same pools while at most half of the places are theirs, else without a pool. All host calls of an executor go through an [`EffectHandler`], so that an invocation
 //! can be recorded and run again from its [`Tape`].
 
 mod bindings;

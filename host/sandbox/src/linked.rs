@@ -16,10 +16,11 @@ use crate::bindings::impact_world::exports::fusebox::plugin::impact::Guest as Im
 use crate::bindings::wit;
 use crate::cache::Compiled;
 use crate::call::{Metered, Slice};
-use crate::engines::Shard;
+use crate::config::{Allocation, MAX_POOLED_MEMORY_BYTES, SLOT_MEMORIES, SLOT_TABLES};
+use crate::engines::{Shard, Slot};
 use crate::runtime::Runtime;
 use crate::state::{InvocationContext, State};
-use crate::{End, Error, Invocation};
+use crate::{End, Error, Invocation, Limits};
 
 /// The store of one invocation.
 pub type StoreMut<'a> = wasmtime::StoreContextMut<'a, State>;
@@ -35,7 +36,8 @@ pub struct LinkedPlugin {
 enum Links {
     Guard(PerPlace<LinkedGuard>),
     Impact(PerPlace<ImpactPluginPre<State>>),
-    Executor(PerPlace<ExecutorPluginPre<State>>),
+    /// In the pool of each shard, where it fits, and behind these without a pool.
+    Executor(PerPlace<Option<ExecutorPluginPre<State>>>),
 }
 
 /// A guard, with the function that is called for every action found beforehand.
@@ -51,6 +53,14 @@ type Check<'a> = TypedFunc<(&'a wit::Action, &'a [wit::Effect]), (wit::Verdict,)
 struct PerPlace<T> {
     compiled: Compiled,
     places: Vec<OnceLock<T>>,
+}
+
+/// Where an executor is called.
+struct ExecutorPlace<'a> {
+    engine: &'a Engine,
+    pre: &'a ExecutorPluginPre<State>,
+    /// Its place in the pool, held as long as the call takes.
+    _slot: Option<Slot<'a>>,
 }
 
 /// Whether a call may wait for something that is not its own handler, and so needs timers.
@@ -69,7 +79,7 @@ impl LinkedPlugin {
         let ready = match kind {
             Kind::Guard => Links::Guard(PerPlace::new(compiled, runtime.shards())),
             Kind::Impact => Links::Impact(PerPlace::new(compiled, runtime.shards())),
-            Kind::Executor => Links::Executor(PerPlace::new(compiled, 1)),
+            Kind::Executor => Links::Executor(PerPlace::new(compiled, runtime.shards() + 1)),
         };
         Self { runtime: Arc::clone(runtime), kind, ready }
     }
@@ -79,7 +89,7 @@ impl LinkedPlugin {
         match &self.ready {
             Links::Guard(ready) => self.linked(ready, ready_guard).map(|_| ()),
             Links::Impact(ready) => self.linked(ready, impact_pre).map(|_| ()),
-            Links::Executor(ready) => self.linked_executor(ready).map(|_| ()),
+            Links::Executor(ready) => self.overflow(ready).map(|_| ()),
         }
     }
 
@@ -92,14 +102,41 @@ impl LinkedPlugin {
         Ok((shard, ready.get(place, &shard.engine, self.kind, |component| make(shard, component))?))
     }
 
-    fn linked_executor<'a>(
+    /// A place for a call of the executor: in the pool of this thread's shard if one is free and large enough, else
+    /// without a pool.
+    fn place_of_executor<'a>(
         &'a self,
-        ready: &'a PerPlace<ExecutorPluginPre<State>>,
+        ready: &'a PerPlace<Option<ExecutorPluginPre<State>>>,
+        limits: &Limits,
+    ) -> Result<ExecutorPlace<'a>, Error> {
+        if self.runtime.executors == Allocation::Pooled && limits.memory_bytes <= MAX_POOLED_MEMORY_BYTES {
+            let (place, shard) = self.runtime.shard()?;
+            if let Some(slot) = shard.slots.take_for_executor() {
+                // One that is too large for a pool is remembered as such.
+                let pre = ready.get(place, &shard.engine, self.kind, |component| {
+                    if !fits_a_slot(component) {
+                        return Ok(None);
+                    }
+                    Ok(shard.executors()?.instantiate_pre(component).and_then(ExecutorPluginPre::new).ok())
+                })?;
+                if let Some(pre) = pre {
+                    return Ok(ExecutorPlace { engine: &shard.engine, pre, _slot: Some(slot) });
+                }
+            }
+        }
+        Ok(ExecutorPlace { engine: &self.runtime.overflow.engine, pre: self.overflow(ready)?, _slot: None })
+    }
+
+    /// The executor without a pool.
+    fn overflow<'a>(
+        &'a self,
+        ready: &'a PerPlace<Option<ExecutorPluginPre<State>>>,
     ) -> Result<&'a ExecutorPluginPre<State>, Error> {
-        let executors = &self.runtime.executors;
-        ready.get(0, &executors.engine, self.kind, |component| {
-            executors.linker.instantiate_pre(component).and_then(ExecutorPluginPre::new)
-        })
+        let overflow = &self.runtime.overflow;
+        let linked = ready.get(self.runtime.shards(), &overflow.engine, self.kind, |component| {
+            overflow.linker()?.instantiate_pre(component).and_then(ExecutorPluginPre::new).map(Some)
+        })?;
+        linked.as_ref().ok_or_else(|| Error::Engine { message: "an executor was not linked".to_owned() })
     }
 
     /// Calls a guard in a fresh instance, on this thread.
@@ -175,13 +212,13 @@ impl LinkedPlugin {
         call: impl AsyncFnOnce(&ExecutorGuest, StoreMut<'_>) -> wasmtime::Result<T>,
     ) -> Invocation<T> {
         let Links::Executor(ready) = &self.ready else { return not_that_kind() };
-        let pre = match self.linked_executor(ready) {
-            Ok(pre) => pre,
+        let ExecutorPlace { engine, pre, _slot } = match self.place_of_executor(ready, &invoked.limits) {
+            Ok(place) => place,
             Err(error) => return failed(&error),
         };
         let _active = self.runtime.ticker.watch();
         let (kill, wall_time) = (invoked.kill.clone(), invoked.limits.wall_time);
-        let mut metered = Metered::begin(&self.runtime.executors.engine, invoked, Slice::Yield);
+        let mut metered = Metered::begin(engine, invoked, Slice::Yield);
         let work = async {
             let instance = pre.instantiate_async(&mut metered.store).await?;
             metered.instantiated();
@@ -226,6 +263,12 @@ impl<T> PerPlace<T> {
         }
         ready.get().ok_or_else(missing)
     }
+}
+
+/// Whether all places of a pool can be taken by components like this one at once.
+fn fits_a_slot(component: &Component) -> bool {
+    let needed = component.resources_required();
+    needed.is_some_and(|needed| needed.num_memories <= SLOT_MEMORIES && needed.num_tables <= SLOT_TABLES)
 }
 
 fn incompatible(kind: Kind, error: &wasmtime::Error) -> Error {

@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::cache::Cache;
 use crate::compile::Compile;
-use crate::engines::{Executors, Shard, Ticker};
+use crate::config::Allocation;
+use crate::engines::{Overflow, Shard, Ticker};
 use crate::error::Error;
 use crate::kill::{Engines, Kill};
 
@@ -17,7 +18,9 @@ pub struct Runtime {
     /// One per core, made when a thread first needs it.
     pub shards: Vec<OnceLock<Shard>>,
     pub making: Mutex<()>,
-    pub executors: Executors,
+    /// Source of the memory of executors.
+    pub executors: Allocation,
+    pub overflow: Overflow,
     pub ticker: Ticker,
     pub engines: Engines,
     pub cache: Option<Cache>,

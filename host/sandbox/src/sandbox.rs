@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::cache::{Cache, Compiled, Known};
 use crate::compile::{self, Compile, CompileHere};
 use crate::config::{self, Allocation};
-use crate::engines::{Executors, Ticker};
+use crate::engines::{Overflow, Ticker};
 use crate::error::Error;
 use crate::inspect;
 use crate::kill::{Engines, Kill};
@@ -43,9 +43,9 @@ impl Sandbox {
 
     fn set_up(setup: SandboxSetup) -> Result<Self, Error> {
         let engines = Engines::default();
-        let executors = Executors::new(&engines, setup.executors)?;
+        let overflow = Overflow::new(&engines)?;
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let compatibility = config::compatibility(&executors.engine);
+        let compatibility = config::compatibility(&overflow.engine);
         let cache = match setup.cache {
             Some(folder) => Some(Cache::open(&folder, &compatibility, setup.cache_bytes)?),
             None => None,
@@ -54,7 +54,8 @@ impl Sandbox {
             shards: (0..shards).map(|_| OnceLock::new()).collect(),
             making: Mutex::new(()),
             ticker: Ticker::start(engines.clone())?,
-            executors,
+            executors: setup.executors,
+            overflow,
             engines,
             cache,
             compiler: setup.compiler,
@@ -80,7 +81,7 @@ impl Sandbox {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_bundled(&self, bytes: &'static [u8]) -> Result<Plugin, Error> {
-        self.load_with(bytes, Some(bytes), |_| compile::checked(&self.inner.executors.engine, bytes))
+        self.load_with(bytes, Some(bytes), |_| compile::checked(&self.inner.overflow.engine, bytes))
     }
 
     fn load_with(
@@ -150,7 +151,7 @@ impl Default for SandboxSetup {
             cache: None,
             cache_bytes: MAX_CACHE_BYTES,
             compiler: Arc::new(CompileHere),
-            executors: Allocation::OnDemand,
+            executors: Allocation::default(),
         }
     }
 }

@@ -124,6 +124,18 @@ impl Pending {
         Self(answer)
     }
 
+    /// The answer, if there is one by now: after that, there is none to wait for.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn try_done(&mut self) -> Option<Result<(), Error>> {
+        match self.0.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(Error::Closed)),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+        }
+    }
+
     /// Blocks this thread until the batch is durable.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ fn guards_and_built_in_rules_deny_whatever_was_approved() {
         place.write("workspace/.env", "SECRET=1");
         let (code, lines) = place.run_steps(&json!([step(step_type, input.clone())]), &[]);
         assert_eq!(code, 3, "{input}");
-        let decision = &events(&lines, "decided")[0]["decision"];
+        let decision = &events(&lines, "step_judged")[0]["decision"];
         assert_eq!((&decision["ruling"], &decision["reasons"][0]["by"]), (&json!("deny"), &json!(by)), "{input}");
         assert!(events(&lines, "step_started").is_empty() && events(&lines, "effect_intended").is_empty());
         assert!(!lines.iter().any(|line| line.to_string().contains("SECRET")));
@@ -212,7 +212,8 @@ fn a_guard_that_fails_never_means_allow() {
     place.write("monitor.toml", "[guards.hostile]\npath = 'guard.wasm'\nmode = 'monitor'");
     let (code, lines) = place.run_steps(&read, &["--policy", "monitor.toml"]);
     assert_eq!((code, events(&lines, "approval_requested").len()), (0, 0));
-    assert!(events(&lines, "guard_judged").iter().any(|event| event["failure"].is_string()));
+    let verdicts = &events(&lines, "step_judged")[0]["verdicts"];
+    assert!(verdicts.as_array().unwrap().iter().any(|verdict| verdict["failure"].is_string()), "{verdicts}");
 }
 
 #[test]

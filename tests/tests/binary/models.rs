@@ -104,7 +104,7 @@ fn a_model_is_asked_exactly_what_guards_have_seen_and_the_cost_is_settled() {
     let sent: Value = serde_json::from_str(&next(&requests)).unwrap();
     let prompt = sent["messages"][0]["content"].as_str().unwrap();
     assert!(prompt.starts_with("What is wrong?") && prompt.contains("| the text"), "{prompt}");
-    let previewed = &events(&lines, "effects_previewed")[0]["effects"];
+    let previewed = &events(&lines, "step_judged")[0]["previews"][0]["effects"];
     assert_eq!(previewed[1]["size"], json!(prompt.len()));
     let performed: Vec<_> =
         events(&lines, "effect_performed").into_iter().filter(|event| !event["model"].is_null()).collect();

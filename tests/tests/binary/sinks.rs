@@ -192,7 +192,7 @@ async fn a_sink_that_is_stuck_or_full_touches_no_run() {
         host(&place).sink("stuck", None, Stuck(stuck)).sink("memory", Some("acme"), memory.clone()).build().unwrap();
     let mut expected = 0;
     for _ in 0..3 {
-        expected += run(&host, &place, "acme", 20).await;
+        expected += run(&host, &place, "acme", 70).await;
         run(&host, &place, "beta", 1).await;
     }
     assert!(expected > 600);

@@ -213,8 +213,11 @@ fn no_effect_without_its_allow(events: &[&Value], what: &str) {
     let mut open = BTreeSet::new();
     for event in events {
         match event["event"].as_str().unwrap() {
-            "effects_previewed" => previewed = event["effects"].as_array().unwrap().clone(),
-            "decided" => ruling = event["decision"]["ruling"].as_str().unwrap().to_owned(),
+            "step_judged" => {
+                let previews = event["previews"].as_array().unwrap();
+                previewed = previews.last().unwrap()["effects"].as_array().unwrap().clone();
+                ruling = event["decision"]["ruling"].as_str().unwrap().to_owned();
+            }
             "approval_decided" if event["answer"] == "approved" => {
                 approved.insert(event["binding"].to_string());
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fusebox::core::event::{Chain, RunCreated, RunEnd, RunEnded, RunEvent, StepFailed, StepProposed, Usage};
+use fusebox::core::event::{Chain, RunCreated, RunEnd, RunEnded, RunEvent, StepFailed, StepJudged, Usage};
 use fusebox::core::{Agent, Digest, Event};
 use fusebox::{Arguments, LoggedEvent, OtelSink, Sink as _};
 use opentelemetry::KeyValue;
@@ -43,13 +43,18 @@ fn events() -> Vec<RunEvent> {
             setup: fusebox_core::Digest::ZERO,
             redacted: Vec::new(),
         }),
-        RunEvent::StepProposed(StepProposed {
+        RunEvent::StepJudged(StepJudged {
             step: step.clone(),
             index: 0,
             attempt: 1,
             step_type: "edit_file".into(),
             input: Digest::ZERO,
             description: "a secret description".into(),
+            proposed_us: 1,
+            previews: Vec::new(),
+            verdicts: Vec::new(),
+            impact: None,
+            decision: None,
         }),
         RunEvent::StepFailed(StepFailed {
             step,
@@ -57,6 +62,7 @@ fn events() -> Vec<RunEvent> {
             message: "it ran dry".into(),
             retry_can_help: false,
             tape: None,
+            reads: Vec::new(),
             usage: Usage::default(),
         }),
         RunEvent::RunEnded(RunEnded {

@@ -9,8 +9,6 @@ use super::{EffectIntended, EffectNotPerformed, EffectPerformed, RunEvent};
 pub(super) struct Causes {
     /// Last event that others can follow from.
     last: Option<u64>,
-    proposed: Option<u64>,
-    previewed: Option<u64>,
     judged: Option<u64>,
     decided: Option<u64>,
     asked: Option<u64>,
@@ -32,9 +30,7 @@ impl Causes {
             | RunEvent::RunResumed(_)
             | RunEvent::StepAdded(_)
             | RunEvent::GrantRevoked(_) => None,
-            RunEvent::EffectsPreviewed(_) => self.proposed,
-            RunEvent::GuardJudged(_) | RunEvent::ImpactEstimated(_) => self.previewed,
-            RunEvent::Decided(_) | RunEvent::PlanDecided(_) => self.judged.or(last),
+            RunEvent::PlanDecided(_) => self.judged.or(last),
             RunEvent::ApprovalRequested(_) | RunEvent::PlanApprovalRequested(_) => self.decided,
             RunEvent::ApprovalDecided(_) | RunEvent::PlanApprovalDecided(_) | RunEvent::DoubtDecided(_) => self.asked,
             RunEvent::EffectIntended(_) | RunEvent::EffectRefused(_) | RunEvent::StepCompleted(_) => self.started,
@@ -51,13 +47,12 @@ impl Causes {
     fn remember(&mut self, event: &RunEvent, seq: u64) {
         let at = Some(seq);
         match event {
-            RunEvent::StepProposed(_) => {
+            RunEvent::StepJudged(_) => {
                 let last = at;
-                *self = Self { last, proposed: at, ..Self::default() };
+                *self = Self { last, decided: at, ..Self::default() };
             }
-            RunEvent::EffectsPreviewed(_) => (self.previewed, self.judged) = (at, None),
-            RunEvent::GuardJudged(_) | RunEvent::ImpactEstimated(_) | RunEvent::PlanJudged(_) => self.judged = at,
-            RunEvent::Decided(_) | RunEvent::PlanDecided(_) => self.decided = at,
+            RunEvent::PlanJudged(_) => self.judged = at,
+            RunEvent::PlanDecided(_) => self.decided = at,
             RunEvent::ApprovalRequested(_) | RunEvent::PlanApprovalRequested(_) | RunEvent::StepInDoubt(_) => {
                 self.asked = at;
             }

@@ -210,7 +210,7 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EffectsPreviewed, PauseAsked, RunEnd, RunEnded, RunStarted, StepProposed, StepRestored};
+    use super::super::{ApprovalRequested, PauseAsked, RunEnd, RunEnded, RunStarted, StepJudged, StepRestored};
     use super::*;
 
     #[test]
@@ -269,22 +269,27 @@ mod tests {
         let mut chain = Chain::new("run".parse().unwrap());
         let mut cause = |event: &RunEvent| chain.seal(event, 1).to_json("t")["cause"].as_u64();
         assert_eq!(cause(&RunEvent::RunStarted(RunStarted {})), None);
-        let proposed = RunEvent::StepProposed(StepProposed {
+        let judged = RunEvent::StepJudged(StepJudged {
             step: step.clone(),
             index: 0,
             attempt: 1,
             step_type: "t".into(),
             input: Digest::ZERO,
             description: String::new(),
+            proposed_us: 1,
+            previews: Vec::new(),
+            verdicts: Vec::new(),
+            impact: None,
+            decision: None,
         });
-        assert_eq!(cause(&proposed), Some(1));
-        let previewed = RunEvent::EffectsPreviewed(EffectsPreviewed {
+        assert_eq!(cause(&judged), Some(1));
+        let requested = RunEvent::ApprovalRequested(ApprovalRequested {
             step: step.clone(),
-            effects: Vec::new(),
-            tape: None,
-            usage: super::super::Usage::default(),
+            id: "apr-1".parse().unwrap(),
+            binding: crate::Binding(Digest::ZERO),
+            expires_us: None,
         });
-        assert_eq!(cause(&previewed), Some(2));
+        assert_eq!(cause(&requested), Some(2));
         assert_eq!(cause(&RunEvent::StepRestored(StepRestored { step })), Some(3));
     }
 

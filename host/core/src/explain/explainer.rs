@@ -7,9 +7,9 @@ use super::parts::{
     OnError, Spent,
 };
 use crate::event::{
-    ApprovalDecided, Decided, DoubtDecided, EffectIntended, EffectPerformed, EffectsPreviewed, GuardJudged,
-    ImpactEstimated, PlanDecided, RiskPredicted, RunCreated, RunEnd, RunEnded, RunEvent, SkipReason, StepAdded,
-    StepCompleted, StepEnd, StepFailed, StepInDoubt, StepProposed, StepSkipped, Usage,
+    ApprovalDecided, DoubtDecided, EffectIntended, EffectPerformed, GuardVerdict, ImpactAnswer, PlanDecided,
+    RiskPredicted, RunCreated, RunEnd, RunEnded, RunEvent, SkipReason, StepAdded, StepCompleted, StepEnd, StepFailed,
+    StepInDoubt, StepJudged, StepSkipped, Usage,
 };
 use crate::{ApprovalAnswer, Decider, Decision, Effect, ImpactClass, LimitKind, Plan, RunId, RunLimits, Step, StepId};
 
@@ -97,14 +97,7 @@ impl Explainer {
                 self.tighten(decision);
                 Vec::new()
             }
-            RunEvent::StepProposed(proposed) => {
-                self.propose(proposed, time_us);
-                Vec::new()
-            }
-            RunEvent::Decided(Decided { decision, .. }) => {
-                self.tighten(decision);
-                self.decided(decision, time_us)
-            }
+            RunEvent::StepJudged(judged) => self.judged(judged, time_us),
             RunEvent::StepSkipped(StepSkipped { reason, message, by, .. }) => {
                 self.skipped(*reason, message, by, time_us)
             }
@@ -134,8 +127,8 @@ impl Explainer {
         }
     }
 
-    fn propose(&mut self, proposed: &StepProposed, now: u64) {
-        let StepProposed { step, index, attempt, step_type, description, .. } = proposed;
+    fn judged(&mut self, judged: &StepJudged, now: u64) -> Vec<Explanation> {
+        let StepJudged { step, index, attempt, step_type, description, proposed_us, decision, .. } = judged;
         let planned = self.steps.get(step);
         let before = Before {
             goal: self.goal.clone(),
@@ -143,6 +136,9 @@ impl Explainer {
             reasoning: planned.and_then(|step| step.reasoning.clone()),
             confidence: planned.and_then(|step| step.confidence),
             alternatives: planned.map(|step| step.alternatives.clone()).unwrap_or_default(),
+            effects: judged.effects().to_vec(),
+            guards: judged.verdicts.iter().map(summary).collect(),
+            impact: judged.impact.as_ref().map(impact_summary),
             ..Before::default()
         };
         self.current = Some(Current {
@@ -150,14 +146,21 @@ impl Explainer {
             position: index + 1,
             step_type: step_type.clone(),
             attempt: *attempt,
-            since_us: now,
+            since_us: *proposed_us,
             before,
             approved_by: None,
             intended: BTreeMap::new(),
             files: Vec::new(),
             commands: Vec::new(),
-            spent: Spent::default(),
+            spent: Spent { fuel: judged.used().fuel(), ..Spent::default() },
         });
+        match decision {
+            Some(decision) => {
+                self.tighten(decision);
+                self.decided(decision, now)
+            }
+            None => Vec::new(),
+        }
     }
 
     fn decided(&mut self, decision: &Decision, now: u64) -> Vec<Explanation> {
@@ -284,33 +287,6 @@ impl Current {
     /// Takes an event that only adds data for a later explanation.
     fn note(&mut self, event: &RunEvent) {
         match event {
-            RunEvent::EffectsPreviewed(EffectsPreviewed { effects, usage, .. }) => {
-                self.before.effects.clone_from(effects);
-                // A rewrite voids all verdicts: the guards judge anew.
-                self.before.guards.clear();
-                self.spend(*usage);
-            }
-            RunEvent::GuardJudged(GuardJudged { guard, mode, verdict, failure, usage, .. }) => {
-                self.spend(*usage);
-                self.before.guards.push(GuardSummary {
-                    guard: guard.clone(),
-                    mode: *mode,
-                    ruling: verdict.as_ref().map(|verdict| verdict.ruling),
-                    findings: verdict.as_ref().map(|verdict| verdict.findings.clone()).unwrap_or_default(),
-                    failure: failure.clone(),
-                    fuel: usage.fuel(),
-                    duration_us: usage.duration_us,
-                });
-            }
-            RunEvent::ImpactEstimated(ImpactEstimated { impact, failure, usage, .. }) => {
-                self.spend(*usage);
-                self.before.impact = Some(ImpactSummary {
-                    act: impact.as_ref().map(|impact| impact.act.impact),
-                    refrain: impact.as_ref().map(|impact| impact.refrain.impact),
-                    class: impact.as_ref().map(|impact| ImpactClass::of(impact.net())),
-                    failure: failure.clone(),
-                });
-            }
             RunEvent::ApprovalDecided(ApprovalDecided { answer, .. })
             | RunEvent::DoubtDecided(DoubtDecided { answer, .. }) => match answer {
                 ApprovalAnswer::Approved { .. } | ApprovalAnswer::Edited { .. } | ApprovalAnswer::Happened { .. } => {
@@ -354,6 +330,29 @@ impl Current {
 
     fn spend(&mut self, usage: Usage) {
         self.spent.fuel = self.spent.fuel.saturating_add(usage.fuel());
+    }
+}
+
+fn summary(judged: &GuardVerdict) -> GuardSummary {
+    let GuardVerdict { guard, mode, verdict, failure, usage } = judged;
+    GuardSummary {
+        guard: guard.clone(),
+        mode: *mode,
+        ruling: verdict.as_ref().map(|verdict| verdict.ruling),
+        findings: verdict.as_ref().map(|verdict| verdict.findings.clone()).unwrap_or_default(),
+        failure: failure.clone(),
+        fuel: usage.fuel(),
+        duration_us: usage.duration_us,
+    }
+}
+
+fn impact_summary(answer: &ImpactAnswer) -> ImpactSummary {
+    let ImpactAnswer { impact, failure, .. } = answer;
+    ImpactSummary {
+        act: impact.as_ref().map(|impact| impact.act.impact),
+        refrain: impact.as_ref().map(|impact| impact.refrain.impact),
+        class: impact.as_ref().map(|impact| ImpactClass::of(impact.net())),
+        failure: failure.clone(),
     }
 }
 

@@ -31,6 +31,15 @@ pub enum GuardAnswer {
 }
 
 impl GuardAnswer {
+    /// The verdict, or the reason of the failure.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<Verdict>, Option<String>) {
+        match self {
+            Self::Verdict(verdict) => (Some(verdict), None),
+            Self::Failed(why) => (None, Some(why)),
+        }
+    }
+
     /// Turns invalid verdicts into failures; `may_rewrite` says whether a rewrite is valid now.
     #[must_use]
     pub fn checked(self, may_rewrite: MayRewrite) -> Self {

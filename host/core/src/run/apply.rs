@@ -6,10 +6,9 @@ use super::attempt::{Approved, Attempt};
 use super::stage::{Execution, Question, Stage};
 use super::state::{KindApproval, RunState, StepProgress};
 use crate::event::{
-    ApprovalDecided, ApprovalRequested, BudgetWarning, Decided, DoubtDecided, EffectsPreviewed, GrantRevoked,
-    GuardJudged, ImpactEstimated, PlanApprovalRequested, PlanDecided, PlanJudged, RiskPredicted, RunContinued,
-    RunEnded, RunEvent, RunPaused, StepAdded, StepCompleted, StepDelayed, StepFailed, StepInDoubt, StepProposed,
-    StepRetried, StepSkipped, StepStarted, StoppedBy, Usage,
+    ApprovalDecided, ApprovalRequested, BudgetWarning, DoubtDecided, GrantRevoked, PlanApprovalRequested, PlanDecided,
+    PlanJudged, RiskPredicted, RunContinued, RunEnded, RunEvent, RunPaused, StepAdded, StepCompleted, StepDelayed,
+    StepFailed, StepInDoubt, StepRetried, StepSkipped, StepStarted, StoppedBy, Usage,
 };
 use crate::gate::GuardAnswer;
 use crate::history::HistoryEntry;
@@ -75,37 +74,7 @@ impl RunState {
             RunEvent::PlanApprovalDecided(_) => {
                 self.stage = Stage::Idle;
             }
-            RunEvent::StepProposed(StepProposed { attempt, .. }) => {
-                self.most_attempts = self.most_attempts.max(*attempt);
-                self.proposed_us = time_us;
-                self.stage = Stage::Gate(Gate::new(Arc::clone(&self.setup.gate), self.approval_reasons()));
-            }
-            RunEvent::EffectsPreviewed(EffectsPreviewed { effects, usage, .. }) => {
-                self.spend(*usage);
-                if let Stage::Gate(gate) = &mut self.stage {
-                    gate.previewed(effects.clone());
-                }
-            }
-            RunEvent::GuardJudged(GuardJudged { verdict, failure, usage, .. }) => {
-                self.spend(*usage);
-                if let Stage::Gate(gate) = &mut self.stage
-                    && let Some(input) = gate.judged(answer(verdict.as_ref(), failure.as_ref()))
-                {
-                    let origin = self.attempt.replaced.take().map_or(Origin::Plan, |(_, origin)| origin);
-                    self.attempt.replaced = Some((input, origin));
-                }
-            }
-            RunEvent::ImpactEstimated(ImpactEstimated { impact, failure, usage, .. }) => {
-                self.spend(*usage);
-                if let Stage::Gate(gate) = &mut self.stage {
-                    gate.estimated(impact.clone().ok_or_else(|| failure.clone().unwrap_or_default()));
-                }
-            }
-            RunEvent::Decided(Decided { decision, .. }) => {
-                self.tighten(&decision.limits);
-                let effects = self.effects().to_vec();
-                self.stage = Stage::Decided { decision: decision.clone(), effects };
-            }
+            RunEvent::StepJudged(judged) => self.step_judged(judged),
             RunEvent::ApprovalRequested(ApprovalRequested { id, binding, expires_us, .. }) => {
                 if let Stage::Decided { decision, effects } = std::mem::replace(&mut self.stage, Stage::Idle) {
                     let question = question(id, *binding, *expires_us, time_us);
@@ -174,7 +143,7 @@ impl RunState {
         if self.attempt.approved.as_ref().is_some_and(|approved| is_void(&approved.key)) {
             self.attempt.approved = None;
             if let Stage::Approved { .. } = self.stage {
-                self.stage = Stage::Gate(Gate::new(Arc::clone(&self.setup.gate), self.approval_reasons()));
+                self.stage = Stage::Proposed;
             }
         }
     }
@@ -231,7 +200,7 @@ impl RunState {
                 self.attempt.replaced = Some((input.clone(), Origin::Person));
                 self.attempt.edited = Some(input.clone());
                 self.set_step(StepState::Pending);
-                self.stage = Stage::Gate(Gate::new(Arc::clone(&self.setup.gate), self.approval_reasons()));
+                self.stage = Stage::Proposed;
             }
             ApprovalAnswer::Rejected { .. } | ApprovalAnswer::Expired { .. } | ApprovalAnswer::Happened { .. } => {}
         }
@@ -262,7 +231,7 @@ impl RunState {
             Stage::Person { effects, question, .. } if self.binding(effects) != Some(question.binding) => {
                 self.propose_again();
             }
-            Stage::Gate(_) | Stage::Decided { .. } | Stage::Approved { .. } => self.propose_again(),
+            Stage::Proposed | Stage::Decided { .. } | Stage::Approved { .. } => self.propose_again(),
             _ => {}
         }
         // Another plan, or other guards: the whole plan is judged before anything else begins.

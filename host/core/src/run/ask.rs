@@ -10,13 +10,12 @@ use crate::{Decision, Effect};
 /// Next command that a run needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Ask<'a> {
-    /// No input from outside: give [`DriverCommand::Advance`].
+    /// The judgement of the next step, where [`RunState::judging`] begins one: [`DriverCommand::StepJudged`]. Else no
+    /// input from outside: [`DriverCommand::Advance`].
     Advance,
     /// The risk of the plan: [`DriverCommand::Assessed`].
     Risk,
-    /// The effects of the current step: [`DriverCommand::Previewed`] or [`DriverCommand::Failed`].
-    Preview,
-    /// A guard's verdict on the whole plan, by its place: [`DriverCommand::Judged`].
+    /// A guard's verdict on the whole plan, by its place: [`DriverCommand::PlanJudged`].
     JudgePlan {
         /// Place of the guard in the gate.
         guard: usize,
@@ -45,18 +44,11 @@ pub enum Ask<'a> {
         /// Effects that restore it, in this order.
         restores: &'a [Effect],
     },
-    /// The passing of this time: [`DriverCommand::Advance`].
+    /// The passing of this time, then what [`Ask::Advance`] is.
     Wait {
         /// End of the wait, in microseconds since 1970.
         until_us: u64,
     },
-    /// A guard's verdict, by its place: [`DriverCommand::Judged`].
-    Judge {
-        /// Place of the guard in the gate.
-        guard: usize,
-    },
-    /// An estimate: [`DriverCommand::Estimated`].
-    Estimate,
     /// A person's answer: [`PersonCommand::Answered`].
     Person {
         /// The open question.
@@ -95,7 +87,11 @@ impl RunState {
             return Ask::Risk;
         }
         match &self.stage {
-            Stage::Idle | Stage::PlanDecided { .. } | Stage::Decided { .. } | Stage::Approved { .. } => Ask::Advance,
+            Stage::Idle
+            | Stage::Proposed
+            | Stage::PlanDecided { .. }
+            | Stage::Decided { .. }
+            | Stage::Approved { .. } => Ask::Advance,
             Stage::Plan(gate) => match gate.ask() {
                 GateAsk::Judge { guard } => Ask::JudgePlan { guard },
                 GateAsk::Preview | GateAsk::Estimate | GateAsk::Decided(_) => Ask::Advance,
@@ -105,12 +101,6 @@ impl RunState {
             Stage::Delayed { until_us } => Ask::Wait { until_us: *until_us },
             Stage::Retry { until_us, restores } if restores.is_empty() => Ask::Wait { until_us: *until_us },
             Stage::Retry { restores, .. } => Ask::Restore { restores },
-            Stage::Gate(gate) => match gate.ask() {
-                GateAsk::Preview => Ask::Preview,
-                GateAsk::Judge { guard } => Ask::Judge { guard },
-                GateAsk::Estimate => Ask::Estimate,
-                GateAsk::Decided(_) => Ask::Advance,
-            },
             Stage::Person { decision, effects, question } => Ask::Person { question, decision, effects },
             Stage::Executing(execution) => Ask::Execute { effects: &execution.effects },
         }

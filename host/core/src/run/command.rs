@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Judgement, KillTimes, ModelUse, PluginLogged, Signed, StepEnd, Usage};
+use super::judging::Judging;
+use crate::event::{ApprovedRead, Judgement, KillTimes, ModelUse, PluginLogged, Signed, StepEnd, Usage};
 use crate::gate::GuardAnswer;
 use crate::risk::Assessment;
 use crate::{
-    Amounts, ApprovalAnswer, ApprovalId, Binding, BudgetKind, Decider, Decision, Digest, Effect, Failure, Impact, Step,
+    Amounts, ApprovalAnswer, ApprovalId, Binding, BudgetKind, Decider, Decision, Digest, Effect, Failure, Step,
 };
 
 /// Judgement of a host call that no approved effect covers.
@@ -52,8 +53,25 @@ pub struct Resumption {
     pub voided: Vec<String>,
 }
 
+/// A preview or a step that failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepFailure {
+    /// Typed end of the preview or step.
+    pub end: StepEnd,
+    /// Description of the failure, for people.
+    pub message: String,
+    /// Whether trying again can help.
+    pub retry_can_help: bool,
+    /// Digest of the tape, if there is one.
+    pub tape: Option<Digest>,
+    /// Files of the approved effects that it read, or failed to.
+    pub reads: Vec<ApprovedRead>,
+    /// Amounts that the invocation used.
+    pub usage: Usage,
+}
+
 /// Result of a step that was carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StepDone {
     /// Digest of the output.
     pub output: Digest,
@@ -63,6 +81,8 @@ pub struct StepDone {
     pub delta: Option<Digest>,
     /// Digest of the step's tape.
     pub tape: Digest,
+    /// Files of the approved effects that it read, or failed to.
+    pub reads: Vec<ApprovedRead>,
     /// Amounts that the step used.
     pub usage: Usage,
 }
@@ -117,40 +137,31 @@ pub enum DriverCommand {
     /// The risk of the plan.
     #[strum(serialize = "a prediction of its risk")]
     Assessed(Box<Assessment>),
-    /// The effects of the step.
-    #[strum(serialize = "a preview")]
-    Previewed {
-        /// The effects, as the host derived them.
-        effects: Vec<Effect>,
-        /// Digest of the preview's tape, if there is one.
-        tape: Option<Digest>,
-        /// Amounts that the preview used.
-        usage: Usage,
-    },
-    /// A request of the preview was refused: the step is denied.
+    /// The judgement of the step, with its decision.
+    #[strum(serialize = "a judgement")]
+    StepJudged(Box<Judging>),
+    /// A request of the step's preview was refused: the step is denied.
     #[strum(serialize = "a refusal")]
-    Refused {
+    PreviewRefused {
+        /// The judgement so far.
+        judging: Box<Judging>,
         /// The refused request, and the decider that refused it.
         message: String,
-        /// Digest of the preview's tape, if there is one.
-        tape: Option<Digest>,
-        /// Amounts that the preview used.
-        usage: Usage,
     },
-    /// A guard's answer.
+    /// The step's preview failed.
+    #[strum(serialize = "a preview that failed")]
+    PreviewFailed {
+        /// The judgement so far.
+        judging: Box<Judging>,
+        /// How the preview failed.
+        failure: StepFailure,
+    },
+    /// A guard's answer about the whole plan.
     #[strum(serialize = "a verdict")]
-    Judged {
+    PlanJudged {
         /// The guard's answer.
         answer: GuardAnswer,
         /// Amounts that the guard used.
-        usage: Usage,
-    },
-    /// The impact model's answer, or why it failed.
-    #[strum(serialize = "an estimate")]
-    Estimated {
-        /// The model's answer.
-        impact: Result<Impact, String>,
-        /// Amounts that the model used.
         usage: Usage,
     },
     /// The executor asks for an effect.
@@ -181,20 +192,9 @@ pub enum DriverCommand {
     /// The step was carried out.
     #[strum(serialize = "an outcome")]
     Completed(StepDone),
-    /// The preview or the step failed.
+    /// The step failed.
     #[strum(serialize = "a failure")]
-    Failed {
-        /// Typed end of the preview or step.
-        end: StepEnd,
-        /// Description of the failure, for people.
-        message: String,
-        /// Whether trying again can help.
-        retry_can_help: bool,
-        /// Digest of the tape, if there is one.
-        tape: Option<Digest>,
-        /// Amounts that the step used.
-        usage: Usage,
-    },
+    Failed(StepFailure),
     /// The next step has to wait.
     #[strum(serialize = "a delay")]
     Delay {

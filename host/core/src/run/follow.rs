@@ -1,21 +1,21 @@
 //! Events that follow from decisions, answers and failures.
 
-use super::command::{EffectRequest, HostCallJudgement, StepDone};
+use super::command::{EffectRequest, HostCallJudgement, StepDone, StepFailure};
+use super::judging::Judging;
 use super::phase::Phase;
 use super::stage::Stage;
 use super::state::RunState;
 use crate::event::{
-    AllowedBy, ApprovalDecided, ApprovalRequested, Decided, EffectIntended, EffectRefused, GuardJudged,
-    ImpactEstimated, KillTimes, PlanApprovalRequested, PlanJudged, RunEnd, RunEnded, RunEvent, RunStarted, SkipReason,
-    StepCompleted, StepEnd, StepFailed, StepInDoubt, StepProposed, StepRestored, StepRetried, StepSkipped, StepStarted,
-    Usage,
+    AllowedBy, ApprovalDecided, ApprovalRequested, EffectIntended, EffectRefused, KillTimes, PlanApprovalRequested,
+    PlanJudged, RunEnd, RunEnded, RunEvent, RunStarted, SkipReason, StepCompleted, StepEnd, StepFailed, StepInDoubt,
+    StepRestored, StepRetried, StepSkipped, StepStarted, Usage,
 };
 use crate::gate::GuardAnswer;
 use crate::policy::OnDenied;
 use crate::step_state::StepState;
 use crate::{
-    Amounts, ApprovalAnswer, ApprovalId, ApprovalKind, BudgetKind, Decider, Decision, Digest, Effect, Failure, Impact,
-    Ledger, Ruling, StepId, Verdict,
+    Amounts, ApprovalAnswer, ApprovalId, ApprovalKind, BudgetKind, Decider, Decision, Digest, Effect, Failure, Ledger,
+    Ruling, StepId,
 };
 
 /// Events of the current step; none after the last step, where nothing is under way.
@@ -41,6 +41,7 @@ fn carried_out(state: &RunState) -> String {
     }
 }
 
+/// Events that come instead of the next step's judgement; none where it is to be judged.
 pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<RunEvent> {
     if state.phase() == Phase::Created {
         return vec![RunStarted {}.into()];
@@ -54,23 +55,18 @@ pub(super) fn propose(state: &RunState, now_us: u64) -> Vec<RunEvent> {
     if let Some(kind) = out_of_budget(state, now_us) {
         return vec![over_budget(kind, format!("the budget {kind} is used up"))];
     }
-    let proposed: RunEvent = StepProposed {
-        step: step.id.clone(),
-        index: u32::try_from(state.cursor).unwrap_or(u32::MAX),
-        attempt: state.attempt.number,
-        step_type: step.step_type.clone(),
-        input: state.action().map_or_else(|| step.input.digest(), |action| action.input.digest()),
-        description: step.description.clone(),
-    }
-    .into();
     if state.limits.permits(&step.step_type) {
-        return vec![proposed];
+        return Vec::new();
     }
     let mut message = format!("the limits of this run do not permit steps of type {}", step.step_type);
     message.push_str(&state.why_not_permitted(&step.step_type));
-    let mut events = vec![proposed];
-    events.extend(skip(state, SkipReason::Denied, message, vec![Decider::Limits]));
-    events
+    blocked(state, message, Decider::Limits, now_us)
+}
+
+/// Events of a step that is refused before any guard judges it.
+pub(super) fn blocked(state: &RunState, message: String, by: Decider, now_us: u64) -> Vec<RunEvent> {
+    let judged = state.new_judging(now_us).map(|judging| judging.into_event().into());
+    judged.into_iter().chain(skip(state, SkipReason::Denied, message, vec![by])).collect()
 }
 
 pub(super) fn out_of_budget(state: &RunState, now_us: u64) -> Option<BudgetKind> {
@@ -80,31 +76,16 @@ pub(super) fn out_of_budget(state: &RunState, now_us: u64) -> Option<BudgetKind>
     state.ledger.exhausted()
 }
 
-pub(super) fn judged(state: &RunState, guard: usize, answer: GuardAnswer, usage: Usage) -> Vec<RunEvent> {
-    let Some(slot) = state.setup.gate.guards.get(guard) else { return Vec::new() };
-    let (verdict, failure) = verdict_or_failure(state, answer);
-    with_step(state, |step| {
-        vec![GuardJudged { step, guard: slot.name.clone(), mode: slot.mode, verdict, failure, usage }.into()]
-    })
-}
-
 pub(super) fn plan_judged(state: &RunState, guard: usize, answer: GuardAnswer, usage: Usage) -> Vec<RunEvent> {
     let Some(slot) = state.setup.gate.guards.get(guard) else { return Vec::new() };
-    let (verdict, failure) = verdict_or_failure(state, answer);
+    let (verdict, failure) = answer.checked(state.may_rewrite()).into_parts();
     vec![PlanJudged { guard: slot.name.clone(), mode: slot.mode, verdict, failure, usage }.into()]
 }
 
-pub(super) fn verdict_or_failure(state: &RunState, answer: GuardAnswer) -> (Option<Verdict>, Option<String>) {
-    match answer.checked(state.may_rewrite()) {
-        GuardAnswer::Verdict(verdict) => (Some(verdict), None),
-        GuardAnswer::Failed(why) => (None, Some(why)),
-    }
-}
-
-/// Events that follow from the decision on the whole plan; after an allow, the first step.
+/// Events that follow from the decision on the whole plan; none after an allow, where the first step comes next.
 pub(super) fn follow_plan(state: &RunState, decision: &Decision, now_us: u64) -> Vec<RunEvent> {
     match decision.ruling {
-        Ruling::Allow => propose(state, now_us),
+        Ruling::Allow => Vec::new(),
         Ruling::Review => {
             let binding = state.plan_binding();
             let (id, expires_us) = (ApprovalId::of(&binding, state.seq + 1), expiry(state, now_us));
@@ -135,20 +116,6 @@ pub(super) fn restored(state: &RunState, failure: Option<Failure>) -> Vec<RunEve
 fn expiry(state: &RunState, now_us: u64) -> Option<u64> {
     let seconds = state.setup.policy.approval.expires_s?;
     Some(now_us.saturating_add(u64::from(seconds) * 1_000_000))
-}
-
-pub(super) fn estimated(state: &RunState, impact: Result<Impact, String>, usage: Usage) -> Vec<RunEvent> {
-    let fault = |impact: &Impact| impact.act.fault().or_else(|| impact.refrain.fault());
-    // Numbers out of range, NaN above all, are not kept: JSON cannot hold them.
-    let (impact, failure) = match impact.and_then(|impact| fault(&impact).map_or(Ok(impact), Err)) {
-        Ok(impact) => (Some(impact), None),
-        Err(why) => (None, Some(why)),
-    };
-    with_step(state, |step| vec![ImpactEstimated { step, impact, failure, usage }.into()])
-}
-
-pub(super) fn decided(state: &RunState, decision: &Decision) -> Vec<RunEvent> {
-    with_step(state, |step| vec![Decided { step, decision: decision.clone() }.into()])
 }
 
 /// Events that follow from a decision on a step.
@@ -265,8 +232,8 @@ pub(super) fn host_call(state: &RunState, calls: u32, call: EffectRequest) -> Ve
 }
 
 pub(super) fn completed(state: &RunState, done: StepDone) -> Vec<RunEvent> {
-    let StepDone { output, summary, delta, tape, usage } = done;
-    with_step(state, |step| vec![StepCompleted { step, output, summary, delta, tape, usage }.into()])
+    let StepDone { output, summary, delta, tape, reads, usage } = done;
+    with_step(state, |step| vec![StepCompleted { step, output, summary, delta, tape, reads, usage }.into()])
 }
 
 /// The end of a run whose step failed for lack of a budget.
@@ -292,19 +259,15 @@ pub(super) fn is_in_doubt(state: &RunState) -> bool {
     execution.open.values().any(|open| open.effect.changes_the_world())
 }
 
-/// A preview or a step that failed.
-pub(super) struct StepFailure {
-    /// Typed end of the preview or step.
-    pub end: StepEnd,
-    /// Description of the failure, for people.
-    pub message: String,
-    pub retry_can_help: bool,
-    pub tape: Option<Digest>,
-    pub usage: Usage,
+/// Events of a step whose preview failed.
+pub(super) fn preview_failed(state: &RunState, judging: Judging, failure: StepFailure, now_us: u64) -> Vec<RunEvent> {
+    let judged: RunEvent = judging.into_event().into();
+    let failed = step_failed(&state.after(&judged, now_us), failure, now_us);
+    [judged].into_iter().chain(failed).collect()
 }
 
 pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -> Vec<RunEvent> {
-    let StepFailure { end: name, message, retry_can_help, tape, usage } = failure;
+    let StepFailure { end: name, message, retry_can_help, tape, reads, usage } = failure;
     let over = out_of_budget_after(state, usage, &message, now_us);
     // An effect that happened before its process ended and is not requested again happened all the same.
     let is_lost = name == StepEnd::Diverged && !state.answered().is_empty();
@@ -318,7 +281,7 @@ pub(super) fn step_failed(state: &RunState, failure: StepFailure, now_us: u64) -
     }
     let text = message.clone();
     let failed = with_step(state, |step| {
-        vec![StepFailed { step, end: name, message: text, retry_can_help, tape, usage }.into()]
+        vec![StepFailed { step, end: name, message: text, retry_can_help, tape, reads, usage }.into()]
     });
     let after = match over {
         Some(over) => vec![over],
@@ -362,7 +325,7 @@ fn step_failed_for_budget(state: &RunState, message: &str) -> Vec<RunEvent> {
         vec![if is_in_doubt(state) {
             StepInDoubt { step, end, message, tape, usage, id: None, binding: None }.into()
         } else {
-            StepFailed { step, end, message, retry_can_help: false, tape, usage }.into()
+            StepFailed { step, end, message, retry_can_help: false, tape, reads: Vec::new(), usage }.into()
         }]
     })
 }
@@ -375,7 +338,7 @@ pub(super) fn kill(state: &RunState, by: &str, times: KillTimes, tape: Option<Di
             vec![if is_in_doubt(state) {
                 StepInDoubt { step, end, message, tape, usage, id: None, binding: None }.into()
             } else {
-                StepFailed { step, end, message, retry_can_help: false, tape, usage }.into()
+                StepFailed { step, end, message, retry_can_help: false, tape, reads: Vec::new(), usage }.into()
             }]
         }),
         _ => Vec::new(),

@@ -33,8 +33,8 @@ pub(super) enum Stage {
     PlanPerson { decision: Decision, question: Question },
     /// The step failed and is tried again: these effects restore, then the run waits until this time.
     Retry { until_us: u64, restores: Vec<Effect> },
-    /// The step is before the gate.
-    Gate(Gate),
+    /// The step is to be judged: a person edited it, or its approval is void.
+    Proposed,
     /// The gate decided; the decision is due to be followed.
     Decided { decision: Decision, effects: Vec<Effect> },
     /// A person is asked about the step.

@@ -12,8 +12,7 @@ use super::stopwatch::Stopwatch;
 use crate::Decider;
 use crate::approval::{Bound, BoundPlan};
 use crate::evaluation::Position;
-use crate::event::RunEnd;
-use crate::event::StoppedBy;
+use crate::event::{RunEnd, RunEvent, StoppedBy};
 use crate::gate::{MayRewrite, Reason};
 use crate::history::History;
 use crate::ledger::Line;
@@ -176,6 +175,18 @@ impl RunState {
         comes && self.watch.started_us().is_some() && self.current().is_some() && self.ended.is_none()
     }
 
+    /// Whether a step is judged next, unless something else comes before it.
+    pub(super) fn is_about_to_judge(&self, now_us: u64) -> bool {
+        self.is_about_to_propose(now_us) || self.stage == Stage::Proposed
+    }
+
+    /// The state after one more event.
+    pub(super) fn after(&self, event: &RunEvent, time_us: u64) -> Self {
+        let mut after = self.clone();
+        after.apply(event, time_us);
+        after
+    }
+
     /// Whether no step is under way and none waits.
     #[must_use]
     pub fn is_between_steps(&self) -> bool {
@@ -305,7 +316,7 @@ impl RunState {
         self.setup.plan.steps.get(self.cursor.checked_sub(1)?)
     }
 
-    /// The effects that are before the gate, or were allowed.
+    /// The effects that the gate decided on, or that were allowed.
     #[must_use]
     pub fn effects(&self) -> &[Effect] {
         match &self.stage {
@@ -315,8 +326,8 @@ impl RunState {
             | Stage::PlanPerson { .. }
             | Stage::Delayed { .. }
             | Stage::Doubt { .. }
+            | Stage::Proposed
             | Stage::Retry { .. } => &[],
-            Stage::Gate(gate) => gate.effects(),
             Stage::Decided { effects, .. } | Stage::Person { effects, .. } | Stage::Approved { effects } => effects,
             Stage::Executing(execution) => &execution.effects,
         }
@@ -360,11 +371,10 @@ impl RunState {
         self.unpriced
     }
 
-    /// Whether the guard that is due may answer with a rewrite.
-    #[must_use]
-    pub fn may_rewrite(&self) -> MayRewrite {
+    /// Whether the guard that judges the plan next may answer with a rewrite.
+    pub(super) fn may_rewrite(&self) -> MayRewrite {
         match &self.stage {
-            Stage::Gate(gate) | Stage::Plan(gate) => gate.may_rewrite(),
+            Stage::Plan(gate) => gate.may_rewrite(),
             _ => MayRewrite::NotGranted,
         }
     }

@@ -2,14 +2,15 @@
 //!
 //! During a preview, reads are answered and nothing else. During a step, each call is judged (an effect that was allowed
 //! or approved covers it, or guards allow it then and there), its intent is made durable, it is performed, and its
-//! result is recorded.
+//! result is recorded. A read that was allowed with the step needs no intent of its own: its permission is in the log,
+//! and a repeated read does no harm.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_core::event::{EffectIntended, EffectRefused, Judgement, RunEvent};
+use fusebox_core::event::{ApprovedRead, EffectIntended, EffectRefused, Judgement, RunEvent};
 use fusebox_core::run::{DriverCommand, EffectRequest, HostCallJudgement};
 use fusebox_core::{Action, Amounts, Effect, EvaluationContext, Failure, Gate, StepId, WorkspacePath, json};
 use fusebox_effects::gateway::Quote;
@@ -17,7 +18,6 @@ use fusebox_effects::{Output, ProcessSpec, run_process};
 use fusebox_sandbox::{
     EffectHandler, HandlerFuture, HostAnswer, HostCall, Kill, PreparedAction, ProcessEnd, RecordedTape, Reply, Stop,
 };
-use fusebox_store::Blob;
 use parking_lot::Mutex as StdMutex;
 use tokio::sync::{Mutex, mpsc};
 
@@ -45,6 +45,9 @@ const MAX_PROGRESS_CHARS: usize = 200;
 /// Error that stopped a handler, for the caller of the executor.
 pub type StopReason = Arc<StdMutex<Option<Error>>>;
 
+/// Files of the approved effects that a step read, for the event of its end.
+pub type ApprovedReads = Arc<StdMutex<Vec<ApprovedRead>>>;
+
 /// The handler of a step that is carried out.
 pub struct StepHandler {
     pub reads: ReadOnlyHandler,
@@ -56,8 +59,12 @@ pub struct StepHandler {
     pub kill: Kill,
     pub updates: mpsc::UnboundedSender<RunUpdate>,
     pub stop_reason: StopReason,
+    /// Effects that were allowed or approved with the step.
+    pub approved: Vec<Effect>,
     /// Paths already recorded as read: slices of one file are one effect.
     pub read: BTreeSet<WorkspacePath>,
+    /// Files of the approved effects that were read.
+    pub approved_reads: ApprovedReads,
     /// Effects that were recorded, refused ones included.
     pub recorded: u32,
     /// Bytes of all writes so far.
@@ -102,6 +109,11 @@ impl EffectHandler for StepHandler {
     }
 
     fn progress(&mut self, message: &str, fraction: Option<f64>) {
+        // What a step says may follow from what it read, and its start comes first.
+        let is_durable = self.journal.try_lock().is_ok_and(|mut journal| journal.is_durable().unwrap_or(false));
+        if !is_durable {
+            return;
+        }
         let (step, message) = (self.step.clone(), message.chars().take(MAX_PROGRESS_CHARS).collect());
         // The run may have no subscriber.
         let _ = self.updates.send(RunUpdate::Progress { step, message, fraction });
@@ -114,8 +126,7 @@ impl StepHandler {
         if matches!(call, HostCall::Cancelled) {
             return Ok(Ok(HostAnswer::Flag(self.kill.is_killed())));
         }
-        let approved = self.journal.lock().await.state.effects().to_vec();
-        let needed = match self.needed(&call, &approved) {
+        let needed = match self.needed(&call, &self.approved) {
             Ok(needed) => needed,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -128,6 +139,16 @@ impl StepHandler {
             return Ok(Err(Failure::Limit(format!("a step may have {MAX_RECORDED} effects"))));
         }
         self.recorded += 1;
+        if let Effect::Read { path } = &needed
+            && let Some(place) = self.approved.iter().position(|effect| effect.covers(&needed))
+        {
+            // Its permission is in the log with the step, and the end of the step says that it was used.
+            let reply = self.reads.answer(&call);
+            let (effect, failure) = (u32::try_from(place).unwrap_or(u32::MAX), reply.as_ref().err().cloned());
+            self.approved_reads.lock().push(ApprovedRead { effect, failure });
+            self.read.insert(path.clone());
+            return Ok(reply);
+        }
         if let Effect::Write { size, .. } = &needed {
             self.written = self.written.saturating_add(*size);
             if self.written > MAX_WRITTEN_BYTES {
@@ -145,20 +166,17 @@ impl StepHandler {
             Err(failure) => return Ok(Err(failure)),
         };
         let reserve = quote.as_ref().map(Quote::amounts).unwrap_or_default();
-        let is_lasting = !needed.only_reads() || judgement != HostCallJudgement::NotNeeded;
-        if is_lasting {
-            // The board may lack a request whose sender ended before writing it.
-            self.signals.poll_log();
-            if self.kill.is_killed() {
-                return Ok(Err(Failure::Cancelled));
-            }
+        // The board may lack a request whose sender ended before writing it.
+        self.signals.poll_log();
+        if self.kill.is_killed() {
+            return Ok(Err(Failure::Cancelled));
         }
         let undo = match undo::undo(&needed, &self.reads.workspace, &self.situation.contents) {
             Ok(undo) => undo,
             Err(failure) => return Ok(Err(failure)),
         };
         let intent = Intent { effect: needed.clone(), judgement, note, reserve };
-        let place = match self.intend(intent, &call, is_lasting, undo.as_ref()).await? {
+        let place = match self.intend(intent, &call, undo.as_ref()).await? {
             Ok(place) => place,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -172,15 +190,13 @@ impl StepHandler {
         fusebox_failpoint::reached("effect: performed");
         let mut journal = self.journal.lock().await;
         let failure = reply.as_ref().err().cloned();
-        let answer = is_lasting.then(|| journal.blob(Bytes::from(json::canonical(&reply))));
+        let answer = Some(journal.blob(Bytes::from(json::canonical(&reply))));
         let inverse = undo.filter(|_| reply.is_ok()).map(|undo| Box::new(undo.inverse));
         journal.submit(DriverCommand::HostCallDone { call: place, failure, spent, model, answer, inverse })?;
         if let Effect::Read { path } = needed {
             self.read.insert(path);
         }
-        if is_lasting {
-            journal.flush().await?;
-        }
+        journal.flush().await?;
         Ok(reply)
     }
 
@@ -272,13 +288,11 @@ impl StepHandler {
     }
 
     /// Records that an effect is about to happen, or that it is refused. This is durable at once, with the executor's
-    /// previous answers and the effect's inverse, except for a read that was allowed with its step: that permission is
-    /// in the log already, and a repeated read does no harm.
+    /// previous answers and the effect's inverse.
     async fn intend(
         &mut self,
         intent: Intent,
         call: &HostCall,
-        is_lasting: bool,
         undo: Option<&Undo>,
     ) -> Result<Result<u32, Failure>, Error> {
         let Intent { effect, judgement, note, reserve } = intent;
@@ -290,22 +304,20 @@ impl StepHandler {
                 other => other?,
             }
         }
-        let (part, recorded) = if is_lasting { self.tape.part(self.part_from, call) } else { Default::default() };
-        let part = is_lasting.then(|| journal.as_blob(Bytes::from(part)));
-        let asked = part.as_ref().map(Blob::digest);
+        let (part, recorded) = self.tape.part(self.part_from, call);
+        let part = journal.as_blob(Bytes::from(part));
+        let asked = Some(part.digest());
         let events =
             journal.submit(DriverCommand::HostCall(EffectRequest { effect, judgement, note, reserve, over, asked }))?;
         match events.first() {
             Some(RunEvent::EffectIntended(EffectIntended { call, .. })) => {
-                if let Some(part) = part {
-                    journal.keep(part);
-                    if let Some(bytes) = undo.and_then(|undo| undo.keep.clone()) {
-                        journal.content(bytes);
-                    }
-                    // The next part begins behind this call and its answer.
-                    self.part_from = recorded + 1;
-                    journal.flush().await?;
+                journal.keep(part);
+                if let Some(bytes) = undo.and_then(|undo| undo.keep.clone()) {
+                    journal.content(bytes);
                 }
+                // The next part begins behind this call and its answer.
+                self.part_from = recorded + 1;
+                journal.flush().await?;
                 Ok(Ok(*call))
             }
             Some(RunEvent::EffectRefused(EffectRefused { reason, effect, budget, .. })) => {

@@ -6,7 +6,7 @@ pub mod replay;
 pub mod tenant_budget;
 pub mod updates;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,7 +30,18 @@ use crate::journal::tenant_budget::{TenantBudget, used};
 use crate::journal::updates::{EventUpdate, RunLog, RunUpdate};
 use crate::redaction::retention::RetentionFilter;
 
-/// State, chain and log of a run. Events gather until [`flush`](Self::flush), which must come before every effect.
+/// Most batches of one run that are on their way to the log while the run goes on.
+pub const MAX_IN_FLIGHT: usize = 16;
+
+/// A batch that the writer has.
+struct InFlight {
+    pending: Pending,
+    /// Place of its last event.
+    last: u64,
+}
+
+/// State, chain and log of a run. Events gather until [`flush`](Self::flush), which must come before every effect that
+/// leaves the process, and before every answer. A read of the workspace does not leave it.
 pub struct Journal {
     pub state: RunState,
     chain: Chain,
@@ -45,9 +56,9 @@ pub struct Journal {
     batch: Batch,
     /// Handed to the writer, not yet known to be durable. Kept here so that none is lost when a waiting future is
     /// dropped.
-    in_flight: Vec<Pending>,
-    /// Sealed events that subscribers have not received yet.
-    untold: Vec<(SealedEvent, RunEvent)>,
+    in_flight: VecDeque<InFlight>,
+    /// Sealed events that subscribers have not received yet: they are told when these are durable.
+    untold: VecDeque<(SealedEvent, RunEvent)>,
     updates: mpsc::UnboundedSender<RunUpdate>,
     explainer: Option<Explainer>,
     pub ended: Option<(RunEnd, String, u64)>,
@@ -85,8 +96,8 @@ impl Journal {
             retention,
             unavailable,
             batch: Batch::default(),
-            in_flight: Vec::new(),
-            untold: Vec::new(),
+            in_flight: VecDeque::new(),
+            untold: VecDeque::new(),
             updates,
             explainer: None,
             ended: None,
@@ -139,7 +150,7 @@ impl Journal {
         let event = self.retention.event(&event)?.unwrap_or(event);
         let sealed = self.chain.seal(&event, now);
         self.batch.events.push(sealed.clone());
-        self.untold.push((sealed, event));
+        self.untold.push_back((sealed, event));
         Ok(())
     }
 
@@ -267,17 +278,61 @@ impl Journal {
 
     /// Makes all events so far durable, then sends them to subscribers.
     pub async fn flush(&mut self) -> Result<(), Error> {
+        self.hand_to_writer();
+        self.wait_for(0).await
+    }
+
+    /// Hands all events so far to the writer. This waits only where many are on their way: nothing may leave the process
+    /// that follows from these events before the next [`flush`](Self::flush).
+    pub async fn hand_over(&mut self) -> Result<(), Error> {
+        self.hand_to_writer();
+        self.tell_durable()?;
+        if self.in_flight.len() > MAX_IN_FLIGHT { self.wait_for(MAX_IN_FLIGHT / 2).await } else { Ok(()) }
+    }
+
+    /// Whether all events are durable. Sends those that are to subscribers.
+    pub fn is_durable(&mut self) -> Result<bool, Error> {
+        self.tell_durable()?;
+        Ok(self.in_flight.is_empty() && self.batch.events.is_empty())
+    }
+
+    fn hand_to_writer(&mut self) {
         if !self.batch.events.is_empty() || !self.batch.settlements.is_empty() {
             let fence = self.lease.as_ref().map(|lease| lease.fence().clone());
             let batch = Batch { fence, ..std::mem::take(&mut self.batch) };
-            self.in_flight.push(self.store.append(batch));
+            let last = self.chain.seq();
+            self.in_flight.push_back(InFlight { pending: self.store.append(batch), last });
         }
-        while let Some(pending) = self.in_flight.first_mut() {
-            let written = pending.await;
-            self.in_flight.remove(0);
+    }
+
+    /// Waits until at most so many batches are on their way.
+    async fn wait_for(&mut self, left: usize) -> Result<(), Error> {
+        while self.in_flight.len() > left
+            && let Some(InFlight { pending, last }) = self.in_flight.front_mut()
+        {
+            let (written, last) = (pending.await, *last);
+            self.in_flight.pop_front();
             written?;
+            self.tell(last);
         }
-        for (sealed, event) in self.untold.drain(..) {
+        Ok(())
+    }
+
+    fn tell_durable(&mut self) -> Result<(), Error> {
+        while let Some(InFlight { pending, last }) = self.in_flight.front_mut()
+            && let Some(written) = pending.try_done()
+        {
+            let last = *last;
+            self.in_flight.pop_front();
+            written?;
+            self.tell(last);
+        }
+        Ok(())
+    }
+
+    /// Sends the events up to a place to subscribers.
+    fn tell(&mut self, last: u64) {
+        while let Some((sealed, event)) = self.untold.pop_front_if(|(sealed, _)| sealed.seq <= last) {
             // The run may have no subscriber.
             let explained = self.explainer.as_mut().map(|explainer| explainer.note(&event, sealed.time_us));
             let _ = self.updates.send(RunUpdate::Event(Box::new(EventUpdate { sealed, event })));
@@ -285,7 +340,6 @@ impl Journal {
                 let _ = self.updates.send(RunUpdate::Explanation(Box::new(explanation)));
             }
         }
-        Ok(())
     }
 
     /// Releases the run: all events are durable, the tenant's reserved budgets return, and other processes may continue

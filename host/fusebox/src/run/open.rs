@@ -239,7 +239,6 @@ fn drive(
         journal: Arc::new(Mutex::new(journal)),
         updates: sender,
         outputs: Arc::new(outputs),
-        judged: None,
         contents: Contents::default(),
         aborted: (None, Usage::default()),
     };

@@ -1,6 +1,7 @@
 //! Looking whether other processes ask something of a run.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fusebox_core::RunId;
 use fusebox_core::signal::SignalKind;
@@ -22,17 +23,31 @@ pub struct SignalListener {
     tenant: String,
     stop: StopHandle,
     seen: Mutex<u64>,
+    /// When the log was last read for requests.
+    log_read: Mutex<Option<Instant>>,
 }
+
+/// Age at which requests are read from the log again although the board has not moved. Each request stands on the board
+/// before it stands in the log, so this is for boards that were damaged or replaced.
+const LOG_AGE: Duration = Duration::from_millis(100);
 
 impl SignalListener {
     /// Hears everything that is asked from now on.
     pub fn new(home: &Home, log: Arc<dyn Store>, run: RunId, tenant: String, stop: StopHandle) -> Result<Self, Error> {
         let board = Board::open(home)?;
         let seen = Mutex::new(board.generation());
-        Ok(Self { board, log, run, tenant, stop, seen })
+        Ok(Self { board, log, run, tenant, stop, seen, log_read: Mutex::new(None) })
     }
 
-    /// Handles the requests since the last look. Called at every tick, and before every step.
+    /// Handles the requests before a step: those on the board, and those in the log where that may hold others.
+    pub fn look(&self) {
+        let is_fresh = self.log_read.lock().is_some_and(|read| read.elapsed() < LOG_AGE);
+        if !(self.peek() && is_fresh) {
+            self.poll_log();
+        }
+    }
+
+    /// Handles the requests since the last look. Called at every tick.
     pub fn poll(&self) {
         let mut seen = self.seen.lock();
         let Some(requests) = self.board.signals_since(&mut seen, &self.run, &self.tenant) else {
@@ -57,8 +72,9 @@ impl SignalListener {
         }
     }
 
-    /// As [`look`](Self::poll), but at the count alone, which is nearly always as it was: called before every effect.
-    pub fn peek(&self) {
+    /// As [`poll`](Self::poll), but at the count alone, which is nearly always as it was: called before every effect.
+    /// Returns whether it was.
+    pub fn peek(&self) -> bool {
         let is_as_it_was = {
             let seen = self.seen.lock();
             self.board.generation() == *seen
@@ -66,6 +82,7 @@ impl SignalListener {
         if !is_as_it_was {
             self.poll();
         }
+        is_as_it_was
     }
 
     /// The same from the log, which holds all requests. An unreadable one is taken as a kill: it may have been one.
@@ -78,5 +95,6 @@ impl SignalListener {
         if let Ok(Some((by, _))) = self.log.pause_asked(&self.run) {
             self.stop.pause(&by);
         }
+        *self.log_read.lock() = Some(Instant::now());
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use fusebox_core::event::{
-    Decided, EffectIntended, EffectPerformed, EffectsPreviewed, GuardJudged, RunCreated, RunEnd, RunEnded, RunEvent,
-    StepFailed, StepInDoubt, StepProposed, StepSkipped,
+    EffectIntended, EffectPerformed, GuardVerdict, RunCreated, RunEnd, RunEnded, RunEvent, StepFailed, StepInDoubt,
+    StepJudged, StepSkipped,
 };
 use fusebox_core::{BudgetKind, Decision, Effect, RunId, json};
 use opentelemetry::trace::{Span, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer};
@@ -89,7 +89,8 @@ where
                 ];
                 self.begin(run, "invoke_agent".to_owned(), at, attributes);
             }
-            RunEvent::StepProposed(StepProposed { step, attempt, step_type, description, .. }) => {
+            RunEvent::StepJudged(judged) => {
+                let StepJudged { step, attempt, step_type, description, proposed_us, .. } = judged;
                 let mut attributes = vec![
                     KeyValue::new("gen_ai.operation.name", "execute_tool"),
                     KeyValue::new("gen_ai.tool.name", step_type.clone()),
@@ -100,9 +101,11 @@ where
                     attributes.push(KeyValue::new("gen_ai.tool.description", description.clone()));
                 }
                 let Some(parent) = self.runs.get(run).map(|open| open.context.clone()) else { return };
-                let span = self.start(format!("execute_tool {step_type}"), at, &parent, attributes);
+                let proposed = time(*proposed_us);
+                let span = self.start(format!("execute_tool {step_type}"), proposed, &parent, attributes);
                 if let Some(open) = self.runs.get_mut(run) {
-                    end(open.step.replace(parent.with_span(span)), at, None);
+                    end(open.step.replace(parent.with_span(span)), proposed, None);
+                    open.judged(judged, self.arguments);
                 }
             }
             RunEvent::EffectIntended(EffectIntended { call, effect: Effect::Prompt { model, size, .. }, .. }) => {
@@ -139,6 +142,30 @@ where
 }
 
 impl<S: Span> OpenRun<S> {
+    /// Adds how a step was judged to its span.
+    fn judged(&self, judged: &StepJudged, arguments: Arguments) {
+        let Some(step) = &self.step else { return };
+        let span = step.span();
+        if arguments == Arguments::On {
+            span.set_attribute(KeyValue::new("fusebox.effects", json::canonical(judged.effects())));
+        }
+        for GuardVerdict { guard, verdict, usage, .. } in &judged.verdicts {
+            let word = match verdict {
+                Some(verdict) => json::canonical(&verdict.ruling).trim_matches('"').to_owned(),
+                None => "failed".to_owned(),
+            };
+            let fuel = i64::try_from(usage.fuel()).unwrap_or(i64::MAX);
+            span.set_attribute(KeyValue::new(format!("fusebox.guard.{guard}"), word));
+            span.set_attribute(KeyValue::new(format!("fusebox.guard.{guard}.fuel"), fuel));
+        }
+        if let Some(Decision { ruling, impact, .. }) = &judged.decision {
+            span.set_attribute(KeyValue::new("fusebox.ruling", json::canonical(ruling).trim_matches('"').to_owned()));
+            if let Some(impact) = impact {
+                span.set_attribute(KeyValue::new("fusebox.impact", impact.to_string()));
+            }
+        }
+    }
+
     /// Takes an event that begins no span.
     fn note(&mut self, event: &RunEvent, at: SystemTime, arguments: Arguments) {
         // A failure message may quote arguments.
@@ -149,27 +176,6 @@ impl<S: Span> OpenRun<S> {
             }
         };
         match event {
-            RunEvent::EffectsPreviewed(EffectsPreviewed { effects, .. }) if arguments == Arguments::On => {
-                on_step(KeyValue::new("fusebox.effects", json::canonical(effects)));
-            }
-            RunEvent::GuardJudged(GuardJudged { guard, verdict, failure, usage, .. }) => {
-                let word = match (verdict, failure) {
-                    (Some(verdict), _) => json::canonical(&verdict.ruling).trim_matches('"').to_owned(),
-                    (None, _) => "failed".to_owned(),
-                };
-                on_step(KeyValue::new(format!("fusebox.guard.{guard}"), word));
-                on_step(KeyValue::new(
-                    format!("fusebox.guard.{guard}.fuel"),
-                    i64::try_from(usage.fuel()).unwrap_or(i64::MAX),
-                ));
-            }
-            RunEvent::Decided(Decided { decision, .. }) => {
-                let Decision { ruling, impact, .. } = decision;
-                on_step(KeyValue::new("fusebox.ruling", json::canonical(ruling).trim_matches('"').to_owned()));
-                if let Some(impact) = impact {
-                    on_step(KeyValue::new("fusebox.impact", impact.to_string()));
-                }
-            }
             RunEvent::EffectPerformed(EffectPerformed { call, failure, spent, model, .. }) => {
                 let Some((_, mut span)) = self.call.take_if(|(open, _)| open == call) else { return };
                 if let Some(model) = model {

@@ -13,6 +13,7 @@ use crate::error::Error;
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// An event as it is stored.
+#[derive(Debug, Clone, Copy)]
 pub struct Stored<'a> {
     pub run: &'a str,
     pub seq: u64,
@@ -34,7 +35,7 @@ pub const KINDS: [&str; 18] = [
     "run_resumed",
     "step_completed",
     "step_added",
-    "step_proposed",
+    "step_judged",
     "plan_judged",
     "approval_requested",
     "plan_approval_requested",
@@ -45,42 +46,115 @@ pub const KINDS: [&str; 18] = [
     "run_ended",
 ];
 
-/// Brings the read models up to an event. Most events change nothing but the run's last event.
-pub fn event(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
-    let run = stored.run;
-    if let Ok(kind) = stored.kind.parse::<HostEventKind>() {
-        return match kind {
-            HostEventKind::PauseAsked => pause_asked(transaction, stored),
-            HostEventKind::KillSet | HostEventKind::KillLifted => switched(transaction, stored),
-            _ => Ok(()),
-        };
+/// Brings the read models up to the next events of one run, or of another chain. Most events change nothing but the run's
+/// row, which is written once.
+pub struct Lists<'a> {
+    /// Whether people are asked something about the run, if known.
+    is_asked: Option<bool>,
+    /// Steps that were completed.
+    completed: u32,
+    last: Option<Stored<'a>>,
+}
+
+impl<'a> Lists<'a> {
+    /// For events of a run about which people are asked something or not, if that is known.
+    pub fn of(is_asked: Option<bool>) -> Self {
+        Self { is_asked, completed: 0, last: None }
     }
-    use RunEventKind as Kind;
-    match stored.kind.parse::<RunEventKind>() {
-        Ok(Kind::RunCreated) => created(transaction, stored),
-        Ok(Kind::RunStarted) => set(transaction, "UPDATE runs SET started = 1 WHERE run_id = ?1", run),
-        Ok(Kind::RunPaused) => {
-            set(transaction, "UPDATE runs SET paused = 1 WHERE run_id = ?1", run)?;
-            set(transaction, "DELETE FROM pauses WHERE run_id = ?1", run)
+
+    /// Takes the next event.
+    pub fn event(&mut self, transaction: &Transaction<'_>, stored: &Stored<'a>) -> Result<(), Error> {
+        match stored.kind.parse::<RunEventKind>() {
+            Ok(RunEventKind::StepCompleted) => self.completed += 1,
+            // Questions that were asked before are void.
+            Ok(RunEventKind::StepJudged | RunEventKind::PlanJudged) => {
+                if self.is_asked != Some(false) {
+                    withdraw(transaction, stored)?;
+                    self.is_asked = Some(false);
+                }
+            }
+            Ok(kind) => {
+                if ASKING.contains(&kind) {
+                    self.is_asked = None;
+                }
+                run_changed(transaction, kind, stored)?;
+            }
+            Err(_) => host_changed(transaction, stored)?,
         }
-        Ok(Kind::RunResumed) => set(transaction, "UPDATE runs SET paused = 0 WHERE run_id = ?1", run),
-        Ok(Kind::StepCompleted) => set(transaction, "UPDATE runs SET completed = completed + 1 WHERE run_id = ?1", run),
-        Ok(Kind::StepAdded) => set(transaction, "UPDATE runs SET steps = steps + 1 WHERE run_id = ?1", run),
-        // Questions that were asked before are void.
-        Ok(Kind::StepProposed | Kind::PlanJudged) => withdraw(transaction, stored),
-        Ok(Kind::ApprovalRequested | Kind::PlanApprovalRequested | Kind::StepInDoubt) => asked(transaction, stored),
-        Ok(Kind::ApprovalDecided | Kind::PlanApprovalDecided | Kind::DoubtDecided) => decided(transaction, stored),
-        Ok(Kind::RunEnded) => ended(transaction, stored),
+        self.last = Some(*stored);
+        Ok(())
+    }
+
+    /// Writes the run's row. Returns whether people are asked something, if that is known.
+    pub fn finish(self, transaction: &Transaction<'_>) -> Result<Option<bool>, Error> {
+        if let Some(last) = self.last {
+            write_last(transaction, &last, self.completed)?;
+        }
+        Ok(self.is_asked)
+    }
+}
+
+/// Brings the read models up to one event, except for what the list of runs says of its last event.
+pub fn event(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    let mut lists = Lists::of(None);
+    lists.event(transaction, stored)?;
+    match lists.completed {
+        0 => Ok(()),
+        _ => set(transaction, "UPDATE runs SET completed = completed + 1 WHERE run_id = ?1", stored.run),
+    }
+}
+
+/// Brings the list of runs up to the last event of a run.
+pub fn last_of_run(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    write_last(transaction, stored, 0)
+}
+
+fn write_last(transaction: &Transaction<'_>, last: &Stored<'_>, completed: u32) -> Result<(), Error> {
+    transaction
+        .prepare_cached(
+            "UPDATE runs SET last_event = ?2, updated_us = ?3, events = ?4, completed = completed + ?5
+             WHERE run_id = ?1",
+        )?
+        .execute(params![last.run, last.kind, last.time_us, last.seq, completed])?;
+    Ok(())
+}
+
+/// Kinds of events that begin or end a question.
+const ASKING: [RunEventKind; 7] = [
+    RunEventKind::ApprovalRequested,
+    RunEventKind::PlanApprovalRequested,
+    RunEventKind::StepInDoubt,
+    RunEventKind::ApprovalDecided,
+    RunEventKind::PlanApprovalDecided,
+    RunEventKind::DoubtDecided,
+    RunEventKind::RunEnded,
+];
+
+fn host_changed(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+    match stored.kind.parse::<HostEventKind>() {
+        Ok(HostEventKind::PauseAsked) => pause_asked(transaction, stored),
+        Ok(HostEventKind::KillSet | HostEventKind::KillLifted) => switched(transaction, stored),
         _ => Ok(()),
     }
 }
 
-/// Brings the list of runs up to the last event of a batch.
-pub fn last_of_batch(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
-    transaction
-        .prepare_cached("UPDATE runs SET last_event = ?2, updated_us = ?3, events = ?4 WHERE run_id = ?1")?
-        .execute(params![stored.run, stored.kind, stored.time_us, stored.seq])?;
-    Ok(())
+fn run_changed(transaction: &Transaction<'_>, kind: RunEventKind, stored: &Stored<'_>) -> Result<(), Error> {
+    use RunEventKind as Kind;
+    let run = stored.run;
+    match kind {
+        Kind::RunCreated => created(transaction, stored),
+        Kind::RunStarted => set(transaction, "UPDATE runs SET started = 1 WHERE run_id = ?1", run),
+        Kind::RunPaused => {
+            set(transaction, "UPDATE runs SET paused = 1 WHERE run_id = ?1", run)?;
+            set(transaction, "DELETE FROM pauses WHERE run_id = ?1", run)
+        }
+        Kind::RunResumed => set(transaction, "UPDATE runs SET paused = 0 WHERE run_id = ?1", run),
+        Kind::StepAdded => set(transaction, "UPDATE runs SET steps = steps + 1 WHERE run_id = ?1", run),
+        Kind::ApprovalRequested | Kind::PlanApprovalRequested | Kind::StepInDoubt => asked(transaction, stored),
+        Kind::ApprovalDecided | Kind::PlanApprovalDecided | Kind::DoubtDecided => decided(transaction, stored),
+        Kind::RunEnded => ended(transaction, stored),
+        _ => Ok(()),
+    }
 }
 
 fn run_event(stored: &Stored<'_>) -> Result<RunEvent, Error> {

@@ -1,6 +1,7 @@
 //! The one thread that writes.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::mpsc;
 
 use fusebox_core::event::tenant_of_first;
@@ -38,6 +39,80 @@ pub trait Change: Send {
 /// Chains that are kept in mind; all are forgotten when there are more.
 const MAX_CHAINS: usize = 4096;
 
+/// A chain that was written to, as this writer left it.
+#[derive(Debug, Clone)]
+struct KnownChain {
+    row: ChainRow,
+    /// Its last event, if known.
+    head: Option<(u64, Digest)>,
+    /// Newest token of its lease, if known.
+    token: Option<u64>,
+    /// Whether people are asked something, if known.
+    is_asked: Option<bool>,
+}
+
+/// Chains that were written to. What other processes write, or another change in this one, makes them unknown.
+#[derive(Debug, Default)]
+struct KnownChains {
+    chains: HashMap<String, KnownChain>,
+    /// SQLite's count of other processes' commits.
+    version: Option<i64>,
+}
+
+impl KnownChains {
+    /// Forgets everything when another process has written since the last transaction.
+    fn follow(&mut self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        let version = transaction.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if self.version.replace(version) != Some(version) {
+            self.chains.clear();
+        }
+        Ok(())
+    }
+
+    fn head(&mut self, transaction: &Transaction<'_>, run: &str) -> Result<(u64, Digest), Error> {
+        if let Some(head) = self.chains.get(run).and_then(|known| known.head) {
+            return Ok(head);
+        }
+        Ok(head(transaction, run)?.unwrap_or((0, Digest::ZERO)))
+    }
+
+    fn token(&mut self, transaction: &Transaction<'_>, run: &str) -> Result<Option<u64>, Error> {
+        if let Some(known) = self.chains.get(run).filter(|known| known.token.is_some()) {
+            return Ok(known.token);
+        }
+        let newest = transaction
+            .prepare_cached("SELECT token FROM leases WHERE run_id = ?1")?
+            .query_row([run], |row| row.get(0))
+            .optional()?;
+        if let Some(known) = self.chains.get_mut(run) {
+            known.token = newest;
+        }
+        Ok(newest)
+    }
+
+    /// The chain that an event belongs to; it begins with its first event.
+    fn chain_of(&mut self, transaction: &Transaction<'_>, event: &SealedEvent) -> Result<&mut KnownChain, Error> {
+        let run = event.run.as_str();
+        if self.chains.len() >= MAX_CHAINS && !self.chains.contains_key(run) {
+            self.chains.clear();
+        }
+        match self.chains.entry(run.to_owned()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                let row = match chains::find(transaction, run)? {
+                    Some(row) => row,
+                    None if event.seq == 1 => chains::insert(transaction, run, &tenant_of_first(&event.payload))?,
+                    None => {
+                        let what = "its chain has no beginning".to_owned();
+                        return Err(Error::Damaged { run: run.to_owned(), seq: event.seq, what });
+                    }
+                };
+                Ok(place.insert(KnownChain { row, head: None, token: None, is_asked: None }))
+            }
+        }
+    }
+}
+
 /// Writes until all senders are gone: all waiting requests become one transaction.
 pub fn run(
     connection: Connection,
@@ -45,7 +120,7 @@ pub fn run(
     signing: Option<Signing>,
     commits: &watch::Sender<u64>,
 ) {
-    let mut writer = Writer { connection, signer: signing.map(Signer::new), chains: HashMap::new() };
+    let mut writer = Writer { connection, signer: signing.map(Signer::new), known: KnownChains::default() };
     while let Some(first) = writer.next(requests) {
         let mut group = vec![first];
         while let Some(next) = (group.len() < MAX_GROUP).then(|| requests.try_recv().ok()).flatten() {
@@ -81,8 +156,7 @@ pub fn run(
 struct Writer {
     connection: Connection,
     signer: Option<Signer>,
-    /// Chains that were written to.
-    chains: HashMap<String, ChainRow>,
+    known: KnownChains,
 }
 
 impl Writer {
@@ -121,8 +195,8 @@ impl Writer {
     fn write(&mut self, group: &mut [Request]) -> Result<Vec<(usize, Error)>, Error> {
         let written = self.transact(group);
         if written.is_err() {
-            // Chains that began in the transaction are not there.
-            self.chains.clear();
+            // What the transaction changed is not there.
+            self.known = KnownChains::default();
         }
         written
     }
@@ -131,14 +205,19 @@ impl Writer {
         #[cfg(feature = "failpoints")]
         fusebox_failpoint::reached("store: before transaction");
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        self.known.follow(&transaction)?;
         let mut refused = Vec::new();
         for (index, request) in group.iter_mut().enumerate() {
             match request {
-                Request::Append { batch, .. } => match check(&transaction, batch)? {
-                    None => insert(&transaction, batch, &mut self.chains, self.signer.as_mut())?,
+                Request::Append { batch, .. } => match check(&transaction, batch, &mut self.known)? {
+                    None => insert(&transaction, batch, &mut self.known, self.signer.as_mut())?,
                     Some(error) => refused.push((index, error)),
                 },
-                Request::Change(change) => change.make(&transaction)?,
+                Request::Change(change) => {
+                    change.make(&transaction)?;
+                    // It may have claimed a lease.
+                    self.known.chains.values_mut().for_each(|known| known.token = None);
+                }
             }
         }
         let signed = self.signer.as_ref().map(|signer| signer.sign_due(&transaction, SignWhat::Due)).transpose()?;
@@ -155,12 +234,9 @@ impl Writer {
 }
 
 /// The fault in the chains or the lease of a batch, if there is one.
-fn check(transaction: &Transaction<'_>, batch: &Batch) -> Result<Option<Error>, Error> {
+fn check(transaction: &Transaction<'_>, batch: &Batch, known: &mut KnownChains) -> Result<Option<Error>, Error> {
     if let Some(Fence { run, token }) = &batch.fence {
-        let newest: Option<u64> = transaction
-            .prepare_cached("SELECT token FROM leases WHERE run_id = ?1")?
-            .query_row([run.as_str()], |row| row.get(0))
-            .optional()?;
+        let newest = known.token(transaction, run.as_str())?;
         let creates =
             newest.is_none() && *token == FIRST_TOKEN && batch.events.first().is_some_and(|first| first.seq == 1);
         if newest != Some(*token) && !creates {
@@ -172,7 +248,7 @@ fn check(transaction: &Transaction<'_>, batch: &Batch) -> Result<Option<Error>, 
         let continues = match last.filter(|last| last.run == event.run) {
             Some(last) => event.seq == last.seq + 1 && event.previous == last.hash,
             None => {
-                let (seq, hash) = head(transaction, event.run.as_str())?.unwrap_or((0, Digest::ZERO));
+                let (seq, hash) = known.head(transaction, event.run.as_str())?;
                 event.seq == seq + 1 && event.previous == hash
             }
         };
@@ -201,37 +277,38 @@ pub fn head(connection: &Connection, run: &str) -> Result<Option<(u64, Digest)>,
 fn insert(
     transaction: &Transaction<'_>,
     batch: &Batch,
-    known: &mut HashMap<String, ChainRow>,
+    known: &mut KnownChains,
     mut signer: Option<&mut Signer>,
 ) -> Result<(), Error> {
+    let mut blob_bytes = 0;
     if let Some(first) = batch.events.first() {
-        let chain = chain_of(transaction, first, known)?;
-        let mut bytes = 0;
+        let chain = known.chain_of(transaction, first)?.row.chain;
         for blob in &batch.blobs {
-            bytes += blobs::insert(transaction, chain.chain, blob, first.time_us)?;
+            blob_bytes += blobs::insert(transaction, chain, blob, first.time_us)?;
         }
-        add_stored(transaction, &chain.tenant, bytes)?;
     }
     #[cfg(feature = "failpoints")]
     fusebox_failpoint::reached("store: between blobs and events");
     for events in batch.events.chunk_by(|one, next| one.run == next.run) {
         let Some(first) = events.first() else { continue };
-        let tenant = chain_of(transaction, first, known)?.tenant;
-        for (index, event) in events.iter().enumerate() {
+        let chain = known.chain_of(transaction, first)?;
+        let mut lists = project::Lists::of(chain.is_asked);
+        for event in events {
             let stored = insert_event(transaction, event)?;
-            project::event(transaction, &stored)?;
+            lists.event(transaction, &stored)?;
             if event.seq == 1 && batch.fence.is_some() {
                 transaction
                     .prepare_cached("INSERT INTO leases (run_id, token) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
                     .execute(params![event.run.as_str(), FIRST_TOKEN])?;
             }
-            if index + 1 == events.len() {
-                project::last_of_batch(transaction, &stored)?;
-            }
+            chain.head = Some((event.seq, event.hash));
         }
-        add_stored(transaction, &tenant, events.iter().map(|event| event.payload.len() as u64).sum())?;
+        chain.is_asked = lists.finish(transaction)?;
+        let payloads: u64 = events.iter().map(|event| event.payload.len() as u64).sum();
+        // The blobs belong to the chain of the first event.
+        add_stored(transaction, &chain.row.tenant, payloads + std::mem::take(&mut blob_bytes))?;
         if let Some(signer) = &mut signer {
-            signer.wrote(&tenant, events.len() as u64);
+            signer.wrote(&chain.row.tenant, events.len() as u64);
         }
     }
     for settlement in &batch.settlements {
@@ -263,31 +340,6 @@ fn insert_event<'a>(transaction: &Transaction<'_>, event: &'a SealedEvent) -> Re
         payload: &event.payload,
         log_index: transaction.last_insert_rowid(),
     })
-}
-
-/// The chain that an event belongs to; it begins with its first event.
-fn chain_of(
-    transaction: &Transaction<'_>,
-    event: &SealedEvent,
-    known: &mut HashMap<String, ChainRow>,
-) -> Result<ChainRow, Error> {
-    let run = event.run.as_str();
-    if let Some(chain) = known.get(run) {
-        return Ok(chain.clone());
-    }
-    let chain = match chains::find(transaction, run)? {
-        Some(chain) => chain,
-        None if event.seq == 1 => chains::insert(transaction, run, &tenant_of_first(&event.payload))?,
-        None => {
-            let what = "its chain has no beginning".to_owned();
-            return Err(Error::Damaged { run: run.to_owned(), seq: event.seq, what });
-        }
-    };
-    if known.len() >= MAX_CHAINS {
-        known.clear();
-    }
-    known.insert(run.to_owned(), chain.clone());
-    Ok(chain)
 }
 
 /// Counts bytes that a tenant has in the log.

@@ -75,11 +75,8 @@ fn steps_come_no_faster_than_policy_lets_them() {
     let delayed = events(&lines, "step_delayed");
     assert_eq!((code, delayed.len(), delayed[0]["step"].as_str()), (0, 1, Some("step-3")));
     let until = delayed[0]["until_us"].as_u64().unwrap();
-    let proposed = events(&lines, "step_proposed");
-    let at = |index: usize| -> u64 {
-        let time: jiff::Timestamp = proposed[index]["time"].as_str().unwrap().parse().unwrap();
-        u64::try_from(time.as_microsecond()).unwrap()
-    };
+    let judged = events(&lines, "step_judged");
+    let at = |index: usize| judged[index]["proposed_us"].as_u64().unwrap();
     assert!(at(2) >= until && at(2) >= at(0) + 400_000, "{} {until}", at(2));
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::parts::{Signed, Usage};
 use crate::policy::GuardMode;
-use crate::{ApprovalAnswer, ApprovalId, Binding, Decision, Digest, Effect, Impact, StepId, Verdict};
+use crate::{ApprovalAnswer, ApprovalId, Binding, Decision, Digest, Effect, Impact, Json, StepId, Verdict};
 
 /// The next step has to wait: it comes faster than policy lets this agent take such steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,9 +18,10 @@ pub struct StepDelayed {
     pub reason: String,
 }
 
-/// A step is before the gate.
+/// A step was judged: its proposal, its effects, all verdicts, its impact and the decision. Judging has no effects and
+/// can be repeated, so its parts have no events of their own; what a process that ended had judged is judged again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct StepProposed {
+pub struct StepJudged {
     /// Id of the step.
     pub step: StepId,
     /// Place of the step in the plan, counted from 0.
@@ -29,17 +30,30 @@ pub struct StepProposed {
     pub attempt: u32,
     /// Type of the step.
     pub step_type: String,
-    /// Digest of the input. Kept as a blob.
+    /// Digest of the proposed input. Kept as a blob.
     pub input: Digest,
     /// Description of the step, in the plan's words.
     pub description: String,
+    /// When it was proposed, in microseconds since 1970.
+    pub proposed_us: u64,
+    /// Previews, in order: one, and another one after each rewrite. The effects of the last one count. None where the
+    /// step was refused before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previews: Vec<EffectsPreview>,
+    /// Answers of the guards, in the order in which they were asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<GuardVerdict>,
+    /// The impact model's answer, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<ImpactAnswer>,
+    /// Decision of the gate, with its reasons. None where the step was refused, or failed, before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
 }
 
-/// The step's executor stated its effects.
+/// Effects that the step's executor stated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct EffectsPreviewed {
-    /// Id of the step.
-    pub step: StepId,
+pub struct EffectsPreview {
     /// The effects, as the host derived them.
     pub effects: Vec<Effect>,
     /// Tape of the preview. Kept as a blob.
@@ -49,12 +63,10 @@ pub struct EffectsPreviewed {
     pub usage: Usage,
 }
 
-/// A guard judged the step, or failed to. A rewrite in its verdict replaces the step's input, unless the guard is a
-/// monitor.
+/// A guard's verdict on the step, or its failure. A rewrite in the verdict replaces the step's input, unless the guard is
+/// a monitor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GuardJudged {
-    /// Id of the step.
-    pub step: StepId,
+pub struct GuardVerdict {
     /// Name of the guard in the policy.
     pub guard: String,
     /// Whether the verdict counts (`enforce`) or is only recorded (`monitor`).
@@ -69,11 +81,9 @@ pub struct GuardJudged {
     pub usage: Usage,
 }
 
-/// The impact model estimated acting and refraining, or failed to.
+/// The impact model's estimates of acting and refraining, or its failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ImpactEstimated {
-    /// Id of the step.
-    pub step: StepId,
+pub struct ImpactAnswer {
     /// Estimates of acting and of refraining.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impact: Option<Impact>,
@@ -84,13 +94,31 @@ pub struct ImpactEstimated {
     pub usage: Usage,
 }
 
-/// The gate decided on the step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Decided {
-    /// Id of the step.
-    pub step: StepId,
-    /// Decision of the gate, with its reasons.
-    pub decision: Decision,
+impl StepJudged {
+    /// Effects that were judged last; none before a preview.
+    #[must_use]
+    pub fn effects(&self) -> &[Effect] {
+        self.previews.last().map(|preview| &preview.effects[..]).unwrap_or_default()
+    }
+
+    /// Amounts that previews, guards and impact model used.
+    #[must_use]
+    pub fn used(&self) -> Usage {
+        let previews = self.previews.iter().map(|preview| &preview.usage);
+        let verdicts = self.verdicts.iter().map(|verdict| &verdict.usage);
+        let impact = self.impact.iter().map(|impact| &impact.usage);
+        previews.chain(verdicts).chain(impact).fold(Usage::default(), |mut all, usage| {
+            all.add(usage);
+            all
+        })
+    }
+
+    /// Input that guards substituted for the proposed one, if any did.
+    #[must_use]
+    pub fn rewritten(&self) -> Option<&Json> {
+        let counts = self.verdicts.iter().filter(|verdict| verdict.mode == GuardMode::Enforce);
+        counts.filter_map(|verdict| verdict.verdict.as_ref()?.rewrite.as_ref()).last()
+    }
 }
 
 /// A person must decide on the step.

@@ -71,8 +71,7 @@ run_events! {
         RunStarted, GrantRevoked, RunEnded, PlanJudged, PlanDecided, PlanApprovalRequested, PlanApprovalDecided,
         PluginLogged;
     of_step:
-        StepAdded(added.id), StepDelayed(step), StepProposed(step), EffectsPreviewed(step), GuardJudged(step),
-        ImpactEstimated(step), Decided(step), ApprovalRequested(step), ApprovalDecided(step),
+        StepAdded(added.id), StepDelayed(step), StepJudged(step), ApprovalRequested(step), ApprovalDecided(step),
         EffectIntended(step), EffectPerformed(step), EffectNotPerformed(step), EffectRefused(step),
         StepStarted(step), StepResumed(step), StepCompleted(step), StepFailed(step), StepInDoubt(step),
         DoubtDecided(step), StepRetried(step), StepRestored(step), StepSkipped(step);

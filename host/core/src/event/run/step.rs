@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::parts::{Signed, SkipReason, StepEnd, Usage};
-use crate::{Amounts, ApprovalAnswer, ApprovalId, Binding, Decider, Digest, Effect, StepId};
+use crate::{Amounts, ApprovalAnswer, ApprovalId, Binding, Decider, Digest, Effect, Failure, StepId};
 
-/// The step is carried out from here on.
+/// The step is carried out from here on. Files that it may read by its decision or approval are read without another
+/// event; the end of the step says which were.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepStarted {
     /// Id of the step.
@@ -40,8 +41,21 @@ pub struct StepCompleted {
     pub delta: Option<Digest>,
     /// The tape is kept as a blob.
     pub tape: Digest,
+    /// Files of the approved effects that it read, or failed to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ApprovedRead>,
     /// Fuel, memory, time and host calls of the invocation.
     pub usage: Usage,
+}
+
+/// A file that a step read, as its decision or approval allowed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ApprovedRead {
+    /// Place of the effect among those that were allowed or approved with the step.
+    pub effect: u32,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
 }
 
 /// The step failed.
@@ -58,6 +72,9 @@ pub struct StepFailed {
     /// Recorded host calls of the step. Kept as a blob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tape: Option<Digest>,
+    /// Files of the approved effects that it read, or failed to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ApprovedRead>,
     /// Fuel, memory, time and host calls of the invocation.
     pub usage: Usage,
 }

@@ -1,7 +1,7 @@
 //! Events that follow from commands, one case at a time.
 
 use super::*;
-use crate::event::{ApprovalDecided, EffectIntended, EffectRefused, RunEnded, RunEvent, StepProposed, StepRetried};
+use crate::event::{ApprovalDecided, EffectIntended, EffectRefused, RunEnded, RunEvent, StepRetried};
 use crate::run::{DriverCommand, EffectRequest};
 
 pub fn tell(state: &mut RunState, command: impl Into<Command>) -> Vec<RunEvent> {
@@ -21,10 +21,9 @@ pub fn proposed(steps: usize, needs_approval: bool, limits: RunLimits) -> RunSta
     let mut state = RunState::new(setup(steps, OnDenied::Stop, needs_approval, limits));
     tell(&mut state, DriverCommand::Advance);
     assert!(matches!(state.ask(), Ask::JudgePlan { guard: 0 }));
-    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
+    tell(&mut state, DriverCommand::PlanJudged { answer: verdict(Ruling::Abstain), usage: usage(0) });
     tell(&mut state, DriverCommand::Advance);
-    tell(&mut state, DriverCommand::Advance);
-    assert!(matches!(state.ask(), Ask::Preview));
+    assert!(state.judging(0).is_some());
     state
 }
 
@@ -36,11 +35,23 @@ pub fn executing(limits: RunLimits) -> RunState {
 }
 
 pub fn carry_on(state: &mut RunState) {
-    tell(state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(1) });
-    tell(state, DriverCommand::Judged { answer: verdict(Ruling::Abstain), usage: usage(1) });
-    tell(state, DriverCommand::Advance);
+    judge_with(state, vec![effect("a")], verdict(Ruling::Abstain), usage(1));
     tell(state, DriverCommand::Advance);
     assert!(matches!(state.ask(), Ask::Execute { .. }));
+}
+
+/// Judges the next step with these effects; no decision is followed yet.
+pub fn judge_with(state: &mut RunState, effects: Vec<Effect>, answer: GuardAnswer, used: Usage) -> Vec<RunEvent> {
+    let mut judging = state.judging(0).expect("a step is to be judged");
+    judging.previewed(effects, used);
+    judging.judged(answer, used);
+    tell(state, DriverCommand::StepJudged(Box::new(judging)))
+}
+
+/// Judges the next step, which is allowed, and follows the decision.
+pub fn allow(state: &mut RunState, name: &str) -> Vec<RunEvent> {
+    judge_with(state, vec![effect(name)], verdict(Ruling::Allow), usage(0));
+    tell(state, DriverCommand::Advance)
 }
 
 #[test]
@@ -91,10 +102,7 @@ fn killing_leaves_an_open_write_in_doubt() {
 #[test]
 fn an_approval_of_something_else_is_void() {
     let mut state = proposed(1, true, RunLimits::default());
-    tell(&mut state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
-    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-    tell(&mut state, DriverCommand::Advance);
-    tell(&mut state, DriverCommand::Advance);
+    allow(&mut state, "a");
     let answer = approved(false);
     let wrong = answered(Binding(Digest::ZERO), answer);
     assert!(matches!(decide(&state, wrong, 0), Err(Error::BindingChanged { .. })));
@@ -112,9 +120,7 @@ fn failing_with_an_open_write_leaves_it_in_doubt() {
 #[test]
 fn a_step_does_not_start_when_the_time_is_up() {
     let mut state = proposed(1, false, RunLimits { time_us: Some(10), ..RunLimits::default() });
-    tell(&mut state, DriverCommand::Previewed { effects: vec![], tape: None, usage: usage(0) });
-    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-    tell(&mut state, DriverCommand::Advance);
+    judge_with(&mut state, vec![], verdict(Ruling::Allow), usage(0));
     let events = decide(&state, DriverCommand::Advance, 10).unwrap();
     assert!(matches!(events[..], [RunEvent::RunEnded(RunEnded { end: RunEnd::Budget, .. })]));
 }
@@ -131,6 +137,7 @@ fn the_time_budget_ends_a_run_between_steps() {
     let mut state = proposed(2, false, RunLimits { time_us: Some(10), ..RunLimits::default() });
     carry_on(&mut state);
     tell(&mut state, done(1));
+    assert!(state.judging(10).is_none());
     let events = decide(&state, DriverCommand::Advance, 10).unwrap();
     assert!(matches!(events[..], [RunEvent::RunEnded(RunEnded { end: RunEnd::Budget, .. })]));
 }
@@ -143,13 +150,13 @@ fn a_plan_is_judged_before_its_first_step() {
         state
     };
     let mut state = start();
-    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Deny), usage: usage(0) });
+    tell(&mut state, DriverCommand::PlanJudged { answer: verdict(Ruling::Deny), usage: usage(0) });
     tell(&mut state, DriverCommand::Advance);
     tell(&mut state, DriverCommand::Advance);
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Denied), "a denied plan has nothing to skip to");
 
     let mut state = start();
-    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Review), usage: usage(0) });
+    tell(&mut state, DriverCommand::PlanJudged { answer: verdict(Ruling::Review), usage: usage(0) });
     tell(&mut state, DriverCommand::Advance);
     tell(&mut state, DriverCommand::Advance);
     assert!(matches!(state.ask(), Ask::PersonOnPlan { .. }));
@@ -157,39 +164,38 @@ fn a_plan_is_judged_before_its_first_step() {
     let wrong = answered(Binding(Digest::ZERO), approved(false));
     assert!(matches!(decide(&state, wrong, 0), Err(Error::BindingChanged { .. })));
     tell(&mut state, answered(binding, approved(false)));
-    tell(&mut state, DriverCommand::Advance);
-    assert!(matches!(state.ask(), Ask::Preview));
+    assert!(state.judging(0).is_some());
 }
 
 #[test]
 fn an_edited_action_is_a_new_one_and_judged_again() {
     let mut state = proposed(1, true, RunLimits::default());
-    tell(&mut state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
-    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-    tell(&mut state, DriverCommand::Advance);
-    tell(&mut state, DriverCommand::Advance);
+    allow(&mut state, "a");
     let binding = asks(&state);
     let input = json(r#"{"a":1}"#);
     tell(&mut state, answered(binding, edited(input.clone())));
-    assert!(matches!(state.ask(), Ask::Preview));
+    assert!(state.judging(0).is_some());
     let action = state.action().unwrap();
     assert_eq!((action.input, action.origin), (input, Origin::Person));
     // The approval of the earlier action no longer counts.
-    tell(&mut state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
-    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-    tell(&mut state, DriverCommand::Advance);
-    tell(&mut state, DriverCommand::Advance);
+    allow(&mut state, "a");
     assert!(matches!(decide(&state, answered(binding, approved(false)), 0), Err(Error::BindingChanged { .. })));
 }
 
 #[test]
 fn a_rewritten_action_is_what_is_approved_and_carried_out() {
     let mut state = proposed(1, false, RunLimits::default());
-    tell(&mut state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
-    tell(&mut state, DriverCommand::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(0) });
-    assert!(matches!(state.ask(), Ask::Preview));
-    carry_on(&mut state);
+    let mut judging = state.judging(0).unwrap();
+    judging.previewed(vec![effect("a")], usage(1));
+    judging.judged(rewriting(r#"{"b":1}"#), usage(1));
+    assert_eq!((judging.ask(), &judging.action().input), (GateAsk::Preview, &json(r#"{"b":1}"#)));
+    judging.previewed(vec![effect("b")], usage(1));
+    judging.judged(verdict(Ruling::Abstain), usage(1));
+    tell(&mut state, DriverCommand::StepJudged(Box::new(judging)));
+    tell(&mut state, DriverCommand::Advance);
+    assert_eq!(state.ask(), Ask::Execute { effects: &[effect("b")] });
     assert_eq!(state.action().unwrap().input, json(r#"{"b":1}"#));
+    assert_eq!(state.ledger().line(BudgetKind::Fuel).spent, 4);
 }
 
 #[test]
@@ -197,10 +203,7 @@ fn a_kind_that_was_approved_is_not_asked_again() {
     let mut state = proposed(3, true, RunLimits::default());
     let mut asked = 0;
     for name in ["a", "b", "c"] {
-        tell(&mut state, DriverCommand::Previewed { effects: vec![effect(name)], tape: None, usage: usage(0) });
-        tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-        tell(&mut state, DriverCommand::Advance);
-        let events = tell(&mut state, DriverCommand::Advance);
+        let events = allow(&mut state, name);
         assert!(matches!(events[0], RunEvent::ApprovalRequested(_)));
         if state.question().is_some() {
             let binding = asks(&state);
@@ -215,8 +218,8 @@ fn a_kind_that_was_approved_is_not_asked_again() {
         tell(&mut state, DriverCommand::Advance);
         assert!(matches!(state.ask(), Ask::Execute { .. }));
         tell(&mut state, done(0));
-        tell(&mut state, DriverCommand::Advance);
     }
+    tell(&mut state, DriverCommand::Advance);
     assert_eq!(asked, 1);
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Completed));
 }
@@ -232,11 +235,10 @@ fn a_failed_try_is_restored_waited_for_and_proposed_again() {
     assert!(decide(&state, DriverCommand::Advance, 0).is_err(), "first it is restored");
     tell(&mut state, DriverCommand::Restored { failure: None });
     assert!(matches!(state.ask(), Ask::Wait { .. }));
-    let events = tell(&mut state, DriverCommand::Advance);
-    assert!(matches!(events[..], [RunEvent::StepProposed(StepProposed { attempt: 2, .. })]));
-    carry_on(&mut state);
-    tell(&mut state, failed_with(true));
+    let judged = judge_with(&mut state, vec![effect("a")], verdict(Ruling::Abstain), usage(1));
+    assert!(matches!(judged[..], [RunEvent::StepJudged(StepJudged { attempt: 2, .. })]));
     tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, failed_with(true));
     carry_on(&mut state);
     tell(&mut state, failed_with(true));
     assert_eq!(state.phase(), Phase::Ended(RunEnd::StepFailed), "two retries are the most");
@@ -292,4 +294,53 @@ fn what_a_model_call_may_cost_is_reserved_and_settled() {
     assert_eq!(state.ledger().line(BudgetKind::Tokens).spent, 10);
     assert_eq!(state.steps()[0].state, StepState::Failed, "a prompt leaves nothing in doubt");
     assert_eq!(state.phase(), Phase::Ended(RunEnd::Budget));
+}
+
+#[test]
+fn a_judgement_counts_only_for_the_step_that_it_is_of() {
+    let mut state = proposed(2, true, RunLimits::default());
+    let judged = |judging: &Judging| DriverCommand::StepJudged(Box::new(judging.clone()));
+    let mut judging = state.judging(0).unwrap();
+    assert!(decide(&state, judged(&judging), 0).is_err(), "no gate has decided");
+    judging.previewed(vec![effect("a")], usage(0));
+    judging.judged(verdict(Ruling::Allow), usage(0));
+    tell(&mut state, judged(&judging));
+    assert!(decide(&state, judged(&judging), 0).is_err(), "it is judged already");
+    tell(&mut state, DriverCommand::Advance);
+    let binding = asks(&state);
+    tell(&mut state, answered(binding, edited(json(r#"{"a":1}"#))));
+    assert!(decide(&state, judged(&judging), 0).is_err(), "it is of another input");
+    carry_on_after_edit(&mut state);
+    tell(&mut state, done(0));
+    assert!(decide(&state, judged(&judging), 0).is_err(), "it is of another step");
+}
+
+fn carry_on_after_edit(state: &mut RunState) {
+    allow(state, "a");
+    let binding = asks(state);
+    tell(state, answered(binding, approved(false)));
+    tell(state, DriverCommand::Advance);
+}
+
+#[test]
+fn a_preview_that_fails_or_is_refused_leaves_a_judgement_without_decision() {
+    let mut state = proposed(1, false, RunLimits::default());
+    let mut judging = state.judging(0).unwrap();
+    judging.refused(usage(2));
+    let events = tell(&mut state, DriverCommand::PreviewRefused { judging: Box::new(judging), message: "no".into() });
+    assert!(matches!(
+        &events[..],
+        [RunEvent::StepJudged(StepJudged { decision: None, .. }), RunEvent::StepSkipped(_), RunEvent::RunEnded(_)]
+    ));
+    assert_eq!(state.ledger().line(BudgetKind::Fuel).spent, 2);
+
+    let mut state = proposed(1, false, RunLimits::default());
+    let judging = Box::new(state.judging(0).unwrap());
+    let failure = failure(StepEnd::Deadline, true);
+    let events = tell(&mut state, DriverCommand::PreviewFailed { judging, failure });
+    assert!(matches!(
+        &events[..],
+        [RunEvent::StepJudged(_), RunEvent::StepFailed(_), RunEvent::StepRetried(StepRetried { attempt: 2, .. })]
+    ));
+    carry_on(&mut state);
 }

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{
-    Ask, Command, EffectRequest, HostCallJudgement, Phase, Resumption, RunSetup, RunState, StepDone, StepState, decide,
+    Ask, Command, EffectRequest, HostCallJudgement, Judging, Phase, Resumption, RunSetup, RunState, StepDone,
+    StepFailure, StepState, decide,
 };
 use crate::event::{
-    ApprovalDecided, Decided, EffectIntended, EffectNotPerformed, EffectsPreviewed, Judgement, KillTimes, RunEnd,
-    RunEvent, StepEnd, StepStarted, Usage,
+    ApprovalDecided, EffectIntended, EffectNotPerformed, Judgement, KillTimes, RunEnd, RunEvent, StepEnd, StepJudged,
+    StepStarted, Usage,
 };
-use crate::gate::{GateSetup, GuardAnswer, GuardSlot};
+use crate::gate::{GateAsk, GateSetup, GuardAnswer, GuardSlot};
 use crate::policy::{GuardMode, OnDenied, OnError, OnStepFailure, StepTypePolicy};
 use crate::run::{DriverCommand, PersonCommand, ProcessCommand};
 use crate::{
@@ -68,6 +69,7 @@ fn done(fuel: u64) -> Command {
         summary: "done".into(),
         delta: None,
         tape: digest,
+        reads: Vec::new(),
         usage: usage(fuel),
     })
     .into()
@@ -78,8 +80,12 @@ fn failed() -> Command {
 }
 
 fn failed_with(retry_can_help: bool) -> Command {
-    let (end, message) = (StepEnd::Failure, "did not work".to_owned());
-    DriverCommand::Failed { end, message, retry_can_help, tape: None, usage: usage(1) }.into()
+    DriverCommand::Failed(failure(StepEnd::Failure, retry_can_help)).into()
+}
+
+fn failure(end: StepEnd, retry_can_help: bool) -> StepFailure {
+    let message = "did not work".to_owned();
+    StepFailure { end, message, retry_can_help, tape: None, reads: Vec::new(), usage: usage(1) }
 }
 
 fn host_call(effect: Effect, judgement: HostCallJudgement) -> Command {
@@ -173,15 +179,35 @@ fn any_ruling() -> impl Strategy<Value = Ruling> {
     prop_oneof![Just(Ruling::Abstain), Just(Ruling::Allow), Just(Ruling::Review), Just(Ruling::Deny)]
 }
 
-/// Any command, valid or not. `Answered` carries a wrong binding here; [`drive`] sometimes puts the right one in.
-fn any_command() -> impl Strategy<Value = Command> {
+/// One thing that a run is told.
+#[derive(Debug, Clone)]
+enum Told {
+    Command(Box<Command>),
+    /// Effects of the preview that the judgement under way asks for.
+    Previewed(Vec<Effect>),
+    PreviewRefused,
+    PreviewFailed,
+    /// Answer of the guard that judges the step, or the plan.
+    Judged(GuardAnswer),
+}
+
+impl<C: Into<Command>> From<C> for Told {
+    fn from(command: C) -> Self {
+        Self::Command(Box::new(command.into()))
+    }
+}
+
+/// Any input, valid or not. `Answered` carries a wrong binding here; [`drive`] sometimes puts the right one in.
+fn any_input() -> impl Strategy<Value = Told> {
     let name = prop_oneof![Just("a"), Just("b")];
     prop_oneof![
-        6 => Just(Command::from(DriverCommand::Advance)),
-        4 => name.clone().prop_map(|name| Command::from(DriverCommand::Previewed { effects: vec![effect(name)], tape: None, usage: usage(2) })),
-        4 => any_ruling().prop_map(|ruling| Command::from(DriverCommand::Judged { answer: verdict(ruling), usage: usage(3) })),
-        1 => Just(Command::from(DriverCommand::Judged { answer: GuardAnswer::Failed("trap".into()), usage: usage(3) })),
-        1 => Just(Command::from(DriverCommand::Judged { answer: rewriting(r#"{"b":1}"#), usage: usage(3) })),
+        6 => Just(Told::from(DriverCommand::Advance)),
+        4 => name.clone().prop_map(|name| Told::Previewed(vec![effect(name)])),
+        4 => any_ruling().prop_map(|ruling| Told::Judged(verdict(ruling))),
+        1 => Just(Told::Judged(GuardAnswer::Failed("trap".into()))),
+        1 => Just(Told::Judged(rewriting(r#"{"b":1}"#))),
+        1 => Just(Told::PreviewRefused),
+        1 => Just(Told::PreviewFailed),
         4 => (0..5u8).prop_map(|answer| {
             let answer = match answer {
                 0 => approved(false),
@@ -190,9 +216,9 @@ fn any_command() -> impl Strategy<Value = Command> {
                 3 => happened(),
                 _ => rejected(),
             };
-            answered(Binding(Digest::ZERO), answer)
+            answered(Binding(Digest::ZERO), answer).into()
         }),
-        4 => (name, any_ruling(), 0..9u64).prop_map(|(name, ruling, reserve)| Command::from(DriverCommand::HostCall(EffectRequest {
+        4 => (name, any_ruling(), 0..9u64).prop_map(|(name, ruling, reserve)| Told::from(DriverCommand::HostCall(EffectRequest {
             effect: effect(name),
             judgement: decision(ruling),
             note: None,
@@ -200,46 +226,80 @@ fn any_command() -> impl Strategy<Value = Command> {
             over: None,
             asked: Some(Digest::of(b"asked")),
         }))),
-        3 => (0..3u32).prop_map(host_call_done),
-        3 => Just(done(5)),
-        2 => any::<bool>().prop_map(failed_with),
-        2 => Just(continued()),
-        1 => Just(Command::from(ProcessCommand::Interrupted)),
-        1 => Just(Command::from(ProcessCommand::Leave)),
-        1 => (0..3u32).prop_map(|call| Command::from(ProcessCommand::HostCallUndone { call, spent: tokens(1) })),
-        1 => Just(Command::from(ProcessCommand::Doubt { message: "gone".into() })),
-        1 => Just(Command::from(ProcessCommand::ResumeStep)),
-        1 => Just(Command::from(PersonCommand::Pause { by: "p".into(), reason: String::new() })),
-        2 => Just(Command::from(PersonCommand::Resume { by: "p".into() })),
-        1 => Just(Command::from(DriverCommand::Delay { until_us: 40, reason: "slowly".into() })),
-        1 => Just(Command::from(DriverCommand::Block { message: "open".into(), by: Decider::Breaker })),
-        1 => any::<bool>().prop_map(|works| Command::from(DriverCommand::Restored {
+        3 => (0..3u32).prop_map(|call| host_call_done(call).into()),
+        3 => Just(done(5).into()),
+        2 => any::<bool>().prop_map(|can_help| failed_with(can_help).into()),
+        2 => Just(continued().into()),
+        1 => Just(Told::from(ProcessCommand::Interrupted)),
+        1 => Just(Told::from(ProcessCommand::Leave)),
+        1 => (0..3u32).prop_map(|call| Told::from(ProcessCommand::HostCallUndone { call, spent: tokens(1) })),
+        1 => Just(Told::from(ProcessCommand::Doubt { message: "gone".into() })),
+        1 => Just(Told::from(ProcessCommand::ResumeStep)),
+        1 => Just(Told::from(PersonCommand::Pause { by: "p".into(), reason: String::new() })),
+        2 => Just(Told::from(PersonCommand::Resume { by: "p".into() })),
+        1 => Just(Told::from(DriverCommand::Delay { until_us: 40, reason: "slowly".into() })),
+        1 => Just(Told::from(DriverCommand::Block { message: "open".into(), by: Decider::Breaker })),
+        1 => any::<bool>().prop_map(|works| Told::from(DriverCommand::Restored {
             failure: (!works).then(|| Failure::Io("disk".into())),
         })),
-        1 => Just(Command::from(DriverCommand::Refused { message: "no".into(), tape: None, usage: usage(1) })),
-        1 => Just(kill()),
+        1 => Just(kill().into()),
     ]
 }
 
-/// Gives a run all commands and returns the resulting events.
-fn drive(state: &mut RunState, commands: Vec<(Command, bool)>) -> Vec<(RunEvent, u64)> {
+/// Tells a run everything and returns the resulting events.
+fn drive(state: &mut RunState, inputs: Vec<(Told, bool)>) -> Vec<(RunEvent, u64)> {
     let mut log = Vec::new();
-    for (now, (command, right_binding)) in commands.into_iter().enumerate() {
-        let command = match (command, state.ask()) {
-            (
-                Command::Person(PersonCommand::Answered { answer, .. }),
-                Ask::Person { question, .. } | Ask::PersonOnPlan { question, .. } | Ask::PersonOnDoubt { question, .. },
-            ) if right_binding => answered(question.binding, answer),
-            (command, _) => command,
-        };
-        if let Ok(events) = decide(state, command, now as u64) {
-            for event in events {
-                state.apply(&event, now as u64);
-                log.push((event, now as u64));
+    let mut judging = None;
+    for (now, (told, right_binding)) in inputs.into_iter().enumerate() {
+        let now = now as u64;
+        let command = match (told, state.ask()) {
+            (Told::Command(command), ask) => match (*command, ask) {
+                (
+                    Command::Person(PersonCommand::Answered { answer, .. }),
+                    Ask::Person { question, .. }
+                    | Ask::PersonOnPlan { question, .. }
+                    | Ask::PersonOnDoubt { question, .. },
+                ) if right_binding => Some(answered(question.binding, answer)),
+                (command, _) => Some(command),
+            },
+            (Told::Judged(answer), Ask::JudgePlan { .. }) => {
+                Some(DriverCommand::PlanJudged { answer, usage: usage(3) }.into())
             }
+            // A judgement that began before something else happened is kept, as a driver in error would.
+            (told, _) => answer_judging(state, &mut judging, told, now).map(Command::from),
+        };
+        let decided = command.and_then(|command| decide(state, command, now).ok());
+        for event in decided.into_iter().flatten() {
+            state.apply(&event, now);
+            log.push((event, now));
         }
     }
     log
+}
+
+/// Tells the judgement under way something. Returns the command that ends it, when it is over.
+fn answer_judging(state: &RunState, judging: &mut Option<Judging>, told: Told, now_us: u64) -> Option<DriverCommand> {
+    let mut under_way = judging.take().or_else(|| state.judging(now_us))?;
+    match told {
+        Told::Previewed(effects) => under_way.previewed(effects, usage(2)),
+        Told::Judged(answer) => under_way.judged(answer, usage(3)),
+        Told::PreviewRefused => {
+            under_way.refused(usage(1));
+            return Some(DriverCommand::PreviewRefused { judging: Box::new(under_way), message: "no".into() });
+        }
+        Told::PreviewFailed => {
+            let failure = failure(StepEnd::Failure, false);
+            return Some(DriverCommand::PreviewFailed { judging: Box::new(under_way), failure });
+        }
+        Told::Command(_) => {}
+    }
+    match under_way.ask() {
+        GateAsk::Decided(_) => Some(DriverCommand::StepJudged(Box::new(under_way))),
+        _ => {
+            *judging = Some(under_way);
+            None
+        }
+    }
 }
 
 /// Checks §5.1 over a log alone: each intended effect was allowed with its step, approved with it, or judged allowed.
@@ -248,15 +308,11 @@ fn no_effect_without_its_allow(log: &[RunEvent]) -> Result<(), TestCaseError> {
     let mut used = BTreeMap::new();
     for event in log {
         match event {
-            RunEvent::StepProposed(_) => {
-                (effects, ruling) = (Vec::new(), Ruling::Abstain);
+            RunEvent::StepJudged(judged) => {
+                effects = judged.effects().to_vec();
+                ruling = judged.decision.as_ref().map_or(Ruling::Abstain, |decision| decision.ruling);
                 used.clear();
             }
-            RunEvent::EffectsPreviewed(EffectsPreviewed { effects: previewed, .. }) => {
-                effects.clone_from(previewed);
-                ruling = Ruling::Abstain;
-            }
-            RunEvent::Decided(Decided { decision, .. }) => ruling = decision.ruling,
             RunEvent::ApprovalDecided(ApprovalDecided { answer: ApprovalAnswer::Approved { .. }, binding, .. }) => {
                 approved.insert(binding.0.to_string());
             }
@@ -289,7 +345,9 @@ fn every_step_is_explained(log: &[(RunEvent, u64)]) -> Result<(), TestCaseError>
         let explained = explainer.note(event, *time);
         let phases: Vec<Phase> = explained.iter().map(|one| one.explained.phase()).collect();
         match event {
-            RunEvent::Decided(_) => prop_assert_eq!(&phases[..], &[Phase::Before]),
+            RunEvent::StepJudged(StepJudged { decision: Some(_), .. }) => {
+                prop_assert_eq!(&phases[..], &[Phase::Before]);
+            }
             RunEvent::StepCompleted(_) => prop_assert_eq!(&phases[..], &[Phase::After]),
             RunEvent::StepSkipped(_) => prop_assert_eq!(phases.last(), Some(&Phase::OnError)),
             RunEvent::StepFailed(_) | RunEvent::StepInDoubt(_) => prop_assert_eq!(&phases[..], &[Phase::OnError]),
@@ -309,7 +367,7 @@ proptest! {
 
     #[test]
     fn rules_hold_whatever_it_is_told(
-        commands in prop::collection::vec((any_command(), any::<bool>()), 0..80),
+        inputs in prop::collection::vec((any_input(), any::<bool>()), 0..80),
         skip in any::<bool>(),
         needs_approval in any::<bool>(),
         fuel in prop::option::of(1..60u64),
@@ -318,7 +376,7 @@ proptest! {
         let limits = RunLimits { fuel, steps: Some(2), tokens: Some(20), ..RunLimits::default() };
         let setup = setup(3, on_denied, needs_approval, limits);
         let mut state = RunState::new(Arc::clone(&setup));
-        let timed = drive(&mut state, commands);
+        let timed = drive(&mut state, inputs);
         let log: Vec<RunEvent> = timed.iter().map(|(event, _)| event.clone()).collect();
 
         no_effect_without_its_allow(&log)?;

@@ -1,6 +1,6 @@
 //! Predicted risk: its timing and its consequences.
 
-use super::examples::tell;
+use super::examples::{judge_with, tell};
 use super::*;
 use crate::event::{RiskPredicted, RunEvent, StepEnd};
 use crate::policy::{RiskMode, RiskPolicy, RiskTools};
@@ -46,9 +46,9 @@ fn assessment(level: RiskLevel, review: Option<&str>) -> Command {
 /// Takes the plan through the gate.
 fn judge_plan(state: &mut RunState) -> Vec<RunEvent> {
     assert!(matches!(state.ask(), Ask::JudgePlan { guard: 0 }), "{:?}", state.ask());
-    tell(state, DriverCommand::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
+    tell(state, DriverCommand::PlanJudged { answer: verdict(Ruling::Abstain), usage: usage(0) });
     tell(state, DriverCommand::Advance);
-    tell(state, DriverCommand::Advance)
+    if state.judging(0).is_some() { Vec::new() } else { tell(state, DriverCommand::Advance) }
 }
 
 fn step(id: &str) -> Box<Step> {
@@ -78,7 +78,7 @@ fn risk_comes_before_everything_else_and_sets_limits() {
     assert!(decide(&state, assessment(RiskLevel::Low, None), 0).is_err(), "it is not asked for twice");
     tell(&mut state, DriverCommand::Advance);
     assert!(
-        matches!(judge_plan(&mut state)[..], [RunEvent::StepProposed(_), RunEvent::StepSkipped(_), ..]),
+        matches!(judge_plan(&mut state)[..], [RunEvent::StepJudged(_), RunEvent::StepSkipped(_), ..]),
         "t is no standard tool"
     );
 }
@@ -127,7 +127,8 @@ fn a_monitored_risk_changes_nothing() {
     tell(&mut state, assessment(RiskLevel::High, Some("who knows")));
     assert_eq!(*state.limits(), RunLimits::default());
     tell(&mut state, DriverCommand::Advance);
-    assert!(matches!(judge_plan(&mut state)[..], [RunEvent::StepProposed(_)]));
+    assert!(judge_plan(&mut state).is_empty());
+    assert!(state.judging(0).is_some());
 }
 
 #[test]
@@ -161,9 +162,7 @@ fn what_was_approved_by_kind_is_asked_for_again_when_the_risk_is_high() {
     tell(&mut state, DriverCommand::Advance);
     judge_plan(&mut state);
     let ask = |state: &mut RunState| {
-        tell(state, DriverCommand::Previewed { effects: vec![effect("a")], tape: None, usage: usage(0) });
-        tell(state, DriverCommand::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
-        tell(state, DriverCommand::Advance);
+        judge_with(state, vec![effect("a")], verdict(Ruling::Abstain), usage(0));
         tell(state, DriverCommand::Advance)
     };
     let carry_out = |state: &mut RunState| {
@@ -174,12 +173,10 @@ fn what_was_approved_by_kind_is_asked_for_again_when_the_risk_is_high() {
     let binding = state.binding(&[effect("a")]).unwrap();
     tell(&mut state, answered(binding, approved(true)));
     carry_out(&mut state);
-    tell(&mut state, DriverCommand::Advance);
     assert!(matches!(ask(&mut state)[..], [RunEvent::ApprovalRequested(_), RunEvent::ApprovalDecided(_)]), "the kind");
     carry_out(&mut state);
     tell(&mut state, added("more"));
     tell(&mut state, assessment(RiskLevel::High, None));
-    tell(&mut state, DriverCommand::Advance);
     assert!(matches!(ask(&mut state)[..], [RunEvent::ApprovalRequested(_)]), "every step, from now on");
 }
 
@@ -202,13 +199,7 @@ fn another_policy_predicts_anew_and_the_plan_is_judged_anew() {
 #[test]
 fn a_step_that_is_tried_again_under_another_policy_waits_for_its_prediction() {
     let mut state = super::examples::executing(RunLimits::default());
-    let failed = DriverCommand::Failed {
-        end: StepEnd::Deadline,
-        message: "late".into(),
-        retry_can_help: true,
-        tape: None,
-        usage: usage(0),
-    };
+    let failed = DriverCommand::Failed(failure(StepEnd::Deadline, true));
     assert!(matches!(tell(&mut state, failed)[..], [RunEvent::StepFailed(_), RunEvent::StepRetried(_)]));
     let mut setup = (**state.setup()).clone();
     let mut policy = (*setup.policy).clone();
@@ -222,10 +213,7 @@ fn a_step_that_is_tried_again_under_another_policy_waits_for_its_prediction() {
     assert!(matches!(judge_plan(&mut unsure)[..], [RunEvent::PlanApprovalRequested(_)]), "a person looks at it first");
     tell(&mut state, assessment(RiskLevel::High, None));
     let events = decide(&state, DriverCommand::Advance, 0).unwrap();
-    assert!(
-        matches!(events[..], [RunEvent::StepProposed(_), RunEvent::StepSkipped(_), ..]),
-        "t is not safe: {events:?}"
-    );
+    assert!(matches!(events[..], [RunEvent::StepJudged(_), RunEvent::StepSkipped(_), ..]), "t is not safe: {events:?}");
 }
 
 #[test]

@@ -1,26 +1,19 @@
 //! Runs that were left and continued, one case at a time.
 
-use super::examples::{carry_on, executing, proposed, tell, tell_at};
+use super::examples::{allow, carry_on, executing, judge_with, proposed, tell, tell_at};
 use super::*;
 use crate::Decider;
 use crate::event::{
-    ApprovalDecided, BudgetWarning, EffectIntended, RunEnded, RunEvent, StepEnd, StepProposed, StepRetried,
+    ApprovalDecided, BudgetWarning, EffectIntended, RunEnded, RunEvent, StepEnd, StepJudged, StepRetried,
 };
 use crate::run::{DriverCommand, PersonCommand, ProcessCommand};
 
 /// A run whose first step waits for a person, with the effect `a`.
 fn waiting(limits: RunLimits) -> RunState {
     let mut state = proposed(2, true, limits);
-    judge(&mut state, "a");
+    allow(&mut state, "a");
     assert!(matches!(state.ask(), Ask::Person { .. }));
     state
-}
-
-fn judge(state: &mut RunState, name: &str) {
-    tell(state, DriverCommand::Previewed { effects: vec![effect(name)], tape: None, usage: usage(0) });
-    tell(state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-    tell(state, DriverCommand::Advance);
-    tell(state, DriverCommand::Advance);
 }
 
 #[test]
@@ -30,9 +23,8 @@ fn an_approval_outlasts_its_process_for_exactly_the_same() {
         let binding = asks(&state);
         tell(&mut state, answered(binding, approved(false)));
         tell(&mut state, continued());
-        assert_eq!(state.ask(), Ask::Advance, "it is judged anew");
-        tell(&mut state, DriverCommand::Advance);
-        judge(&mut state, name);
+        assert!(state.judging(0).is_some(), "it is judged anew");
+        allow(&mut state, name);
         assert_eq!(matches!(state.ask(), Ask::Execute { .. }), begins, "{name}");
         assert_eq!(state.question().is_some(), !begins, "another effect is another question");
     }
@@ -45,8 +37,7 @@ fn an_approval_begins_one_step_once() {
     tell(&mut state, answered(binding, approved(false)));
     tell(&mut state, DriverCommand::Advance);
     tell(&mut state, failed_with(true));
-    tell(&mut state, DriverCommand::Advance);
-    judge(&mut state, "a");
+    allow(&mut state, "a");
     assert_ne!(asks(&state), binding, "another try is another question");
 }
 
@@ -71,7 +62,7 @@ fn a_late_answer_means_no() {
         Arc::make_mut(&mut setup.policy).approval.expires_s = Some(1);
         proposed_of(Arc::new(setup))
     };
-    judge(&mut state, "a");
+    allow(&mut state, "a");
     let binding = asks(&state);
     assert_eq!(state.question().unwrap().expires_us, Some(1_000_000));
     let events = tell_at(&mut state, answered(binding, approved(false)), 1_000_000);
@@ -85,8 +76,7 @@ fn a_late_answer_means_no() {
 fn proposed_of(setup: Arc<RunSetup>) -> RunState {
     let mut state = RunState::new(setup);
     tell(&mut state, DriverCommand::Advance);
-    tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Abstain), usage: usage(0) });
-    tell(&mut state, DriverCommand::Advance);
+    tell(&mut state, DriverCommand::PlanJudged { answer: verdict(Ruling::Abstain), usage: usage(0) });
     tell(&mut state, DriverCommand::Advance);
     state
 }
@@ -111,7 +101,6 @@ fn a_kind_can_be_revoked_and_runs_out() {
         tell(&mut state, answered(binding, answer));
         tell(&mut state, DriverCommand::Advance);
         tell(&mut state, done(0));
-        tell(&mut state, DriverCommand::Advance);
         if revoked {
             assert!(
                 decide(&state, PersonCommand::Revoke { grant: "other".parse().unwrap(), by: "p".into() }, 0).is_err()
@@ -119,9 +108,7 @@ fn a_kind_can_be_revoked_and_runs_out() {
             tell(&mut state, PersonCommand::Revoke { grant: id, by: "p".into() });
             assert_eq!(state.grants().count(), 0);
         }
-        tell(&mut state, DriverCommand::Previewed { effects: vec![effect("b")], tape: None, usage: usage(0) });
-        tell(&mut state, DriverCommand::Judged { answer: verdict(Ruling::Allow), usage: usage(0) });
-        tell(&mut state, DriverCommand::Advance);
+        judge_with(&mut state, vec![effect("b")], verdict(Ruling::Allow), usage(0));
         tell_at(&mut state, DriverCommand::Advance, at);
         assert_eq!(state.question().is_some(), asked_again, "{revoked} {at}");
     }
@@ -181,7 +168,6 @@ fn a_step_in_doubt_waits_for_a_person() {
     );
     assert!(matches!(state.ask(), Ask::Restore { .. }), "what it is known to have done is taken back");
     tell(&mut state, DriverCommand::Restored { failure: None });
-    tell(&mut state, DriverCommand::Advance);
     carry_on(&mut state);
 
     let mut state = in_doubt();
@@ -202,8 +188,7 @@ fn a_resumed_step_that_goes_another_way_is_in_doubt() {
     let mut state = executing(RunLimits::default());
     tell(&mut state, host_call(effect("a"), HostCallJudgement::NotNeeded));
     tell(&mut state, host_call_done(0));
-    let (end, message) = (StepEnd::Diverged, String::new());
-    tell(&mut state, DriverCommand::Failed { end, message, retry_can_help: false, tape: None, usage: usage(0) });
+    tell(&mut state, DriverCommand::Failed(failure(StepEnd::Diverged, false)));
     assert_eq!(state.steps()[0].state, StepState::InDoubt);
     assert!(state.question().is_some());
 }
@@ -258,7 +243,6 @@ fn a_step_that_is_added_comes_last() {
     let command = add(&state);
     tell(&mut state, command);
     assert_eq!(state.steps().len(), 2);
-    tell(&mut state, DriverCommand::Advance);
     assert_eq!(state.current().unwrap().id.as_str(), "step-2");
     carry_on(&mut state);
 }
@@ -275,7 +259,7 @@ fn a_step_that_is_not_let_on_waits_or_is_skipped() {
     assert!(matches!(
         events[..],
         [
-            RunEvent::StepProposed(StepProposed { attempt: 2, .. }),
+            RunEvent::StepJudged(StepJudged { attempt: 2, .. }),
             RunEvent::StepSkipped(_),
             RunEvent::RunEnded(RunEnded { end: RunEnd::Denied, .. })
         ]

@@ -27,10 +27,7 @@ impl Driver {
             return Ok(true);
         }
         let setup = std::sync::Arc::clone(journal.state.setup());
-        self.signals.poll();
-        if let Some(switch) = self.services.store.killed_by(&setup.run)? {
-            self.stop.kill_since(&switch.by, switch.set_us);
-        }
+        self.signals.look();
         if self.kill.is_killed() || self.stop.pause_asked_by().is_some() {
             return Ok(false);
         }

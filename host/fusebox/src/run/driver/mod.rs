@@ -13,10 +13,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use fusebox_core::evaluation::{Risk, StepOutputs};
 use fusebox_core::event::{KillTimes, RunEvent, StepEnd, Usage};
-use fusebox_core::run::{DriverCommand, PersonCommand, ProcessCommand, Resumption, StepDone};
+use fusebox_core::run::{DriverCommand, Judging, PersonCommand, ProcessCommand, Resumption, StepDone, StepFailure};
 use fusebox_core::{Ask, Contents, Digest, Effect, EvaluationContext, Failure};
 use fusebox_effects::Workspace;
-use fusebox_sandbox::{End, Kill, Limits, PreparedAction, RecordedTape, Recording, Report, Resuming, TapeEntry};
+use fusebox_sandbox::{End, Kill, Limits, RecordedTape, Recording, Report, Resuming, TapeEntry};
 use fusebox_store::Blob;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
@@ -25,13 +25,10 @@ use crate::ambient::now_us;
 use crate::approval::approver::{ApprovalRequest, Approver, Subject};
 use crate::approval::request;
 use crate::error::Error;
-use crate::execution::handler::{StepHandler, StopReason};
-use crate::execution::model_call;
-use crate::gate::effects;
-use crate::gate::judge::denies;
+use crate::execution::handler::{ApprovedReads, StepHandler, StopReason};
 use crate::gate::preview::ReadOnlyHandler;
 use crate::journal::Journal;
-use crate::journal::outputs::Outputs;
+use crate::journal::outputs::{Held, Outputs};
 use crate::journal::updates::RunUpdate;
 use crate::plugins::loaded::Loaded;
 use crate::plugins::registry::Served;
@@ -65,8 +62,6 @@ pub struct Driver {
     pub journal: Arc<Mutex<Journal>>,
     pub updates: mpsc::UnboundedSender<RunUpdate>,
     pub outputs: Arc<Outputs>,
-    /// The step under judgement, prepared once for all its judges.
-    pub judged: Option<Arc<PreparedAction>>,
     pub contents: Contents,
     /// Amounts that a killed step had used, and its tape.
     pub aborted: (Option<Digest>, Usage),
@@ -86,10 +81,7 @@ pub enum Start {
 enum NextAction {
     Advance,
     Risk,
-    Preview,
     JudgePlan(usize),
-    Judge(usize),
-    Estimate,
     Restore(Vec<Effect>),
     Wait(u64),
     Resume(String),
@@ -125,12 +117,9 @@ impl Driver {
             match self.next().await {
                 NextAction::Advance => self.advance().await?,
                 NextAction::Risk => self.assess().await?,
-                NextAction::Preview => self.preview().await?,
                 NextAction::JudgePlan(place) => self.judge_plan(place).await?,
-                NextAction::Judge(place) => self.judge(place).await?,
                 NextAction::Restore(restores) => self.restore(&restores).await?,
                 NextAction::Wait(until_us) => self.wait(until_us).await?,
-                NextAction::Estimate => self.estimate().await?,
                 NextAction::Person(request) => {
                     if let Some(waiting) = self.ask_a_person(*request).await? {
                         break Some(waiting);
@@ -155,10 +144,7 @@ impl Driver {
         match journal.state.ask() {
             Ask::Advance => NextAction::Advance,
             Ask::Risk => NextAction::Risk,
-            Ask::Preview => NextAction::Preview,
             Ask::JudgePlan { guard } => NextAction::JudgePlan(guard),
-            Ask::Judge { guard } => NextAction::Judge(guard),
-            Ask::Estimate => NextAction::Estimate,
             Ask::Restore { restores } => NextAction::Restore(restores.to_vec()),
             Ask::Wait { until_us } => NextAction::Wait(until_us),
             Ask::PersonOnPlan { question, decision } => {
@@ -207,12 +193,11 @@ impl Driver {
             return Ok(());
         }
         let mut journal = self.journal.lock().await;
-        let events = journal.submit(DriverCommand::Advance)?;
-        if events.iter().any(|event| matches!(event, RunEvent::StepProposed(_))) {
-            self.judged = None;
-            self.is_stale = false;
-            self.contents = Contents::default();
+        if let Some(judging) = journal.state.judging(journal.now_us()) {
+            drop(journal);
+            return self.judge_step(judging).await;
         }
+        let events = journal.submit(DriverCommand::Advance)?;
         // The content of a denied step is not stored: it may hold secrets.
         let goes_on = |event: &RunEvent| matches!(event, RunEvent::ApprovalRequested(_) | RunEvent::StepStarted(_));
         if events.iter().any(goes_on) {
@@ -221,6 +206,15 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// The situation of a step under judgement.
+    fn situation_of(&self, journal: &MutexGuard<'_, Journal>, judging: &Judging) -> Arc<EvaluationContext> {
+        let mut situation = self.situation(journal);
+        let of_step = Arc::make_mut(&mut situation);
+        of_step.origin = judging.action().origin.clone();
+        of_step.proposed_at = judging.proposed_us();
+        situation
     }
 
     /// The situation of the current step.
@@ -251,95 +245,35 @@ impl Driver {
         registry.executor(&step_type).ok_or_else(|| registry.unknown_step_type(&id, &step_type))
     }
 
-    async fn preview(&mut self) -> Result<(), Error> {
-        let mut journal = self.journal.lock().await;
-        if let Some(message) = journal.unavailable() {
-            journal.submit(DriverCommand::Refused { message, tape: None, usage: Usage::default() })?;
-            return Ok(());
-        }
-        let fuel = journal.fuel_for_next()?;
-        let (loaded, served) = self.executor(&journal)?;
-        let Some(action) = journal.state.action() else { return Ok(()) };
-        let situation = self.situation(&journal);
-        let options = loaded.options(Limits::preview(), fuel, &self.kill);
-        drop(journal);
-        let reads = ReadOnlyHandler::new(Arc::clone(&self.workspace), served.grants);
-        let (recording, tape) = Recording::new(reads.clone());
-        let previewed = loaded.plugin.preview(&action, Arc::clone(&situation), Box::new(recording), &options).await;
-        let usage = previewed.report.usage;
-        let mut journal = self.journal.lock().await;
-        let tape = Some(journal.blob(Bytes::from(tape.take().to_json())));
-        journal.keep_log(&action.step_type, &previewed.report.log)?;
-        drop(journal);
-        let resolved = match previewed.result {
-            Ok(Ok(proposed)) => effects::resolve(proposed, &self.workspace, &self.services.execution_environment)
-                .and_then(|resolved| self.can_ask_models(&resolved.effects).map(|()| resolved)),
-            Ok(Err(failure)) => Err(failure),
-            Err(end) => return self.failed(&end, usage, tape).await,
-        };
-        match resolved {
-            Ok(mut resolved) => {
-                let covered = |read: &Effect, effects: &[Effect]| effects.iter().any(|effect| effect.covers(read));
-                for read in reads.effects() {
-                    if !covered(&read, &resolved.effects) {
-                        resolved.effects.push(read);
-                    }
-                }
-                self.contents = resolved.contents;
-                self.judged = None;
-                self.journal.lock().await.submit(DriverCommand::Previewed {
-                    effects: resolved.effects,
-                    tape,
-                    usage,
-                })?;
-            }
-            // The preview's message on files that guards deny stays hidden: the step is denied for reading them.
-            Err(_) if denies(&self.services.registry, &action, reads.effects(), situation, &self.kill) => {
-                self.journal.lock().await.submit(DriverCommand::Previewed { effects: reads.effects(), tape, usage })?;
-            }
-            Err(Failure::Denied(message)) => {
-                self.journal.lock().await.submit(DriverCommand::Refused { message, tape, usage })?;
-            }
-            Err(failure) => {
-                let mut journal = self.journal.lock().await;
-                let failed = failure_command(&journal, &failure, usage, tape);
-                journal.submit(failed)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether all models that effects name can be asked.
-    fn can_ask_models(&self, effects: &[Effect]) -> Result<(), Failure> {
-        effects.iter().try_for_each(|effect| match effect {
-            Effect::Prompt { model, .. } => model_call::can_ask(self.services.gateway.as_ref(), model),
-            _ => Ok(()),
-        })
-    }
-
     async fn execute(&mut self) -> Result<(), Error> {
         let answered = std::mem::take(&mut self.answered);
         let mut journal = self.journal.lock().await;
-        // The decision, and that the step starts, are durable before anything happens.
-        journal.flush().await?;
+        // The decision, and that the step starts, are durable before anything leaves the process.
+        let only_reads = journal.state.effects().iter().all(Effect::only_reads);
+        match only_reads && answered.is_empty() {
+            true => journal.hand_over().await?,
+            false => journal.flush().await?,
+        }
         if let Some(message) = journal.unavailable() {
             let failure = Failure::Other(message);
-            let failed = failure_command(&journal, &failure, Usage::default(), None);
-            journal.submit(failed)?;
+            let failed = failure_of(&journal, &failure, Usage::default(), None);
+            journal.submit(DriverCommand::Failed(failed))?;
             return Ok(());
         }
         let (loaded, served) = self.executor(&journal)?;
         let (Some(action), Some(step)) = (journal.state.action(), journal.state.current().cloned()) else {
             return Ok(());
         };
-        let situation = self.situation(&journal);
+        let (situation, approved) = (self.situation(&journal), journal.state.effects().to_vec());
         let options = self.options(&mut journal, loaded, step.time_limit_s)?;
         drop(journal);
-        // Subscribers receive flushed events before the next step begins.
-        tokio::task::yield_now().await;
+        if !only_reads {
+            // Subscribers receive flushed events before the step begins.
+            tokio::task::yield_now().await;
+        }
         let tape = RecordedTape::default();
 
-        let stop_reason = StopReason::default();
+        let (stop_reason, approved_reads) = (StopReason::default(), ApprovedReads::default());
         let live = StepHandler {
             reads: ReadOnlyHandler::new(Arc::clone(&self.workspace), served.grants),
             services: Arc::clone(&self.services),
@@ -350,7 +284,9 @@ impl Driver {
             kill: self.kill.clone(),
             updates: self.updates.clone(),
             stop_reason: Arc::clone(&stop_reason),
+            approved,
             read: BTreeSet::new(),
+            approved_reads: Arc::clone(&approved_reads),
             recorded: 0,
             written: 0,
             tape: tape.clone(),
@@ -360,13 +296,26 @@ impl Driver {
         let recording = Recording::onto(tape.clone(), Resuming::new(answered, live));
         #[cfg(feature = "failpoints")]
         fusebox_failpoint::reached("step: started");
-        let executed = loaded.plugin.execute(&action, situation, Box::new(recording), &options).await;
+        let executed = {
+            let executing = loaded.plugin.execute(&action, situation, Box::new(recording), &options);
+            tokio::pin!(executing);
+            tokio::select! {
+                biased;
+                executed = &mut executing => executed,
+                // A step that takes long is told of as soon as its start is durable.
+                durable = Self::all_durable(&self.journal) => {
+                    durable?;
+                    executing.await
+                }
+            }
+        };
         if self.kill.is_killed() {
             self.stopped_us = Some(now_us());
         }
         if let Some(error) = stop_reason.lock().take() {
             return Err(error);
         }
+        let reads = std::mem::take(&mut *approved_reads.lock());
         let Report { usage, log } = executed.report;
         let mut journal = self.journal.lock().await;
         let tape = journal.blob(Bytes::from(tape.take().to_json()));
@@ -380,20 +329,27 @@ impl Driver {
             Ok(Ok(outcome)) => {
                 let output = journal.blob(Bytes::from(outcome.output.as_str().to_owned()));
                 let delta = outcome.delta.map(|delta| journal.blob(Bytes::from(delta.as_str().to_owned())));
-                let done = StepDone { output, summary: outcome.summary, delta, tape, usage };
+                let done = StepDone { output, summary: outcome.summary, delta, tape, reads, usage };
                 journal.submit(DriverCommand::Completed(done))?;
-                self.outputs.remember(&step.id, output, &outcome.output);
+                if self.outputs.remember(&step.id, output, &outcome.output) == Held::TheLast {
+                    journal.flush().await?;
+                }
             }
             Ok(Err(failure)) => {
-                let failed = failure_command(&journal, &failure, usage, Some(tape));
-                journal.submit(failed)?;
+                let failed = failure_of(&journal, &failure, usage, Some(tape));
+                journal.submit(DriverCommand::Failed(StepFailure { reads, ..failed }))?;
             }
             Err(end) => {
-                drop(journal);
-                return self.failed(&end, usage, Some(tape)).await;
+                let failed = ended(&journal, &end, usage, Some(tape));
+                journal.submit(DriverCommand::Failed(StepFailure { reads, ..failed }))?;
             }
         }
         Ok(())
+    }
+
+    /// Waits until all events so far are durable, and subscribers have them.
+    async fn all_durable(journal: &Mutex<Journal>) -> Result<(), Error> {
+        journal.lock().await.flush().await
     }
 
     /// Limits of the current step: the executor's own, the rest of the budgets, and the step's own.
@@ -413,22 +369,6 @@ impl Driver {
         }
         Ok(options)
     }
-
-    async fn failed(&self, end: &End, usage: Usage, tape: Option<Digest>) -> Result<(), Error> {
-        if self.kill.is_killed() {
-            return Ok(());
-        }
-        let mut journal = self.journal.lock().await;
-        let message = journal.cleaned(&end.to_string());
-        journal.submit(DriverCommand::Failed {
-            end: end.kind(),
-            message,
-            retry_can_help: end.retry_can_help(),
-            tape,
-            usage,
-        })?;
-        Ok(())
-    }
 }
 
 /// Waits for some microseconds, or for ever.
@@ -440,12 +380,14 @@ async fn sleep_for(micros: Option<u64>) {
 }
 
 /// Failure that an executor reported itself. Its text may quote what it read, so secrets are taken out.
-fn failure_command(journal: &Journal, failure: &Failure, usage: Usage, tape: Option<Digest>) -> DriverCommand {
-    DriverCommand::Failed {
-        end: StepEnd::Failure,
-        message: journal.cleaned(&failure.to_string()),
-        retry_can_help: failure.retry_can_help(),
-        tape,
-        usage,
-    }
+fn failure_of(journal: &Journal, failure: &Failure, usage: Usage, tape: Option<Digest>) -> StepFailure {
+    let message = journal.cleaned(&failure.to_string());
+    let (end, retry_can_help, reads) = (StepEnd::Failure, failure.retry_can_help(), Vec::new());
+    StepFailure { end, message, retry_can_help, tape, reads, usage }
+}
+
+/// Failure by the end of an invocation.
+fn ended(journal: &Journal, end: &End, usage: Usage, tape: Option<Digest>) -> StepFailure {
+    let message = journal.cleaned(&end.to_string());
+    StepFailure { end: end.kind(), message, retry_can_help: end.retry_can_help(), tape, reads: Vec::new(), usage }
 }

@@ -85,11 +85,7 @@ impl Driver {
                 return Ok(true);
             }
             match journal.reacquire() {
-                Ok(LeaseOutcome::AsItWas) => return Ok(true),
-                Ok(LeaseOutcome::Changed) => {
-                    self.judged = None;
-                    return Ok(true);
-                }
+                Ok(LeaseOutcome::AsItWas | LeaseOutcome::Changed) => return Ok(true),
                 Ok(LeaseOutcome::Elsewhere) => return Ok(false),
                 Err(Error::RunBusy { .. }) => {}
                 Err(error) => return Err(error),

@@ -73,7 +73,7 @@ fn rebuilt(connection: &Connection) -> Result<Connection, Error> {
     each(connection, &query, |stored| project::event(&transaction, stored))?;
     let query = "SELECT e.run_id, e.seq, e.time_us, e.kind, '', e.log_index FROM runs r JOIN events e
          ON e.run_id = r.run_id AND e.seq = (SELECT max(seq) FROM events WHERE run_id = r.run_id)";
-    each(connection, query, |stored| project::last_of_batch(&transaction, stored))?;
+    each(connection, query, |stored| project::last_of_run(&transaction, stored))?;
     transaction.commit()?;
     Ok(made)
 }
