@@ -70,29 +70,29 @@ impl Sandbox {
     /// # Errors
     /// When the bytes are not a plugin that this host can run; the error says what to change.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, Error> {
-        self.load_with(bytes, None, |digest| {
+        self.load_with(bytes, Digest::of(bytes), None, |digest| {
             compile::accept(&self.inner.compiler.compile(bytes)?, digest, &self.inner.compatibility)
         })
     }
 
-    /// As [`load`](Self::load), for a bundled plugin: it is always compiled in this process. Its cached code is not
-    /// read until its first call.
+    /// As [`load`](Self::load), for a bundled plugin, whose SHA-256 is known: it is always compiled in this process. Its
+    /// cached code is not read until its first call.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_bundled(&self, bytes: &'static [u8]) -> Result<Plugin, Error> {
-        self.load_with(bytes, Some(bytes), |_| compile::checked(&self.inner.overflow.engine, bytes))
+    pub fn load_bundled(&self, bytes: &'static [u8], digest: Digest) -> Result<Plugin, Error> {
+        self.load_with(bytes, digest, Some(bytes), |_| compile::checked(&self.inner.overflow.engine, bytes))
     }
 
     fn load_with(
         &self,
         bytes: &[u8],
+        digest: Digest,
         always_there: Option<&'static [u8]>,
         compile: impl FnOnce(Digest) -> Result<(Kind, Vec<u8>), Error>,
     ) -> Result<Plugin, Error> {
         // Checks that cost next to nothing, whatever the bytes are.
         inspect::look(bytes)?;
-        let digest = Digest::of(bytes);
         let known = || {
             let (compiled, known) = self.inner.cache.as_ref()?.find(digest, always_there)?;
             Plugin::known(&self.inner, ComponentId { digest, size: bytes.len() }, compiled, known).ok()

@@ -264,7 +264,7 @@ fn code_of_a_plugin_that_came_with_the_host_is_checked_before_it_first_runs() {
     };
     let load = || {
         let sandbox = Sandbox::new(Some(&cache)).unwrap();
-        let plugin = sandbox.load_bundled(bytes).unwrap();
+        let plugin = sandbox.load_bundled(bytes, fusebox_core::Digest::of(bytes)).unwrap();
         (sandbox, plugin)
     };
     let (sandbox, plugin) = load();

@@ -245,7 +245,7 @@ impl RunState {
         let reasons = self.plan_reasons();
         self.stage = match self.setup.gate.guards.is_empty() && reasons.is_empty() {
             true => Stage::Idle,
-            false => Stage::Plan(Gate::for_plan(Arc::clone(&self.setup.gate), reasons)),
+            false => Stage::Plan(Box::new(Gate::for_plan(Arc::clone(&self.setup.gate), reasons))),
         };
     }
 

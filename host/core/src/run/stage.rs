@@ -26,7 +26,7 @@ pub(super) enum Stage {
     /// The next step came too fast; it is proposed at this time.
     Delayed { until_us: u64 },
     /// The whole plan is before the gate.
-    Plan(Gate),
+    Plan(Box<Gate>),
     /// The gate decided on the whole plan.
     PlanDecided { decision: Decision },
     /// A person is asked about the whole plan.

@@ -270,7 +270,7 @@ fn load_plugin(sandbox: &Sandbox, kill: &Kill, policy: &LoadedPolicy, asked: Ask
         }
         None => {
             let bytes = bundled::component(plugin_name).ok_or_else(|| bundled::unknown(plugin_name))?;
-            (sandbox.load_bundled(bytes), BUNDLED.to_owned())
+            (sandbox.load_bundled(bytes, bundled::digest(plugin_name, bytes)), BUNDLED.to_owned())
         }
     };
     let plugin = loaded.map_err(|source| Error::PluginRefused { name: name.to_owned(), source })?;

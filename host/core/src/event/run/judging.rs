@@ -116,8 +116,8 @@ impl StepJudged {
     /// Input that guards substituted for the proposed one, if any did.
     #[must_use]
     pub fn rewritten(&self) -> Option<&Json> {
-        let counts = self.verdicts.iter().filter(|verdict| verdict.mode == GuardMode::Enforce);
-        counts.filter_map(|verdict| verdict.verdict.as_ref()?.rewrite.as_ref()).last()
+        let mut counts = self.verdicts.iter().rev().filter(|verdict| verdict.mode == GuardMode::Enforce);
+        counts.find_map(|verdict| verdict.verdict.as_ref()?.rewrite.as_ref())
     }
 }
 
