@@ -18,6 +18,15 @@ use crate::{
     Ruling, StepId,
 };
 
+impl RunState {
+    /// Begins to judge the next step, unless something else comes first.
+    #[must_use]
+    pub fn judging(&self, now_us: u64) -> Option<Judging> {
+        let is_due = self.is_about_to_judge(now_us) && propose(self, now_us).is_empty();
+        is_due.then(|| self.new_judging(now_us)).flatten()
+    }
+}
+
 /// Events of the current step; none after the last step, where nothing is under way.
 pub(super) fn with_step(state: &RunState, events: impl FnOnce(StepId) -> Vec<RunEvent>) -> Vec<RunEvent> {
     state.current().map(|step| step.id.clone()).map(events).unwrap_or_default()

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::follow::propose;
 use super::stage::Stage;
 use super::state::RunState;
 use crate::event::{EffectsPreview, GuardVerdict, ImpactAnswer, StepJudged, Usage};
@@ -21,13 +20,6 @@ pub struct Judging {
 }
 
 impl RunState {
-    /// Begins to judge the next step, unless something else comes first.
-    #[must_use]
-    pub fn judging(&self, now_us: u64) -> Option<Judging> {
-        let is_due = self.is_about_to_judge(now_us) && propose(self, now_us).is_empty();
-        is_due.then(|| self.new_judging(now_us)).flatten()
-    }
-
     /// The judgement of the current step, whatever its turn is.
     pub(super) fn new_judging(&self, now_us: u64) -> Option<Judging> {
         let (step, action) = (self.current()?, self.action()?);

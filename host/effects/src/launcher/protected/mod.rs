@@ -23,19 +23,12 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlinkat};
 
 use self::hard_links::Links;
 pub use self::path::ProtectedPath;
-use self::place::{Identity, KnownLink, Sight, Taken, Visitor};
+use self::place::{Hidden, Identity, KnownLink, Sight, Taken, Visitor};
 use self::quarantine::{Known, Quarantine};
 use self::scan::{Look, MAX_ENTRIES, Scan};
 
 /// Most protected paths of one workspace: each takes a mount of the sandbox.
 const MAX_PATHS: usize = 10_000;
-
-/// What a command does not see.
-pub struct Hidden {
-    entries: HashSet<Identity>,
-    /// Places at which it is covered.
-    paths: HashSet<PathBuf>,
-}
 
 /// Protected paths that were there when a command started.
 pub struct Protected {

@@ -1,5 +1,6 @@
 //! Places and entries of a workspace that a scan comes by, and what it tells about them.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -96,6 +97,13 @@ impl Identity {
     pub fn number(&self) -> u64 {
         self.inode
     }
+}
+
+/// What a command does not see.
+pub struct Hidden {
+    pub entries: HashSet<Identity>,
+    /// Places at which it is covered.
+    pub paths: HashSet<PathBuf>,
 }
 
 /// A protected link that was there when a command started.

@@ -11,8 +11,8 @@ use rustix::fs::{FileType, Mode, OFlags, RenameFlags, mkdirat, openat, renameat,
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
-use super::place::{Identity, KnownLink, Sight, Taken, Visitor};
-use super::{Hidden, access};
+use super::access;
+use super::place::{Hidden, Identity, KnownLink, Sight, Taken, Visitor};
 
 /// Most paths that a message names.
 const MAX_NAMED: usize = 20;
