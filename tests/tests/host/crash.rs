@@ -274,7 +274,8 @@ fn undisturbed() -> (Cache, Vec<Crash>, Duration) {
 #[test]
 #[ignore = "needs a binary with failpoints: `cargo xtask crash`"]
 fn a_run_survives_a_kill_at_every_boundary() {
-    let (deadline, (cache, mut boundaries, _)) = (deadline(), undisturbed());
+    let (cache, mut boundaries, _) = undisturbed();
+    let deadline = deadline();
     let all = boundaries.len();
     // With little time, another part of them each time.
     fastrand::shuffle(&mut boundaries);
@@ -290,7 +291,8 @@ fn a_run_survives_a_kill_at_every_boundary() {
 #[test]
 #[ignore = "needs a binary with failpoints: `cargo xtask crash`"]
 fn a_run_survives_kills_at_random_moments() {
-    let (deadline, (cache, boundaries, took)) = (deadline(), undisturbed());
+    let (cache, boundaries, took) = undisturbed();
+    let deadline = deadline();
     let runs: u64 = std::env::var("FUSEBOX_CRASH_RUNS").ok().map_or(500, |runs| runs.parse().unwrap());
     let (mut tried, mut killed) = (0, 0);
     while tried < runs && deadline.is_none_or(|deadline| Instant::now() < deadline) {
