@@ -12,6 +12,19 @@ use serde_json::Value;
 /// Name of the bundled guard whose globs count.
 pub const GUARD: &str = "protected-paths";
 
+/// Glob of the folders into which secrets are moved that are taken away at the end of a command.
+const TAKEN_AWAY: &str = "taken-away-secrets-*";
+
+/// Settings of the bundled guard, with the folders of secrets that were taken away in a list of their own.
+#[must_use]
+pub fn with_taken_away(settings: &Value) -> Value {
+    let mut settings = settings.clone();
+    if let Some(list) = settings.get_mut("protect").and_then(Value::as_array_mut) {
+        list.push(TAKEN_AWAY.into());
+    }
+    settings
+}
+
 /// Globs of one guard. The guard's settings say what each list means.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

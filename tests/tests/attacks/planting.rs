@@ -217,6 +217,35 @@ fn secrets_are_not_moved_to_where_they_are_free() {
 }
 
 #[test]
+fn secrets_that_are_taken_away_are_hidden_under_a_list_of_ones_own() {
+    let place = Place::new();
+    let own = "[risk]\nmode = 'off'\n[guards.protected-paths.settings]\nprotect = ['*.pem']\n";
+    place.write("home/fusebox.toml", own);
+    outside(&place, "mkdir -p certs node_modules; echo K3Y > certs/server.pem");
+    let (code, _) =
+        place.run_steps(&json!([step("run_command", json!({ "argv": ["mv", "certs", "node_modules/certs"] }))]), &[]);
+    assert_eq!(code, 1);
+    let folder = left(&place, ".").into_iter().find(|name| name.starts_with("taken-away-secrets-")).unwrap();
+    let path = format!("{folder}/{}", left(&place, &folder)[0]);
+    assert_eq!(place.run_steps(&json!([step("read_file", json!({ "path": path }))]), &[]).0, 3);
+}
+
+#[test]
+fn a_run_goes_on_in_the_folder_in_which_it_began() {
+    let place = Place::new().without_risk();
+    outside(&place, "mkdir -p sub .aws; echo S3CRET > .aws/credentials");
+    let steps = [step("read_file", json!({ "path": "credentials" }))];
+    let plan = json!({ "goal": "g", "agent": { "id": "a" }, "workspace": { "path": "sub", "mode": "in-place" }, "steps": steps });
+    place.write("workspace/plan.json", plan.to_string());
+    let started = crate::place::lines(&place.fusebox(&["start", "workspace/plan.json", "--json"]));
+    let run = started.iter().find_map(|line| line["run_id"].as_str()).unwrap().to_owned();
+    outside(&place, "rmdir sub && ln -s .aws sub");
+    let refused = place.fusebox(&["continue", &run, "--json"]);
+    let said = crate::place::text(&refused.stdout) + &crate::place::text(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("FBX-5014") && !said.contains("S3CRET"), "{said}");
+}
+
+#[test]
 fn what_links_lead_to_is_looked_through_with_a_bound() {
     let place = Place::new().without_risk();
     outside(&place, "mkdir -p node_modules/x; cd node_modules/x; touch $(seq 2000)");

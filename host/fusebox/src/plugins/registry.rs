@@ -283,6 +283,10 @@ fn load_plugin(sandbox: &Sandbox, kill: &Kill, policy: &LoadedPolicy, asked: Ask
             format!("it calls itself {own_name:?}; use that name in the policy, or say plugin = {own_name:?}");
         return Err(misplaced(message));
     }
-    let settings = settings::checked(&plugin, policy, name, Part::Settings, settings, kill)?;
+    let settings = match path.is_none() && plugin_name == protected::GUARD {
+        true => protected::with_taken_away(settings),
+        false => settings.clone(),
+    };
+    let settings = settings::checked(&plugin, policy, name, Part::Settings, &settings, kill)?;
     Ok(Loaded { plugin, settings, source, limits })
 }

@@ -171,7 +171,15 @@ fn take_up(services: &Arc<Services>, run: &RunId) -> Result<Prepared, Error> {
         return Err(Error::RunPaused { run: run.to_string(), by });
     }
     services.check_plan(&state.setup().plan)?;
-    let workspace = Workspace::open(&workspace)?.with_hard_links(services.policy.workspace.hard_links);
+    let before_at = workspace;
+    let workspace = Workspace::open(&before_at)?.with_hard_links(services.policy.workspace.hard_links);
+    if workspace.root() != before_at {
+        let (now, then) = (workspace.root().display(), before_at.display());
+        let reason = format!(
+            "that of the run was {then}, and a link there leads to {now} now; begin another run there if that is meant"
+        );
+        return Err(Error::NoWorkspace { reason });
+    }
     services.home.keep_apart(workspace.root())?;
     let stored = stored_setup(services, &workspace, &before_stored.operator)?;
     let policy_snapshot = policy_snapshot(services);
