@@ -257,6 +257,9 @@ impl<V: Visitor> Scan<'_, V> {
 
 /// Whether a folder holds protected names, as seen from a place. What is too much to be looked through counts as such.
 fn holds_protected(matcher: &PathMatcher, folder: &OwnedFd, place: &Place, depth: usize, left: &mut u32) -> bool {
+    if *left == 0 {
+        return true;
+    }
     let folder = match open_folder(folder, c".") {
         Ok(folder) => folder,
         // What cannot be looked into counts as protected; a file holds nothing.
