@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Programs that run what their arguments name, without their version numbers.
-pub const INTERPRETERS: [&str; 106] = [
+pub const INTERPRETERS: [&str; 109] = [
     ".",
     "R",
     "Rscript",
@@ -66,6 +66,7 @@ pub const INTERPRETERS: [&str; 106] = [
     "ninja",
     "nix",
     "node",
+    "nodejs",
     "nox",
     "npm",
     "npx",
@@ -73,9 +74,11 @@ pub const INTERPRETERS: [&str; 106] = [
     "ocaml",
     "octave",
     "original-awk",
+    "pdb",
     "perl",
     "php",
     "pnpm",
+    "prove",
     "psql",
     "pwsh",
     "pypy",
