@@ -15,6 +15,9 @@ pub const GUARD: &str = "protected-paths";
 /// Glob of the folders into which secrets are moved that are taken away at the end of a command.
 const TAKEN_AWAY: &str = "taken-away-secrets-*";
 
+/// Most globs that the braces of one stand for.
+const MAX_ALTERNATIVES: usize = 1000;
+
 /// Settings of the bundled guard, with the folders of secrets that were taken away in a list of their own.
 #[must_use]
 pub fn with_taken_away(settings: &Value) -> Value {
@@ -88,6 +91,9 @@ struct Globs {
     /// Folders that globs of paths name on the way to what they protect, such as `.cargo` of `.cargo/config.toml`.
     holders: GlobSet<()>,
     holders_outside_packages: GlobSet<()>,
+    /// All folders that globs of paths lead through, by name or by pattern.
+    ways: GlobSet<()>,
+    ways_outside_packages: GlobSet<()>,
 }
 
 impl PathMatcher {
@@ -102,8 +108,12 @@ impl PathMatcher {
             globs.protecting.add(&guard.read_only, PathProtection::ReadOnly);
             globs.packages.add(&guard.packages, ());
             globs.except.add(&guard.except, ());
-            globs.holders.add(&folders_above(&[&guard.repositories, &guard.read_only]), ());
-            globs.holders_outside_packages.add(&folders_above(&[&guard.protect, &guard.run_later]), ());
+            let ways = folders_above(&[&guard.repositories, &guard.read_only]);
+            let ways_outside_packages = folders_above(&[&guard.protect, &guard.run_later]);
+            globs.holders.add(&named(&ways), ());
+            globs.holders_outside_packages.add(&named(&ways_outside_packages), ());
+            globs.ways.add(&ways, ());
+            globs.ways_outside_packages.add(&ways_outside_packages, ());
             globs
         };
         Self(guards.iter().map(of).collect())
@@ -135,11 +145,30 @@ impl PathMatcher {
     /// Whether globs name an entry of a folder on the way to what they protect: what it is called protects what it holds.
     #[must_use]
     pub fn is_holder(&self, folder: &str, name: &str, packages: &PackageFolders) -> bool {
+        self.any(folder, name, packages, |globs| [&globs.holders, &globs.holders_outside_packages])
+    }
+
+    /// Whether globs lead through a folder to what they protect, by its name or by a pattern such as `*`: from that folder
+    /// down, they match other paths. Globs that begin with `**/` match at any depth, and lead through none by that.
+    #[must_use]
+    pub fn leads_through(&self, folder: &str, name: &str, packages: &PackageFolders) -> bool {
+        self.any(folder, name, packages, |globs| [&globs.ways, &globs.ways_outside_packages])
+    }
+
+    /// Whether globs match an entry: the first of two sets, or the second outside of folders of packages.
+    fn any(
+        &self,
+        folder: &str,
+        name: &str,
+        packages: &PackageFolders,
+        sets: impl Fn(&Globs) -> [&GlobSet<()>; 2],
+    ) -> bool {
         let entry = Entry::new(folder, name);
         let mut guards = self.0.iter().zip(packages.0.iter().copied().chain(std::iter::repeat(false)));
         guards.any(|(globs, in_packages)| {
-            let outside = (!in_packages).then_some(&globs.holders_outside_packages);
-            std::iter::once(&globs.holders).chain(outside).any(|holders| holders.matching(&entry).next().is_some())
+            let [everywhere, outside] = sets(globs);
+            let is_in = |set: &GlobSet<()>| set.matching(&entry).next().is_some();
+            is_in(everywhere) || (!in_packages && is_in(outside))
         })
     }
 
@@ -153,16 +182,71 @@ impl PathMatcher {
     }
 }
 
-/// Globs of the folders that globs of paths lead through; not those that any name matches.
+/// Globs of the folders that globs of paths lead through.
 fn folders_above(lists: &[&Vec<String>]) -> Vec<String> {
-    let is_whole = |glob: &str| glob.matches('{').count() == glob.matches('}').count();
-    let of = |glob: &String| {
-        let glob = glob.strip_prefix("./").unwrap_or(glob).to_owned();
+    let of = |glob: String| {
+        let glob = glob.strip_prefix("./").unwrap_or(&glob).to_owned();
         let slashes: Vec<usize> = glob.match_indices('/').map(|(at, _)| at).collect();
-        let above = move |at| glob.get(..at).map(|above| format!("./{above}"));
-        slashes.into_iter().filter_map(above).filter(|above| !above.ends_with("/*") && !above.ends_with("**"))
+        let above = move |at| glob.get(..at).filter(|above| *above != "**").map(|above| format!("./{above}"));
+        slashes.into_iter().filter_map(above)
     };
-    lists.iter().copied().flatten().flat_map(of).filter(|glob| is_whole(glob)).collect()
+    lists.iter().copied().flatten().flat_map(|glob| alternatives(glob)).flat_map(of).collect()
+}
+
+/// Those of some globs of folders that not any name matches.
+fn named(folders: &[String]) -> Vec<String> {
+    let is_named = |glob: &&String| !glob.ends_with("/*") && !glob.ends_with("**");
+    folders.iter().filter(is_named).cloned().collect()
+}
+
+/// A glob for each choice of what its braces hold; as it is when there are too many.
+fn alternatives(glob: &str) -> Vec<String> {
+    let mut whole = Vec::new();
+    let mut left = vec![glob.to_owned()];
+    while let Some(next) = left.pop() {
+        match first_braces(&next) {
+            None => whole.push(next),
+            Some((before, choices, after)) => {
+                left.extend(choices.iter().map(|choice| format!("{before}{choice}{after}")));
+            }
+        }
+        if left.len() + whole.len() > MAX_ALTERNATIVES {
+            return vec![glob.to_owned()];
+        }
+    }
+    whole
+}
+
+/// What stands before the first braces of a glob, the choices in them, and what stands behind.
+fn first_braces(glob: &str) -> Option<(&str, Vec<&str>, &str)> {
+    let (mut depth, mut in_class, mut is_escaped) = (0_usize, false, false);
+    let (mut open, mut from, mut choices) = (0, 0, Vec::new());
+    for (at, c) in glob.char_indices() {
+        match c {
+            _ if std::mem::take(&mut is_escaped) => {}
+            '\\' => is_escaped = true,
+            '[' => in_class = true,
+            ']' => in_class = false,
+            _ if in_class => {}
+            '{' => {
+                if depth == 0 {
+                    (open, from) = (at, at + 1);
+                }
+                depth += 1;
+            }
+            ',' if depth == 1 => {
+                choices.push(glob.get(from..at)?);
+                from = at + 1;
+            }
+            '}' if depth == 1 => {
+                choices.push(glob.get(from..at)?);
+                return Some((glob.get(..open)?, choices, glob.get(at + 1..)?));
+            }
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// For each guard, whether a place lies in a folder of packages.
@@ -329,6 +413,28 @@ mod tests {
         let inside = matcher.entered("", "node_modules", &packages);
         assert!(!matcher.is_holder("node_modules", ".docker", &inside));
         assert!(matcher.is_holder("node_modules", ".git", &inside));
+    }
+
+    #[test]
+    fn folders_that_globs_lead_through_are_known() {
+        let lists = json!({ "read_only": ["*/s.json", "{prod/db,stage/{a,b}}/pw.txt", "a/**/c", "[{]x/\\{y/z"] });
+        let matcher = PathMatcher::new(&[globs(&lists)]);
+        let leads = |path: &str| {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            matcher.leads_through(folder, name, &PackageFolders::default())
+        };
+        for path in
+            ["any", "prod", "prod/db", "stage/a", "stage/b", "a/x", "a/x/y", "{x", "{x/{y", ".docker", "q/.docker"]
+        {
+            assert!(leads(path), "{path}");
+        }
+        for path in ["any/x", "prod/x", "x/prod", "{x/y", "x/{y"] {
+            assert!(!leads(path), "{path}");
+        }
+        assert!(matcher.is_holder("prod", "db", &PackageFolders::default()));
+        assert!(!matcher.is_holder("", "any", &PackageFolders::default()));
+        let many = "{a,b}".repeat(40);
+        assert_eq!(alternatives(&many), [many]);
     }
 
     #[test]

@@ -38,3 +38,16 @@ pub enum Enforcement {
     /// The protection does not hold.
     Not,
 }
+
+/// None: this system's commands are kept from no protected path, so that no folder knows fewer.
+///
+/// # Errors
+/// Never; it fails where commands are kept from them.
+#[cfg(not(target_os = "linux"))]
+pub fn unknown_in(
+    _folder: &std::path::Path,
+    _below: &std::path::Path,
+    _globs: &[fusebox_core::protected::ProtectedGlobs],
+) -> Result<Option<std::path::PathBuf>, String> {
+    Ok(None)
+}

@@ -191,6 +191,39 @@ fn a_plan_chooses_no_workspace_in_which_protected_files_are_not_known() {
 }
 
 #[test]
+fn a_plan_chooses_no_workspace_that_more_than_its_name_protects() {
+    let place = Place::new();
+    let own = "[risk]\nmode = 'off'\n[guards.protected-paths.settings]\nread_only = ['**/.git/hooks', 'a/*/deploy.json', \
+               '{prod/db,stage/db}/pw.txt', '**/.vscode']\n";
+    place.write("home/fusebox.toml", own);
+    outside(
+        &place,
+        "git init -q . && git config core.hooksPath githooks && mkdir -p githooks backup store/deep dot/vs dot/aws config \
+         later/x prod/db src/deep/er plain/deep a/b && git init -q --bare backup/bare && \
+         git init -q --separate-git-dir store/deep/git tree && echo x | tee config/prod plain/deep/f > config/hard && \
+         ln -s config/prod .env && ln config/hard .npmrc && ln -s dot/vs .vscode && ln -s dot/aws .aws && \
+         ln -s ../later/x/y src/.env",
+    );
+    let run = |folder: &str| {
+        let steps = [step("read_file", json!({ "path": "f" }))];
+        let workspace = json!({ "path": folder, "mode": "in-place" });
+        let plan = json!({ "goal": "g", "agent": { "id": "a" }, "workspace": workspace, "steps": steps });
+        place.write("workspace/plan.json", plan.to_string());
+        place.fusebox(&["run", "workspace/plan.json", "--approve", "all", "--json"])
+    };
+    let folders = "githooks backup/bare/hooks store/deep/git/hooks config dot dot/vs dot/aws prod prod/db later/x a/b";
+    for folder in folders.split_whitespace() {
+        let refused = run(folder);
+        let said = crate::place::text(&refused.stdout) + &crate::place::text(&refused.stderr);
+        assert!(refused.status.code() == Some(2) && said.contains("FBX-5014"), "{folder}: {said}");
+    }
+    for folder in ["src", "plain/deep", "src/deep/er", "backup/bare"] {
+        let ran = run(folder);
+        assert_ne!(ran.status.code(), Some(2), "{folder}: {}", crate::place::text(&ran.stdout));
+    }
+}
+
+#[test]
 fn secrets_are_not_moved_to_where_they_are_free() {
     let place = Place::new().without_risk();
     outside(

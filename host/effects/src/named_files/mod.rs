@@ -13,7 +13,7 @@ use fusebox_core::effect::NamedFile;
 use fusebox_core::{Digest, DigestBuilder, WorkspacePath};
 
 use self::search::Search;
-use self::tables::{UNNAMED, is_interpreter, is_script, is_shell};
+use self::tables::{UNNAMED, is_interpreter, is_script, is_shell, runs_folders};
 use self::words::candidates;
 use crate::program::{Environment, is_executable};
 
@@ -55,7 +55,9 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
     let is_line =
         is_shell(&program) && arguments.iter().take_while(|word| word.starts_with(['-', '+'])).any(hands_over);
     let is_run_itself = !is_line && (is_interpreter(&program) || is_interpreter(&called));
-    let runs_any = is_run_itself || given.iter().any(|word| is_interpreter(word));
+    // A file of further arguments names programs as well as arguments do.
+    let takes_arguments = arguments.iter().any(|word| word.starts_with('@') || word.contains(",@"));
+    let runs_any = is_run_itself || takes_arguments || given.iter().any(|word| is_interpreter(word));
     let all = [program.into_owned(), called].into_iter().chain(given);
     let mut seen = HashSet::new();
     let words: Vec<String> = all.filter(|word| !word.contains('\0') && seen.insert(word.clone())).collect();
@@ -70,6 +72,13 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
         for folder in folders.iter().take(if word.starts_with('/') { 1 } else { folders.len() }) {
             for path in search.meant(folder, word, runs_any)? {
                 if runs_any || is_executable(&path) || is_script(&path) {
+                    found.add(word, &path, false)?;
+                }
+            }
+        }
+        if runs_folders(word) {
+            for folder in &folders {
+                for path in search.entries(folder)?.into_iter().filter(|path| is_executable(path)) {
                     found.add(word, &path, false)?;
                 }
             }
@@ -218,6 +227,8 @@ mod tests {
         for name in ["Foo.pm", "package.json", "my data", "plain"] {
             std::fs::write(root.join(name), "x").unwrap();
         }
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        std::fs::write(root.join("a/b/c.py"), "x").unwrap();
         let odd = root.join(std::ffi::OsStr::from_bytes(b"\xff"));
         std::fs::create_dir(&odd).unwrap();
         std::fs::write(odd.join("plain"), "x").unwrap();
@@ -233,6 +244,17 @@ mod tests {
             ("", "/usr/bin/dash", &["sh", "-c", "sh 'my data'"], "my data"),
             ("sub", "/usr/bin/dash", &["sh", "-c", "cd .. && sh plain"], "plain"),
             ("sub", "/usr/bin/make", &["make", "-C", ".."], "Makefile"),
+            ("", "/usr/bin/bash", &["bash", "-c", "{sh,plain}"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "sh [[:alpha:]]lain"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "sh ~+/plain"], "plain"),
+            ("", "/usr/bin/x86_64-linux-gnu-gcc-12", &["gcc", "@plain"], "plain"),
+            ("", "/usr/bin/run-parts", &["run-parts", "sub"], "sub/run"),
+            ("", "/usr/bin/env", &["env", "PATH=sub:/usr/bin", "run"], "sub/run"),
+            ("", "/usr/bin/perl", &["perl", "-I.", "-MFoo=bar", "-e", "1"], "Foo.pm"),
+            ("", "/usr/bin/python3", &["python3", "-c", "import os,s"], "s.py"),
+            ("", "/usr/bin/python3", &["python3", "-c", "from sub import mod"], "sub/mod.py"),
+            ("", "/usr/bin/python3", &["python3", "-m", "unittest", "sub.mod.T.test_x"], "sub/mod.py"),
+            ("", "/usr/bin/python3", &["python3", "-c", "from a.b import c"], "a/b/c.py"),
         ] {
             let files = named(&root, cwd, program, argv).unwrap();
             assert!(files.iter().any(|found| found == file), "{argv:?}: {files:?}");
@@ -250,7 +272,7 @@ mod tests {
         }
         let back = |times: usize| format!("{}x", "d*/../".repeat(times));
         assert!(named(&root, "", "/bin/ls", &["ls", &back(40)]).is_ok());
-        let refused = named(&root, "", "/bin/ls", &["ls", &back(2000)]).unwrap_err();
+        let refused = named(&root, "", "/bin/ls", &["ls", &back(10_000)]).unwrap_err();
         assert!(refused.to_string().contains("name fewer"), "{refused}");
         let patterns: Vec<String> = (0..2000).map(|number| format!("*x{number}")).collect();
         let words: Vec<&str> = std::iter::once("ls").chain(patterns.iter().map(String::as_str)).collect();

@@ -1,11 +1,13 @@
 //! Looking for the files that words can mean. It has a bound: a command's words come from an agent, and they are looked for
 //! before anything judges them.
 
-use std::cell::Cell;
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io::{Error, Result};
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use super::tables::PACKAGE;
 
@@ -14,6 +16,10 @@ use super::tables::PACKAGE;
 const MAX_WORK: u32 = 1_000_000;
 /// Work of looking for one path.
 const LOOK: u32 = 5;
+/// Names that are compared with a pattern for a work of 1.
+const COMPARED: usize = 4;
+/// Most parts of the name of a module.
+const MAX_PARTS: usize = 8;
 /// Most folders in which words are looked for.
 const MAX_FOLDERS: usize = 64;
 /// Most entries of a folder that are kept in mind.
@@ -45,6 +51,7 @@ const MODULES: [&str; 14] =
 pub struct Search<'a> {
     workspace: &'a Path,
     left: Cell<u32>,
+    read: RefCell<HashMap<PathBuf, Rc<Vec<OsString>>>>,
 }
 
 /// A folder in which words are looked for.
@@ -67,7 +74,7 @@ impl Folder {
 
 impl<'a> Search<'a> {
     pub fn new(workspace: &'a Path) -> Self {
-        Self { workspace, left: Cell::new(MAX_WORK) }
+        Self { workspace, left: Cell::new(MAX_WORK), read: RefCell::default() }
     }
 
     /// Counts work.
@@ -85,18 +92,24 @@ impl<'a> Search<'a> {
         Ok(path.canonicalize().ok())
     }
 
-    fn read(&self, folder: &Path) -> Result<Vec<OsString>> {
+    /// Names of a folder, which is read once.
+    fn read(&self, folder: &Path) -> Result<Rc<Vec<OsString>>> {
+        if let Some(names) = self.read.borrow().get(folder) {
+            return Ok(Rc::clone(names));
+        }
         let mut names = Vec::new();
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             self.spend(1)?;
             names.push(entry.file_name());
         }
+        let names = Rc::new(names);
+        self.read.borrow_mut().insert(folder.to_owned(), Rc::clone(&names));
         Ok(names)
     }
 
     fn open(&self, path: PathBuf) -> Result<Folder> {
         let names = self.read(&path)?;
-        let names = (names.len() <= MAX_ENTRIES).then(|| names.into_iter().collect());
+        let names = (names.len() <= MAX_ENTRIES).then(|| names.iter().cloned().collect());
         Ok(Folder { path, names })
     }
 
@@ -110,7 +123,8 @@ impl<'a> Search<'a> {
         for word in first.into_iter().chain(then).filter_map(|at| words.get(at)) {
             let mut found = Vec::new();
             for folder in &folders {
-                for path in self.named(folder, word)? {
+                let package = self.package(folder, word)?;
+                for path in self.named(folder, word)?.into_iter().chain(package) {
                     if path.is_dir() && path.starts_with(self.workspace) {
                         found.push(path);
                     }
@@ -138,6 +152,20 @@ impl<'a> Search<'a> {
         Ok(paths)
     }
 
+    /// The folder of a package of modules by its name, `a.b`.
+    fn package(&self, folder: &Folder, word: &str) -> Result<Option<PathBuf>> {
+        if word.contains('/') || !word.contains('.') {
+            return Ok(None);
+        }
+        let path = word.replace('.', "/");
+        if folder.may_hold(&path) { self.find(&folder.path.join(path)) } else { Ok(None) }
+    }
+
+    /// All entries of a folder.
+    pub fn entries(&self, folder: &Folder) -> Result<Vec<PathBuf>> {
+        self.read(&folder.path)?.iter().filter_map(|name| self.find(&folder.path.join(name)).transpose()).collect()
+    }
+
     /// Files that a word can mean in a folder, without links: what it names and, for interpreters, the module or package
     /// of that name.
     pub fn meant(&self, folder: &Folder, word: &str, runs_any: bool) -> Result<Vec<PathBuf>> {
@@ -149,6 +177,10 @@ impl<'a> Search<'a> {
             for module in [name, &dotted, &colons] {
                 candidates.extend(MODULES.map(|ending| format!("{module}.{ending}")));
                 candidates.extend(PACKAGE.map(|file| format!("{module}/{file}")));
+            }
+            // `a.b.C.d` can be something of the module `a.b`, and runs the package `a` first.
+            for module in dotted.match_indices('/').take(MAX_PARTS).filter_map(|(at, _)| dotted.get(..at)) {
+                candidates.extend([".py", "/__init__.py"].map(|ending| format!("{module}{ending}")));
             }
             candidates.sort_unstable();
             candidates.dedup();
@@ -171,6 +203,7 @@ impl<'a> Search<'a> {
             return Ok(Vec::new());
         }
         let mut paths = vec![folder.to_owned()];
+        let word = without_classes(word);
         for part in word.split('/') {
             let mut next = Vec::new();
             for path in &paths {
@@ -181,6 +214,7 @@ impl<'a> Search<'a> {
                     continue;
                 }
                 let names = self.read(path)?;
+                self.spend(u32::try_from(names.len() / COMPARED).unwrap_or(u32::MAX))?;
                 let fits = |name: &&OsString| fast_glob::glob_match(part, &*name.to_string_lossy());
                 next.extend(names.iter().filter(fits).map(|name| path.join(name)));
             }
@@ -191,6 +225,20 @@ impl<'a> Search<'a> {
         }
         Ok(paths)
     }
+}
+
+/// A pattern in which classes of characters, such as `[[:alpha:]]`, match any character.
+fn without_classes(word: &str) -> Cow<'_, str> {
+    let mut left = word;
+    let mut plain = String::new();
+    while let Some((before, rest)) = left.split_once("[[:")
+        && let Some((_, after)) = rest.split_once(":]")
+        && let Some((_, after)) = after.split_once(']')
+    {
+        plain = plain + before + "?";
+        left = after;
+    }
+    if plain.is_empty() { Cow::Borrowed(word) } else { Cow::Owned(plain + left) }
 }
 
 /// A word, and what can stand behind the letters of its options.

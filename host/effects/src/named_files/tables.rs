@@ -138,6 +138,11 @@ pub const UNNAMED: [(&str, &[&str]); 12] = [
     ("task", &["Taskfile.yml", "Taskfile.yaml"]),
 ];
 
+/// Whether a program runs all files of the folders that its words name.
+pub fn runs_folders(program: &str) -> bool {
+    program.rsplit('/').next() == Some("run-parts")
+}
+
 /// Whether a program runs a line that it is handed.
 pub fn is_shell(program: &str) -> bool {
     matches!(program, "sh" | "ash" | "bash" | "dash" | "ksh" | "mksh" | "rbash" | "zsh" | "fish" | "csh" | "tcsh")

@@ -3,15 +3,21 @@
 /// How often a word in quotes is taken for a line of a shell again.
 const MAX_DEPTH: u32 = 3;
 
-/// All that a command's word can stand for as a name: itself, its value behind `=`, and the words in it as a shell would
-/// see them, with and without what quotes and backslashes do.
+/// How shells write the folder in which they are.
+const HERE: [&str; 5] = ["$PWD", "${PWD}", "$(pwd)", "`pwd`", "~+"];
+
+/// All that a command's word can stand for as a name: itself, what stands between marks that join names, and the words in
+/// it as a shell would see them, with and without what quotes and backslashes do.
 pub fn candidates(word: &str) -> Vec<String> {
     let mut found = Vec::new();
     collect(word, MAX_DEPTH, &mut found);
     // Quotes and backslashes inside of a word join what they stand between.
     let joined = word.replace(['\'', '"', '\\'], "");
-    if joined != word {
-        add_parts(&joined, &mut found);
+    let here = HERE.iter().fold(joined.clone(), |word, own| word.replace(own, "."));
+    for other in [&joined, &here] {
+        if other != word {
+            add_parts(other, &mut found);
+        }
     }
     found
 }
@@ -33,13 +39,20 @@ fn add_parts(word: &str, found: &mut Vec<String>) {
     let is_line = word.contains(separates);
     for part in std::iter::once(word).chain(word.split(separates).filter(|_| is_line)) {
         let value = part.split_once('=').map(|(_, value)| value);
-        found.extend(std::iter::once(part).chain(value).filter(|part| !part.is_empty()).map(ToOwned::to_owned));
+        let joined = part.split(joins).filter(|_| part.contains(joins));
+        let parts = std::iter::once(part).chain(value).chain(joined);
+        found.extend(parts.filter(|part| !part.is_empty()).map(ToOwned::to_owned));
     }
 }
 
 /// What ends a word of a shell, or stands in front of one.
 fn separates(c: char) -> bool {
     c.is_whitespace() || "'\"`$(){};|&<>\\".contains(c)
+}
+
+/// What joins several names in one word: lists, search paths, settings, and files of arguments.
+fn joins(c: char) -> bool {
+    ",:=@".contains(c)
 }
 
 /// The words of a line, as a shell makes them of quotes and backslashes (POSIX, 2.2); nothing is expanded.
@@ -80,6 +93,18 @@ mod tests {
         let inner = candidates("sh -c 'sh \"a b\"' && x=../y");
         for word in ["a b", "../y", "sh"] {
             assert!(inner.iter().any(|one| one == word), "{word}: {inner:?}");
+        }
+        for (word, name) in [
+            ("{sh,run.txt}", "run.txt"),
+            ("PATH=sub:/usr/bin", "sub"),
+            ("@opts.txt", "opts.txt"),
+            ("-MFoo=bar", "-MFoo"),
+            ("import os,foo", "foo"),
+            ("sh ~+/run", "./run"),
+            ("sh \"$PWD\"/run", "./run"),
+            ("sh $(pwd)/run", "./run"),
+        ] {
+            assert!(candidates(word).iter().any(|one| one == name), "{word}: {:?}", candidates(word));
         }
     }
 }

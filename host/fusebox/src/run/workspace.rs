@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use fusebox_core::plan::WorkspaceMode;
-use fusebox_core::protected::{PackageFolders, PathMatcher};
+use fusebox_core::protected::{PackageFolders, PathMatcher, ProtectedGlobs};
 use fusebox_core::{Plan, RunId, WorkspacePath};
-use fusebox_effects::Workspace;
+use fusebox_effects::{Workspace, unknown_in};
 
 use crate::copies;
 use crate::error::Error;
@@ -37,12 +37,9 @@ pub fn open_workspace(
     if named_by_plan && !is_below(original.root(), options.plan_folder.as_deref()) {
         return Err(none("the plan names one that lies, by a link, outside of the plan's own folder"));
     }
-    if named_by_plan && let Some(part) = protected_part(services, original.root(), options.plan_folder.as_deref()) {
-        let why = format!(
-            "the plan names one in {part}, which is protected: its files would not be known for what they are; name it with \
-             --workspace if that is meant"
-        );
-        return Err(Error::NoWorkspace { reason: why });
+    if named_by_plan && let Some(base) = &options.plan_folder {
+        let base = base.canonicalize().map_err(|error| none(&format!("{}: {error}", base.display())))?;
+        keep_protected(services, original.root(), &base).map_err(|reason| none(&reason))?;
     }
     services.home.keep_apart(original.root())?;
     services.home.keep_copies_apart(original.root())?;
@@ -62,15 +59,36 @@ pub struct OpenedWorkspace {
     pub left_out: u64,
 }
 
-/// The first folder on the way from a plan to its workspace that is protected, or known for what it holds.
-fn protected_part(services: &Services, workspace: &Path, base: Option<&Path>) -> Option<String> {
-    let base = base?.canonicalize().ok()?;
-    let matcher = PathMatcher::new(&services.registry.protected_globs());
+/// Refuses a workspace in which less is known to be protected than in the folder of the plan that names it.
+fn keep_protected(services: &Services, workspace: &Path, base: &Path) -> Result<(), String> {
+    if workspace == base {
+        return Ok(());
+    }
+    let globs = services.registry.protected_globs();
+    let unknown = match protected_part(&globs, workspace, base) {
+        Some(part) => Some(part.into()),
+        None => {
+            unknown_in(base, workspace, &globs).map_err(|why| format!("the plan names a folder below itself: {why}"))?
+        }
+    };
+    match unknown {
+        None => Ok(()),
+        Some(path) => Err(format!(
+            "{} is protected in the plan's folder, and would not be in the one that the plan names; name that with \
+             --workspace if it is meant",
+            path.display()
+        )),
+    }
+}
+
+/// The first folder on the way from a plan to its workspace that globs protect, or lead through.
+fn protected_part(globs: &[ProtectedGlobs], workspace: &Path, base: &Path) -> Option<String> {
+    let matcher = PathMatcher::new(globs);
     let (mut folder, mut packages) = (String::new(), PackageFolders::default());
     for part in workspace.strip_prefix(base).ok()?.iter().map(|part| part.to_string_lossy()) {
         let path = if folder.is_empty() { part.clone().into_owned() } else { format!("{folder}/{part}") };
-        if matcher.protection(&folder, &part, true, &packages).is_some() || matcher.is_holder(&folder, &part, &packages)
-        {
+        let is_protected = matcher.protection(&folder, &part, true, &packages).is_some();
+        if is_protected || matcher.leads_through(&folder, &part, &packages) {
             return Some(path);
         }
         packages = matcher.entered(&folder, &part, &packages);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
@@ -45,7 +45,7 @@ pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Vec<
             let unquoted = value.replace('"', "");
             let words = unquoted.split([' ', '\t', '!', '\'', ';', '=']).filter(|word| word.contains('/') || may_come);
             for word in words.chain([&*unquoted]).filter(|word| !word.is_empty()) {
-                for path in folders.iter().filter_map(|folder| joined(root, folder, word)) {
+                for path in folders.iter().filter_map(|folder| links::joined(root, folder, Path::new(word))) {
                     let is_there = links::resolve(workspace, root, &path).is_some();
                     if path.as_os_str().is_empty() || !(is_there || (may_come && word == unquoted)) {
                         continue;
@@ -68,22 +68,6 @@ fn setting(line: &str) -> Option<(String, &str)> {
     let (key, value) = line.split_once('=')?;
     let key = key.trim().to_lowercase();
     (!OTHERS.contains(&&*key)).then_some((key, value.trim()))
-}
-
-/// A path relative to the workspace; `None` when it leads out of it.
-fn joined(root: &Path, folder: &Path, word: &str) -> Option<PathBuf> {
-    let whole = root.join(folder).join(word);
-    let mut path = PathBuf::new();
-    for part in whole.components() {
-        match part {
-            Component::ParentDir => {
-                path.pop();
-            }
-            Component::CurDir => {}
-            part => path.push(part),
-        }
-    }
-    path.strip_prefix(root).ok().map(ToOwned::to_owned)
 }
 
 fn text_of(workspace: &OwnedFd, file: &Path) -> Option<String> {

@@ -49,26 +49,23 @@ impl Links {
         file.here.push((sight.path.to_owned(), protection));
     }
 
-    /// Protects all names of protected files, which are returned, and copies files with names outside.
-    pub fn settle(self, workspace: &OwnedFd, protected: &[ProtectedPath]) -> Result<Vec<ProtectedPath>, String> {
-        let device = fstat(workspace).map_err(|error| error.to_string())?.st_dev;
-        let is_below = |path: &Path, of: PathProtection| {
-            protected.iter().any(|found| found.protection == of && path.starts_with(&found.path))
+    /// The names of protected files under which these would not be protected.
+    pub fn further_names(&self, protected: &[ProtectedPath]) -> Vec<ProtectedPath> {
+        let further = |file: &LinkedFile| {
+            let protection = file.protection(protected);
+            let others = file.here.iter().filter(|(_, own)| *own < protection).map(|(path, _)| path.clone().into());
+            protection.map(|protection| others.map(|path| ProtectedPath { path, protection }).collect::<Vec<_>>())
         };
-        let mut further = Vec::new();
+        self.files.values().filter_map(further).flatten().collect()
+    }
+
+    /// Copies files with names outside, other than protected ones, which cannot be changed.
+    pub fn copy_those_with_names_outside(self, workspace: &OwnedFd, protected: &[ProtectedPath]) -> Result<(), String> {
+        let device = fstat(workspace).map_err(|error| error.to_string())?.st_dev;
         let mut bytes: u64 = 0;
         for ((on, _), file) in self.files {
-            let strictest = |(path, own): &(PathBuf, Option<PathProtection>)| {
-                let below_read_only = || is_below(path, PathProtection::ReadOnly).then_some(PathProtection::ReadOnly);
-                (*own).or_else(below_read_only)
-            };
-            if let Some(protection) = file.here.iter().filter_map(strictest).max() {
-                let others = file.here.iter().filter(|(_, own)| *own < Some(protection));
-                further.extend(others.map(|(path, _)| ProtectedPath { path: path.clone().into(), protection }));
-                continue;
-            }
             // Other file systems cannot be changed in the sandbox.
-            if file.here.len() as u64 >= file.names || on != device {
+            if file.here.len() as u64 >= file.names || on != device || file.protection(protected).is_some() {
                 continue;
             }
             let Some((first, _)) = file.here.first() else { continue };
@@ -92,7 +89,20 @@ impl Links {
                     .map_err(|error| format!("copying {}, which has a further name: {error}", path.display()))?;
             }
         }
-        Ok(further)
+        Ok(())
+    }
+}
+
+impl LinkedFile {
+    /// The strictest protection of its names.
+    fn protection(&self, protected: &[ProtectedPath]) -> Option<PathProtection> {
+        let is_below_read_only = |path: &Path| {
+            protected.iter().any(|found| found.protection == PathProtection::ReadOnly && path.starts_with(&found.path))
+        };
+        let of = |(path, own): &(PathBuf, Option<PathProtection>)| {
+            (*own).or_else(|| is_below_read_only(path).then_some(PathProtection::ReadOnly))
+        };
+        self.here.iter().filter_map(of).max()
     }
 }
 

@@ -58,6 +58,23 @@ pub fn resolve(workspace: &OwnedFd, root: &Path, link: &Path) -> Option<PathBuf>
     (path.as_os_str().as_bytes() != b"").then_some(path)
 }
 
+/// A path as seen from a folder of the workspace, relative to that and with no look at what is there; `None` when it
+/// leads out of it.
+pub fn joined(root: &Path, folder: &Path, path: &Path) -> Option<PathBuf> {
+    let whole = root.join(folder).join(path);
+    let mut path = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::CurDir => {}
+            part => path.push(part),
+        }
+    }
+    path.strip_prefix(root).ok().map(ToOwned::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;

@@ -11,6 +11,7 @@ mod path;
 mod place;
 mod quarantine;
 mod scan;
+mod subfolder;
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -26,6 +27,7 @@ pub use self::path::ProtectedPath;
 use self::place::{Hidden, Identity, KnownLink, Sight, Taken, Visitor};
 use self::quarantine::{Known, Quarantine};
 use self::scan::{Look, MAX_ENTRIES, Scan};
+pub use self::subfolder::unknown_in;
 
 /// Most protected paths of one workspace: each takes a mount of the sandbox.
 const MAX_PATHS: usize = 10_000;
@@ -51,39 +53,10 @@ impl Protected {
     /// # Errors
     /// A message, when the workspace cannot be looked through or holds what the policy refuses.
     pub fn find(globs: &[ProtectedGlobs], links: LinkedFiles) -> Result<(Self, Vec<ProtectedPath>), String> {
-        let failed = |error: rustix::io::Errno| format!("looking through the workspace: {error}");
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let workspace = openat(CWD, ".", flags, Mode::empty()).map_err(failed)?;
         let root = std::env::current_dir().map_err(|error| format!("looking for the workspace: {error}"))?;
-        let matcher = PathMatcher::new(globs);
-        let mut found = Found {
-            paths: Vec::new(),
-            known: HashSet::new(),
-            hidden: HashSet::new(),
-            unreadable: HashSet::new(),
-            repositories: Vec::new(),
-            kept: Vec::new(),
-            links: Links::new(links),
-        };
-        let look = Look::Before { files: links != LinkedFiles::Allow };
-        Scan { matcher: &matcher, visitor: &mut found, look, workspace: &workspace, root: &root, left: MAX_ENTRIES }
-            .run()
-            .map_err(failed)?;
-        let Found { mut paths, known, hidden, unreadable, repositories, kept, links } = found;
-        paths.extend(links.settle(&workspace, &paths)?);
-        let mut absent = Vec::new();
-        for named in git_config::named(&workspace, &root, &repositories) {
-            match links::resolve(&workspace, &root, &named) {
-                // The folder of the settings themselves, or of a working tree, is not what they name.
-                Some(path) if repositories.iter().any(|repository| repository.starts_with(&path)) => {}
-                Some(path) => {
-                    paths.extend(folders_above(&path));
-                    paths.push(ProtectedPath { path: path.into(), protection: PathProtection::ReadOnly });
-                }
-                None if access::is_absent(&workspace, &named) => absent.push(named),
-                None => {}
-            }
-        }
+        let View { workspace, root, matcher, found, paths, absent } = View::of(root, globs, links)?;
+        let Found { known, hidden, unreadable, kept, links, .. } = found;
+        links.copy_those_with_names_outside(&workspace, &paths)?;
         if paths.len() > MAX_PATHS {
             return Err(format!(
                 "the workspace holds {} protected paths, and a sandbox covers {MAX_PATHS}; run it in a smaller folder, or \
@@ -121,6 +94,56 @@ impl Protected {
             quarantine.take_path(&workspace, &path);
         }
         quarantine.describe()
+    }
+}
+
+/// A workspace, looked through and not changed.
+struct View {
+    workspace: OwnedFd,
+    root: PathBuf,
+    matcher: PathMatcher,
+    found: Found,
+    paths: Vec<ProtectedPath>,
+    /// What the settings of repositories name, and is not there.
+    absent: Vec<PathBuf>,
+}
+
+impl View {
+    /// Looks through a folder, whose path is without links.
+    fn of(root: PathBuf, globs: &[ProtectedGlobs], links: LinkedFiles) -> Result<Self, String> {
+        let failed = |error: rustix::io::Errno| format!("looking through {}: {error}", root.display());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let workspace = openat(CWD, &root, flags, Mode::empty()).map_err(failed)?;
+        let matcher = PathMatcher::new(globs);
+        let mut found = Found {
+            paths: Vec::new(),
+            known: HashSet::new(),
+            hidden: HashSet::new(),
+            unreadable: HashSet::new(),
+            repositories: Vec::new(),
+            kept: Vec::new(),
+            links: Links::new(links),
+        };
+        let look = Look::Before { files: links != LinkedFiles::Allow };
+        Scan { matcher: &matcher, visitor: &mut found, look, workspace: &workspace, root: &root, left: MAX_ENTRIES }
+            .run()
+            .map_err(failed)?;
+        let mut paths = std::mem::take(&mut found.paths);
+        let mut absent = Vec::new();
+        for named in git_config::named(&workspace, &root, &found.repositories) {
+            match links::resolve(&workspace, &root, &named) {
+                // The folder of the settings themselves, or of a working tree, is not what they name.
+                Some(path) if found.repositories.iter().any(|repository| repository.starts_with(&path)) => {}
+                Some(path) => {
+                    paths.extend(folders_above(&path));
+                    paths.push(ProtectedPath { path: path.into(), protection: PathProtection::ReadOnly });
+                }
+                None if access::is_absent(&workspace, &named) => absent.push(named),
+                None => {}
+            }
+        }
+        paths.extend(found.links.further_names(&paths));
+        Ok(Self { workspace, root, matcher, found, paths, absent })
     }
 }
 
