@@ -179,3 +179,21 @@ fn long_harmless_commands_are_not_denied_for_their_length() {
         assert!(!said.contains("not-understood"), "{}", &said[..said.len().min(600)]);
     }
 }
+
+#[test]
+fn a_secret_in_the_name_of_a_file_is_not_kept() {
+    const SECRET: &str = "AKIAQYLPMN5HHHFPZAM2";
+    let place = Place::new().without_risk();
+    program(&place, &format!("{SECRET}.sh"), "#!/bin/sh\n");
+    for line in ["sh ./AK*.sh", "mkdir -p \"$(basename AK*.sh .sh)/.git\""] {
+        let (_, run, lines) =
+            attempt(&place, &json!([step("run_command", json!({ "shell": line }))]), &["--approve", "all"], &[]);
+        assert_eq!(events(&lines, "effect_performed").len(), 1, "{lines:?}");
+        assert!(serde_json::to_string(&lines).unwrap().contains("REDACTED"), "{lines:?}");
+        let exported = place.fusebox(&["audit", "export", "--blobs", &run]);
+        assert!(exported.status.success(), "{exported:?}");
+        for said in [serde_json::to_string(&lines).unwrap(), text(&exported.stdout)] {
+            assert!(!said.contains(SECRET), "{line}: {said}");
+        }
+    }
+}

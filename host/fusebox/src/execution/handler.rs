@@ -356,7 +356,11 @@ impl StepHandler {
                 };
                 let exit =
                     run_process(spec, &self.services.confinement, |stream, bytes| self.output(stream, bytes)).await?;
-                match (exit.stopped_by, exit.quarantined) {
+                let quarantined = match exit.quarantined {
+                    Some(made) => Some(self.journal.lock().await.cleaned(&made)),
+                    None => None,
+                };
+                match (exit.stopped_by, quarantined) {
                     (Some(why), None) => return Err(Failure::Limit(format!("the command was stopped: {why}"))),
                     (Some(why), Some(made)) => {
                         return Err(Failure::Limit(format!("the command was stopped: {why}; {made}")));

@@ -160,6 +160,10 @@ impl Driver {
                     }
                 }
                 self.contents = resolved.contents;
+                // Guards look at a command's words, and names of files that these match come from the workspace.
+                for effect in resolved.effects.iter().filter(|effect| names_files(effect)) {
+                    self.journal.lock().await.look_through(effect, None);
+                }
                 step.previewed(resolved.effects, tape, usage);
             }
             // The preview's message on files that guards deny stays hidden: the step is denied for reading them.
@@ -247,6 +251,10 @@ impl StepUnderJudgement {
         self.tapes.push(tape);
         self.judging.previewed(effects, usage);
     }
+}
+
+fn names_files(effect: &Effect) -> bool {
+    matches!(effect, Effect::Run { files, .. } if !files.is_empty())
 }
 
 fn keep_logs(journal: &mut Journal, step: Option<&StepId>, logs: &[(String, PluginLog)]) -> Result<(), Error> {
