@@ -84,6 +84,7 @@ pub use fusebox_core::{
 pub use fusebox_effects::{Confinement, Enforcement, ProtectionStatus, Workspace};
 pub use fusebox_risk::{self as risk, Explained as ExplainedScore, Outcome, OutcomeKind};
 pub use fusebox_sandbox as sandbox;
+pub use fusebox_store as store;
 pub use fusebox_store::Error as StoreError;
 pub use fusebox_store::{
     CheckpointRow, Decided, Erased, Erasure, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch,

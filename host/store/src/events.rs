@@ -120,7 +120,9 @@ pub trait Events {
 pub struct Pending(oneshot::Receiver<Result<(), Error>>);
 
 impl Pending {
-    pub(crate) fn new(answer: oneshot::Receiver<Result<(), Error>>) -> Self {
+    /// A write that this answers. A sender that goes without an answer means [`Error::Closed`].
+    #[must_use]
+    pub fn new(answer: oneshot::Receiver<Result<(), Error>>) -> Self {
         Self(answer)
     }
 

@@ -19,6 +19,8 @@ mod embedding;
 mod logs;
 #[cfg(unix)]
 mod models;
+#[cfg(target_os = "linux")]
+mod pipeline;
 #[cfg(unix)]
 mod place;
 #[cfg(unix)]

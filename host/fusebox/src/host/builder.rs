@@ -9,6 +9,7 @@ use fusebox_core::protected::PathMatcher;
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, ConfinementSetup, Environment};
 use fusebox_sandbox::{Compile, CompileHere, Sandbox, SandboxSetup};
+use fusebox_store::Store;
 
 use crate::admission::kill_switch::SwitchCache;
 use crate::admission::throttle::{BreakerTurn, OnBreaker, Throttle};
@@ -40,6 +41,16 @@ pub struct HostBuilder {
     on_breaker: Option<OnBreaker>,
     explanations: Explanations,
     sinks: AddedSinks,
+    layer: Option<StoreLayer>,
+}
+
+/// Puts a store around the log's own.
+struct StoreLayer(Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + Send>);
+
+impl std::fmt::Debug for StoreLayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoreLayer")
+    }
 }
 
 /// Sinks that the embedder adds.
@@ -111,6 +122,14 @@ impl HostBuilder {
     #[must_use]
     pub fn launcher(mut self, program: impl Into<PathBuf>) -> Self {
         self.launcher = Some(program.into());
+        self
+    }
+
+    /// Puts a store around the log's own, once it is open: to watch what is written, or to see in a test what the host does
+    /// when writes fail.
+    #[must_use]
+    pub fn store_layer(mut self, layer: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + Send + 'static) -> Self {
+        self.layer = Some(StoreLayer(Box::new(layer)));
         self
     }
 
@@ -214,6 +233,10 @@ impl HostBuilder {
             environment: environment.clone(),
         }));
         let (store, keys) = audit::open_log(&home, &policy.policy.audit)?;
+        let store = match self.layer {
+            Some(StoreLayer(layer)) => layer(store),
+            None => store,
+        };
         // Without a key nothing could be proved.
         keys.ring(&*store, fusebox_core::id::DEFAULT_TENANT)?;
         let redactor = Redactor::of(registry.redacting.clone(), sandbox.kill_flag());
