@@ -3,7 +3,7 @@
 //! guards and the impact model, and under one guard. Also: bytes per step, and the time to list and show runs among
 //! 100,000.
 //!
-//! `cargo bench -p fusebox --bench durable`
+//! `cargo bench -p fusebox --bench durable`; with `-- --json`, one round of the first two as lines of JSON.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "a benchmark")]
 
 use std::path::Path;
@@ -33,6 +33,9 @@ fn main() {
     let workspace = place.path().join("workspace");
     std::fs::create_dir(&workspace).unwrap();
     std::fs::write(workspace.join("a.txt"), "one\n").unwrap();
+    if std::env::args().any(|argument| argument == "--json") {
+        return as_json(&place.path().join("home"), &workspace);
+    }
     for (name, policy) in [("three guards and an impact model", bundled()), ("one guard", one_guard())] {
         let mut rates: [Vec<f64>; 4] = Default::default();
         let mut bytes = 0;
@@ -61,6 +64,19 @@ fn main() {
         println!("{:<52} {bytes:>10} bytes", "log of one step");
     }
     lists(place.path());
+}
+
+/// One round for comparisons with other programs (`benches/peers/durable`).
+fn as_json(home: &Path, workspace: &Path) {
+    let host = Host::builder().home(home).policy(bundled()).build().unwrap();
+    let (one, _) = one_run(&host, workspace);
+    let many = many_runs(&host, workspace);
+    let rates =
+        [("one run", STEPS as f64 / one.as_secs_f64()), ("32 runs", (RUNS * STEPS_EACH) as f64 / many.as_secs_f64())];
+    for (which, rate) in rates {
+        let name = format!("Fusebox, {which}, three guards and an impact model");
+        println!("{}", json!({ "name": name, "durability": "WAL, synchronous=FULL", "rate": rate }));
+    }
 }
 
 /// The built-in policy. So many steps are a risk of which a person would be asked for each: it is not predicted here.

@@ -1,5 +1,6 @@
 //! Events as they are stored: sealed into the chain of their run.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::cause::Causes;
@@ -108,6 +109,18 @@ impl SealedEvent {
     }
 }
 
+/// An event with what its chain says of it.
+#[derive(Serialize)]
+struct StoredEvent<'a, E> {
+    #[serde(flatten)]
+    event: &'a E,
+    schema: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+}
+
 /// The end of a run's chain, to which events are added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
@@ -167,38 +180,24 @@ impl Chain {
     /// run it follows from (`cause`, a place).
     pub fn seal(&mut self, event: &RunEvent, time_us: u64) -> SealedEvent {
         let cause = self.causes.note(event, self.seq + 1);
-        self.add(event.kind(), serde_json::to_value(event), cause, time_us)
+        self.add(event.kind(), event, cause, time_us)
     }
 
     /// Adds an event of the host. The first of its chain says whose log it is part of (`tenant`).
     pub fn seal_host(&mut self, event: &HostEvent, time_us: u64) -> SealedEvent {
-        self.add(event.kind(), serde_json::to_value(event), None, time_us)
+        self.add(event.kind(), event, None, time_us)
     }
 
-    fn add(
-        &mut self,
-        kind: &str,
-        payload: Result<Value, serde_json::Error>,
-        cause: Option<u64>,
-        time_us: u64,
-    ) -> SealedEvent {
+    fn add<E: Serialize>(&mut self, kind: &str, event: &E, cause: Option<u64>, time_us: u64) -> SealedEvent {
         self.seq += 1;
-        let mut payload = payload.unwrap_or(Value::Null);
-        if let Some(map) = payload.as_object_mut() {
-            map.insert("schema".into(), SCHEMA_VERSION.into());
-            if let Some(cause) = cause {
-                map.insert("cause".into(), cause.into());
-            }
-            if let (1, Some(tenant)) = (self.seq, &self.tenant) {
-                map.insert("tenant".into(), tenant.as_str().into());
-            }
-        }
+        let tenant = self.tenant.as_deref().filter(|_| self.seq == 1);
+        let stored = StoredEvent { event, schema: SCHEMA_VERSION, cause, tenant };
         let mut sealed = SealedEvent {
             run: self.run.clone(),
             seq: self.seq,
             time_us,
             kind: kind.to_owned(),
-            payload: json::canonical_value(&payload),
+            payload: json::canonical(&stored),
             previous: self.head,
             hash: Digest::ZERO,
         };

@@ -90,7 +90,7 @@ impl Redactor {
                     return Err(strange());
                 }
                 beside.put_back(&mut stored, &names, &decoded);
-                now = Some(json::canonical_value(&stored));
+                now = Some(json::canonical(&stored));
             }
         }
         Ok(now)
