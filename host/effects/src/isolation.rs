@@ -39,15 +39,29 @@ pub enum Enforcement {
     Not,
 }
 
-/// None: this system's commands are kept from no protected path, so that no folder knows fewer.
-///
-/// # Errors
-/// Never; it fails where commands are kept from them.
 #[cfg(not(target_os = "linux"))]
-pub fn unknown_in(
-    _folder: &std::path::Path,
-    _below: &std::path::Path,
-    _globs: &[fusebox_core::protected::ProtectedGlobs],
-) -> Result<Option<std::path::PathBuf>, String> {
-    Ok(None)
+pub use elsewhere::{exposed_in_copy, unknown_in};
+
+/// Systems whose commands are kept from no protected path.
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    use std::path::{Path, PathBuf};
+
+    use fusebox_core::protected::ProtectedGlobs;
+
+    /// None: no folder knows fewer protected paths.
+    ///
+    /// # Errors
+    /// Never; it fails where commands are kept from such paths.
+    pub fn unknown_in(_: &Path, _: &Path, _: &[ProtectedGlobs]) -> Result<Option<PathBuf>, String> {
+        Ok(None)
+    }
+
+    /// None: commands see all paths.
+    ///
+    /// # Errors
+    /// Never; it fails where commands are kept from some paths.
+    pub fn exposed_in_copy(_: &Path, _: &Path, _: &[ProtectedGlobs]) -> Result<Vec<PathBuf>, String> {
+        Ok(Vec::new())
+    }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use fusebox_core::RunId;
 use fusebox_core::policy::HardLinks;
-use fusebox_effects::{Workspace, copy_folder};
+use fusebox_core::protected::ProtectedGlobs;
+use fusebox_effects::{Workspace, copy_folder, exposed_in_copy};
 use fusebox_store::{ListedState, Store};
 
 use crate::ambient::now_us;
@@ -33,14 +34,21 @@ pub struct WorkspaceCopy {
     pub ended_us: Option<u64>,
 }
 
-/// Copies a folder for a run. Returns the copy and the list of its omissions. Removes the oldest copies of ended runs
+/// What of a folder goes into a copy.
+pub struct Kept<'a> {
+    pub hard_links: HardLinks,
+    /// Globs of what commands do not see: none of it is seen in the copy.
+    pub protected: &'a [ProtectedGlobs],
+}
+
+/// Copies a folder for a run. Returns the copy and the number of its omissions. Removes the oldest copies of ended runs
 /// beyond a bound.
 pub fn create(
     home: &Home,
     log: &dyn Store,
     run: &RunId,
     folder: &Path,
-    hard_links: HardLinks,
+    kept: Kept<'_>,
 ) -> Result<(Workspace, u64), Error> {
     let failed =
         |source| Error::Effects(fusebox_effects::Error::Io { what: "making a folder for the copy".to_owned(), source });
@@ -52,7 +60,16 @@ pub fn create(
     refuse_shared(home)?;
     make_private(&parent).map_err(failed)?;
     let target = parent.join(folder.file_name().unwrap_or("workspace".as_ref()));
-    let left_out = copy_folder(folder, &target, hard_links)?;
+    let mut left_out = copy_folder(folder, &target, kept.hard_links)?;
+    // Links are left out, and with them goes what hid their targets.
+    let target = target.canonicalize().map_err(failed)?;
+    let exposed = exposed_in_copy(folder, &target, kept.protected);
+    for path in exposed.map_err(|reason| Error::NoWorkspace { reason })? {
+        let path = target.join(path);
+        let is_folder = path.symlink_metadata().map_err(failed)?.is_dir();
+        if is_folder { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }.map_err(failed)?;
+        left_out += 1;
+    }
     // Copies that cannot be removed now are removed another time.
     let _ = list(home, log).map(|copies| {
         let mut ended: Vec<_> = copies.into_iter().filter(|copy| copy.ended_us.is_some()).collect();

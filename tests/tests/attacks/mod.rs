@@ -1,6 +1,7 @@
 //! Attacks on the real binary, as attackers made them: each must fail. What they broke once stands here with its number
 //! in the report; what held stands beside it, and must go on to hold.
 
+mod aliases;
 mod approving;
 mod killing;
 mod links;

@@ -41,12 +41,18 @@ pub struct NamingCommand<'a> {
 /// # Errors
 /// When a file cannot be read for a reason other than its absence, or the words can mean too many.
 pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
-    let mut found = Found { files: Vec::new(), seen: BTreeSet::new(), left: MAX_BYTES, workspace: command.workspace };
+    let local = LocalPrograms::new(command.environment, command.workspace);
+    let mut found = Found {
+        files: Vec::new(),
+        seen: BTreeSet::new(),
+        left: MAX_BYTES,
+        workspace: command.workspace,
+        local: &local,
+    };
     let Some((name, arguments)) = command.argv.split_first() else { return Ok(found.files) };
     found.add(name, command.program, !name.contains('/'))?;
     let program = command.program.file_name().unwrap_or_default().to_string_lossy();
     let own = command.workspace.join(command.cwd.as_str());
-    let local = LocalPrograms::new(command.environment, command.workspace);
     // A program may go by another name than the file that it is: `awk` is `mawk`, and `npm` is `npm-cli.js`.
     let called = name.rsplit('/').next().unwrap_or(name).to_owned();
     let given: Vec<String> = arguments.iter().flat_map(|word| candidates(word)).collect();
@@ -95,12 +101,46 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
     Ok(found.files)
 }
 
+/// A line of a shell that is run in a folder of a workspace.
+pub struct Line<'a> {
+    pub text: &'a str,
+    /// Both are absolute paths without links.
+    pub folder: &'a Path,
+    pub workspace: &'a Path,
+}
+
+impl Line<'_> {
+    /// Files that the line names and that may be run, without links: those with a folder in their name, those that can be
+    /// executed or end like scripts and, where an interpreter is among the words, all.
+    ///
+    /// # Errors
+    /// When the words can mean too many.
+    pub fn named(&self) -> Result<Vec<PathBuf>> {
+        let words = candidates(self.text);
+        let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.contains('\0')).collect();
+        let runs_any = words.iter().any(|word| is_interpreter(word));
+        let search = Search::new(self.workspace);
+        let folders = search.folders(self.folder, &words)?;
+        let mut found = Vec::new();
+        for word in words {
+            for folder in &folders {
+                let paths = search.meant(folder, word, runs_any)?.into_iter().filter(|path| path.is_file());
+                found.extend(
+                    paths.filter(|path| word.contains('/') || runs_any || is_executable(path) || is_script(path)),
+                );
+            }
+        }
+        Ok(found)
+    }
+}
+
 struct Found<'a> {
     files: Vec<NamedFile>,
     seen: BTreeSet<(String, PathBuf)>,
     /// Bytes that may still be read.
     left: u64,
     workspace: &'a Path,
+    local: &'a LocalPrograms,
 }
 
 impl Found<'_> {
@@ -111,30 +151,47 @@ impl Found<'_> {
         if !self.seen.insert((word.to_owned(), path.to_owned())) {
             return Ok(());
         }
-        if let Some(content) = self.content(path)? {
-            self.files.push(NamedFile { word: word.to_owned(), path: named, content, on_search_path });
+        let Some(Content { digest, interpreter }) = self.content(path)? else { return Ok(()) };
+        self.files.push(NamedFile { word: word.to_owned(), path: named, content: digest, on_search_path });
+        // What runs a script may lie in the workspace as well.
+        for word in interpreter.iter().flat_map(|line| line.split_whitespace()) {
+            let is_path = word.contains('/');
+            let program = if is_path { Path::new(word).canonicalize().ok() } else { self.local.find(word) };
+            if let Some(program) = program.filter(|program| program.is_file()) {
+                self.add(word, &program, !is_path)?;
+            }
         }
         Ok(())
     }
 
-    /// Digest of a file; `None` for anything else.
-    fn content(&mut self, path: &Path) -> Result<Option<Digest>> {
+    /// Content of a file; `None` for anything else.
+    fn content(&mut self, path: &Path) -> Result<Option<Content>> {
         let metadata = match path.symlink_metadata() {
             Ok(metadata) if metadata.is_file() => metadata,
             Ok(_) => return Ok(None),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        let unread = |metadata| identity(metadata).map(|digest| Some(Content { digest, interpreter: None }));
         if metadata.len() > self.left {
-            return identity(&metadata).map(Some);
+            return unread(&metadata);
         }
         let mut bytes = Vec::new();
         // Programs need not be readable.
-        let Ok(file) = File::open(path) else { return identity(&metadata).map(Some) };
+        let Ok(file) = File::open(path) else { return unread(&metadata) };
         file.take(self.left).read_to_end(&mut bytes)?;
         self.left -= bytes.len() as u64;
-        Ok(Some(Digest::of(&bytes)))
+        let line = bytes.strip_prefix(b"#!").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
+        let interpreter = line.map(|line| String::from_utf8_lossy(line).into_owned());
+        Ok(Some(Content { digest: Digest::of(&bytes), interpreter }))
     }
+}
+
+/// Content of a file.
+struct Content {
+    digest: Digest,
+    /// The line by which a script names what runs it.
+    interpreter: Option<String>,
 }
 
 /// Digest of the size and time of a file and, on Unix, its number and the time of its last change, which no program sets.
@@ -228,6 +285,11 @@ mod tests {
             std::fs::write(root.join(name), "x").unwrap();
         }
         std::fs::create_dir_all(root.join("a/b")).unwrap();
+        for (name, text) in [("own-python", String::new()), ("by-own", format!("#!{}/own-python -x\n", root.display()))]
+        {
+            std::fs::write(root.join(name), text).unwrap();
+            std::fs::set_permissions(root.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
         std::fs::write(root.join("a/b/c.py"), "x").unwrap();
         let odd = root.join(std::ffi::OsStr::from_bytes(b"\xff"));
         std::fs::create_dir(&odd).unwrap();
@@ -248,6 +310,11 @@ mod tests {
             ("", "/usr/bin/dash", &["sh", "-c", "sh [[:alpha:]]lain"], "plain"),
             ("", "/usr/bin/dash", &["sh", "-c", "sh ~+/plain"], "plain"),
             ("", "/usr/bin/x86_64-linux-gnu-gcc-12", &["gcc", "@plain"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "cp -r sub new && sh new/run"], "sub/run"),
+            ("", "/usr/bin/dash", &["sh", "-c", "sh /proc/self/cwd/plain"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "HOME=$PWD sh -c 'sh ~/plain'"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "CDPATH=a; cd b && sh c.py"], "a/b/c.py"),
+            ("", "/usr/bin/dash", &["sh", "-c", "./by-own"], "own-python"),
             ("", "/usr/bin/run-parts", &["run-parts", "sub"], "sub/run"),
             ("", "/usr/bin/env", &["env", "PATH=sub:/usr/bin", "run"], "sub/run"),
             ("", "/usr/bin/perl", &["perl", "-I.", "-MFoo=bar", "-e", "1"], "Foo.pm"),
@@ -362,8 +429,9 @@ mod tests {
     fn a_file_that_changes_has_another_digest() {
         let (_folder, root) = workspace();
         let digest = |left| {
-            let mut found = Found { files: Vec::new(), seen: BTreeSet::new(), left, workspace: &root };
-            found.content(&root.join("s.py")).unwrap().unwrap()
+            let local = LocalPrograms { folders: Vec::new() };
+            let mut found = Found { files: Vec::new(), seen: BTreeSet::new(), left, workspace: &root, local: &local };
+            found.content(&root.join("s.py")).unwrap().unwrap().digest
         };
         let (small, large) = (digest(MAX_BYTES), digest(0));
         std::fs::write(root.join("s.py"), "other").unwrap();

@@ -18,6 +18,8 @@ const MAX_WORK: u32 = 1_000_000;
 const LOOK: u32 = 5;
 /// Names that are compared with a pattern for a work of 1.
 const COMPARED: usize = 4;
+/// Most folders that are taken from the beginning of a path.
+const MAX_STRIPPED: usize = 2;
 /// Most parts of the name of a module.
 const MAX_PARTS: usize = 8;
 /// Most folders in which words are looked for.
@@ -120,7 +122,9 @@ impl<'a> Search<'a> {
         let goes =
             |at: usize| at.checked_sub(1).and_then(|before| words.get(before)).is_some_and(|word| GOING.contains(word));
         let (first, then): (Vec<usize>, Vec<usize>) = (0..words.len()).partition(|at| goes(*at));
-        for word in first.into_iter().chain(then).filter_map(|at| words.get(at)) {
+        // Twice: a word can name a folder in one that a later word names.
+        let order: Vec<usize> = first.into_iter().chain(then).collect();
+        for word in order.iter().chain(&order).filter_map(|at| words.get(*at)) {
             let mut found = Vec::new();
             for folder in &folders {
                 let package = self.package(folder, word)?;
@@ -143,7 +147,7 @@ impl<'a> Search<'a> {
     fn named(&self, folder: &Folder, word: &str) -> Result<Vec<PathBuf>> {
         self.spend(1)?;
         let mut paths = Vec::new();
-        for name in spellings(word).filter(|name| folder.may_hold(name)) {
+        for name in spellings(word).chain(inner(word)).filter(|name| folder.may_hold(name)) {
             paths.extend(self.find(&folder.path.join(name))?);
         }
         for path in self.matches(&folder.path, word)? {
@@ -239,6 +243,13 @@ fn without_classes(word: &str) -> Cow<'_, str> {
         left = after;
     }
     if plain.is_empty() { Cow::Borrowed(word) } else { Cow::Owned(plain + left) }
+}
+
+/// A path without its first folders, for those that the command itself makes of others (`cp -r a b && sh b/x`).
+fn inner(word: &str) -> impl Iterator<Item = &str> {
+    let is_relative = !word.starts_with('/');
+    let slashes = word.match_indices('/').filter(move |_| is_relative).take(MAX_STRIPPED);
+    slashes.filter_map(|(at, _)| word.get(at + 1..)).filter(|rest| !rest.is_empty())
 }
 
 /// A word, and what can stand behind the letters of its options.

@@ -3,8 +3,8 @@
 /// How often a word in quotes is taken for a line of a shell again.
 const MAX_DEPTH: u32 = 3;
 
-/// How shells write the folder in which they are.
-const HERE: [&str; 5] = ["$PWD", "${PWD}", "$(pwd)", "`pwd`", "~+"];
+/// How shells write the folder in which they are; that of the person may be it as well.
+const HERE: [&str; 7] = ["$PWD", "${PWD}", "$(pwd)", "`pwd`", "~+", "/proc/self/cwd", "~"];
 
 /// All that a command's word can stand for as a name: itself, what stands between marks that join names, and the words in
 /// it as a shell would see them, with and without what quotes and backslashes do.

@@ -7,7 +7,7 @@ use fusebox_core::protected::{PackageFolders, PathMatcher, ProtectedGlobs};
 use fusebox_core::{Plan, RunId, WorkspacePath};
 use fusebox_effects::{Workspace, unknown_in};
 
-use crate::copies;
+use crate::copies::{self, Kept};
 use crate::error::Error;
 use crate::run::options::RunOptions;
 use crate::services::Services;
@@ -46,7 +46,8 @@ pub fn open_workspace(
     if options.mode == WorkspaceMode::InPlace && !asks_for_copy {
         return Ok(OpenedWorkspace { workspace: original, mode: WorkspaceMode::InPlace, left_out: 0 });
     }
-    let (copy, left_out) = copies::create(&services.home, &*services.store, run, original.root(), hard_links)?;
+    let kept = Kept { hard_links, protected: &services.registry.protected_globs() };
+    let (copy, left_out) = copies::create(&services.home, &*services.store, run, original.root(), kept)?;
     services.home.keep_apart(copy.root())?;
     Ok(OpenedWorkspace { workspace: copy, mode: WorkspaceMode::Copy, left_out })
 }

@@ -1,4 +1,5 @@
-//! What the settings of a repository make Git read and run: a command that changes those files changes the settings.
+//! What the settings of a repository make Git or Mercurial read and run: a command that changes those files changes the
+//! settings.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -8,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
-use super::links;
+use super::access;
+use super::links::{self, Resolved};
+use crate::named_files::Line;
 
 /// Files of settings in a repository.
-const FILES: [&str; 2] = ["config", "config.worktree"];
-/// Keys whose values are files to come, in lower case (git-config(1)); those of others count when the file is there.
+const FILES: [&str; 4] = ["config", "config.worktree", "hgrc", "hgrc-not-shared"];
+/// Keys whose values are files to come, in lower case (git-config(1)).
 const KEYS: [&str; 3] = ["path", "hookspath", "attributesfile"];
 /// Keys whose values only look like files.
 const OTHERS: [&str; 9] =
@@ -22,58 +25,123 @@ const MAX_INCLUDED: usize = 32;
 /// Most bytes of a file of settings.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Paths of the workspace that the settings of its repositories name, whether they are there or not. `root` is the
-/// workspace's path; `repositories` are folders of repositories, or files that stand for one, relative to it.
-pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Vec<PathBuf> {
+/// What settings name in the workspace.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// What is there, with the links that lead to it.
+    pub files: Vec<Resolved>,
+    /// What is not, relative to the workspace.
+    pub absent: Vec<PathBuf>,
+}
+
+/// What the settings of a workspace's repositories name. `root` is the workspace's path; `repositories` are folders of
+/// repositories, or files that stand for one, relative to it.
+///
+/// # Errors
+/// A message, when settings name too much to be looked for.
+pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Result<Named, String> {
     // A repository can have several working trees, and one of another name: its values are looked for in all trees.
     let trees: BTreeSet<&Path> = repositories.iter().filter_map(|repository| repository.parent()).collect();
     let mut files: Vec<PathBuf> =
         repositories.iter().flat_map(|repository| FILES.map(|file| repository.join(file))).collect();
-    let mut found: BTreeSet<PathBuf> = BTreeSet::new();
+    let (mut included, mut paths) = (BTreeSet::new(), BTreeSet::new());
     let mut read = repositories.len() * FILES.len() + MAX_INCLUDED;
     while let Some(file) = files.pop() {
         let Some(left) = read.checked_sub(1) else { break };
         read = left;
-        let Some(text) = text_of(workspace, &file) else { continue };
-        let text = text.replace("\\\n", " ");
-        for (key, value) in text.lines().filter_map(setting) {
-            let may_come = KEYS.contains(&&*key);
-            let folders: Vec<&Path> = match key.as_str() {
-                "path" => file.parent().into_iter().collect(),
-                _ => trees.iter().copied().collect(),
-            };
-            let unquoted = value.replace('"', "");
-            let words = unquoted.split([' ', '\t', '!', '\'', ';', '=']).filter(|word| word.contains('/') || may_come);
-            for word in words.chain([&*unquoted]).filter(|word| !word.is_empty()) {
-                for path in folders.iter().filter_map(|folder| links::joined(root, folder, Path::new(word))) {
-                    let is_there = links::resolve(workspace, root, &path).is_some();
-                    if path.as_os_str().is_empty() || !(is_there || (may_come && word == unquoted)) {
-                        continue;
-                    }
-                    if key == "path" && !found.contains(&path) {
+        let Some(text) = text_of(workspace, root, &file) else { continue };
+        for (key, value) in settings(&text).filter(|(key, _)| !OTHERS.contains(&&**key)) {
+            if KEYS.contains(&&*key) {
+                let folders: Vec<&Path> = match key.as_str() {
+                    "path" => file.parent().into_iter().collect(),
+                    _ => trees.iter().copied().collect(),
+                };
+                for path in folders.iter().filter_map(|folder| links::joined(root, folder, Path::new(&value))) {
+                    if key == "path" && included.insert(path.clone()) {
                         files.push(path.clone());
                     }
-                    found.insert(path);
+                    paths.insert(path);
                 }
+                continue;
+            }
+            let line = value.trim_start_matches('!').trim_start();
+            for tree in &trees {
+                let named = Line { text: line, folder: &root.join(tree), workspace: root }.named();
+                let named = named.map_err(|error| format!("{}, {key} = {value}: {error}", file.display()))?;
+                paths.extend(named.iter().filter_map(|path| links::joined(root, Path::new(""), path)));
+                // A program that is not there yet.
+                let program = line.split_whitespace().next().filter(|word| word.contains('/'));
+                paths.extend(program.and_then(|program| links::joined(root, tree, Path::new(program))));
             }
         }
     }
-    found.into_iter().collect()
+    paths.remove(Path::new(""));
+    let mut found = Named::default();
+    for path in paths {
+        match links::resolve(workspace, root, &path) {
+            Some(resolved) => found.files.push(resolved),
+            None if access::is_absent(workspace, &path) => found.absent.push(path),
+            None => {}
+        }
+    }
+    Ok(found)
 }
 
-/// Key in lower case and value of a line, which may stand behind the name of its section.
-fn setting(line: &str) -> Option<(String, &str)> {
-    let line = line.trim();
-    let line = if line.starts_with('[') { line.split_once(']')?.1.trim() } else { line };
-    let (key, value) = line.split_once('=')?;
-    let key = key.trim().to_lowercase();
-    (!OTHERS.contains(&&*key)).then_some((key, value.trim()))
+/// Keys in lower case and values of settings (git-config(1), "Syntax"). A key may stand behind the name of its section.
+fn settings(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            if rest.is_empty() {
+                return None;
+            }
+            let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+            let start = line.trim_start();
+            let start = if start.starts_with('[') { start.split_once(']').map_or("", |(_, rest)| rest) } else { start };
+            let is_comment = start.trim_start().starts_with(['#', ';']);
+            let Some((key, begin)) = start.split_once('=').filter(|_| !is_comment) else {
+                rest = after;
+                continue;
+            };
+            let from = rest.get(line.len() - begin.len()..).unwrap_or_default();
+            let (value, after) = value(from);
+            rest = after;
+            return Some((key.trim().to_lowercase(), value));
+        }
+    })
 }
 
-fn text_of(workspace: &OwnedFd, file: &Path) -> Option<String> {
+/// A value without its quotes, and what stands behind it.
+fn value(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut is_quoted = false;
+    let mut characters = text.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '\n' => return (value.trim().to_owned(), text.get(at + 1..).unwrap_or_default()),
+            '#' | ';' if !is_quoted => {
+                let rest = text.get(at..).and_then(|rest| rest.split_once('\n'));
+                return (value.trim().to_owned(), rest.map_or("", |(_, after)| after));
+            }
+            '"' => is_quoted = !is_quoted,
+            '\\' => match characters.next() {
+                Some((_, 'n')) => value.push('\n'),
+                Some((_, 't')) => value.push('\t'),
+                // A line that goes on in the next one.
+                Some((_, '\n')) | None => {}
+                Some((_, other)) => value.push(other),
+            },
+            c => value.push(c),
+        }
+    }
+    (value.trim().to_owned(), "")
+}
+
+fn text_of(workspace: &OwnedFd, root: &Path, file: &Path) -> Option<String> {
+    let file = links::resolve(workspace, root, file)?.path;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(openat2(workspace, file, flags, Mode::empty(), resolve).ok()?);
+    let file = File::from(openat2(workspace, &file, flags, Mode::empty(), resolve).ok()?);
     if !file.metadata().ok()?.is_file() {
         return None;
     }
@@ -96,16 +164,32 @@ mod tests {
         };
         write(
             "a/.git/config",
-            "[core]\n\thooksPath = hooks\n\tfsmonitor = true\n\tpager = less -R\n[include] path = ../shared.cfg\n\
+            "[core]\n\thooksPath = hooks ; its own\n\tfsmonitor = true\n\tpager = less -R\n[include] path = ../shared.cfg\n\
              [remote \"o\"]\n\turl = ../other\n[filter \"x\"] clean = \"./tools/clean.sh -x\"\n[core]\n editor = /usr/bin/vi\n\
-             [include]\n path = ../../../out\n",
+             [include]\n path = ../../../out\n[alias]\n a = \"!\\\"tools/a b.sh\\\" %f\"\n b = !cd tools && ./c.sh\n\
+             d = cat|tools/d.sh&&python3 -m tools.e\n f = too\\\nls/f.sh\n g = $PWD/tools/g.sh\n h = !cat README.md\n\
+             [core]\n fsmonitor = tools/none -x\n",
         );
-        write("a/tools/clean.sh", "");
+        write("b/.hg/hgrc", "[hooks]\nupdate = tools/h\nx = python:tools/i.py:f\n");
+        for tool in ["clean.sh", "a b.sh", "c.sh", "d.sh", "e.py", "f.sh", "g.sh"] {
+            write(&format!("a/tools/{tool}"), "");
+        }
+        write("a/README.md", "");
+        write("b/tools/h", "");
+        write("b/tools/i.py", "");
         write("a/shared.cfg", "[include]\npath = more.cfg\n[core]\nsshCommand=./ssh.sh\n");
         let workspace = File::open(folder.path()).unwrap().into();
         let root = folder.path().canonicalize().unwrap();
-        let found = named(&workspace, &root, &[PathBuf::from("a/.git")]);
-        let found: Vec<String> = found.iter().map(|path| path.display().to_string()).collect();
-        assert_eq!(found, ["a/hooks", "a/more.cfg", "a/shared.cfg", "a/tools/clean.sh"]);
+        let Named { files, absent } = named(&workspace, &root, &["a/.git".into(), "b/.hg".into()]).unwrap();
+        let files: Vec<String> = files.iter().map(|found| found.path.display().to_string()).collect();
+        let tools =
+            ["a b.sh", "c.sh", "clean.sh", "d.sh", "e.py", "f.sh", "g.sh"].map(|tool| format!("a/tools/{tool}"));
+        for file in tools.iter().map(String::as_str).chain(["a/shared.cfg", "b/tools/i.py", "b/tools/h"]) {
+            assert!(files.iter().any(|found| found == file), "{file}: {files:?}");
+        }
+        assert!(!files.iter().any(|found| found.ends_with("README.md")), "{files:?}");
+        for path in ["a/hooks", "a/more.cfg", "a/tools/none", "a/ssh.sh"] {
+            assert!(absent.contains(&PathBuf::from(path)), "{path}: {absent:?}");
+        }
     }
 }

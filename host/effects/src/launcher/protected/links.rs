@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, readlinkat, statat};
@@ -14,56 +14,94 @@ use super::access::folder_of;
 /// Most links on the way to a target: those that Linux follows.
 const MAX_LINKS: usize = 40;
 
-/// A path of the workspace without links, relative to it; `None` when it is not in there, or does not exist.
-pub fn resolve(workspace: &OwnedFd, root: &Path, link: &Path) -> Option<PathBuf> {
-    let mut path = PathBuf::new();
-    let mut left: VecDeque<OsString> = link.iter().map(ToOwned::to_owned).collect();
-    let mut links = 0;
+/// Where a path of the workspace leads, in the workspace.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The path without links, relative to the workspace.
+    pub path: PathBuf,
+    /// Links of the workspace on the way, relative to it.
+    pub links: Vec<PathBuf>,
+    /// Whether there is something.
+    pub exists: bool,
+}
+
+/// Follows a path of the workspace to what is there; `None` when it leads out of it or to its root, or does not exist.
+pub fn resolve(workspace: &OwnedFd, root: &Path, path: &Path) -> Option<Resolved> {
+    follow(workspace, root, path).filter(|resolved| resolved.exists)
+}
+
+/// Follows a path of the workspace, to where something could be made if nothing is there; `None` when it leads out of it
+/// or to its root. It may leave the workspace on the way, by a link or `..`, and come back by another name of it.
+pub fn follow(workspace: &OwnedFd, root: &Path, path: &Path) -> Option<Resolved> {
+    let mut exists = true;
+    let mut place = root.to_owned();
+    let mut left: VecDeque<OsString> = path.iter().map(ToOwned::to_owned).collect();
+    let (mut links, mut followed) = (Vec::new(), 0);
     while let Some(part) = left.pop_front() {
         if part == ".." {
-            // Above the workspace is nothing of it.
-            if !path.pop() {
-                return None;
+            place.pop();
+            continue;
+        }
+        let next = place.join(&part);
+        let target = match next.strip_prefix(root) {
+            Ok(below) if !below.as_os_str().is_empty() => {
+                let target = target_of(workspace, below);
+                if matches!(target, Ok(Some(_))) {
+                    links.push(below.to_owned());
+                }
+                target
             }
+            _ => next.symlink_metadata().and_then(|found| found.is_symlink().then(|| next.read_link()).transpose()),
+        };
+        exists &= target.is_ok();
+        let target = target.unwrap_or_default();
+        let Some(target) = target else {
+            place = next;
             continue;
-        }
-        let next = path.join(&part);
-        let folder = folder_of(workspace, &next)?;
-        let stat = statat(&folder, &*part, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
-            path = next;
-            continue;
-        }
-        links += 1;
-        if links > MAX_LINKS {
+        };
+        followed += 1;
+        if followed > MAX_LINKS {
             return None;
         }
-        let target = PathBuf::from(OsString::from_vec(readlinkat(&folder, &*part, Vec::new()).ok()?.into_bytes()));
-        let target = match target.strip_prefix(root) {
-            Ok(below) => {
-                path.clear();
-                below
-            }
-            Err(_) if target.is_absolute() => return None,
-            Err(_) => &target,
-        };
         for part in target.components().rev() {
             match part {
                 Component::Normal(part) => left.push_front(part.to_owned()),
                 Component::ParentDir => left.push_front("..".into()),
-                Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+                Component::RootDir => place = PathBuf::from("/"),
+                Component::CurDir | Component::Prefix(_) => {}
             }
         }
     }
-    (path.as_os_str().as_bytes() != b"").then_some(path)
+    let path = place.strip_prefix(root).ok().filter(|path| !path.as_os_str().is_empty())?.to_owned();
+    Some(Resolved { path, links, exists })
 }
 
-/// A path as seen from a folder of the workspace, relative to that and with no look at what is there; `None` when it
-/// leads out of it.
+/// What a link of the workspace holds; `None` for anything else.
+fn target_of(workspace: &OwnedFd, path: &Path) -> std::io::Result<Option<PathBuf>> {
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    let (folder, name) = (folder_of(workspace, path).ok_or_else(missing)?, path.file_name().ok_or_else(missing)?);
+    let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+    let target = is_link.then(|| readlinkat(&folder, name, Vec::new())).transpose()?;
+    Ok(target.map(|target| OsString::from_vec(target.into_bytes()).into()))
+}
+
+/// A path as seen from a folder of the workspace, relative to that, links in the workspace left as they are; `None` when
+/// it leads out of it. An absolute path may go by another name of the workspace.
 pub fn joined(root: &Path, folder: &Path, path: &Path) -> Option<PathBuf> {
-    let whole = root.join(folder).join(path);
-    let mut path = PathBuf::new();
-    for part in whole.components() {
+    let whole = lexical(&root.join(folder).join(path));
+    if let Ok(below) = whole.strip_prefix(root) {
+        return Some(below.to_owned());
+    }
+    // The first folder on the way that is the workspace by another name.
+    let above: Vec<&Path> = whole.ancestors().collect();
+    let own = above.iter().rev().find(|above| above.canonicalize().is_ok_and(|above| above == root))?;
+    whole.strip_prefix(own).ok().map(ToOwned::to_owned)
+}
+
+/// A path without `.` and `..`, whatever is there.
+fn lexical(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut path, part| {
         match part {
             Component::ParentDir => {
                 path.pop();
@@ -71,8 +109,8 @@ pub fn joined(root: &Path, folder: &Path, path: &Path) -> Option<PathBuf> {
             Component::CurDir => {}
             part => path.push(part),
         }
-    }
-    path.strip_prefix(root).ok().map(ToOwned::to_owned)
+        path
+    })
 }
 
 #[cfg(test)]
@@ -85,6 +123,9 @@ mod tests {
     fn links_are_followed_inside_of_the_workspace() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let alias = elsewhere.path().join("alias");
+        symlink(&root, &alias).unwrap();
         std::fs::create_dir_all(root.join("a/b")).unwrap();
         std::fs::write(root.join("a/b/f"), "").unwrap();
         for (link, target) in [
@@ -97,6 +138,9 @@ mod tests {
             ("round", "round".into()),
             ("gone", "nothing".into()),
             ("top", ".".into()),
+            ("around", format!("../{}/a/b/f", root.file_name().unwrap().display())),
+            ("alias", alias.join("a/b/f").display().to_string()),
+            ("chain", "alias".into()),
         ] {
             symlink(target, root.join(link)).unwrap();
         }
@@ -111,8 +155,17 @@ mod tests {
             ("round", None),
             ("gone", None),
             ("top", None),
+            ("around", Some("a/b/f")),
+            ("alias", Some("a/b/f")),
+            ("chain", Some("a/b/f")),
         ] {
-            assert_eq!(resolve(&workspace, &root, Path::new(link)).as_deref(), target.map(Path::new), "{link}");
+            let resolved = resolve(&workspace, &root, Path::new(link));
+            assert_eq!(resolved.map(|resolved| resolved.path).as_deref(), target.map(Path::new), "{link}");
         }
+        let links = resolve(&workspace, &root, Path::new("chain")).unwrap().links;
+        assert_eq!(links, ["chain", "alias"].map(PathBuf::from));
+        assert_eq!(joined(&root, Path::new("a"), &alias.join("x/y")), Some("x/y".into()));
+        assert_eq!(joined(&root, Path::new("a"), Path::new("../x")), Some("x".into()));
+        assert_eq!(joined(&root, Path::new("a"), Path::new("/etc")), None);
     }
 }

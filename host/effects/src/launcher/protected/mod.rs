@@ -23,11 +23,12 @@ use fusebox_core::protected::{PathMatcher, PathProtection, ProtectedGlobs};
 use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlinkat};
 
 use self::hard_links::Links;
+use self::links::Resolved;
 pub use self::path::ProtectedPath;
 use self::place::{Hidden, Identity, KnownLink, Sight, Taken, Visitor};
 use self::quarantine::{Known, Quarantine};
 use self::scan::{Look, MAX_ENTRIES, Scan};
-pub use self::subfolder::unknown_in;
+pub use self::subfolder::{exposed_in_copy, unknown_in};
 
 /// Most protected paths of one workspace: each takes a mount of the sandbox.
 const MAX_PATHS: usize = 10_000;
@@ -83,6 +84,7 @@ impl Protected {
             workspace: &workspace,
             root: &root,
             left: MAX_ENTRIES,
+            followed: HashSet::new(),
         };
         if let Err(error) = scan.run() {
             quarantine.not_seen(&error.to_string());
@@ -125,26 +127,50 @@ impl View {
             links: Links::new(links),
         };
         let look = Look::Before { files: links != LinkedFiles::Allow };
-        Scan { matcher: &matcher, visitor: &mut found, look, workspace: &workspace, root: &root, left: MAX_ENTRIES }
-            .run()
-            .map_err(failed)?;
-        let mut paths = std::mem::take(&mut found.paths);
-        let mut absent = Vec::new();
-        for named in git_config::named(&workspace, &root, &found.repositories) {
-            match links::resolve(&workspace, &root, &named) {
-                // The folder of the settings themselves, or of a working tree, is not what they name.
-                Some(path) if found.repositories.iter().any(|repository| repository.starts_with(&path)) => {}
-                Some(path) => {
-                    paths.extend(folders_above(&path));
-                    paths.push(ProtectedPath { path: path.into(), protection: PathProtection::ReadOnly });
-                }
-                None if access::is_absent(&workspace, &named) => absent.push(named),
-                None => {}
+        let scan = Scan {
+            matcher: &matcher,
+            visitor: &mut found,
+            look,
+            workspace: &workspace,
+            root: &root,
+            left: MAX_ENTRIES,
+            followed: HashSet::new(),
+        };
+        scan.run().map_err(failed)?;
+        let git_config::Named { files, absent } = git_config::named(&workspace, &root, &found.repositories)?;
+        for Resolved { path, links, .. } in files {
+            // The folder of the settings themselves, or of a working tree, is not what they name.
+            if found.repositories.iter().any(|repository| repository.starts_with(&path)) {
+                continue;
             }
+            for link in links {
+                found.passed(&workspace, &link);
+            }
+            found.target(&path);
+            // Links in a folder lead out of it.
+            let scan = Scan {
+                matcher: &matcher,
+                visitor: &mut found,
+                look,
+                workspace: &workspace,
+                root: &root,
+                left: MAX_ENTRIES,
+                followed: HashSet::new(),
+            };
+            scan.run_within(&path);
+            found.paths.push(ProtectedPath { path: path.into(), protection: PathProtection::ReadOnly });
         }
+        let mut paths = strictest(std::mem::take(&mut found.paths));
         paths.extend(found.links.further_names(&paths));
         Ok(Self { workspace, root, matcher, found, paths, absent })
     }
+}
+
+/// Each path once, as strictly protected as anywhere in the list.
+fn strictest(mut paths: Vec<ProtectedPath>) -> Vec<ProtectedPath> {
+    paths.sort_by(|one, other| (&one.path, other.protection).cmp(&(&other.path, one.protection)));
+    paths.dedup_by(|one, other| one.path == other.path);
+    paths
 }
 
 /// The folders above a path, to be kept from being moved with it.
@@ -194,6 +220,16 @@ impl Visitor for Found {
 
     fn target(&mut self, path: &Path) {
         self.paths.extend(folders_above(path));
+    }
+
+    fn passed(&mut self, workspace: &OwnedFd, link: &Path) {
+        if let Some(folder) = access::folder_of(workspace, link)
+            && let Some(name) = link.file_name()
+            && let Ok(target) = readlinkat(&folder, name, Vec::new())
+        {
+            self.paths.extend(folders_above(link));
+            self.kept.push(KnownLink { path: link.to_owned(), target });
+        }
     }
 
     fn holder(&mut self, sight: &Sight<'_>) {

@@ -24,6 +24,15 @@ pub struct Place {
     pub is_data: bool,
     /// Whether it lies in what was taken away, or is that.
     pub within_taken: bool,
+    /// Protection of the folder in which it lies, which all in there has: links and further names lead out of it.
+    pub inherited: Option<PathProtection>,
+}
+
+impl Place {
+    /// Whether it lies in a folder that is not seen.
+    pub fn is_hidden(&self) -> bool {
+        self.inherited == Some(PathProtection::Hidden)
+    }
 }
 
 /// An entry that was found.
@@ -132,6 +141,8 @@ pub trait Visitor {
     fn protected(&mut self, sight: &Sight<'_>, protection: PathProtection) -> Taken;
     /// The target of a link that protects it: the folders above it may not be moved.
     fn target(&mut self, path: &Path);
+    /// A link on the way to such a target, which stays where it is.
+    fn passed(&mut self, workspace: &OwnedFd, link: &Path);
     /// A folder whose name protects what it holds.
     fn holder(&mut self, sight: &Sight<'_>);
     /// A folder that is laid out like a repository, whatever its name is (gitrepository-layout(5)): Git obeys it when it

@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use fusebox_core::protected::PathProtection;
 use fusebox_core::show::safe_line;
-use rustix::fs::{FileType, Mode, OFlags, RenameFlags, mkdirat, openat, renameat, renameat_with, symlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, mkdirat, openat, readlinkat, renameat, renameat_with, statat,
+    symlinkat,
+};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
@@ -98,24 +102,27 @@ impl<'a> Quarantine<'a> {
 
     /// Takes away a path that is in no list of the command's beginning.
     pub fn take_path(&mut self, workspace: &OwnedFd, path: &Path) {
-        use std::os::unix::ffi::OsStrExt as _;
         let (Some(folder), Some(name)) = (access::folder_of(workspace, path), path.file_name()) else { return };
         let Ok(name) = CString::new(name.as_bytes()) else { return };
-        if rustix::fs::statat(&folder, &*name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+        if statat(&folder, &*name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             self.take(&folder, &name, path, |_| false);
         }
     }
 
-    /// Puts a link back that the command removed.
+    /// Puts a link back that the command removed or replaced.
     pub fn put_back(&mut self, workspace: &OwnedFd, link: &KnownLink) {
         let Some(folder) = access::folder_of(workspace, &link.path) else {
             return self.name(true, &link.path, "a link that is gone with its folder");
         };
-        let Some(name) = link.path.file_name() else { return };
-        match symlinkat(&*link.target, &folder, name) {
+        let Some(name) = link.path.file_name().and_then(|name| CString::new(name.as_bytes()).ok()) else { return };
+        if readlinkat(&folder, &*name, Vec::new()).is_ok_and(|target| target == link.target) {
+            return;
+        }
+        if statat(&folder, &*name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            self.take(&folder, &name, &link.path, |_| false);
+        }
+        match symlinkat(&*link.target, &folder, &*name) {
             Ok(()) => self.name(false, &link.path, "removed, now there again"),
-            // It is there.
-            Err(Errno::EXIST) => {}
             Err(error) => self.name(true, &link.path, &format!("removed, not to be made again: {error}")),
         }
     }
@@ -170,6 +177,8 @@ impl Visitor for Quarantine<'_> {
     }
 
     fn target(&mut self, _: &Path) {}
+
+    fn passed(&mut self, _: &OwnedFd, _: &Path) {}
 
     fn holder(&mut self, _: &Sight<'_>) {}
 

@@ -1,5 +1,6 @@
 //! Looking through a workspace for protected paths.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,7 +11,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 
 use super::access::{self, open_folder};
-use super::links;
+use super::links::{self, Resolved};
 use super::place::{Place, Sight, Taken, Visitor};
 
 /// Deepest folder that is looked into. No step can name anything deeper.
@@ -47,6 +48,18 @@ pub struct Scan<'a, V> {
     pub root: &'a Path,
     /// Entries of folders that may still be read for what links lead to.
     pub left: u32,
+    /// Folders to which links from protected folders led so far: device, number, and whether it is hidden.
+    pub followed: HashSet<(u64, u64, bool)>,
+}
+
+/// What a link leads to.
+struct Target {
+    /// The folder that holds it.
+    parent: OwnedFd,
+    handle: OwnedFd,
+    path: PathBuf,
+    /// Links on the way, the first one included.
+    links: Vec<PathBuf>,
 }
 
 struct Entry {
@@ -80,9 +93,24 @@ impl<V: Visitor> Scan<'_, V> {
         Ok(())
     }
 
+    /// Looks through a folder that is read-only for a reason other than its name, for what links in there lead to.
+    pub fn run_within(mut self, path: &Path) {
+        let known_as = path.to_string_lossy().into_owned();
+        let inherited = Some(PathProtection::ReadOnly);
+        let place = Place { path: path.to_owned(), known_as, inherited, ..Place::default() };
+        let Some(parent) = access::folder_of(self.workspace, path) else { return };
+        let Some(name) = path.file_name().and_then(|name| CString::new(name.as_bytes()).ok()) else { return };
+        let (Ok(stat), Ok(folder)) = (statat(&parent, &*name, AtFlags::SYMLINK_NOFOLLOW), open_folder(&parent, &name))
+        else {
+            return;
+        };
+        // It is read-only, whether all of it was seen or not.
+        let _ = self.folder(&folder, &Sight::new(&parent, &name, path, &stat, self.matcher, &place), place.clone());
+    }
+
     fn folder(&mut self, folder: &OwnedFd, own: &Sight<'_>, mut place: Place) -> Result<(), Errno> {
         let entries = entries(folder)?;
-        if !place.is_repository && is_laid_out_as_repository(&entries) {
+        if !place.is_repository && !place.is_hidden() && is_laid_out_as_repository(&entries) {
             let as_repository = self.matcher.protection(&place.known_as, REPOSITORY, true, &place.packages);
             if as_repository == Some(PathProtection::Repository) {
                 self.visitor.repository_layout(folder, own, place.within_taken);
@@ -107,10 +135,13 @@ impl<V: Visitor> Scan<'_, V> {
     fn entry(&mut self, folder: &OwnedFd, entry: &Entry, place: &Place) {
         let name = String::from_utf8_lossy(entry.name.to_bytes());
         let is_folder = entry.kind == FileType::Directory;
-        let protection = self.matcher.protection(&place.known_as, &name, is_folder, &place.packages);
+        // What is hidden is covered with its folder.
+        let by_name = || self.matcher.protection(&place.known_as, &name, is_folder, &place.packages);
+        let protection = if place.is_hidden() { None } else { by_name() };
         let is_plain = !is_folder && entry.kind != FileType::Symlink;
         let may_stray = protection.is_none() && self.visitor.may_be_hidden(entry.number);
-        if protection.is_none() && is_plain && !self.looks_at_files() && !may_stray {
+        let looks_at_files = self.looks_at_files() || place.inherited.is_some();
+        if protection.is_none() && is_plain && !looks_at_files && !may_stray {
             return;
         }
         // What is gone meanwhile needs no protection.
@@ -124,8 +155,8 @@ impl<V: Visitor> Scan<'_, V> {
             FileType::Directory => self.below(&sight, &name, protection, place),
             FileType::Symlink => self.link(&sight, &name, protection, place),
             kind => {
-                if kind == FileType::RegularFile && self.looks_at_files() && stat.st_nlink > 1 {
-                    self.visitor.linked(&sight, protection);
+                if kind == FileType::RegularFile && looks_at_files && stat.st_nlink > 1 {
+                    self.visitor.linked(&sight, protection.max(place.inherited));
                 }
                 // A repository that is a file names the folder of one.
                 if let Some(protection) = protection {
@@ -149,10 +180,11 @@ impl<V: Visitor> Scan<'_, V> {
             Some(protection) => self.visitor.protected(sight, protection),
             None => Taken::No,
         };
-        if taken == Taken::No && protection == Some(PathProtection::Hidden) {
+        if taken == Taken::No && protection == Some(PathProtection::Hidden) && is_after {
             return;
         }
-        if protection.is_none() && self.matcher.is_holder(&place.known_as, name, &place.packages) {
+        let is_hidden = place.is_hidden();
+        if protection.is_none() && !is_hidden && self.matcher.is_holder(&place.known_as, name, &place.packages) {
             self.visitor.holder(sight);
         }
         let name = match &taken {
@@ -160,6 +192,7 @@ impl<V: Visitor> Scan<'_, V> {
             Taken::No | Taken::Failed => name,
         };
         match opened {
+            _ if is_hidden && (opened.is_err() || !is_open || place.depth >= MAX_DEPTH) => {}
             Ok(_) if place.depth >= MAX_DEPTH || sight.path.as_os_str().len() > MAX_PATH => {
                 self.visitor.too_deep(sight, self.workspace);
             }
@@ -174,8 +207,9 @@ impl<V: Visitor> Scan<'_, V> {
                     is_repository,
                     is_data: place.is_data || (place.is_repository && DATA.contains(&sight.name.to_bytes())),
                     within_taken: place.within_taken || matches!(taken, Taken::Away(_)),
+                    inherited: self.inherited(protection, place),
                 };
-                if self.folder(&opened, sight, below).is_err() {
+                if self.folder(&opened, sight, below).is_err() && !is_hidden {
                     self.visitor.unreadable(sight);
                 }
             }
@@ -184,35 +218,59 @@ impl<V: Visitor> Scan<'_, V> {
         drop(opened_up);
     }
 
-    /// A link protects what it leads to: programs that follow it find that under the name of the link.
+    /// What all in a folder is protected as, before a command: afterwards, all in there is as it was.
+    fn inherited(&self, protection: Option<PathProtection>, place: &Place) -> Option<PathProtection> {
+        let strict = protection.filter(|protection| *protection > PathProtection::Repository);
+        if self.look == Look::After { None } else { strict.max(place.inherited) }
+    }
+
+    /// A link protects what it leads to: programs that follow it find that under the name of the link. So does a link in a
+    /// protected folder, whatever its name is.
     fn link(&mut self, sight: &Sight<'_>, name: &str, protection: Option<PathProtection>, place: &Place) {
-        let is_holder = self.matcher.is_holder(&place.known_as, name, &place.packages);
-        if protection.is_none() && !is_holder {
+        let is_holder = !place.is_hidden() && self.matcher.is_holder(&place.known_as, name, &place.packages);
+        if protection.is_none() && !is_holder && place.inherited.is_none() {
             if self.look == Look::After && self.leads_out_of_packages(sight, place) {
                 self.visitor.protected(sight, PathProtection::Hidden);
             }
             return;
         }
-        if self.visitor.protected(sight, protection.unwrap_or(PathProtection::ReadOnly)) != Taken::No {
+        // One in a protected folder stays as it is by that.
+        let is_kept = place.inherited.is_some();
+        if !is_kept && self.visitor.protected(sight, protection.unwrap_or(PathProtection::ReadOnly)) != Taken::No {
             return;
         }
-        let Some((parent, target, path)) = self.target(sight) else { return };
+        let Some(Target { parent, handle, path, links }) = self.target(sight) else { return };
         let Some(own_name) = path.file_name().and_then(|name| CString::new(name.as_bytes()).ok()) else { return };
-        let Ok(stat) = fstat(&target) else { return };
+        let Ok(stat) = fstat(&handle) else { return };
+        // The first one is this.
+        for link in links.iter().skip(1) {
+            self.visitor.passed(self.workspace, link);
+        }
         self.visitor.target(&path);
         let sight = Sight::new(&parent, &own_name, &path, &stat, self.matcher, place);
+        let is_folder = sight.kind() == FileType::Directory;
+        let protection = protection.max(place.inherited);
         if let Some(protection) = protection {
-            let is_folder = sight.kind() == FileType::Directory;
             let protection = if is_folder { protection } else { protection.max(PathProtection::ReadOnly) };
             self.visitor.protected(&sight, protection);
+            if sight.kind() == FileType::RegularFile && stat.st_nlink > 1 && self.look != Look::After {
+                self.visitor.linked(&sight, Some(protection));
+            }
         }
-        let is_folder = sight.kind() == FileType::Directory;
-        if protection == Some(PathProtection::Hidden) || place.links >= MAX_LINKS || !is_folder {
+        let inherited = self.inherited(protection, place);
+        let is_first = inherited.is_none_or(|_| {
+            self.followed.insert((stat.st_dev, stat.st_ino, protection == Some(PathProtection::Hidden)))
+        });
+        let is_enough = if inherited.is_none() { place.links >= MAX_LINKS } else { !is_first };
+        if is_enough || !is_folder || place.depth >= MAX_DEPTH {
             return;
         }
         let is_after = self.look == Look::After;
+        if is_after && protection == Some(PathProtection::Hidden) {
+            return;
+        }
         let _opened_up = is_after.then(|| access::open_up(sight.folder, sight.name, sight.stat)).flatten();
-        let Ok(opened) = open_folder(&target, c".") else { return self.visitor.unreadable(&sight) };
+        let Ok(opened) = open_folder(&handle, c".") else { return self.visitor.unreadable(&sight) };
         let below = Place {
             path: path.clone(),
             known_as: join(&place.known_as, name),
@@ -222,18 +280,19 @@ impl<V: Visitor> Scan<'_, V> {
             is_repository: protection == Some(PathProtection::Repository),
             is_data: false,
             within_taken: false,
+            inherited,
         };
         // It is found at its own place as well, and named there.
         let _ = self.folder(&opened, &sight, below);
     }
 
-    /// Target of a link, when it lies in the workspace, with the folder that holds it and its path.
-    fn target(&self, sight: &Sight<'_>) -> Option<(OwnedFd, OwnedFd, PathBuf)> {
-        let path = links::resolve(self.workspace, self.root, sight.path)?;
+    /// Target of a link, when it lies in the workspace.
+    fn target(&self, sight: &Sight<'_>) -> Option<Target> {
+        let Resolved { path, links, .. } = links::resolve(self.workspace, self.root, sight.path)?;
         let parent = access::folder_of(self.workspace, &path)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let target = openat(&parent, path.file_name()?, flags, Mode::empty()).ok()?;
-        Some((parent, target, path))
+        let handle = openat(&parent, path.file_name()?, flags, Mode::empty()).ok()?;
+        Some(Target { parent, handle, path, links })
     }
 
     /// Whether a link that the command made leads from outside of installed packages to protected names among them,
@@ -242,7 +301,7 @@ impl<V: Visitor> Scan<'_, V> {
         if !self.visitor.is_new(sight) {
             return false;
         }
-        let Some((_, target, path)) = self.target(sight) else { return false };
+        let Some(Target { handle, path, .. }) = self.target(sight) else { return false };
         let mut packages = PackageFolders::default();
         let mut known_as = String::new();
         for part in path.components().map(|part| part.as_os_str().to_string_lossy()) {
@@ -251,7 +310,7 @@ impl<V: Visitor> Scan<'_, V> {
         }
         let is_outside = place.packages == packages || packages == PackageFolders::default();
         let below = Place { path, ..place.clone() };
-        !is_outside && holds_protected(self.matcher, &target, &below, MAX_DEPTH, &mut self.left)
+        !is_outside && holds_protected(self.matcher, &handle, &below, MAX_DEPTH, &mut self.left)
     }
 }
 

@@ -1,14 +1,45 @@
-//! Folders of a workspace that become one themselves: from there, fewer paths are known to be protected.
+//! Other folders with what a workspace holds: a folder in it that becomes one itself, or a copy. From there, fewer paths
+//! are known to be protected.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use fusebox_core::policy::LinkedFiles;
 use fusebox_core::protected::{PathProtection, ProtectedGlobs};
 
 use super::{View, links};
+
+impl View {
+    /// Looks through a folder for comparisons: further names of files count, whatever commands may do with them.
+    fn whole(folder: &Path, globs: &[ProtectedGlobs]) -> Result<Self, String> {
+        Self::of(folder.to_owned(), globs, LinkedFiles::Copy)
+    }
+
+    /// Paths that are more than kept in their places, for what they hold.
+    fn strict(&self) -> impl Iterator<Item = (&Path, PathProtection)> {
+        let strict = self.paths.iter().filter(|path| path.protection > PathProtection::Repository);
+        strict.map(|path| (Path::new(&path.path), path.protection))
+    }
+
+    /// What is known of paths here.
+    fn known(&self) -> KnownPaths<'_> {
+        let mut known: HashMap<&Path, PathProtection> = HashMap::new();
+        for (path, protection) in self.strict() {
+            let before = known.entry(path).or_insert(protection);
+            *before = protection.max(*before);
+        }
+        KnownPaths(known)
+    }
+}
+
+struct KnownPaths<'a>(HashMap<&'a Path, PathProtection>);
+
+impl KnownPaths<'_> {
+    /// Whether a path, or a folder above it, is at least so strictly protected.
+    fn covers(&self, path: &Path, protection: PathProtection) -> bool {
+        path.ancestors().any(|above| self.0.get(above).is_some_and(|known| *known >= protection))
+    }
+}
 
 /// A path that is protected as seen from a folder, and would not be from a folder below it: one around the second, or in
 /// it. It is relative to the first. Both are paths without links.
@@ -17,34 +48,35 @@ use super::{View, links};
 /// A message, when one of the folders cannot be looked through, or the second does not lie below the first.
 pub fn unknown_in(folder: &Path, below: &Path, globs: &[ProtectedGlobs]) -> Result<Option<PathBuf>, String> {
     let part = below.strip_prefix(folder).map_err(|_| format!("{} lies elsewhere", below.display()))?;
-    // Further names of files count, whatever commands may do with them.
-    let whole = View::of(folder.to_owned(), globs, LinkedFiles::Copy)?;
-    let own = View::of(below.to_owned(), globs, LinkedFiles::Copy)?;
-    let mut known: HashMap<&Path, PathProtection> = HashMap::new();
-    for path in &own.paths {
-        let protection = known.entry(Path::new(&path.path)).or_insert(path.protection);
-        *protection = path.protection.max(*protection);
-    }
-    let is_known = |path: &Path, protection| {
-        path.ancestors().any(|above| known.get(above).is_some_and(|known| *known >= protection))
-    };
-    // Folders that are only kept in their places are so for what they hold.
-    let strict = whole.paths.iter().filter(|path| path.protection > PathProtection::Repository);
-    let found = strict.map(|path| (Path::new(&path.path), path.protection)).find(|(path, protection)| {
-        part.starts_with(path) || path.strip_prefix(part).is_ok_and(|inner| !is_known(inner, *protection))
+    let (whole, own) = (View::whole(folder, globs)?, View::whole(below, globs)?);
+    let known = own.known();
+    let found = whole.strict().find(|(path, protection)| {
+        part.starts_with(path) || path.strip_prefix(part).is_ok_and(|inner| !known.covers(inner, *protection))
     });
     if let Some((path, _)) = found {
         return Ok(Some(path.to_owned()));
     }
-    // What does not exist yet is protected as soon as it is made.
-    let targets = whole.found.kept.iter().filter_map(|link| {
-        let target = Path::new(OsStr::from_bytes(link.target.to_bytes()));
-        links::joined(folder, link.path.parent()?, target).filter(|target| !folder.join(target).exists())
-    });
-    let unknown = |path: &PathBuf| {
-        let is_known =
-            |inner: &Path| own.absent.iter().any(|known| known == inner) || is_known(inner, PathProtection::ReadOnly);
-        path.strip_prefix(part).is_ok_and(|inner| !is_known(inner))
+    let is_known = |inner: &Path| {
+        known.covers(inner, PathProtection::ReadOnly)
+            || own.absent.iter().any(|known| known == inner)
+            || own.found.kept.iter().any(|kept| kept.path == inner)
     };
-    Ok(targets.chain(whole.absent.iter().cloned()).find(unknown))
+    // Links that lead to what is protected are so themselves, and what is not there yet is as soon as it is made.
+    let led = whole.found.kept.iter().filter_map(|link| links::follow(&whole.workspace, folder, &link.path));
+    let led = led.flat_map(|led| led.links.into_iter().chain((!led.exists).then_some(led.path)));
+    let mut others = led.chain(whole.absent.iter().cloned());
+    Ok(others.find(|path| path.strip_prefix(part).is_ok_and(|inner| !is_known(inner))))
+}
+
+/// Paths that commands do not see in a folder, and would in a copy of it, which has no links. They are relative to both.
+///
+/// # Errors
+/// A message, when one of the folders cannot be looked through.
+pub fn exposed_in_copy(folder: &Path, copy: &Path, globs: &[ProtectedGlobs]) -> Result<Vec<PathBuf>, String> {
+    let (whole, own) = (View::whole(folder, globs)?, View::whole(copy, globs)?);
+    let known = own.known();
+    let hidden = whole.strict().filter(|(path, protection)| {
+        *protection == PathProtection::Hidden && !known.covers(path, PathProtection::Hidden)
+    });
+    Ok(hidden.map(|(path, _)| path.to_owned()).filter(|path| copy.join(path).exists()).collect())
 }
