@@ -91,6 +91,9 @@ fn a_kind_of_writes_is_small_and_says_what_it_is() {
         ("README.md", "CLAUDE.md"),
         ("notes.json", "package.json"),
         ("notes.txt", "CMakeLists.txt"),
+        ("a.yml", "buildspec.yml"),
+        ("LICENSE", "Guardfile"),
+        ("a.py", "hatch_build.py"),
     ] {
         let (_, run, asked) = attempt(&place, &json!([write(first), write(other)]), &[], &[]);
         assert!(approve(&place, &asked, &key, &["--kind"]).status.success());
