@@ -45,7 +45,9 @@ pub struct HostBuilder {
 }
 
 /// Puts a store around the log's own.
-struct StoreLayer(Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + Send>);
+struct StoreLayer(LayerStore);
+
+type LayerStore = Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + Send>;
 
 impl std::fmt::Debug for StoreLayer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
