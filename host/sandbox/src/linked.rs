@@ -4,15 +4,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fusebox_core::Kind;
-use wasmtime::component::{Component, ComponentExportIndex, TypedFunc};
+use wasmtime::component::{Component, ComponentExportIndex, Linker, TypedFunc};
 use wasmtime::{AsContextMut as _, Engine};
 
 use crate::bindings::executor_world::ExecutorPluginPre;
-use crate::bindings::executor_world::exports::fusebox::plugin::executor::Guest as ExecutorGuest;
+use crate::bindings::executor_world::exports::fusebox::plugin::executor::{self, Guest as ExecutorGuest};
 use crate::bindings::guard_world::GuardPluginPre;
 use crate::bindings::guard_world::exports::fusebox::plugin::guard::Guest as GuardGuest;
 use crate::bindings::impact_world::ImpactPluginPre;
-use crate::bindings::impact_world::exports::fusebox::plugin::impact::Guest as ImpactGuest;
+use crate::bindings::impact_world::exports::fusebox::plugin::impact::{self, Guest as ImpactGuest};
 use crate::bindings::wit;
 use crate::cache::Compiled;
 use crate::call::{Metered, Slice};
@@ -35,9 +35,9 @@ pub struct LinkedPlugin {
 /// The plugin, its imports linked, per engine.
 enum Links {
     Guard(PerPlace<LinkedGuard>),
-    Impact(PerPlace<ImpactPluginPre<State>>),
+    Impact(PerPlace<LinkedImpact>),
     /// In the pool of each shard, where it fits, and behind these without a pool.
-    Executor(PerPlace<Option<ExecutorPluginPre<State>>>),
+    Executor(PerPlace<Option<LinkedExecutor>>),
 }
 
 /// A guard, with the function that is called for every action found beforehand.
@@ -46,8 +46,26 @@ struct LinkedGuard {
     check: ComponentExportIndex,
 }
 
+/// An impact model, likewise.
+struct LinkedImpact {
+    pre: ImpactPluginPre<State>,
+    estimate: ComponentExportIndex,
+}
+
+/// An executor, likewise.
+struct LinkedExecutor {
+    pre: ExecutorPluginPre<State>,
+    preview: ComponentExportIndex,
+    execute: ComponentExportIndex,
+}
+
 /// Arguments and result of a guard's `check`.
 type Check<'a> = TypedFunc<(&'a wit::Action, &'a [wit::Effect]), (wit::Verdict,)>;
+/// Those of an impact model's `estimate`.
+type EstimateOf<'a> = TypedFunc<(&'a impact::Alternative,), (impact::ImpactEstimate,)>;
+/// Those of an executor's `preview` and `execute`.
+type Preview<'a> = TypedFunc<(&'a wit::Action,), (Result<Vec<executor::Effect>, wit::Failure>,)>;
+type Execute<'a> = TypedFunc<(&'a wit::Action,), (Result<executor::Outcome, wit::Failure>,)>;
 
 /// The plugin, loaded and linked once in each place, when it is first called there.
 struct PerPlace<T> {
@@ -58,7 +76,7 @@ struct PerPlace<T> {
 /// Where an executor is called.
 struct ExecutorPlace<'a> {
     engine: &'a Engine,
-    pre: &'a ExecutorPluginPre<State>,
+    linked: &'a LinkedExecutor,
     /// Its place in the pool, held as long as the call takes.
     _slot: Option<Slot<'a>>,
 }
@@ -88,7 +106,7 @@ impl LinkedPlugin {
     pub fn check_fit(&self) -> Result<(), Error> {
         match &self.ready {
             Links::Guard(ready) => self.linked(ready, ready_guard).map(|_| ()),
-            Links::Impact(ready) => self.linked(ready, impact_pre).map(|_| ()),
+            Links::Impact(ready) => self.linked(ready, ready_impact).map(|_| ()),
             Links::Executor(ready) => self.overflow(ready).map(|_| ()),
         }
     }
@@ -106,35 +124,32 @@ impl LinkedPlugin {
     /// without a pool.
     fn place_of_executor<'a>(
         &'a self,
-        ready: &'a PerPlace<Option<ExecutorPluginPre<State>>>,
+        ready: &'a PerPlace<Option<LinkedExecutor>>,
         limits: &Limits,
     ) -> Result<ExecutorPlace<'a>, Error> {
         if self.runtime.executors == Allocation::Pooled && limits.memory_bytes <= MAX_POOLED_MEMORY_BYTES {
             let (place, shard) = self.runtime.shard()?;
             if let Some(slot) = shard.slots.take_for_executor() {
                 // One that is too large for a pool is remembered as such.
-                let pre = ready.get(place, &shard.engine, self.kind, |component| {
+                let linked = ready.get(place, &shard.engine, self.kind, |component| {
                     if !fits_a_slot(component) {
                         return Ok(None);
                     }
-                    Ok(shard.executors()?.instantiate_pre(component).and_then(ExecutorPluginPre::new).ok())
+                    Ok(linked_executor(shard.executors()?, component).ok())
                 })?;
-                if let Some(pre) = pre {
-                    return Ok(ExecutorPlace { engine: &shard.engine, pre, _slot: Some(slot) });
+                if let Some(linked) = linked {
+                    return Ok(ExecutorPlace { engine: &shard.engine, linked, _slot: Some(slot) });
                 }
             }
         }
-        Ok(ExecutorPlace { engine: &self.runtime.overflow.engine, pre: self.overflow(ready)?, _slot: None })
+        Ok(ExecutorPlace { engine: &self.runtime.overflow.engine, linked: self.overflow(ready)?, _slot: None })
     }
 
     /// The executor without a pool.
-    fn overflow<'a>(
-        &'a self,
-        ready: &'a PerPlace<Option<ExecutorPluginPre<State>>>,
-    ) -> Result<&'a ExecutorPluginPre<State>, Error> {
+    fn overflow<'a>(&'a self, ready: &'a PerPlace<Option<LinkedExecutor>>) -> Result<&'a LinkedExecutor, Error> {
         let overflow = &self.runtime.overflow;
         let linked = ready.get(self.runtime.shards(), &overflow.engine, self.kind, |component| {
-            overflow.linker()?.instantiate_pre(component).and_then(ExecutorPluginPre::new).map(Some)
+            linked_executor(overflow.linker()?, component).map(Some)
         })?;
         linked.as_ref().ok_or_else(|| Error::Engine { message: "an executor was not linked".to_owned() })
     }
@@ -178,10 +193,26 @@ impl LinkedPlugin {
         call: impl FnOnce(&ImpactGuest, StoreMut<'_>) -> wasmtime::Result<T>,
     ) -> Invocation<T> {
         let Links::Impact(ready) = &self.ready else { return not_that_kind() };
-        self.pooled(ready, impact_pre, invoked, |pre, metered| {
-            let instance = pre.instantiate(&mut metered.store)?;
+        self.pooled(ready, ready_impact, invoked, |model, metered| {
+            let instance = model.pre.instantiate(&mut metered.store)?;
             metered.instantiated();
             call(instance.fusebox_plugin_impact(), metered.store.as_context_mut())
+        })
+    }
+
+    /// Lets an impact model estimate in a fresh instance, on this thread.
+    pub fn estimate(
+        &self,
+        invoked: InvocationContext,
+        alternative: &impact::Alternative,
+    ) -> Invocation<impact::ImpactEstimate> {
+        let Links::Impact(ready) = &self.ready else { return not_that_kind() };
+        self.pooled(ready, ready_impact, invoked, |model, metered| {
+            let instance = model.pre.instance_pre().instantiate(&mut metered.store)?;
+            let estimate: EstimateOf<'_> = instance.get_typed_func(&mut metered.store, model.estimate)?;
+            metered.instantiated();
+            let (estimated,) = estimate.call(&mut metered.store, (alternative,))?;
+            Ok(estimated)
         })
     }
 
@@ -211,19 +242,64 @@ impl LinkedPlugin {
         may_wait: MayWait,
         call: impl AsyncFnOnce(&ExecutorGuest, StoreMut<'_>) -> wasmtime::Result<T>,
     ) -> Invocation<T> {
+        self.in_executor(invoked, may_wait, async |executor, metered| {
+            let instance = executor.pre.instantiate_async(&mut metered.store).await?;
+            metered.instantiated();
+            call(instance.fusebox_plugin_executor(), metered.store.as_context_mut()).await
+        })
+        .await
+    }
+
+    /// Lets an executor preview an action in a fresh instance. `read` reads its answer.
+    pub async fn preview<T>(
+        &self,
+        invoked: InvocationContext,
+        action: &wit::Action,
+        read: impl FnOnce(Result<Vec<executor::Effect>, wit::Failure>, &State) -> T,
+    ) -> Invocation<T> {
+        self.in_executor(invoked, MayWait::Never, async |executor, metered| {
+            let instance = executor.pre.instance_pre().instantiate_async(&mut metered.store).await?;
+            let preview: Preview<'_> = instance.get_typed_func(&mut metered.store, executor.preview)?;
+            metered.instantiated();
+            let (previewed,) = preview.call_async(&mut metered.store, (action,)).await?;
+            Ok(read(previewed, metered.store.data()))
+        })
+        .await
+    }
+
+    /// Lets an executor carry an action out in a fresh instance. `read` reads its answer.
+    pub async fn execute<T>(
+        &self,
+        invoked: InvocationContext,
+        action: &wit::Action,
+        read: impl FnOnce(Result<executor::Outcome, wit::Failure>, &State) -> T,
+    ) -> Invocation<T> {
+        self.in_executor(invoked, MayWait::Allowed, async |executor, metered| {
+            let instance = executor.pre.instance_pre().instantiate_async(&mut metered.store).await?;
+            let execute: Execute<'_> = instance.get_typed_func(&mut metered.store, executor.execute)?;
+            metered.instantiated();
+            let (executed,) = execute.call_async(&mut metered.store, (action,)).await?;
+            Ok(read(executed, metered.store.data()))
+        })
+        .await
+    }
+
+    /// Takes a place for an executor and works there.
+    async fn in_executor<T>(
+        &self,
+        invoked: InvocationContext,
+        may_wait: MayWait,
+        work: impl AsyncFnOnce(&LinkedExecutor, &mut Metered) -> wasmtime::Result<T>,
+    ) -> Invocation<T> {
         let Links::Executor(ready) = &self.ready else { return not_that_kind() };
-        let ExecutorPlace { engine, pre, _slot } = match self.place_of_executor(ready, &invoked.limits) {
+        let ExecutorPlace { engine, linked, _slot } = match self.place_of_executor(ready, &invoked.limits) {
             Ok(place) => place,
             Err(error) => return failed(&error),
         };
         let _active = self.runtime.ticker.watch();
         let (kill, wall_time) = (invoked.kill.clone(), invoked.limits.wall_time);
         let mut metered = Metered::begin(engine, invoked, Slice::Yield);
-        let work = async {
-            let instance = pre.instantiate_async(&mut metered.store).await?;
-            metered.instantiated();
-            call(instance.fusebox_plugin_executor(), metered.store.as_context_mut()).await
-        };
+        let work = work(linked, &mut metered);
         let ended = match may_wait {
             MayWait::Never => Ok(work.await),
             // A guest that runs is ended by its epoch; one that waits in the host only by no longer being waited for.
@@ -282,14 +358,26 @@ fn incompatible(kind: Kind, error: &wasmtime::Error) -> Error {
 
 fn ready_guard(shard: &Shard, component: &Component) -> wasmtime::Result<LinkedGuard> {
     let pre = GuardPluginPre::new(shard.guards.instantiate_pre(component)?)?;
-    let guard = component.get_export_index(None, "fusebox:plugin/guard@0.1.0");
-    let check = guard.and_then(|guard| component.get_export_index(Some(&guard), "check"));
-    let check = check.ok_or_else(|| wasmtime::format_err!("no exported function `check`"))?;
-    Ok(LinkedGuard { pre, check })
+    Ok(LinkedGuard { pre, check: exported(component, "guard", "check")? })
 }
 
-fn impact_pre(shard: &Shard, component: &Component) -> wasmtime::Result<ImpactPluginPre<State>> {
-    ImpactPluginPre::new(shard.impacts.instantiate_pre(component)?)
+fn ready_impact(shard: &Shard, component: &Component) -> wasmtime::Result<LinkedImpact> {
+    let pre = ImpactPluginPre::new(shard.impacts.instantiate_pre(component)?)?;
+    Ok(LinkedImpact { pre, estimate: exported(component, "impact", "estimate")? })
+}
+
+fn linked_executor(linker: &Linker<State>, component: &Component) -> wasmtime::Result<LinkedExecutor> {
+    let pre = ExecutorPluginPre::new(linker.instantiate_pre(component)?)?;
+    let exported = |function| exported(component, "executor", function);
+    Ok(LinkedExecutor { pre, preview: exported("preview")?, execute: exported("execute")? })
+}
+
+/// A function of one of the contract's interfaces.
+fn exported(component: &Component, interface: &str, function: &str) -> wasmtime::Result<ComponentExportIndex> {
+    let name = format!("fusebox:plugin/{interface}@0.1.0");
+    let interface = component.get_export_index(None, &name);
+    let found = interface.and_then(|interface| component.get_export_index(Some(&interface), function));
+    found.ok_or_else(|| wasmtime::format_err!("no exported function `{function}`"))
 }
 
 fn failed<T>(error: &Error) -> Invocation<T> {

@@ -201,7 +201,7 @@ impl Plugin {
         let refrain = wit_impact::Alternative::Refrain(judged.action.clone());
         let estimate = |alternative: &wit_impact::Alternative| {
             let call = self.inner.judging(judged, options);
-            self.inner.ready.impact(call, |model, store| model.call_estimate(store, alternative))
+            self.inner.ready.estimate(call, alternative)
         };
         let acting = estimate(&act);
         let acted = match acting.result {
@@ -229,17 +229,11 @@ impl Plugin {
     ) -> Invocation<Result<Vec<ProposedEffect>, Failure>> {
         let action = convert::action(action);
         let call = PluginState::acting(situation, handler, options, Capability::Reading);
-        self.inner
-            .ready
-            .executor(call, MayWait::Never, async |executor, mut store| {
-                let previewed = executor.call_preview(&mut store, &action).await?;
-                Ok(match previewed {
-                    Ok(effects) => convert::proposed(effects, store.data()).map(Ok),
-                    Err(failure) => Ok(Err(convert::core_failure(failure))),
-                })
-            })
-            .await
-            .and_then(|answer| answer)
+        let previewed = self.inner.ready.preview(call, &action, |previewed, state| match previewed {
+            Ok(effects) => convert::proposed(effects, state).map(Ok),
+            Err(failure) => Ok(Err(convert::core_failure(failure))),
+        });
+        previewed.await.and_then(|answer| answer)
     }
 
     /// Lets an executor carry an action out. Must run in a tokio runtime with timers. Dropping the future stops it.
@@ -252,20 +246,14 @@ impl Plugin {
     ) -> Invocation<Result<Outcome, Failure>> {
         let action = convert::action(action);
         let call = PluginState::acting(situation, handler, options, Capability::Everything);
-        self.inner
-            .ready
-            .executor(call, MayWait::Allowed, async |executor, mut store| {
-                let executed = executor.call_execute(&mut store, &action).await?;
-                Ok(match executed {
-                    Ok(outcome) => outcome_from(&outcome.output, outcome.summary, outcome.delta.as_deref()).map(Ok),
-                    Err(failure) => match (convert::core_failure(failure), store.data().denied.clone()) {
-                        (Failure::Denied(_), Some(effect)) => Err(End::Denied { effect }),
-                        (failure, _) => Ok(Err(failure)),
-                    },
-                })
-            })
-            .await
-            .and_then(|answer| answer)
+        let executed = self.inner.ready.execute(call, &action, |executed, state| match executed {
+            Ok(outcome) => outcome_from(&outcome.output, outcome.summary, outcome.delta.as_deref()).map(Ok),
+            Err(failure) => match (convert::core_failure(failure), state.denied.clone()) {
+                (Failure::Denied(_), Some(effect)) => Err(End::Denied { effect }),
+                (failure, _) => Ok(Err(failure)),
+            },
+        });
+        executed.await.and_then(|answer| answer)
     }
 
     /// Lets an executor take an earlier step back. Must run in a tokio runtime with timers.
