@@ -1,7 +1,7 @@
 //! The plugins of a policy, loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use fusebox_core::Decider;
 use fusebox_core::builtin::OwnPlaces;
@@ -9,6 +9,7 @@ use fusebox_core::gate::{GateSetup, GuardSlot};
 use fusebox_core::policy::{Grants, PluginLimits};
 use fusebox_core::protected::{self, ProtectedGlobs};
 use fusebox_core::{Digest, Json, Kind, Policy, StepType};
+use fusebox_effects::CheckedSchema;
 use fusebox_sandbox::{Kill, MAX_COMPONENT_BYTES, Sandbox};
 use serde_json::Value;
 
@@ -28,7 +29,8 @@ pub struct Served {
     pub step_type: StepType,
     /// Host calls that the executor may make.
     pub grants: Grants,
-    schema: fusebox_effects::CheckedSchema,
+    /// The schema of inputs. That of a bundled plugin is compiled when an input is checked for the first time.
+    schema: OnceLock<Result<CheckedSchema, String>>,
 }
 
 /// All plugins of a policy.
@@ -188,14 +190,15 @@ impl Registry {
 impl Served {
     fn new(executor: &str, loaded: &Loaded, step_type: &StepType, grants: Grants) -> Result<Self, Error> {
         let checked = |what: &str, schema| {
-            fusebox_effects::CheckedSchema::new(schema).map_err(|wrong| Error::PluginMisplaced {
+            CheckedSchema::new(schema).map_err(|wrong| Error::PluginMisplaced {
                 name: executor.to_owned(),
                 message: format!("the {what} schema of {} {wrong}", step_type.name),
             })
         };
-        let schema = checked("input", &step_type.input_schema)?;
+        let schema = OnceLock::new();
         // That those of bundled plugins are schemas is tested, not found out at each start.
         if !loaded.is_bundled() {
+            let _ = schema.set(Ok(checked("input", &step_type.input_schema)?));
             checked("output", &step_type.output_schema)?;
         }
         Ok(Self { executor: executor.to_owned(), step_type: step_type.clone(), grants, schema })
@@ -208,7 +211,9 @@ impl Served {
             at: if at.is_empty() { "its top".to_owned() } else { at },
             message: fusebox_core::show::safe_line(&message, 300),
         };
-        match self.schema.fault(input.value()) {
+        let schema = self.schema.get_or_init(|| CheckedSchema::new(&self.step_type.input_schema));
+        let schema = schema.as_ref().map_err(|wrong| bad(String::new(), format!("the schema of its input {wrong}")))?;
+        match schema.fault(input.value()) {
             Ok(None) => Ok(()),
             Ok(Some(error)) => Err(bad(error.instance_path().to_string(), explain(&error))),
             Err(why) => Err(bad(String::new(), why)),
