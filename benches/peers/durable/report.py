@@ -13,7 +13,7 @@ from pathlib import Path
 
 BAR = 420
 ROW = 26
-NAMES = 330
+NAMES = 360
 
 
 def machine() -> str:

@@ -1,6 +1,7 @@
 //! Canonical JSON (RFC 8785), written straight from what serialises to it: building a tree of values first takes several
 //! times as long, and each event of the log is written so. A test compares it with a library that builds one.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
@@ -9,11 +10,25 @@ use serde::ser::{self, Serialize, Serializer};
 
 use super::MAX_INTEGER;
 
+/// Largest buffer that a thread keeps for the next text.
+const MAX_KEPT: usize = 64 * 1024;
+
+thread_local! {
+    static SPARE: Cell<Writer> = const { Cell::new(Writer::new()) };
+}
+
 /// The canonical text of a value; `None` when JSON cannot hold it, as with maps whose keys are no texts.
 pub fn text_of<T: Serialize + ?Sized>(value: &T) -> Option<String> {
-    let mut writer = Writer { out: Vec::with_capacity(256), ..Writer::default() };
-    value.serialize(&mut writer).ok()?;
-    String::from_utf8(writer.out).ok()
+    // A value that asks for another text while it is written finds a new writer.
+    let mut writer = SPARE.take();
+    writer.out.clear();
+    writer.members.clear();
+    let written = value.serialize(&mut writer);
+    let text = written.ok().and_then(|()| std::str::from_utf8(&writer.out).ok().map(ToOwned::to_owned));
+    if writer.out.capacity().max(writer.scratch.capacity()) <= MAX_KEPT {
+        SPARE.set(writer);
+    }
+    text
 }
 
 #[derive(Default)]
@@ -54,6 +69,10 @@ impl ser::Error for NoJson {
 }
 
 impl Writer {
+    const fn new() -> Self {
+        Self { out: Vec::new(), members: Vec::new(), scratch: Vec::new() }
+    }
+
     /// Writes a text in quotes.
     fn string(&mut self, text: &str) {
         self.out.push(b'"');
