@@ -21,7 +21,7 @@ use crate::place::{Place, binary, step};
 type Answer = oneshot::Sender<Result<(), Error>>;
 
 /// Longest that a batch is held back while no other comes: the run waits for it.
-const HELD: Duration = Duration::from_millis(2);
+const HELD: Duration = Duration::from_millis(20);
 
 /// A store that writes batches late and in groups, up to a number of them: what comes then is lost.
 struct LosingStore {
