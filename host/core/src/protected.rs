@@ -249,9 +249,17 @@ fn first_braces(glob: &str) -> Option<(&str, Vec<&str>, &str)> {
     None
 }
 
-/// For each guard, whether a place lies in a folder of packages.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// For each guard, whether a place lies in a folder of packages; for those that are not listed, it does not.
+#[derive(Debug, Clone, Default)]
 pub struct PackageFolders(Vec<bool>);
+
+impl PartialEq for PackageFolders {
+    fn eq(&self, other: &Self) -> bool {
+        let listed = self.0.len().max(other.0.len());
+        let of = |folders: &Self, guard| folders.0.get(guard).copied().unwrap_or(false);
+        (0..listed).all(|guard| of(self, guard) == of(other, guard))
+    }
+}
 
 /// An entry of a folder, in lower case. Its path is made when a glob asks for it, which few do.
 struct Entry<'a> {

@@ -88,10 +88,18 @@ fn person(place: &Place, line: &str) -> String {
     outside(place, &format!("{who}{line}"))
 }
 
-/// Runs a shell line as a step; gives all that the run said.
+/// Runs a shell line as a step in a folder; gives all that the run said. The home is the place's folder.
+fn run_in(place: &Place, folder: &str, line: &str, more: &[&str]) -> String {
+    let steps = [step("run_command", json!({ "shell": line }))];
+    let plan = json!({ "goal": "g", "agent": { "id": "a" }, "steps": steps });
+    place.write("plan.json", plan.to_string());
+    let args = ["run", "plan.json", "--workspace", folder, "--approve", "all", "--json"];
+    let output = place.command(&[&args, more].concat()).env("HOME", place.folder.path()).output().unwrap();
+    text(&output.stdout)
+}
+
 fn run(place: &Place, line: &str, more: &[&str]) -> String {
-    let (_, lines) = place.run_steps(&json!([step("run_command", json!({ "shell": line }))]), more);
-    serde_json::to_string(&lines).unwrap()
+    run_in(place, "workspace", line, more)
 }
 
 #[test]
@@ -149,7 +157,6 @@ fn a_plan_chooses_no_workspace_through_which_links_lead() {
             "sub",
         ),
         ("mkdir sub real .github; ln -s ../sub/wf .github/workflows; ln -s ../real sub/wf", "sub"),
-        ("git init -q; mkdir sub; echo > sub/t.sh; git config filter.f.clean '\"sub/t.sh\"'", "sub"),
         ("mkdir sub; ln -s mid .env; ln -s sub/x mid", "sub"),
     ] {
         let place = place();
@@ -161,4 +168,69 @@ fn a_plan_chooses_no_workspace_through_which_links_lead() {
         let refused = place.fusebox(&["run", "workspace/plan.json", "--approve", "all", "--json"]);
         assert!(text(&refused.stdout).contains("FBX-5014"), "{before}: {:?}", lines(&refused));
     }
+}
+
+#[test]
+fn settings_of_repositories_elsewhere_count() {
+    let commit = "git commit -q --allow-empty -m x";
+    for (before, folder, attack) in [
+        (
+            "git init -q; mkdir -p tools/hooks; cp e.sh tools/hooks/post-commit; sed -i s/PWNED/x/ tools/hooks/post-commit; \
+             git add -A; git commit -q -m i; git config core.hooksPath tools/hooks; git worktree add -q ../wt",
+            "wt",
+            "printf '#!/bin/sh\\ntouch PWNED\\n' > tools/hooks/post-commit",
+        ),
+        (
+            "git init -q ../super/sub; git -C ../super init -q; mv ../super/sub/.git ../super/.git/sub; \
+             echo 'gitdir: ../.git/sub' > ../super/sub/.git; git -C ../super/sub config core.worktree ../../sub; \
+             git -C ../super/sub config core.hooksPath hk",
+            "super/sub",
+            "mkdir -p hk; printf '#!/bin/sh\\ntouch PWNED\\n' > hk/pre-commit; chmod +x hk/pre-commit",
+        ),
+        (
+            "git init -q ../mono; mkdir ../mono/app; git -C ../mono config core.hooksPath app/hk",
+            "mono/app",
+            "mkdir -p hk; printf '#!/bin/sh\\ntouch app/PWNED\\n' > hk/pre-commit; chmod +x hk/pre-commit",
+        ),
+        ("git init -q; git config core.hooksPath '~/workspace/hk'", "workspace", "mkdir -p hk; cp e.sh hk/pre-commit"),
+        (
+            "git init -q; git config include.path '~/workspace/conf/inc'; mkdir conf; touch conf/inc",
+            "workspace",
+            "printf '[core]\\n fsmonitor = %s/e.sh\\n' $PWD > conf/inc",
+        ),
+        (
+            "git init -q; git config --global core.hooksPath tools/hooks",
+            "workspace",
+            "mkdir -p tools/hooks; cp e.sh tools/hooks/pre-commit",
+        ),
+    ] {
+        let place = place();
+        person(&place, before);
+        let said = run_in(&place, folder, attack, &[]);
+        assert!(said.contains("step_started"), "{before}: {said}");
+        let later = person(&place, &format!("cd ../{folder} && {commit}; git status"));
+        assert!(!place.path(folder).join("PWNED").exists(), "{before}: {said} {later}");
+    }
+    let place = place();
+    person(&place, "mkdir -p .hg/store conf; echo '%include ../conf/team' > .hg/hgrc; touch conf/team");
+    assert!(run(&place, "echo x > conf/team", &[]).contains("Read-only file system"));
+}
+
+#[test]
+fn links_into_packages_count_when_a_command_makes_them() {
+    let place = place();
+    person(
+        &place,
+        "mkdir -p node_modules/p/web/.vscode pk; touch node_modules/p/.travis.yml node_modules/p/web/.vscode/tasks.json",
+    );
+    person(&place, "ln -s node_modules/p lib; ln -s ../node_modules pk/node_modules");
+    for _ in 0..2 {
+        assert!(run(&place, "echo hi", &[]).contains("step_completed"));
+    }
+    assert!(place.path("workspace/lib").exists() && place.path("workspace/pk/node_modules").exists());
+    let said = run(&place, "ln -s node_modules/p/web app; mkdir pk/b; ln -s ../../node_modules pk/b/node_modules", &[]);
+    assert!(said.contains("app (now app.taken-away-") && !said.contains("pk/b/node_modules (now"), "{said}");
+    person(&place, "mkdir -p node_modules/q/c/.cargo; touch node_modules/q/c/.cargo/config.toml");
+    assert!(run(&place, "ln -s node_modules/q deep", &[]).contains("deep (now deep.taken-away-"));
+    assert!(run(&place, "echo hi", &[]).contains("step_completed"));
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use fusebox_core::effect::NamedFile;
 use fusebox_core::{Digest, DigestBuilder, WorkspacePath};
 
-use self::search::Search;
+pub use self::search::Search;
 use self::tables::{UNNAMED, is_interpreter, is_script, is_shell, runs_folders};
 use self::words::candidates;
 use crate::program::{Environment, is_executable};
@@ -104,9 +104,8 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
 /// A line of a shell that is run in a folder of a workspace.
 pub struct Line<'a> {
     pub text: &'a str,
-    /// Both are absolute paths without links.
+    /// An absolute path without links.
     pub folder: &'a Path,
-    pub workspace: &'a Path,
 }
 
 impl Line<'_> {
@@ -115,11 +114,10 @@ impl Line<'_> {
     ///
     /// # Errors
     /// When the words can mean too many.
-    pub fn named(&self) -> Result<Vec<PathBuf>> {
+    pub fn named(&self, search: &Search<'_>) -> Result<Vec<PathBuf>> {
         let words = candidates(self.text);
         let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.contains('\0')).collect();
         let runs_any = words.iter().any(|word| is_interpreter(word));
-        let search = Search::new(self.workspace);
         let folders = search.folders(self.folder, &words)?;
         let mut found = Vec::new();
         for word in words {

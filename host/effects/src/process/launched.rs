@@ -43,6 +43,8 @@ impl Launched {
             .arg(launcher::SUBCOMMAND)
             .env_clear()
             .envs(spec.environment.variables().filter(|(name, _)| *name == "TMPDIR"))
+            // Settings of Git there name files of workspaces. The program itself gets other variables.
+            .envs(std::env::vars_os().filter(|(name, _)| *name == "HOME" || *name == "XDG_CONFIG_HOME"))
             // The handle was opened without following links; its name could lead elsewhere by now.
             .current_dir(format!("/proc/self/fd/{}", spec.workspace.as_raw_fd()))
             .stdin(Stdio::from(OwnedFd::from(theirs)))

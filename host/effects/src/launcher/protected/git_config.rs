@@ -7,11 +7,11 @@ use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
 use super::access;
 use super::links::{self, Resolved};
-use crate::named_files::Line;
+use crate::named_files::{Line, Search};
 
 /// Files of settings in a repository.
 const FILES: [&str; 4] = ["config", "config.worktree", "hgrc", "hgrc-not-shared"];
@@ -34,44 +34,46 @@ pub struct Named {
     pub absent: Vec<PathBuf>,
 }
 
-/// What the settings of a workspace's repositories name. `root` is the workspace's path; `repositories` are folders of
-/// repositories, or files that stand for one, relative to it.
+/// What the settings of a workspace's repositories name, those above it and a person's own among them. `root` is the
+/// workspace's path; `repositories` are folders of repositories, or files that stand for one, relative to it.
 ///
 /// # Errors
 /// A message, when settings name too much to be looked for.
 pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Result<Named, String> {
-    // A repository can have several working trees, and one of another name: its values are looked for in all trees.
-    let trees: BTreeSet<&Path> = repositories.iter().filter_map(|repository| repository.parent()).collect();
-    let mut files: Vec<PathBuf> =
-        repositories.iter().flat_map(|repository| FILES.map(|file| repository.join(file))).collect();
+    let Sources { mut files, trees } = Sources::of(workspace, root, repositories);
     let (mut included, mut paths) = (BTreeSet::new(), BTreeSet::new());
-    let mut read = repositories.len() * FILES.len() + MAX_INCLUDED;
+    let mut read = files.len() + MAX_INCLUDED;
+    let search = Search::new(root);
     while let Some(file) = files.pop() {
         let Some(left) = read.checked_sub(1) else { break };
         read = left;
         let Some(text) = text_of(workspace, root, &file) else { continue };
         for (key, value) in settings(&text).filter(|(key, _)| !OTHERS.contains(&&**key)) {
             if KEYS.contains(&&*key) {
-                let folders: Vec<&Path> = match key.as_str() {
-                    "path" => file.parent().into_iter().collect(),
-                    _ => trees.iter().copied().collect(),
-                };
-                for path in folders.iter().filter_map(|folder| links::joined(root, folder, Path::new(&value))) {
-                    if key == "path" && included.insert(path.clone()) {
+                let value = at_home(&value);
+                if key == "path" {
+                    let path = file.parent().unwrap_or(root).join(&value);
+                    if included.insert(path.clone()) {
                         files.push(path.clone());
                     }
-                    paths.insert(path);
+                    paths.extend(links::joined(root, Path::new(""), &path));
+                } else {
+                    paths.extend(trees.iter().filter_map(|tree| links::joined(root, tree, &value)));
                 }
                 continue;
             }
             let line = value.trim_start_matches('!').trim_start();
+            // A lone word names a program of the search path, if anything.
+            if !line.contains(['/', ' ', '\t', '\n']) {
+                continue;
+            }
             for tree in &trees {
-                let named = Line { text: line, folder: &root.join(tree), workspace: root }.named();
-                let named = named.map_err(|error| format!("{}, {key} = {value}: {error}", file.display()))?;
+                let named = Line { text: line, folder: tree }.named(&search);
+                let named = named.map_err(|error| format!("{}, {key}: {error}", file.display()))?;
                 paths.extend(named.iter().filter_map(|path| links::joined(root, Path::new(""), path)));
                 // A program that is not there yet.
                 let program = line.split_whitespace().next().filter(|word| word.contains('/'));
-                paths.extend(program.and_then(|program| links::joined(root, tree, Path::new(program))));
+                paths.extend(program.and_then(|program| links::joined(root, tree, &at_home(program))));
             }
         }
     }
@@ -87,6 +89,57 @@ pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Resu
     Ok(found)
 }
 
+/// Files of settings and the working trees for which they may count, as absolute paths. A repository can have several
+/// trees, and one of another name: values are looked for in all of them.
+struct Sources {
+    files: Vec<PathBuf>,
+    trees: BTreeSet<PathBuf>,
+}
+
+impl Sources {
+    fn of(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Self {
+        let mut all: Vec<PathBuf> = repositories.iter().map(|repository| root.join(repository)).collect();
+        // Where the workspace is no repository, it may lie in one.
+        for name in [".git", ".hg"] {
+            let above = root.ancestors().map(|folder| folder.join(name));
+            all.extend(above.into_iter().find(|found| found.symlink_metadata().is_ok()));
+        }
+        let trees: BTreeSet<PathBuf> = all.iter().filter_map(|entry| entry.parent()).map(ToOwned::to_owned).collect();
+        let mut files = Vec::new();
+        for entry in all {
+            // A linked working tree or a submodule names its folder of Git, and that the one which it shares.
+            let text = text_of(workspace, root, &entry);
+            let own = text.as_deref().and_then(|text| text.strip_prefix("gitdir:")).map(str::trim);
+            let own = own.and_then(|own| entry.parent().map(|tree| tree.join(own))).unwrap_or(entry);
+            let shared = text_of(workspace, root, &own.join("commondir"));
+            let shared = shared.map(|shared| own.join(shared.trim()));
+            files.extend([Some(own), shared].iter().flatten().flat_map(|folder| FILES.map(|file| folder.join(file))));
+        }
+        if !trees.is_empty() {
+            files.extend(own_settings());
+        }
+        Self { files, trees }
+    }
+}
+
+/// A person's own settings, and the machine's.
+fn own_settings() -> impl Iterator<Item = PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let under = |name: &str| home.as_ref().map(|home| home.join(name));
+    let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| under(".config"));
+    let files = [under(".gitconfig"), config.map(|config| config.join("git/config")), under(".hgrc")];
+    files.into_iter().flatten().chain([PathBuf::from("/etc/gitconfig")])
+}
+
+/// A path whose `~/` stands for the home.
+fn at_home(path: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    match (path.strip_prefix("~/"), home) {
+        (Some(below), Some(home)) => Path::new(&home).join(below),
+        _ => PathBuf::from(path),
+    }
+}
+
 /// Keys in lower case and values of settings (git-config(1), "Syntax"). A key may stand behind the name of its section.
 fn settings(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
     let mut rest = text;
@@ -98,6 +151,11 @@ fn settings(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
             let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
             let start = line.trim_start();
             let start = if start.starts_with('[') { start.split_once(']').map_or("", |(_, rest)| rest) } else { start };
+            // Mercurial includes a file by a line of its own (hgrc(5)).
+            if let Some(included) = line.strip_prefix("%include ") {
+                rest = after;
+                return Some(("path".to_owned(), included.trim().to_owned()));
+            }
             let is_comment = start.trim_start().starts_with(['#', ';']);
             let Some((key, begin)) = start.split_once('=').filter(|_| !is_comment) else {
                 rest = after;
@@ -137,11 +195,18 @@ fn value(text: &str) -> (String, &str) {
     (value.trim().to_owned(), "")
 }
 
+/// The text of a file, in the workspace or elsewhere.
 fn text_of(workspace: &OwnedFd, root: &Path, file: &Path) -> Option<String> {
-    let file = links::resolve(workspace, root, file)?.path;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(openat2(workspace, &file, flags, Mode::empty(), resolve).ok()?);
+    let opened = match links::joined(root, Path::new(""), file) {
+        Some(below) => {
+            let below = links::resolve(workspace, root, &below)?.path;
+            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+            openat2(workspace, &below, flags, Mode::empty(), resolve)
+        }
+        None => openat(CWD, file, flags, Mode::empty()),
+    };
+    let file = File::from(opened.ok()?);
     if !file.metadata().ok()?.is_file() {
         return None;
     }

@@ -245,6 +245,10 @@ impl Visitor for Found {
         self.protected(sight, PathProtection::Hidden);
     }
 
+    fn plain_link(&mut self, sight: &Sight<'_>) {
+        self.known.insert(sight.identity());
+    }
+
     fn linked(&mut self, sight: &Sight<'_>, protection: Option<PathProtection>) {
         self.links.add(sight, protection);
     }

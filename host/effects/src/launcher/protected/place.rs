@@ -150,6 +150,8 @@ pub trait Visitor {
     fn repository_layout(&mut self, folder: &OwnedFd, sight: &Sight<'_>, within_taken: bool);
     /// A folder that is too deep to be looked into.
     fn too_deep(&mut self, sight: &Sight<'_>, workspace: &OwnedFd);
+    /// A link that protects nothing.
+    fn plain_link(&mut self, sight: &Sight<'_>);
     /// A file with further names.
     fn linked(&mut self, sight: &Sight<'_>, protection: Option<PathProtection>);
     /// A folder that cannot be looked into.

@@ -206,6 +206,8 @@ impl Visitor for Quarantine<'_> {
         }
     }
 
+    fn plain_link(&mut self, _: &Sight<'_>) {}
+
     fn linked(&mut self, _: &Sight<'_>, _: Option<PathProtection>) {}
 
     fn unreadable(&mut self, sight: &Sight<'_>) {

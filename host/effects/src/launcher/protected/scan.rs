@@ -229,7 +229,9 @@ impl<V: Visitor> Scan<'_, V> {
     fn link(&mut self, sight: &Sight<'_>, name: &str, protection: Option<PathProtection>, place: &Place) {
         let is_holder = !place.is_hidden() && self.matcher.is_holder(&place.known_as, name, &place.packages);
         if protection.is_none() && !is_holder && place.inherited.is_none() {
-            if self.look == Look::After && self.leads_out_of_packages(sight, place) {
+            if self.look != Look::After {
+                self.visitor.plain_link(sight);
+            } else if self.leads_out_of_packages(sight, name, place) {
                 self.visitor.protected(sight, PathProtection::Hidden);
             }
             return;
@@ -297,7 +299,7 @@ impl<V: Visitor> Scan<'_, V> {
 
     /// Whether a link that the command made leads from outside of installed packages to protected names among them,
     /// which do not count where they are.
-    fn leads_out_of_packages(&mut self, sight: &Sight<'_>, place: &Place) -> bool {
+    fn leads_out_of_packages(&mut self, sight: &Sight<'_>, name: &str, place: &Place) -> bool {
         if !self.visitor.is_new(sight) {
             return false;
         }
@@ -308,8 +310,10 @@ impl<V: Visitor> Scan<'_, V> {
             packages = self.matcher.entered(&known_as, &part, &packages);
             known_as = join(&known_as, &part);
         }
-        let is_outside = place.packages == packages || packages == PackageFolders::default();
-        let below = Place { path, ..place.clone() };
+        // By its own name, the link may be such a folder.
+        let here = self.matcher.entered(&place.known_as, name, &place.packages);
+        let is_outside = here == packages || packages == PackageFolders::default();
+        let below = Place { path, known_as: join(&place.known_as, name), packages: here, ..place.clone() };
         !is_outside && holds_protected(self.matcher, &handle, &below, MAX_DEPTH, &mut self.left)
     }
 }
