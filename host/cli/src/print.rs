@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use fusebox::core::show::safe_line;
+use fusebox::core::show::{safe_json_text, safe_line};
 use fusebox::core::{LogLine, PluginLog};
 use fusebox::{Error, EventUpdate};
 use parking_lot::Mutex;
@@ -40,7 +40,8 @@ pub fn event(update: &EventUpdate) {
 fn json_line(line: &impl Serialize) {
     // As a value first: its fields come in alphabetical order, whatever type they have.
     let value = serde_json::to_value(line).unwrap_or_default();
-    noted(writeln!(std::io::stdout(), "{value}"));
+    // It may be shown on a terminal, to which some characters are commands.
+    noted(writeln!(std::io::stdout(), "{}", safe_json_text(&value.to_string())));
 }
 
 /// The first error of standard output that is not its reader's end.

@@ -104,7 +104,8 @@ pub fn prepare(create: CreateArgs, watched: Explanations, json: bool) -> Result<
     }
     let host = builder.build()?;
     tell_notices(&host, json);
-    let mut options = RunOptions::new().limits(limits_of(&create.budgets)).tenant(create.tenant);
+    let options = RunOptions::new().limits(limits_of(&create.budgets)).tenant(create.tenant);
+    let mut options = options.current_folder(".");
     if let Some(folder) = plan_folder(&create.plan) {
         options = options.plan_folder(folder);
     }
@@ -159,15 +160,15 @@ fn print_json(watched: Watched<'_>) {
     }
 }
 
-/// Folders whose own policies may count: that of the plan, and the workspace.
+/// Folders whose own policies may count: that of the plan, the workspace and, unless the operator names that, the folder
+/// that the operator is in. A plan takes none away.
 fn projects(plan: &Plan, plan_file: &Path, workspace: Option<&Path>) -> Vec<PathBuf> {
     let beside = plan_folder(plan_file);
     let named = plan.workspace.as_ref().map(|named| &named.path);
     let workspace = match (workspace, named, &beside) {
-        (Some(folder), _, _) => Some(folder.to_owned()),
-        (None, Some(named), Some(beside)) => Some(beside.join(named)),
-        (None, Some(_), None) => None,
-        (None, None, _) => Some(PathBuf::from(".")),
+        (Some(folder), _, _) => vec![folder.to_owned()],
+        (None, Some(named), Some(beside)) => vec![beside.join(named), PathBuf::from(".")],
+        (None, _, _) => vec![PathBuf::from(".")],
     };
     beside.into_iter().chain(workspace).collect()
 }

@@ -98,7 +98,12 @@ pub fn safe_line(text: &str, max_chars: usize) -> String {
 /// style.
 #[must_use]
 pub fn safe_json(value: &serde_json::Value) -> String {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    safe_json_text(&serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
+/// The same JSON text, with characters that could mislead a reader of a terminal escaped in JSON style; line feeds stay.
+#[must_use]
+pub fn safe_json_text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c != '\n' && misleads(c) {

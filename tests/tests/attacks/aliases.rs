@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::outside;
-use crate::place::{Place, lines, step, text};
+use crate::place::{Place, step, text};
 
 /// What is there, and what a command does then.
 type Attack = (&'static str, &'static str);
@@ -61,6 +61,32 @@ const PLANTED: &[(&str, &str, &str)] = &[
         "git status",
     ),
     ("git init -q; mkdir tools; git config core.fsmonitor tools/t", "cp e.sh tools/t", "git status"),
+    (
+        "git init -q; git config core.hooksPath tools/hooks",
+        "mkdir -p r/hooks; cp e.sh r/hooks/pre-commit; ln -s r tools",
+        "git commit -q --allow-empty -m x",
+    ),
+    (
+        "git init -q; mkdir tools; git config core.hooksPath tools/hooks",
+        "mv tools t2; ln -s t2 tools; mkdir -p tools/hooks; cp e.sh tools/hooks/pre-commit",
+        "git commit -q --allow-empty -m x",
+    ),
+    (
+        "git init -q; mkdir ../outside; ln -s ../outside hk; git config core.hooksPath hk",
+        "rm hk; mkdir hk; cp e.sh hk/pre-commit",
+        "git commit -q --allow-empty -m x",
+    ),
+    (
+        "git init -q; git config core.hooksPath a/b/hooks",
+        "mkdir -p x/y/hooks; cp e.sh x/y/hooks/pre-commit; ln -s ../x/y/hooks x/h; ln -s x a; ln -s y x/b",
+        "git commit -q --allow-empty -m x",
+    ),
+    ("git init -q; git config core.fsmonitor 'sh tools/m'", "mkdir -p r; cp e.sh r/m; ln -s r tools", "git status"),
+    (
+        "git init -q; git config include.path ../conf/inc",
+        "mkdir r; printf '[core]\\n fsmonitor = %s/e.sh\\n' $PWD > r/inc; ln -s r conf",
+        "git status",
+    ),
 ];
 
 /// Commands that settings hold, each of which runs `tools/clean.sh`.
@@ -74,6 +100,9 @@ const COMMANDS: &[&str] = &[
     "$PWD/tools/clean.sh",
     "sh -c \"exec tools/clean.sh\"",
 ];
+
+/// Commands that run it by a name that only a file which is there fits, or that an interpreter looks for.
+const LATER: &[&str] = &["python3 tools/clean.sh", "bash -c tools/clean.sh", "env -S sh tools/clean.sh"];
 
 fn place() -> Place {
     let place = Place::new().without_risk();
@@ -140,34 +169,23 @@ fn what_settings_run_is_read_only_however_they_name_it() {
         let said = run(&place, "cp e.sh tools/clean.sh", &[]);
         assert!(said.contains("Read-only file system"), "{command}: {said}");
     }
+    // As well while the script is still missing, or its folder, or a link stands for that.
+    for command in COMMANDS.iter().chain(LATER) {
+        for (before, attack) in [
+            ("mkdir tools", "cp e.sh tools/clean.sh"),
+            ("true", "mkdir tools; cp e.sh tools/clean.sh"),
+            ("true", "mkdir r; cp e.sh r/clean.sh; ln -s r tools"),
+        ] {
+            let place = place();
+            person(&place, &format!("git init -q; {before}; git config filter.f.clean '{command}'"));
+            let said = run(&place, attack, &[]);
+            assert!(said.contains("taken-away"), "{command}: {said}");
+            assert!(!place.path("workspace/tools/clean.sh").exists(), "{command}: {said}");
+        }
+    }
     let place = place();
     person(&place, "mkdir -p .hg/store sub; printf '[hooks]\\nupdate = sub/t\\n' > .hg/hgrc; echo > sub/t");
     assert!(run(&place, "echo evil > sub/t", &[]).contains("Read-only file system"));
-}
-
-#[test]
-fn a_plan_chooses_no_workspace_through_which_links_lead() {
-    for (before, folder) in [
-        ("mkdir sub; echo x > sub/k; ln -s $PWD/../alias/sub/k .env", "sub"),
-        ("mkdir sub; echo x > sub/k; ln -s ../workspace/sub/k .env", "sub"),
-        ("mkdir sub .ssh; echo x > sub/k; ln sub/k .ssh/k", "sub"),
-        ("mkdir sub .ssh; echo x > sub/k; ln -s ../sub/k .ssh/k", "sub"),
-        (
-            "git init -q; mkdir sub real; mv .git/hooks real/hk; ln -s ../sub/l/hk .git/hooks; ln -s ../real sub/l",
-            "sub",
-        ),
-        ("mkdir sub real .github; ln -s ../sub/wf .github/workflows; ln -s ../real sub/wf", "sub"),
-        ("mkdir sub; ln -s mid .env; ln -s sub/x mid", "sub"),
-    ] {
-        let place = place();
-        person(&place, before);
-        let workspace = json!({ "path": folder, "mode": "in-place" });
-        let steps = [step("read_file", json!({ "path": "k" }))];
-        let plan = json!({ "goal": "g", "agent": { "id": "a" }, "workspace": workspace, "steps": steps });
-        place.write("workspace/plan.json", plan.to_string());
-        let refused = place.fusebox(&["run", "workspace/plan.json", "--approve", "all", "--json"]);
-        assert!(text(&refused.stdout).contains("FBX-5014"), "{before}: {:?}", lines(&refused));
-    }
 }
 
 #[test]
@@ -192,6 +210,11 @@ fn settings_of_repositories_elsewhere_count() {
             "mono/app",
             "mkdir -p hk; printf '#!/bin/sh\\ntouch app/PWNED\\n' > hk/pre-commit; chmod +x hk/pre-commit",
         ),
+        (
+            "git init -q ../mono; mkdir ../mono/app; git -C ../mono config core.fsmonitor 'sh app/t/m'",
+            "mono/app",
+            "mkdir t; echo 'touch app/PWNED' > t/m",
+        ),
         ("git init -q; git config core.hooksPath '~/workspace/hk'", "workspace", "mkdir -p hk; cp e.sh hk/pre-commit"),
         (
             "git init -q; git config include.path '~/workspace/conf/inc'; mkdir conf; touch conf/inc",
@@ -214,6 +237,20 @@ fn settings_of_repositories_elsewhere_count() {
     let place = place();
     person(&place, "mkdir -p .hg/store conf; echo '%include ../conf/team' > .hg/hgrc; touch conf/team");
     assert!(run(&place, "echo x > conf/team", &[]).contains("Read-only file system"));
+}
+
+#[test]
+fn what_a_persons_aliases_say_keeps_nobody_from_working() {
+    let place = place();
+    person(
+        &place,
+        "git init -q; git config --global alias.gone '!git branch --merged | grep -v main | xargs git branch -d'",
+    );
+    person(&place, "git config --global alias.a '!git add . && git commit'; git config --global alias.t '!make test'");
+    person(&place, "touch main.py && chmod +x main.py");
+    let line = "echo x > main.py && cp main.py main && mkdir git && touch test branch add commit xargs grep";
+    let said = run(&place, line, &[]);
+    assert!(said.contains("step_completed"), "{said}");
 }
 
 #[test]

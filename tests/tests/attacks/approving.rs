@@ -45,7 +45,7 @@ fn files_are_bound_however_a_command_names_them() {
     let place = Place::new();
     let key = key(&place);
     place.write("home/fusebox.toml", "[risk]\nmode = 'off'\n");
-    super::outside(&place, "mkdir -p sub 'a dir' && for i in $(seq 0 70); do mkdir d$i; done");
+    super::outside(&place, "mkdir -p sub hk 'a dir' && for i in $(seq 0 70); do mkdir d$i; done");
     let many: Vec<String> = (0..70).map(|number| format!("d{number}")).collect();
     let shell = |line: &str| json!({ "argv": ["sh", "-c", line] });
     for (file, input) in [
@@ -53,6 +53,9 @@ fn files_are_bound_however_a_command_names_them() {
         ("a dir/run.txt", shell("cd 'a dir' && sh run.txt")),
         ("run.txt", json!({ "argv": ["sh", "-c", "cd .. && sh run.txt"], "working_dir": "sub" })),
         ("run.txt", json!({ "argv": ["env", "-C", "..", "sh", "run.txt"], "working_dir": "sub" })),
+        ("x.c", shell("cc -o made x.c && ./made")),
+        ("change.patch", json!({ "argv": ["git", "apply", "change.patch"] })),
+        ("hk/pre-commit", json!({ "argv": ["git", "-c", "core.hooksPath=hk", "commit"] })),
         ("d70/run.txt", shell(&format!("ls {}; cd d70 && sh run.txt", many.join(" ")))),
     ] {
         program(&place, file, "echo ORIGINAL\n");

@@ -8,6 +8,7 @@ mod links;
 mod log;
 mod planting;
 mod tricks;
+mod workspaces;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;

@@ -1,10 +1,11 @@
 //! Files of the workspace that a command names: programs and scripts, whose content an approval covers.
 
+mod line;
 mod search;
 mod tables;
 mod words;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read as _, Result};
 use std::path::{Path, PathBuf};
@@ -12,13 +13,17 @@ use std::path::{Path, PathBuf};
 use fusebox_core::effect::NamedFile;
 use fusebox_core::{Digest, DigestBuilder, WorkspacePath};
 
+pub use self::line::{Line, LineFiles};
 pub use self::search::Search;
-use self::tables::{UNNAMED, is_interpreter, is_script, is_shell, runs_folders};
-use self::words::candidates;
+use self::tables::{UNNAMED, is_interpreter, is_script, is_shell, obeys_files, runs_folders, uses_files};
+use self::words::{candidates, simple_commands};
 use crate::program::{Environment, is_executable};
 
 /// Most bytes of all files of one command that are read. Beyond, a file is known by its size, times and number.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Most files of one word that are given one by one.
+const MAX_OF_ONE_WORD: usize = 200;
 
 /// A command whose words name files.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +41,8 @@ pub struct NamingCommand<'a> {
 }
 
 /// Files of the workspace that a command names and that may be run, its program first, each once for each word: those that
-/// can be executed or end like scripts and, where an interpreter is among the words, all.
+/// can be executed or end like scripts and, where the command runs, builds, unpacks, applies or sends what it names, all.
+/// Many files of one word are given as one.
 ///
 /// # Errors
 /// When a file cannot be read for a reason other than its absence, or the words can mean too many.
@@ -68,6 +74,12 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
     let mut seen = HashSet::new();
     let words: Vec<String> = all.filter(|word| !word.contains('\0') && seen.insert(word.clone())).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut commands = vec![command.argv.to_vec()];
+    commands.extend(arguments.iter().flat_map(|word| simple_commands(word)));
+    let uses_any = runs_any
+        || words.iter().any(|word| uses_files(word))
+        || commands.iter().any(|command| obeys_files(command))
+        || (is_line && runs_own(&commands, &local));
     let search = Search::new(command.workspace);
     let folders = search.folders(&own, &words)?;
     for word in words {
@@ -77,12 +89,13 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
         // An absolute path is the same in all folders.
         for folder in folders.iter().take(if word.starts_with('/') { 1 } else { folders.len() }) {
             for path in search.meant(folder, word, runs_any)? {
-                if runs_any || is_executable(&path) || is_script(&path) {
+                if uses_any || is_executable(&path) || is_script(&path) {
                     found.add(word, &path, false)?;
                 }
             }
         }
-        if runs_folders(word) {
+        // All in the folders that are named.
+        if runs_folders(word) || word.to_lowercase().contains("core.hookspath=") {
             for folder in &folders {
                 for path in search.entries(folder)?.into_iter().filter(|path| is_executable(path)) {
                     found.add(word, &path, false)?;
@@ -98,38 +111,48 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
             }
         }
     }
-    Ok(found.files)
+    Ok(folded(found.files))
 }
 
-/// A line of a shell that is run in a folder of a workspace.
-pub struct Line<'a> {
-    pub text: &'a str,
-    /// An absolute path without links.
-    pub folder: &'a Path,
+/// Whether a line of several commands runs a program of the workspace, which an earlier one may make.
+fn runs_own(commands: &[Vec<String>], local: &LocalPrograms) -> bool {
+    let is_own = |word: &String| word.contains('/') && !word.starts_with('/');
+    let sets_path = |word: &String| word.starts_with("PATH=");
+    let runs = |command: &Vec<String>| command.first().is_some_and(is_own) || command.iter().any(sets_path);
+    // The first is that of the shell itself, whose options are taken for one as well.
+    let is_several =
+        commands.iter().skip(1).filter(|command| command.iter().any(|word| !word.starts_with('-'))).count() > 1;
+    is_several && (!local.folders.is_empty() || commands.iter().skip(1).any(runs))
 }
 
-impl Line<'_> {
-    /// Files that the line names and that may be run, without links: those with a folder in their name, those that can be
-    /// executed or end like scripts and, where an interpreter is among the words, all.
-    ///
-    /// # Errors
-    /// When the words can mean too many.
-    pub fn named(&self, search: &Search<'_>) -> Result<Vec<PathBuf>> {
-        let words = candidates(self.text);
-        let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.contains('\0')).collect();
-        let runs_any = words.iter().any(|word| is_interpreter(word));
-        let folders = search.folders(self.folder, &words)?;
-        let mut found = Vec::new();
-        for word in words {
-            for folder in &folders {
-                let paths = search.meant(folder, word, runs_any)?.into_iter().filter(|path| path.is_file());
-                found.extend(
-                    paths.filter(|path| word.contains('/') || runs_any || is_executable(path) || is_script(path)),
-                );
-            }
-        }
-        Ok(found)
+/// The files of each word, those of a word with very many as one: their folder, and a digest of all.
+fn folded(files: Vec<NamedFile>) -> Vec<NamedFile> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for file in &files {
+        *counts.entry(file.word.clone()).or_default() += 1;
     }
+    let is_one_of_many = |file: &NamedFile| counts.get(&file.word).is_some_and(|count| *count > MAX_OF_ONE_WORD);
+    let (many, mut few): (Vec<NamedFile>, Vec<NamedFile>) = files.into_iter().partition(is_one_of_many);
+    let mut words: BTreeMap<String, Vec<NamedFile>> = BTreeMap::new();
+    for file in many {
+        words.entry(file.word.clone()).or_default().push(file);
+    }
+    for (word, files) in words {
+        let digest = DigestBuilder::new("fusebox files of one word 1");
+        let digest = files.iter().fold(digest, |digest, file| {
+            digest.part(file.path.as_str().as_bytes()).part(file.content.to_string().as_bytes())
+        });
+        let on_search_path = files.iter().any(|file| file.on_search_path);
+        let mut folder = Path::new(files.first().map_or("", |file| file.path.as_str())).parent();
+        while let Some(above) =
+            folder.filter(|above| !files.iter().all(|file| file.path.as_str().starts_with(&*above.to_string_lossy())))
+        {
+            folder = above.parent();
+        }
+        let path = folder.and_then(|folder| WorkspacePath::parse(&folder.to_string_lossy()).ok()).unwrap_or_default();
+        few.push(NamedFile { word, path, content: digest.finish(), on_search_path });
+    }
+    few
 }
 
 struct Found<'a> {
@@ -320,10 +343,48 @@ mod tests {
             ("", "/usr/bin/python3", &["python3", "-c", "from sub import mod"], "sub/mod.py"),
             ("", "/usr/bin/python3", &["python3", "-m", "unittest", "sub.mod.T.test_x"], "sub/mod.py"),
             ("", "/usr/bin/python3", &["python3", "-c", "from a.b import c"], "a/b/c.py"),
+            ("", "/usr/bin/dash", &["sh", "-c", "cc plain && ./a.out"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "cp plain x; ./x"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "cp plain x; PATH=.:$PATH x"], "plain"),
+            ("", "/usr/bin/tar", &["tar", "xf", "plain"], "plain"),
+            ("", "/usr/bin/git", &["git", "apply", "plain"], "plain"),
+            ("", "/usr/bin/git", &["git", "-c", "core.hooksPath=sub", "commit"], "sub/run"),
+            ("", "/usr/bin/git", &["git", "-c", "include.path=../plain", "status"], "plain"),
+            ("", "/usr/bin/curl", &["curl", "-T", "plain", "http://x"], "plain"),
+            ("", "/usr/bin/pip3.12", &["pip3.12", "install", "-r", "plain"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "sh pl\\\nain"], "plain"),
+            ("", "/usr/bin/bash", &["bash", "-c", "sh $'pl\\x61in'"], "plain"),
         ] {
             let files = named(&root, cwd, program, argv).unwrap();
             assert!(files.iter().any(|found| found == file), "{argv:?}: {files:?}");
         }
+    }
+
+    #[test]
+    fn many_files_of_one_word_are_bound_as_one() {
+        let (_folder, root) = workspace();
+        std::fs::create_dir(root.join("many")).unwrap();
+        for number in 0..1500 {
+            std::fs::write(root.join(format!("many/{number}.sh")), "x").unwrap();
+        }
+        let argv = ["sh", "-c", "cat many/*.sh | sh"].map(ToOwned::to_owned);
+        let digest = || {
+            let environment = Environment::allowed([]);
+            let program = Path::new("/usr/bin/dash");
+            let command = NamingCommand {
+                argv: &argv,
+                program,
+                cwd: &WorkspacePath::default(),
+                workspace: &root,
+                environment: &environment,
+            };
+            let files = named_files(command).unwrap();
+            assert!(files.len() < 10, "{files:?}");
+            files.into_iter().find(|file| file.path.as_str() == "many").unwrap().content
+        };
+        let before = digest();
+        std::fs::write(root.join("many/1499.sh"), "y").unwrap();
+        assert_ne!(digest(), before);
     }
 
     #[test]
@@ -383,6 +444,8 @@ mod tests {
             (&["bash", "a b.sh"], "/bin/bash", "/usr/bin", &["a b.sh"]),
             (&["cat", "s.py"], "/bin/cat", "/usr/bin", &["s.py"]),
             (&["cat", "data"], "/bin/cat", "/usr/bin", &[]),
+            (&["git", "add", "data"], "/usr/bin/git", "/usr/bin", &[]),
+            (&["sh", "-c", "cat data | grep x"], "/bin/sh", "/usr/bin", &[]),
             (&["sh", "-c", "echo 1 >> data"], "/bin/sh", "/usr/bin", &[]),
             (&["sh", "-c", "cat data | sh"], "/bin/sh", "/usr/bin", &["data"]),
             (&["sh", "-c", ". ./data"], "/bin/sh", "/usr/bin", &["data"]),

@@ -28,10 +28,8 @@ const MAX_FOLDERS: usize = 64;
 const MAX_ENTRIES: usize = 10_000;
 /// Most letters of options in front of a value.
 const MAX_LETTERS: usize = 12;
-/// Most paths that match a pattern.
-const MAX_MATCHES: usize = 1000;
 /// Options and commands that go to the folder that is named behind them.
-const GOING: [&str; 12] = [
+pub const GOING: [&str; 12] = [
     "cd",
     "pushd",
     "-C",
@@ -211,6 +209,7 @@ impl<'a> Search<'a> {
         for part in word.split('/') {
             let mut next = Vec::new();
             for path in &paths {
+                self.spend(1)?;
                 if !is_pattern(part) {
                     // Many ways back are one.
                     let path = path.join(part);
@@ -224,7 +223,6 @@ impl<'a> Search<'a> {
             }
             next.sort();
             next.dedup();
-            next.truncate(MAX_MATCHES);
             paths = next;
         }
         Ok(paths)

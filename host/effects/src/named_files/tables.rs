@@ -138,6 +138,122 @@ pub const UNNAMED: [(&str, &[&str]); 12] = [
     ("task", &["Taskfile.yml", "Taskfile.yaml"]),
 ];
 
+/// Programs that build, unpack, apply, install or send what their words name, without their version numbers.
+const USERS: [&str; 98] = [
+    "7z",
+    "7za",
+    "7zz",
+    "ar",
+    "as",
+    "at",
+    "aws",
+    "az",
+    "bsdtar",
+    "buildah",
+    "bundle",
+    "c++",
+    "cc",
+    "clang",
+    "clang++",
+    "composer",
+    "conda",
+    "cpio",
+    "crontab",
+    "curl",
+    "curlie",
+    "cython",
+    "dmd",
+    "docker",
+    "docker-compose",
+    "dpkg",
+    "dpkg-deb",
+    "fpc",
+    "g++",
+    "gcc",
+    "gcloud",
+    "gdc",
+    "gem",
+    "gfortran",
+    "ghc",
+    "gsutil",
+    "helm",
+    "http",
+    "https",
+    "jar",
+    "javac",
+    "kotlinc",
+    "kubectl",
+    "ld",
+    "ld.lld",
+    "ldc",
+    "lftp",
+    "lld",
+    "mail",
+    "mailx",
+    "mold",
+    "mutt",
+    "nasm",
+    "nc",
+    "ncat",
+    "nerdctl",
+    "nomad",
+    "ocamlc",
+    "ocamlopt",
+    "openssl",
+    "packer",
+    "patch",
+    "pip",
+    "pipx",
+    "podman",
+    "poetry",
+    "protoc",
+    "pulumi",
+    "rclone",
+    "rpm",
+    "rsync",
+    "rustc",
+    "s3cmd",
+    "scalac",
+    "scp",
+    "sendmail",
+    "sftp",
+    "socat",
+    "ssh",
+    "swiftc",
+    "systemctl",
+    "systemd-run",
+    "tar",
+    "tcc",
+    "terraform",
+    "tofu",
+    "tsc",
+    "unar",
+    "unrar",
+    "unzip",
+    "uv",
+    "vagrant",
+    "valac",
+    "wget",
+    "xh",
+    "yasm",
+    "zig",
+    "zip",
+];
+/// Words by which Git applies what further words name, or obeys them.
+const GIT_USES: [&str; 5] = ["-c", "--config-env", "am", "apply", "bisect"];
+
+/// Whether a word is the name of a program that builds, unpacks, applies, installs or sends what its words name.
+pub fn uses_files(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or(word);
+    USERS.contains(&without_version(word)) || USERS.contains(&name)
+}
+
+/// Whether a simple command makes Git apply what its words name, or obey it.
+pub fn obeys_files(command: &[String]) -> bool {
+    let git = command.iter().position(|word| without_version(word) == "git");
+    git.is_some_and(|at| command.iter().skip(at).any(|word| GIT_USES.contains(&&**word)))
+}
+
 /// Whether a program runs all files of the folders that its words name.
 pub fn runs_folders(program: &str) -> bool {
     program.rsplit('/').next() == Some("run-parts")
@@ -151,10 +267,66 @@ pub fn is_shell(program: &str) -> bool {
 /// Whether a word is the name of a program that runs what its words name.
 pub fn is_interpreter(word: &str) -> bool {
     let name = word.rsplit('/').next().unwrap_or(word);
-    let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     // The loader of programs runs one that it is told, executable or not. A lone dot runs a file in the shell.
     let is_loader = name.starts_with("ld-linux") || name.starts_with("ld-musl") || name.starts_with("ld.so");
-    is_loader || INTERPRETERS.contains(&if plain.is_empty() { name } else { plain }) || INTERPRETERS.contains(&name)
+    is_loader || INTERPRETERS.contains(&without_version(word)) || INTERPRETERS.contains(&name)
+}
+
+/// Interpreters that run another program or what a file of their own says, and no script that their words name.
+const NO_SCRIPTS: [&str; 30] = [
+    "ansible-playbook",
+    "bc",
+    "cmake",
+    "dc",
+    "dotnet",
+    "env",
+    "eval",
+    "exec",
+    "gmake",
+    "go",
+    "java",
+    "jq",
+    "just",
+    "make",
+    "meson",
+    "mysql",
+    "ninja",
+    "nix",
+    "nox",
+    "npm",
+    "npx",
+    "pnpm",
+    "psql",
+    "rake",
+    "sed",
+    "sqlite3",
+    "tox",
+    "xargs",
+    "yarn",
+    "yq",
+];
+/// Editors, whose words name what is edited.
+const EDITORS: [&str; 10] = ["ed", "emacs", "ex", "nvim", "red", "rview", "rvim", "vi", "view", "vim"];
+/// Interpreters that are told the names of modules.
+const MODULE_RUNNERS: [&str; 11] =
+    ["bun", "deno", "lua", "node", "nodejs", "perl", "pypy", "python", "ruby", "ts-node", "tsx"];
+
+/// Whether a word is the name of an interpreter that runs the script which its first argument names.
+pub fn runs_scripts(word: &str) -> bool {
+    let plain = without_version(word);
+    is_interpreter(word) && !NO_SCRIPTS.contains(&plain) && !EDITORS.contains(&plain)
+}
+
+/// Whether a word is the name of an interpreter that runs modules.
+pub fn runs_modules(word: &str) -> bool {
+    MODULE_RUNNERS.contains(&without_version(word))
+}
+
+/// The name of a program without its folder and version.
+fn without_version(word: &str) -> &str {
+    let name = word.rsplit('/').next().unwrap_or(word);
+    let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    if plain.is_empty() { name } else { plain }
 }
 
 /// Whether a file ends like one that is run.

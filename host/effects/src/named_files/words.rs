@@ -1,5 +1,8 @@
 //! The words in the words of a command.
 
+use std::iter::Peekable;
+use std::str::Chars;
+
 /// How often a word in quotes is taken for a line of a shell again.
 const MAX_DEPTH: u32 = 3;
 
@@ -57,22 +60,78 @@ fn joins(c: char) -> bool {
 
 /// The words of a line, as a shell makes them of quotes and backslashes (POSIX, 2.2); nothing is expanded.
 fn shell_words(line: &str) -> Vec<String> {
-    let (mut words, mut word) = (Vec::new(), String::new());
+    simple_commands(line).into_iter().flatten().collect()
+}
+
+/// The simple commands of a line, each as its words. What stands in braces, parentheses or backticks is one by itself.
+pub fn simple_commands(line: &str) -> Vec<Vec<String>> {
+    let (mut commands, mut words, mut word) = (Vec::new(), Vec::new(), String::new());
     let mut quote: Option<char> = None;
-    let mut characters = line.chars();
+    let mut characters = line.chars().peekable();
     while let Some(c) = characters.next() {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
+            // A line that goes on in the next one.
+            (Some('"') | None, '\\') if characters.peek() == Some(&'\n') => {
+                characters.next();
+            }
             (Some('"') | None, '\\') => word.extend(characters.next()),
             (Some(_), c) => word.push(c),
+            (None, '$') if characters.peek() == Some(&'\'') => {
+                characters.next();
+                word.extend(ansi_c(&mut characters));
+            }
             (None, '\'' | '"') => quote = Some(c),
-            (None, c) if c.is_whitespace() || "`;|&<>(){}".contains(c) => words.push(std::mem::take(&mut word)),
+            (None, c) if (c.is_whitespace() && c != '\n') || "<>".contains(c) => words.push(std::mem::take(&mut word)),
+            (None, c) if "\n`;|&(){}".contains(c) => {
+                words.push(std::mem::take(&mut word));
+                commands.push(std::mem::take(&mut words));
+            }
             (None, c) => word.push(c),
         }
     }
     words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
+    commands.push(words);
+    for words in &mut commands {
+        words.retain(|word| !word.is_empty());
+    }
+    commands.retain(|words| !words.is_empty());
+    commands
+}
+
+/// Text between `$'` and `'`, its escapes replaced (Bash manual, 3.1.2.4).
+fn ansi_c(characters: &mut Peekable<Chars<'_>>) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let c = characters.next()?;
+        let mut push = |c: char| bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        let escape = match c {
+            '\'' => return Some(String::from_utf8_lossy(&bytes).into_owned()),
+            '\\' => characters.next()?,
+            c => {
+                push(c);
+                continue;
+            }
+        };
+        let mut number = |first: Option<char>, radix: u32, most: usize| {
+            let mut digits: String = first.into_iter().collect();
+            while digits.len() < most
+                && let Some(digit) = characters.next_if(|c| c.is_digit(radix))
+            {
+                digits.push(digit);
+            }
+            u32::from_str_radix(&digits, radix).ok()
+        };
+        match escape {
+            'n' => push('\n'),
+            't' => push('\t'),
+            'x' => bytes.extend(number(None, 16, 2).and_then(|byte| u8::try_from(byte).ok())),
+            '0'..='7' => bytes.extend(number(Some(escape), 8, 3).map(|byte| byte.to_le_bytes()[0])),
+            'u' => number(None, 16, 4).and_then(char::from_u32).into_iter().for_each(push),
+            'U' => number(None, 16, 8).and_then(char::from_u32).into_iter().for_each(push),
+            other => push(other),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +146,9 @@ mod tests {
             ("sh a\\ b", vec!["sh", "a b"]),
             ("sh my' 'run", vec!["sh", "my run"]),
             ("\"open", vec!["open"]),
+            ("sh x.\\\nsh", vec!["sh", "x.sh"]),
+            ("sh $'\\x78\\056\\u0073h'", vec!["sh", "x.sh"]),
+            ("sh $'a", vec!["sh"]),
         ] {
             assert_eq!(shell_words(line), words, "{line}");
         }

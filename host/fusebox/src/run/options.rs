@@ -16,6 +16,7 @@ pub struct RunOptions {
     pub(crate) workspace: Option<PathBuf>,
     pub(crate) mode: WorkspaceMode,
     pub(crate) plan_folder: Option<PathBuf>,
+    pub(crate) current_folder: Option<PathBuf>,
     pub(crate) limits: RunLimits,
     pub(crate) approver: Arc<dyn Approver>,
     pub(crate) tenant: String,
@@ -29,6 +30,7 @@ impl Default for RunOptions {
             workspace: None,
             mode: WorkspaceMode::InPlace,
             plan_folder: None,
+            current_folder: None,
             limits: RunLimits::default(),
             approver: Arc::new(nobody),
             tenant: DEFAULT_TENANT.to_owned(),
@@ -62,6 +64,13 @@ impl RunOptions {
     #[must_use]
     pub fn plan_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.plan_folder = Some(folder.into());
+        self
+    }
+
+    /// The folder that the operator is in: what is protected as seen from there is so in a workspace that a plan names.
+    #[must_use]
+    pub fn current_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.current_folder = Some(folder.into());
         self
     }
 

@@ -1,6 +1,7 @@
 //! Workspaces of runs.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use fusebox_core::plan::WorkspaceMode;
 use fusebox_core::protected::{PackageFolders, PathMatcher, ProtectedGlobs};
@@ -11,6 +12,9 @@ use crate::copies::{self, Kept};
 use crate::error::Error;
 use crate::run::options::RunOptions;
 use crate::services::Services;
+
+/// Names of repositories in their working trees.
+const REPOSITORIES: [&str; 2] = [".git", ".hg"];
 
 /// Opens the workspace that operator and plan come to. A plan may only name a folder beside or below itself, and a
 /// copy is made as soon as one of them asks for it.
@@ -37,9 +41,11 @@ pub fn open_workspace(
     if named_by_plan && !is_below(original.root(), options.plan_folder.as_deref()) {
         return Err(none("the plan names one that lies, by a link, outside of the plan's own folder"));
     }
-    if named_by_plan && let Some(base) = &options.plan_folder {
-        let base = base.canonicalize().map_err(|error| none(&format!("{}: {error}", base.display())))?;
-        keep_protected(services, original.root(), &base).map_err(|reason| none(&reason))?;
+    if named_by_plan && let Some(folder) = &options.plan_folder {
+        let folder = folder.canonicalize().map_err(|error| none(&format!("{}: {error}", folder.display())))?;
+        for base in bases(folder, options.current_folder.as_deref(), original.root()) {
+            keep_protected(services, original.root(), &base).map_err(|reason| none(&reason))?;
+        }
     }
     services.home.keep_apart(original.root())?;
     services.home.keep_copies_apart(original.root())?;
@@ -60,24 +66,34 @@ pub struct OpenedWorkspace {
     pub left_out: u64,
 }
 
+/// Folders around a workspace that a plan names, from which more may be known to be protected: that of the plan, that of
+/// the operator, who would work there without the plan's word, and the repository that holds the plan.
+fn bases(plan_folder: PathBuf, current: Option<&Path>, workspace: &Path) -> BTreeSet<PathBuf> {
+    let repository = plan_folder.ancestors().find(|folder| REPOSITORIES.iter().any(|name| folder.join(name).exists()));
+    let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
+    let around = [repository.map(ToOwned::to_owned), current.and_then(|current| current.canonicalize().ok())];
+    // A home is no project.
+    let around =
+        around.into_iter().flatten().filter(|folder| home.as_ref().is_none_or(|home| !home.starts_with(folder)));
+    let bases = around.chain([plan_folder]);
+    bases.filter(|base| base != workspace && workspace.starts_with(base)).collect()
+}
+
 /// Refuses a workspace in which less is known to be protected than in the folder of the plan that names it.
 fn keep_protected(services: &Services, workspace: &Path, base: &Path) -> Result<(), String> {
-    if workspace == base {
-        return Ok(());
-    }
     let globs = services.registry.protected_globs();
     let unknown = match protected_part(&globs, workspace, base) {
         Some(part) => Some(part.into()),
-        None => {
-            unknown_in(base, workspace, &globs).map_err(|why| format!("the plan names a folder below itself: {why}"))?
-        }
+        None => unknown_in(base, workspace, &globs)
+            .map_err(|why| format!("the plan names its workspace by itself: {why}"))?,
     };
     match unknown {
         None => Ok(()),
         Some(path) => Err(format!(
-            "{} is protected in the plan's folder, and would not be in the one that the plan names; name that with \
-             --workspace if it is meant",
-            path.display()
+            "{} is protected in {}, and would not be in the folder that the plan names; name that with --workspace if it \
+             is meant",
+            path.display(),
+            base.display()
         )),
     }
 }

@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{
-    Access, AtFlags, Mode, OFlags, ResolveFlags, Stat, accessat, chmodat, fchmod, fstat, openat, openat2, statat,
+    Access, AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, accessat, chmodat, fchmod, fstat, openat, openat2,
+    statat,
 };
 use rustix::io::Errno;
 
@@ -64,7 +65,8 @@ pub fn folder_of(workspace: &OwnedFd, path: &Path) -> Option<OwnedFd> {
     openat2(workspace, parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), resolve).ok()
 }
 
-/// Whether nothing is at a path of the workspace.
-pub fn is_absent(workspace: &OwnedFd, path: &Path) -> bool {
-    matches!(statat(workspace, path, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
+/// Whether a path of the workspace, without links, is that of something other than a folder.
+pub fn is_file(workspace: &OwnedFd, path: &Path) -> bool {
+    let stat = statat(workspace, path, AtFlags::SYMLINK_NOFOLLOW);
+    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Directory)
 }

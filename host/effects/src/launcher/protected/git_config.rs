@@ -1,7 +1,7 @@
 //! What the settings of a repository make Git or Mercurial read and run: a command that changes those files changes the
 //! settings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
 use super::access;
-use super::links::{self, Resolved};
-use crate::named_files::{Line, Search};
+use super::links::{self, End, Followed};
+use crate::named_files::{Line, LineFiles, Search};
 
 /// Files of settings in a repository.
 const FILES: [&str; 4] = ["config", "config.worktree", "hgrc", "hgrc-not-shared"];
@@ -26,12 +26,25 @@ const MAX_INCLUDED: usize = 32;
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// What settings name in the workspace.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Named {
-    /// What is there, with the links that lead to it.
-    pub files: Vec<Resolved>,
-    /// What is not, relative to the workspace.
-    pub absent: Vec<PathBuf>,
+    /// What is there, relative to the workspace and without links.
+    pub present: BTreeSet<PathBuf>,
+    /// What is not.
+    pub absent: Vec<Absent>,
+    /// Links on the way to all of it, wherever they lead.
+    pub links: BTreeSet<PathBuf>,
+}
+
+/// What settings name, and is not there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// As it is named, relative to the workspace.
+    pub path: PathBuf,
+    /// Where it would be made.
+    pub place: PathBuf,
+    /// Whether it may be a folder, too.
+    pub may_be_folder: bool,
 }
 
 /// What the settings of a workspace's repositories name, those above it and a person's own among them. `root` is the
@@ -41,7 +54,9 @@ pub struct Named {
 /// A message, when settings name too much to be looked for.
 pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Result<Named, String> {
     let Sources { mut files, trees } = Sources::of(workspace, root, repositories);
-    let (mut included, mut paths) = (BTreeSet::new(), BTreeSet::new());
+    let mut included = BTreeSet::new();
+    // What is named, and whether it may be a folder.
+    let mut paths: BTreeMap<PathBuf, bool> = BTreeMap::new();
     let mut read = files.len() + MAX_INCLUDED;
     let search = Search::new(root);
     while let Some(file) = files.pop() {
@@ -56,9 +71,10 @@ pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Resu
                     if included.insert(path.clone()) {
                         files.push(path.clone());
                     }
-                    paths.extend(links::joined(root, Path::new(""), &path));
+                    paths.extend(links::joined(root, Path::new(""), &path).map(|path| (path, true)));
                 } else {
-                    paths.extend(trees.iter().filter_map(|tree| links::joined(root, tree, &value)));
+                    let joined = trees.iter().filter_map(|tree| links::joined(root, tree, &value));
+                    paths.extend(joined.map(|path| (path, true)));
                 }
                 continue;
             }
@@ -69,22 +85,28 @@ pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Resu
             }
             for tree in &trees {
                 let named = Line { text: line, folder: tree }.named(&search);
-                let named = named.map_err(|error| format!("{}, {key}: {error}", file.display()))?;
-                paths.extend(named.iter().filter_map(|path| links::joined(root, Path::new(""), path)));
-                // A program that is not there yet.
-                let program = line.split_whitespace().next().filter(|word| word.contains('/'));
-                paths.extend(program.and_then(|program| links::joined(root, tree, &at_home(program))));
+                let LineFiles { files, written } =
+                    named.map_err(|error| format!("{}, {key}: {error}", file.display()))?;
+                let below = files.iter().filter_map(|path| links::joined(root, Path::new(""), path));
+                let written = written.iter().filter_map(|path| links::joined(root, tree, &at_home(path)));
+                for path in below.chain(written) {
+                    paths.entry(path).or_insert(false);
+                }
             }
         }
     }
     paths.remove(Path::new(""));
     let mut found = Named::default();
-    for path in paths {
-        match links::resolve(workspace, root, &path) {
-            Some(resolved) => found.files.push(resolved),
-            None if access::is_absent(workspace, &path) => found.absent.push(path),
-            None => {}
+    for (path, may_be_folder) in paths {
+        let Followed { links, end } = links::follow(workspace, root, &path);
+        match end {
+            End::Here(path) if may_be_folder || access::is_file(workspace, &path) => _ = found.present.insert(path),
+            // A folder that a line goes to holds no program by itself.
+            End::Here(_) => continue,
+            End::Absent(place) => found.absent.push(Absent { path, place, may_be_folder }),
+            End::Elsewhere => {}
         }
+        found.links.extend(links);
     }
     Ok(found)
 }
@@ -132,11 +154,12 @@ fn own_settings() -> impl Iterator<Item = PathBuf> {
 }
 
 /// A path whose `~/` stands for the home.
-fn at_home(path: &str) -> PathBuf {
+fn at_home(path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
-    match (path.strip_prefix("~/"), home) {
-        (Some(below), Some(home)) => Path::new(&home).join(below),
-        _ => PathBuf::from(path),
+    match (path.strip_prefix("~"), home) {
+        (Ok(below), Some(home)) => Path::new(&home).join(below),
+        _ => path.to_owned(),
     }
 }
 
@@ -245,8 +268,8 @@ mod tests {
         write("a/shared.cfg", "[include]\npath = more.cfg\n[core]\nsshCommand=./ssh.sh\n");
         let workspace = File::open(folder.path()).unwrap().into();
         let root = folder.path().canonicalize().unwrap();
-        let Named { files, absent } = named(&workspace, &root, &["a/.git".into(), "b/.hg".into()]).unwrap();
-        let files: Vec<String> = files.iter().map(|found| found.path.display().to_string()).collect();
+        let Named { present, absent, .. } = named(&workspace, &root, &["a/.git".into(), "b/.hg".into()]).unwrap();
+        let files: Vec<String> = present.iter().map(|path| path.display().to_string()).collect();
         let tools =
             ["a b.sh", "c.sh", "clean.sh", "d.sh", "e.py", "f.sh", "g.sh"].map(|tool| format!("a/tools/{tool}"));
         for file in tools.iter().map(String::as_str).chain(["a/shared.cfg", "b/tools/i.py", "b/tools/h"]) {
@@ -254,7 +277,7 @@ mod tests {
         }
         assert!(!files.iter().any(|found| found.ends_with("README.md")), "{files:?}");
         for path in ["a/hooks", "a/more.cfg", "a/tools/none", "a/ssh.sh"] {
-            assert!(absent.contains(&PathBuf::from(path)), "{path}: {absent:?}");
+            assert!(absent.iter().any(|absent| absent.place == Path::new(path)), "{path}: {absent:?}");
         }
     }
 }

@@ -14,25 +14,43 @@ use super::access::folder_of;
 /// Most links on the way to a target: those that Linux follows.
 const MAX_LINKS: usize = 40;
 
-/// Where a path of the workspace leads, in the workspace.
+/// Where a path of the workspace leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// Links of the workspace on the way, relative to it.
+    pub links: Vec<PathBuf>,
+    pub end: End,
+}
+
+/// The end of a path, without links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Something in the workspace, relative to it.
+    Here(PathBuf),
+    /// Nothing is there; it could be made in the workspace.
+    Absent(PathBuf),
+    /// It lies outside of the workspace, is the workspace itself, or the links lead in a circle.
+    Elsewhere,
+}
+
+/// A path of the workspace that leads to something in it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// The path without links, relative to the workspace.
     pub path: PathBuf,
     /// Links of the workspace on the way, relative to it.
     pub links: Vec<PathBuf>,
-    /// Whether there is something.
-    pub exists: bool,
 }
 
 /// Follows a path of the workspace to what is there; `None` when it leads out of it or to its root, or does not exist.
 pub fn resolve(workspace: &OwnedFd, root: &Path, path: &Path) -> Option<Resolved> {
-    follow(workspace, root, path).filter(|resolved| resolved.exists)
+    let Followed { links, end } = follow(workspace, root, path);
+    if let End::Here(path) = end { Some(Resolved { path, links }) } else { None }
 }
 
-/// Follows a path of the workspace, to where something could be made if nothing is there; `None` when it leads out of it
-/// or to its root. It may leave the workspace on the way, by a link or `..`, and come back by another name of it.
-pub fn follow(workspace: &OwnedFd, root: &Path, path: &Path) -> Option<Resolved> {
+/// Follows a path of the workspace. It may leave the workspace on the way, by a link or `..`, and come back by another
+/// name of it.
+pub fn follow(workspace: &OwnedFd, root: &Path, path: &Path) -> Followed {
     let mut exists = true;
     let mut place = root.to_owned();
     let mut left: VecDeque<OsString> = path.iter().map(ToOwned::to_owned).collect();
@@ -61,7 +79,9 @@ pub fn follow(workspace: &OwnedFd, root: &Path, path: &Path) -> Option<Resolved>
         };
         followed += 1;
         if followed > MAX_LINKS {
-            return None;
+            links.sort();
+            links.dedup();
+            return Followed { links, end: End::Elsewhere };
         }
         for part in target.components().rev() {
             match part {
@@ -72,8 +92,13 @@ pub fn follow(workspace: &OwnedFd, root: &Path, path: &Path) -> Option<Resolved>
             }
         }
     }
-    let path = place.strip_prefix(root).ok().filter(|path| !path.as_os_str().is_empty())?.to_owned();
-    Some(Resolved { path, links, exists })
+    let end = match place.strip_prefix(root) {
+        Ok(path) if path.as_os_str().is_empty() => End::Elsewhere,
+        Ok(path) if exists => End::Here(path.to_owned()),
+        Ok(path) => End::Absent(path.to_owned()),
+        Err(_) => End::Elsewhere,
+    };
+    Followed { links, end }
 }
 
 /// What a link of the workspace holds; `None` for anything else.

@@ -22,8 +22,8 @@ use fusebox_core::policy::LinkedFiles;
 use fusebox_core::protected::{PathMatcher, PathProtection, ProtectedGlobs};
 use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlinkat};
 
+use self::git_config::Absent;
 use self::hard_links::Links;
-use self::links::Resolved;
 pub use self::path::ProtectedPath;
 use self::place::{Hidden, Identity, KnownLink, Sight, Taken, Visitor};
 use self::quarantine::{Known, Quarantine};
@@ -44,7 +44,7 @@ pub struct Protected {
     unreadable: HashSet<Identity>,
     links: Vec<KnownLink>,
     /// What the settings of repositories name, and is not there.
-    absent: Vec<PathBuf>,
+    absent: Vec<Absent>,
 }
 
 impl Protected {
@@ -92,8 +92,8 @@ impl Protected {
         for link in &links {
             quarantine.put_back(&workspace, link);
         }
-        for path in absent {
-            quarantine.take_path(&workspace, &path);
+        for absent in &absent {
+            quarantine.take_made(absent, &links);
         }
         quarantine.describe()
     }
@@ -107,7 +107,7 @@ struct View {
     found: Found,
     paths: Vec<ProtectedPath>,
     /// What the settings of repositories name, and is not there.
-    absent: Vec<PathBuf>,
+    absent: Vec<Absent>,
 }
 
 impl View {
@@ -137,14 +137,18 @@ impl View {
             followed: HashSet::new(),
         };
         scan.run().map_err(failed)?;
-        let git_config::Named { files, absent } = git_config::named(&workspace, &root, &found.repositories)?;
-        for Resolved { path, links, .. } in files {
+        let git_config::Named { present, absent, links } = git_config::named(&workspace, &root, &found.repositories)?;
+        // Also those that lead elsewhere: a command could put a folder of its own in their place.
+        for link in links {
+            found.passed(&workspace, &link);
+        }
+        for Absent { place, .. } in &absent {
+            found.paths.extend(folders_above(place).filter(|folder| root.join(&folder.path).is_dir()));
+        }
+        for path in present {
             // The folder of the settings themselves, or of a working tree, is not what they name.
             if found.repositories.iter().any(|repository| repository.starts_with(&path)) {
                 continue;
-            }
-            for link in links {
-                found.passed(&workspace, &link);
             }
             found.target(&path);
             // Links in a folder lead out of it.
@@ -209,7 +213,7 @@ impl Visitor for Found {
         if sight.kind() == FileType::Symlink
             && let Ok(target) = readlinkat(sight.folder, sight.name, Vec::new())
         {
-            self.kept.push(KnownLink { path: sight.path.to_owned(), target });
+            self.kept.push(KnownLink { path: sight.path.to_owned(), target, is_named: true });
         }
         // A file of that name stands for a repository elsewhere, and makes its folder a working tree.
         if protection == PathProtection::Repository || sight.name == c".git" {
@@ -228,7 +232,7 @@ impl Visitor for Found {
             && let Ok(target) = readlinkat(&folder, name, Vec::new())
         {
             self.paths.extend(folders_above(link));
-            self.kept.push(KnownLink { path: link.to_owned(), target });
+            self.kept.push(KnownLink { path: link.to_owned(), target, is_named: false });
         }
     }
 

@@ -122,6 +122,8 @@ pub struct KnownLink {
     pub path: PathBuf,
     /// What it holds.
     pub target: CString,
+    /// Whether its own name protects it, and not only what it leads to.
+    pub is_named: bool,
 }
 
 /// Whether a path was taken away.

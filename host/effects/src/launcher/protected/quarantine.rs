@@ -16,6 +16,8 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use super::access;
+use super::git_config::Absent;
+use super::links::{self, End, Followed};
 use super::place::{Hidden, Identity, KnownLink, Sight, Taken, Visitor};
 
 /// Most paths that a message names.
@@ -24,6 +26,8 @@ const MAX_NAMED: usize = 20;
 const MAX_CHARS: usize = 200;
 /// Most bytes of a name.
 const MAX_NAME: usize = 255;
+/// Most links that are taken away for one path.
+const MAX_TAKEN: usize = 40;
 const SUFFIX: &str = "taken-away";
 /// Beginning of the name of the folder of secrets, which the guard knows for one.
 const SECRETS: &str = "taken-away-secrets";
@@ -100,12 +104,32 @@ impl<'a> Quarantine<'a> {
         }
     }
 
-    /// Takes away a path that is in no list of the command's beginning.
-    pub fn take_path(&mut self, workspace: &OwnedFd, path: &Path) {
-        let (Some(folder), Some(name)) = (access::folder_of(workspace, path), path.file_name()) else { return };
-        let Ok(name) = CString::new(name.as_bytes()) else { return };
-        if statat(&folder, &*name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-            self.take(&folder, &name, path, |_| false);
+    /// Takes away what settings name, if it is there by now: the first link on the way that was not there when the command
+    /// started, or else the thing itself.
+    pub fn take_made(&mut self, absent: &Absent, kept: &[KnownLink]) {
+        // Behind a link that is gone there may be another.
+        for _ in 0..MAX_TAKEN {
+            let Followed { links, end } = links::follow(self.workspace, self.root, &absent.path);
+            let made = links.into_iter().find(|link| kept.iter().all(|kept| kept.path != *link));
+            let is_there = match &end {
+                End::Here(path) => absent.may_be_folder || access::is_file(self.workspace, path),
+                End::Absent(_) => false,
+                // What lies elsewhere may be a command's as well.
+                End::Elsewhere => made.is_some(),
+            };
+            let path = match (made, end) {
+                _ if !is_there => return,
+                (Some(link), _) => link,
+                (None, End::Here(path)) => path,
+                (None, End::Absent(_) | End::Elsewhere) => return,
+            };
+            let (Some(folder), Some(name)) = (access::folder_of(self.workspace, &path), path.file_name()) else {
+                return;
+            };
+            let Ok(name) = CString::new(name.as_bytes()) else { return };
+            if self.take(&folder, &name, &path, |_| false) == Taken::Failed {
+                return;
+            }
         }
     }
 

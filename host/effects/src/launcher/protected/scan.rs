@@ -290,7 +290,7 @@ impl<V: Visitor> Scan<'_, V> {
 
     /// Target of a link, when it lies in the workspace.
     fn target(&self, sight: &Sight<'_>) -> Option<Target> {
-        let Resolved { path, links, .. } = links::resolve(self.workspace, self.root, sight.path)?;
+        let Resolved { path, links } = links::resolve(self.workspace, self.root, sight.path)?;
         let parent = access::folder_of(self.workspace, &path)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let handle = openat(&parent, path.file_name()?, flags, Mode::empty()).ok()?;

@@ -1,13 +1,14 @@
 //! Other folders with what a workspace holds: a folder in it that becomes one itself, or a copy. From there, fewer paths
 //! are known to be protected.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use fusebox_core::policy::LinkedFiles;
 use fusebox_core::protected::{PathProtection, ProtectedGlobs};
 
-use super::{View, links};
+use super::View;
+use super::links::{self, End, Followed};
 
 impl View {
     /// Looks through a folder for comparisons: further names of files count, whatever commands may do with them.
@@ -58,14 +59,34 @@ pub fn unknown_in(folder: &Path, below: &Path, globs: &[ProtectedGlobs]) -> Resu
     }
     let is_known = |inner: &Path| {
         known.covers(inner, PathProtection::ReadOnly)
-            || own.absent.iter().any(|known| known == inner)
+            || own.absent.iter().any(|known| known.place == inner)
             || own.found.kept.iter().any(|kept| kept.path == inner)
     };
-    // Links that lead to what is protected are so themselves, and what is not there yet is as soon as it is made.
-    let led = whole.found.kept.iter().filter_map(|link| links::follow(&whole.workspace, folder, &link.path));
-    let led = led.flat_map(|led| led.links.into_iter().chain((!led.exists).then_some(led.path)));
-    let mut others = led.chain(whole.absent.iter().cloned());
-    Ok(others.find(|path| path.strip_prefix(part).is_ok_and(|inner| !is_known(inner))))
+    // By the name of a link, more may be protected in what it leads to, now and later.
+    let is_known_as = |inner: &Path, link: &Path| {
+        is_known(inner) || (inner.file_name() == link.file_name() && own.paths.iter().any(|known| inner == known.path))
+    };
+    for kept in &whole.found.kept {
+        let Followed { links, end } = links::follow(&whole.workspace, folder, &kept.path);
+        // Links that lead to what is protected are so themselves, and what is not there yet is as soon as it is made.
+        let is_unknown = match &end {
+            End::Here(target) if kept.is_named => {
+                let inner = target.strip_prefix(part);
+                part.starts_with(target) || inner.is_ok_and(|inner| !is_known_as(inner, &kept.path))
+            }
+            End::Absent(target) => target.strip_prefix(part).is_ok_and(|inner| !is_known(inner)),
+            End::Here(_) | End::Elsewhere => false,
+        };
+        if is_unknown {
+            return Ok(Some(kept.path.clone()));
+        }
+        let mut links = links.into_iter();
+        if let Some(link) = links.find(|link| link.strip_prefix(part).is_ok_and(|inner| !is_known(inner))) {
+            return Ok(Some(link));
+        }
+    }
+    let mut absent = whole.absent.iter().map(|absent| &absent.place);
+    Ok(absent.find(|path| path.strip_prefix(part).is_ok_and(|inner| !is_known(inner))).cloned())
 }
 
 /// Paths that commands do not see in a folder, and would in a copy of it, which has no links. They are relative to both.
@@ -78,5 +99,8 @@ pub fn exposed_in_copy(folder: &Path, copy: &Path, globs: &[ProtectedGlobs]) -> 
     let hidden = whole.strict().filter(|(path, protection)| {
         *protection == PathProtection::Hidden && !known.covers(path, PathProtection::Hidden)
     });
-    Ok(hidden.map(|(path, _)| path.to_owned()).filter(|path| copy.join(path).exists()).collect())
+    let hidden: BTreeSet<&Path> = hidden.map(|(path, _)| path).filter(|path| copy.join(path).exists()).collect();
+    // What lies in another goes with it.
+    let is_inner = |path: &Path| path.ancestors().skip(1).any(|above| hidden.contains(above));
+    Ok(hidden.iter().filter(|path| !is_inner(path)).map(|path| (*path).to_owned()).collect())
 }
