@@ -18,6 +18,7 @@ mod list;
 mod man;
 mod operator;
 mod output;
+mod pack;
 mod plugins;
 mod policy;
 mod print;
@@ -73,6 +74,7 @@ fn main() {
         Task::Kill(task) => kill::kill(&task),
         Task::Clean(task) => clean::clean(&task),
         Task::Doctor(task) => doctor::doctor(task),
+        Task::Pack { to } => pack::pack(&to),
         Task::Schema { of } => {
             schema::print(of);
             Ok(Exit::Completed)

@@ -163,6 +163,14 @@ impl Cache {
         Some((Compiled(Code::File(Arc::new(kept))), seal.known))
     }
 
+    /// Code of a component, as it was stored, and what is known of it; `None` when it is missing or damaged.
+    pub fn read(&self, component: Digest) -> Option<(Vec<u8>, Known)> {
+        let seal = self.seal(component)?;
+        let mut code = Vec::new();
+        folder::open(&self.code_path(component), MAX_CODE_BYTES)?.read_to_end(&mut code).ok()?;
+        (Digest::from_bytes(blake3::hash(&code).as_bytes())? == seal.code).then_some((code, seal.known))
+    }
+
     /// Stores compiled code. A cache that cannot be written costs time, not correctness.
     pub fn keep(&self, component: Digest, code: &[u8], known: Known) -> io::Result<()> {
         let seal = Seal {

@@ -30,6 +30,17 @@ const TABLE_ELEMENTS: usize = 50_000;
 /// Largest bookkeeping of one instance, in bytes.
 const INSTANCE_BYTES: usize = 8 * 1024 * 1024;
 
+/// This kind of machine, as compilers call it.
+const TARGET: &str = if cfg!(target_os = "macos") {
+    if cfg!(target_arch = "aarch64") { "aarch64-apple-darwin" } else { "x86_64-apple-darwin" }
+} else if cfg!(windows) {
+    if cfg!(target_arch = "aarch64") { "aarch64-pc-windows-msvc" } else { "x86_64-pc-windows-msvc" }
+} else if cfg!(target_arch = "aarch64") {
+    "aarch64-unknown-linux-gnu"
+} else {
+    "x86_64-unknown-linux-gnu"
+};
+
 /// Source of the memory of instances. Compiled code is the same for both, and so is the fuel of a call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Allocation {
@@ -43,6 +54,22 @@ pub enum Allocation {
 
 /// An engine. Deterministic as far as an engine can be: NaN bits are canonical, no threads, no relaxed SIMD.
 pub fn engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
+    let mut config = config();
+    if allocation == Allocation::Pooled {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    }
+    Engine::new(&config)
+}
+
+/// An engine that compiles for all processors of this machine's kind, and not for what this one can do beyond. Engines of
+/// both kinds load its code.
+pub fn portable_engine() -> Result<Engine, wasmtime::Error> {
+    let mut config = config();
+    config.target(TARGET)?;
+    Engine::new(&config)
+}
+
+fn config() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
@@ -64,10 +91,7 @@ pub fn engine(allocation: Allocation) -> Result<Engine, wasmtime::Error> {
         // Maps for debuggers and unwinders: unused here, and loaded at each start.
         .generate_address_map(false)
         .native_unwind_info(false);
-    if allocation == Allocation::Pooled {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
-    }
-    Engine::new(&config)
+    config
 }
 
 fn pool() -> PoolingAllocationConfig {

@@ -25,6 +25,8 @@ pub struct Runtime {
     pub engines: Engines,
     pub cache: Option<Cache>,
     pub compiler: Arc<dyn Compile>,
+    /// Compiles bundled plugins for all processors of this kind, in a sandbox that packs them.
+    pub portable: Option<wasmtime::Engine>,
     pub compatibility: String,
 }
 

@@ -14,6 +14,7 @@ use crate::engines::{Overflow, Ticker};
 use crate::error::Error;
 use crate::inspect;
 use crate::kill::{Engines, Kill};
+use crate::pack::{self, Packed};
 use crate::plugin::{ComponentId, Plugin};
 use crate::runtime::Runtime;
 
@@ -59,6 +60,7 @@ impl Sandbox {
             engines,
             cache,
             compiler: setup.compiler,
+            portable: if setup.portable { Some(portable()?) } else { None },
             compatibility,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -81,7 +83,25 @@ impl Sandbox {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_bundled(&self, bytes: &'static [u8], digest: Digest) -> Result<Plugin, Error> {
-        self.load_with(bytes, digest, Some(bytes), |_| compile::checked(&self.inner.overflow.engine, bytes))
+        self.load_with(bytes, digest, Some(bytes), |_| match &self.inner.portable {
+            Some(portable) => compile::checked(portable, bytes),
+            None => compile::checked(&self.inner.overflow.engine, bytes),
+        })
+    }
+
+    /// The bytes that, behind a program, spare it from compiling these bundled plugins. They were loaded before by a sandbox
+    /// with [`SandboxSetup::portable`] and a cache.
+    ///
+    /// # Errors
+    /// When one of them is not in the cache.
+    pub fn pack(&self, components: impl IntoIterator<Item = Digest>) -> Result<Vec<u8>, Error> {
+        let missing = || Error::Engine { message: "a plugin to be packed is not in the cache".to_owned() };
+        let packed = |component| {
+            let (code, known) = self.inner.cache.as_ref()?.read(component)?;
+            Some(Packed { component, code, known })
+        };
+        let packed: Option<Vec<Packed>> = components.into_iter().map(packed).collect();
+        pack::pack(packed.ok_or_else(missing)?).map_err(|error| Error::Engine { message: error.to_string() })
     }
 
     fn load_with(
@@ -100,6 +120,11 @@ impl Sandbox {
         if let Some(plugin) = known() {
             return Ok(plugin);
         }
+        if always_there.is_some()
+            && let Some(plugin) = self.packed(digest, bytes.len())
+        {
+            return Ok(known().unwrap_or(plugin));
+        }
         let (kind, code) = compile(digest)?;
         let compiled = Compiled::new(code);
         let (plugin, description) =
@@ -110,6 +135,24 @@ impl Sandbox {
         }
         // A file that is mapped when needed takes less memory than code that is held.
         Ok(known().unwrap_or(plugin))
+    }
+
+    /// A bundled plugin that this program brings compiled, put into the cache as if it had been compiled here.
+    fn packed(&self, component: Digest, size: usize) -> Option<Plugin> {
+        if self.inner.portable.is_some() {
+            return None;
+        }
+        let (code, known) = pack::find(&std::env::current_exe().ok()?, component)?;
+        let compiled = Compiled::new(code);
+        // Code for another kind of processor does not load.
+        compiled.load(&self.inner.overflow.engine).ok()?;
+        let id = ComponentId { digest: component, size };
+        let plugin = Plugin::known(&self.inner, id, compiled.clone(), known.clone()).ok()?;
+        if let (Some(cache), Some(code)) = (&self.inner.cache, compiled.code()) {
+            // A cache that cannot be written costs time, not correctness.
+            let _ = cache.keep(component, code, known);
+        }
+        Some(plugin)
     }
 
     /// A new kill flag for invocations in this sandbox.
@@ -131,6 +174,10 @@ impl Sandbox {
     }
 }
 
+fn portable() -> Result<wasmtime::Engine, Error> {
+    config::portable_engine().map_err(|error| Error::Engine { message: format!("{error:#}") })
+}
+
 /// Options of a sandbox.
 #[derive(Debug)]
 pub struct SandboxSetup {
@@ -142,6 +189,8 @@ pub struct SandboxSetup {
     pub compiler: Arc<dyn Compile>,
     /// Source of the memory of executors.
     pub executors: Allocation,
+    /// Whether bundled plugins are compiled for all processors of this kind, to be packed.
+    pub portable: bool,
 }
 
 impl Default for SandboxSetup {
@@ -152,6 +201,7 @@ impl Default for SandboxSetup {
             cache_bytes: MAX_CACHE_BYTES,
             compiler: Arc::new(CompileHere),
             executors: Allocation::default(),
+            portable: false,
         }
     }
 }

@@ -20,6 +20,7 @@ mod logs;
 #[cfg(unix)]
 mod models;
 #[cfg(target_os = "linux")]
+mod packing;
 mod pipeline;
 #[cfg(unix)]
 mod place;

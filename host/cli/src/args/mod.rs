@@ -162,6 +162,15 @@ pub enum Task {
     Trust(TrustArgs),
     /// Check the setup of this machine, and advise on faults
     Doctor(DoctorArgs),
+    /// Write a copy of this program that brings its plugins compiled
+    #[command(
+        after_help = "A first start of the copy in a new home takes no time to compile them. For those who install or ship it:\n  \
+        fusebox pack ~/.local/bin/fusebox"
+    )]
+    Pack {
+        /// Program to write; it may be this one
+        to: PathBuf,
+    },
     /// Print a JSON Schema
     Schema {
         /// Document that the schema is for
@@ -222,7 +231,7 @@ impl Task {
             Self::Kill(args) => args.json,
             Self::Clean(args) => args.json,
             Self::Doctor(args) => args.json,
-            Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => false,
+            Self::Pack { .. } | Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => false,
         }
     }
 }

@@ -71,6 +71,8 @@ struct Compiling {
     place: CompilePlace,
     limits: CompileLimits,
     on_compile: Option<OnCompile>,
+    /// Whether bundled plugins are compiled for all processors of this kind.
+    portable: bool,
 }
 
 impl Host {
@@ -186,6 +188,12 @@ impl HostBuilder {
         self
     }
 
+    /// Compiles bundled plugins so that other machines of this kind can load them.
+    pub(crate) fn portable(mut self) -> Self {
+        self.compiling.portable = true;
+        self
+    }
+
     /// Only the sandbox, for trying plugins without a policy.
     ///
     /// # Errors
@@ -279,12 +287,12 @@ impl HostBuilder {
 }
 
 fn sandbox(home: &Home, compiling: Compiling, launcher: Option<PathBuf>) -> Result<Sandbox, Error> {
-    let Compiling { place, limits, on_compile } = compiling;
+    let Compiling { place, limits, on_compile, portable } = compiling;
     let compiler: Arc<dyn Compile> = match place {
         CompilePlace::Here => Arc::new(CompileHere),
         CompilePlace::Child => Arc::new(ChildCompiler { launcher, scratch: home.cache(), limits, on_compile }),
     };
-    Ok(SandboxSetup { cache: Some(home.cache()), compiler, ..SandboxSetup::default() }.build()?)
+    Ok(SandboxSetup { cache: Some(home.cache()), compiler, portable, ..SandboxSetup::default() }.build()?)
 }
 
 /// Tightens a policy by the projects' policies that count, and tells of those that do not.

@@ -33,7 +33,7 @@ use crate::{check, control, run};
 pub struct Host {
     /// First, so that it is dropped first: sinks read the log.
     sinks: Sinks,
-    services: Arc<Services>,
+    pub(crate) services: Arc<Services>,
     loaded: LoadedPolicy,
     notices: Vec<Notice>,
 }
