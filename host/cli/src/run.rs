@@ -1,7 +1,8 @@
 //! `fusebox run`: carries out a plan.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use fusebox::{
     ApproveAll, ApproveLater, ApproveNothing, Approver, Error, Host, HostBuilder, Plan, Run, RunLimits, RunOptions,
@@ -36,6 +37,12 @@ pub fn builder(policy: Option<PathBuf>) -> HostBuilder {
         let kib = bytes.div_ceil(1024);
         print::err(&format!("compiling a plugin of {kib} KiB; its code is kept for the next time\n"));
     });
+    if std::io::stderr().is_terminal() {
+        let told = Once::new();
+        builder = builder.on_bundled(move || {
+            told.call_once(|| print::err("compiling the bundled plugins, once for this home; it takes some seconds…\n"));
+        });
+    }
     // Exactly the running file, even if its name leads elsewhere by now.
     if let Ok(program) = std::env::current_exe() {
         builder = builder.launcher(program);

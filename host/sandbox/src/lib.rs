@@ -56,5 +56,5 @@ pub use limits::Limits;
 pub use pack::program_without_pack;
 pub use plugin::{CallOptions, Outcome, Plugin};
 pub use prepared::PreparedAction;
-pub use sandbox::{Sandbox, SandboxSetup};
+pub use sandbox::{OnBundled, Sandbox, SandboxSetup};
 pub use tape::{RecordedTape, Recording, Replaying, Resuming, Tape, TapeEntry, TapePart};

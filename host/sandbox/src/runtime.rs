@@ -12,6 +12,7 @@ use crate::config::Allocation;
 use crate::engines::{Overflow, Shard, Ticker};
 use crate::error::Error;
 use crate::kill::{Engines, Kill};
+use crate::sandbox::OnBundled;
 
 /// Engines, deadlines and the cache of one sandbox, shared by its plugins.
 pub struct Runtime {
@@ -25,6 +26,7 @@ pub struct Runtime {
     pub engines: Engines,
     pub cache: Option<Cache>,
     pub compiler: Arc<dyn Compile>,
+    pub on_bundled: Option<OnBundled>,
     /// Compiles bundled plugins for all processors of this kind, in a sandbox that packs them.
     pub portable: Option<wasmtime::Engine>,
     pub compatibility: String,

@@ -60,6 +60,7 @@ impl Sandbox {
             engines,
             cache,
             compiler: setup.compiler,
+            on_bundled: setup.on_bundled,
             portable: if setup.portable { Some(portable()?) } else { None },
             compatibility,
         };
@@ -83,9 +84,11 @@ impl Sandbox {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_bundled(&self, bytes: &'static [u8], digest: Digest) -> Result<Plugin, Error> {
-        self.load_with(bytes, digest, Some(bytes), |_| match &self.inner.portable {
-            Some(portable) => compile::checked(portable, bytes),
-            None => compile::checked(&self.inner.overflow.engine, bytes),
+        self.load_with(bytes, digest, Some(bytes), |_| {
+            if let Some(OnBundled(observer)) = &self.inner.on_bundled {
+                observer();
+            }
+            compile::checked(self.inner.portable.as_ref().unwrap_or(&self.inner.overflow.engine), bytes)
         })
     }
 
@@ -178,6 +181,16 @@ fn portable() -> Result<wasmtime::Engine, Error> {
     config::portable_engine().map_err(|error| Error::Engine { message: format!("{error:#}") })
 }
 
+/// Called before a bundled plugin is compiled.
+#[derive(Clone)]
+pub struct OnBundled(pub Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for OnBundled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnBundled")
+    }
+}
+
 /// Options of a sandbox.
 #[derive(Debug)]
 pub struct SandboxSetup {
@@ -189,6 +202,8 @@ pub struct SandboxSetup {
     pub compiler: Arc<dyn Compile>,
     /// Source of the memory of executors.
     pub executors: Allocation,
+    /// Called before each bundled plugin that is compiled, which takes part of a second.
+    pub on_bundled: Option<OnBundled>,
     /// Whether bundled plugins are compiled for all processors of this kind, to be packed.
     pub portable: bool,
 }
@@ -201,6 +216,7 @@ impl Default for SandboxSetup {
             cache_bytes: MAX_CACHE_BYTES,
             compiler: Arc::new(CompileHere),
             executors: Allocation::default(),
+            on_bundled: None,
             portable: false,
         }
     }

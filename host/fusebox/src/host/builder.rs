@@ -8,7 +8,7 @@ use fusebox_core::policy::SinkFrom;
 use fusebox_core::protected::PathMatcher;
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, ConfinementSetup, Environment};
-use fusebox_sandbox::{Compile, CompileHere, Sandbox, SandboxSetup};
+use fusebox_sandbox::{Compile, CompileHere, OnBundled, Sandbox, SandboxSetup};
 use fusebox_store::Store;
 
 use crate::admission::kill_switch::SwitchCache;
@@ -71,6 +71,7 @@ struct Compiling {
     place: CompilePlace,
     limits: CompileLimits,
     on_compile: Option<OnCompile>,
+    on_bundled: Option<OnBundled>,
     /// Whether bundled plugins are compiled for all processors of this kind.
     portable: bool,
 }
@@ -155,6 +156,13 @@ impl HostBuilder {
     #[must_use]
     pub fn on_compile(mut self, observer: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.compiling.on_compile = Some(OnCompile(Arc::new(observer)));
+        self
+    }
+
+    /// Sets a callback for each bundled plugin that is about to be compiled, as in a new home: it takes part of a second.
+    #[must_use]
+    pub fn on_bundled(mut self, observer: impl Fn() + Send + Sync + 'static) -> Self {
+        self.compiling.on_bundled = Some(OnBundled(Arc::new(observer)));
         self
     }
 
@@ -287,12 +295,12 @@ impl HostBuilder {
 }
 
 fn sandbox(home: &Home, compiling: Compiling, launcher: Option<PathBuf>) -> Result<Sandbox, Error> {
-    let Compiling { place, limits, on_compile, portable } = compiling;
+    let Compiling { place, limits, on_compile, on_bundled, portable } = compiling;
     let compiler: Arc<dyn Compile> = match place {
         CompilePlace::Here => Arc::new(CompileHere),
         CompilePlace::Child => Arc::new(ChildCompiler { launcher, scratch: home.cache(), limits, on_compile }),
     };
-    Ok(SandboxSetup { cache: Some(home.cache()), compiler, portable, ..SandboxSetup::default() }.build()?)
+    Ok(SandboxSetup { cache: Some(home.cache()), compiler, on_bundled, portable, ..SandboxSetup::default() }.build()?)
 }
 
 /// Tightens a policy by the projects' policies that count, and tells of those that do not.

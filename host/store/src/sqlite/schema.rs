@@ -25,6 +25,7 @@ CREATE TABLE events (
     hash      BLOB    NOT NULL,
     UNIQUE (run_id, seq)
 ) STRICT;
+CREATE INDEX events_of_switches ON events (log_index) WHERE kind IN ('kill_set', 'kill_lifted');
 CREATE TRIGGER events_are_not_updated BEFORE UPDATE ON events
     BEGIN SELECT RAISE(ABORT, 'events are never changed'); END;
 CREATE TRIGGER events_are_not_deleted BEFORE DELETE ON events
