@@ -102,7 +102,7 @@ fn fusebox(input: &str) -> impl FnMut() -> bool {
         let parsed = json(&input);
         let path = parsed.value()["path"].as_str().unwrap().parse().unwrap();
         let content = Digest::of(b"");
-        let effects = [Effect::Write { path, before: None, after: content, size: 455 }];
+        let effects = [Effect::Write { path, before: None, after: content, size: 455, obeyed: false }];
         let guard = guard.clone().input(parsed);
         guard.check(&effects).result.unwrap().ruling == Ruling::Deny
     }

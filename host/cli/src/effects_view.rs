@@ -207,7 +207,8 @@ mod tests {
         let before = contents.insert("one\ntwo\nthree\n".into());
         let after = contents.insert("one\nt\u{1b}[8mwo\u{202e}\nthree\n".into());
         let path = "a\u{1b}]0;x.txt".parse().unwrap();
-        let shown = plain(&one(&Effect::Write { path, before: Some(before), after, size: 20 }, &contents, ""));
+        let shown =
+            plain(&one(&Effect::Write { path, before: Some(before), after, size: 20, obeyed: false }, &contents, ""));
         insta::assert_snapshot!(shown, @r"
         changes a\u{1b}]0;x.txt (20 bytes afterwards)
               1   one

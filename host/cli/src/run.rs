@@ -40,7 +40,9 @@ pub fn builder(policy: Option<PathBuf>) -> HostBuilder {
     if std::io::stderr().is_terminal() {
         let told = Once::new();
         builder = builder.on_bundled(move || {
-            told.call_once(|| print::err("compiling the bundled plugins, once for this home; it takes some seconds…\n"));
+            told.call_once(|| {
+                print::err("compiling the bundled plugins, once for this home; it takes some seconds…\n")
+            });
         });
     }
     // Exactly the running file, even if its name leads elsewhere by now.

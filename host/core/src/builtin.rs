@@ -59,14 +59,24 @@ pub fn judge(effect: &Effect, own: &OwnPlaces) -> Option<Finding> {
     None
 }
 
-/// Reason why a person decides on a command: a bare name in it leads to a program of the workspace, because the search
-/// path does, and a rule that allows the name means another program.
+/// Reason why a person decides on an effect, whatever guards say: it changes a file that settings of a repository make other
+/// programs run or obey, or a bare name in a command leads to a program of the workspace, because the search path does, and a
+/// rule that allows the name means another program.
 #[must_use]
-pub fn local_program(effect: &Effect) -> Option<Finding> {
-    let Effect::Run { files, .. } = effect else { return None };
-    let file = files.iter().find(|file| file.on_search_path)?;
-    let message = format!("{} is a program of the workspace, {}, because PATH leads there", file.word, file.path);
-    Some(Finding::warning("local-program", message))
+pub fn review(effect: &Effect) -> Option<Finding> {
+    match effect {
+        Effect::Write { path, obeyed: true, .. } | Effect::Remove { path, obeyed: true, .. } => {
+            let message = format!("settings of a repository make Git or Mercurial run or obey {path}");
+            Some(Finding::warning("obeyed-file", message))
+        }
+        Effect::Run { files, .. } => {
+            let file = files.iter().find(|file| file.on_search_path)?;
+            let message =
+                format!("{} is a program of the workspace, {}, because PATH leads there", file.word, file.path);
+            Some(Finding::warning("local-program", message))
+        }
+        _ => None,
+    }
 }
 
 fn own_program(word: &str) -> Finding {
@@ -125,8 +135,9 @@ mod tests {
         let own = OwnPlaces::default();
         for path in ["fusebox.toml", "a/b/Fusebox.toml"] {
             let path: crate::WorkspacePath = path.parse().unwrap();
-            assert!(judge(&Effect::Remove { path: path.clone(), before: None }, &own).is_some());
-            let write = Effect::Write { path: path.clone(), before: None, after: crate::Digest::ZERO, size: 0 };
+            assert!(judge(&Effect::Remove { path: path.clone(), before: None, obeyed: false }, &own).is_some());
+            let write =
+                Effect::Write { path: path.clone(), before: None, after: crate::Digest::ZERO, size: 0, obeyed: false };
             assert!(judge(&write, &own).is_some());
             assert!(judge(&Effect::Read { path }, &own).is_none());
         }

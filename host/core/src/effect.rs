@@ -26,6 +26,9 @@ pub enum Effect {
         after: Digest,
         /// Size of the file afterwards, in bytes.
         size: u64,
+        /// Whether settings of a repository make other programs run or obey the file.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        obeyed: bool,
     },
     /// Removes a file.
     Remove {
@@ -33,6 +36,9 @@ pub enum Effect {
         path: WorkspacePath,
         /// Digest of the file as it is now.
         before: Option<Digest>,
+        /// Whether settings of a repository make other programs run or obey the file.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        obeyed: bool,
     },
     /// Starts a process.
     Run {
@@ -196,7 +202,7 @@ mod tests {
 
     fn write(to: &str, before: Option<&[u8]>, after: &[u8]) -> Effect {
         let size = after.len() as u64;
-        Effect::Write { path: path(to), before: before.map(Digest::of), after: Digest::of(after), size }
+        Effect::Write { path: path(to), before: before.map(Digest::of), after: Digest::of(after), size, obeyed: false }
     }
 
     #[test]

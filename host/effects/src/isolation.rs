@@ -40,7 +40,7 @@ pub enum Enforcement {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{exposed_in_copy, unknown_in};
+pub use elsewhere::{Reach, exposed_in_copy, is_obeyed_by_settings, unknown_in};
 
 /// Systems whose commands are kept from no protected path.
 #[cfg(not(target_os = "linux"))]
@@ -49,11 +49,28 @@ mod elsewhere {
 
     use fusebox_core::protected::ProtectedGlobs;
 
+    /// How far a folder is looked through.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Reach {
+        /// All of it.
+        Whole,
+        /// Three folders deep.
+        Near,
+    }
+
+    /// No: commands change what they can reach.
+    ///
+    /// # Errors
+    /// Never; it fails where commands are kept from such paths.
+    pub fn is_obeyed_by_settings(_: &Path, _: &Path) -> Result<bool, String> {
+        Ok(false)
+    }
+
     /// None: no folder knows fewer protected paths.
     ///
     /// # Errors
     /// Never; it fails where commands are kept from such paths.
-    pub fn unknown_in(_: &Path, _: &Path, _: &[ProtectedGlobs]) -> Result<Option<PathBuf>, String> {
+    pub fn unknown_in(_: &Path, _: &Path, _: &[ProtectedGlobs], _: Reach) -> Result<Option<PathBuf>, String> {
         Ok(None)
     }
 

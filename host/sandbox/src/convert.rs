@@ -67,14 +67,14 @@ pub fn effect(effect: &Effect, payloads: &mut Vec<Digest>) -> wit::Effect {
     };
     match effect {
         Effect::Read { path } => wit::Effect::Read(wit::ReadEffect { path: path.as_str().to_owned() }),
-        Effect::Write { path, before, after, size } => wit::Effect::Write(wit::WriteEffect {
+        Effect::Write { path, before, after, size, .. } => wit::Effect::Write(wit::WriteEffect {
             path: path.as_str().to_owned(),
             before: before.map(|digest| digest.to_string()),
             after: after.to_string(),
             size: integer(*size),
             content: payload(*after, *size),
         }),
-        Effect::Remove { path, before } => wit::Effect::Remove(wit::RemoveEffect {
+        Effect::Remove { path, before, .. } => wit::Effect::Remove(wit::RemoveEffect {
             path: path.as_str().to_owned(),
             before: before.map(|digest| digest.to_string()),
         }),

@@ -70,6 +70,7 @@ pub fn verdict(bytes: &[u8]) {
         before: None,
         after: Digest::of(&content),
         size: content.len() as u64,
+        obeyed: false,
     };
     let called = parrot().clone().content(content.clone()).check(std::slice::from_ref(&effect));
     let again = parrot().clone().content(content).check(&[effect]);

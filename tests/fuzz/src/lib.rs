@@ -190,8 +190,8 @@ pub fn diff(bytes: &[u8]) {
     let size = new.len() as u64;
     let words: Vec<String> = String::from_utf8_lossy(bytes).split('\0').map(str::to_owned).collect();
     let effects = [
-        Effect::Write { path: path.clone(), before: Some(before), after, size },
-        Effect::Write { path: path.clone(), before: None, after, size },
+        Effect::Write { path: path.clone(), before: Some(before), after, size, obeyed: false },
+        Effect::Write { path: path.clone(), before: None, after, size, obeyed: false },
         Effect::Run {
             program: words[0].clone(),
             cwd: path,

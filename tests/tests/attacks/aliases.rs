@@ -240,20 +240,6 @@ fn settings_of_repositories_elsewhere_count() {
 }
 
 #[test]
-fn what_a_persons_aliases_say_keeps_nobody_from_working() {
-    let place = place();
-    person(
-        &place,
-        "git init -q; git config --global alias.gone '!git branch --merged | grep -v main | xargs git branch -d'",
-    );
-    person(&place, "git config --global alias.a '!git add . && git commit'; git config --global alias.t '!make test'");
-    person(&place, "touch main.py && chmod +x main.py");
-    let line = "echo x > main.py && cp main.py main && mkdir git && touch test branch add commit xargs grep";
-    let said = run(&place, line, &[]);
-    assert!(said.contains("step_completed"), "{said}");
-}
-
-#[test]
 fn links_into_packages_count_when_a_command_makes_them() {
     let place = place();
     person(

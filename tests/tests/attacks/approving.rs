@@ -46,6 +46,7 @@ fn files_are_bound_however_a_command_names_them() {
     let key = key(&place);
     place.write("home/fusebox.toml", "[risk]\nmode = 'off'\n");
     super::outside(&place, "mkdir -p sub hk 'a dir' && for i in $(seq 0 70); do mkdir d$i; done");
+    program(&place, "by-interp", "#!./interp\nx\n");
     let many: Vec<String> = (0..70).map(|number| format!("d{number}")).collect();
     let shell = |line: &str| json!({ "argv": ["sh", "-c", line] });
     for (file, input) in [
@@ -56,6 +57,9 @@ fn files_are_bound_however_a_command_names_them() {
         ("x.c", shell("cc -o made x.c && ./made")),
         ("change.patch", json!({ "argv": ["git", "apply", "change.patch"] })),
         ("hk/pre-commit", json!({ "argv": ["git", "-c", "core.hooksPath=hk", "commit"] })),
+        ("interp", json!({ "argv": ["./by-interp"] })),
+        ("f.gz", json!({ "argv": ["gunzip", "f.gz"] })),
+        ("dist.whl", json!({ "argv": ["env", "twine", "upload", "dist.whl"] })),
         ("d70/run.txt", shell(&format!("ls {}; cd d70 && sh run.txt", many.join(" ")))),
     ] {
         program(&place, file, "echo ORIGINAL\n");

@@ -7,6 +7,7 @@ mod killing;
 mod links;
 mod log;
 mod planting;
+mod settings;
 mod tricks;
 mod workspaces;
 

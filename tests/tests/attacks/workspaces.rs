@@ -76,6 +76,40 @@ fn a_plan_takes_no_policy_away_that_counts_where_the_operator_is() {
 }
 
 #[test]
+fn policies_of_all_folders_above_count() {
+    let place = place();
+    outside(&place, "mkdir -p plans/data && echo x > plans/data/a && git init -q");
+    place.write("workspace/fusebox.toml", "[limits]\nsteps = 1\n");
+    assert!(place.fusebox(&["trust", "workspace"]).status.success());
+    let read = || step("read_file", json!({ "path": "a" }));
+    let plan = json!({ "goal": "g", "agent": { "id": "a" }, "workspace": { "path": "data", "mode": "in-place" }, "steps": [read(), read()] });
+    let file = place.write("workspace/plans/plan.json", plan.to_string());
+    for folder in [".", "workspace", "workspace/plans"] {
+        let args = ["run", file.to_str().unwrap(), "--approve", "all", "--json"];
+        let output = place.command(&args).current_dir(place.path(folder)).output().unwrap();
+        assert_eq!(output.status.code(), Some(5), "{folder}: one step is the most: {:?}", lines(&output));
+    }
+}
+
+#[test]
+fn an_operator_in_a_home_is_no_way_around() {
+    let place = place();
+    outside(
+        &place,
+        "mkdir -p dot/src/ssh ../workspace/w/x && echo S3CRET > dot/src/ssh/work && ln -s dot/src/ssh .ssh",
+    );
+    let steps = json!([step("run_command", json!({ "shell": "cat ssh/work" }))]);
+    let plan = json!({ "goal": "g", "agent": { "id": "a" }, "workspace": { "path": "src", "mode": "in-place" }, "steps": steps });
+    let file = place.write("workspace/dot/plan.json", plan.to_string());
+    for home in ["workspace", "workspace/w/x"] {
+        let args = ["run", file.to_str().unwrap(), "--approve", "all", "--json"];
+        let mut command = place.command(&args);
+        let output = command.current_dir(place.path("workspace")).env("HOME", place.path(home)).output().unwrap();
+        assert_eq!(lines(&output)[0]["code"], "FBX-5014", "{home}: {:?}", lines(&output));
+    }
+}
+
+#[test]
 fn a_copy_lacks_what_is_hidden_within_the_hidden() {
     let place = place();
     outside(

@@ -19,6 +19,7 @@ fn inputs() -> Vec<(&'static str, Effect, Vec<u8>)> {
         before: None,
         after: Digest::of(content),
         size: content.len() as u64,
+        obeyed: false,
     };
     let run = |words: &[&str]| Effect::Run {
         argv: words.iter().map(|word| (*word).to_owned()).collect(),

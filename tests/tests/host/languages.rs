@@ -48,7 +48,7 @@ fn effect(case: &Value) -> (Effect, Option<Vec<u8>>) {
         return (Effect::Read { path: text("read").parse().unwrap() }, None);
     }
     if case.get("remove").is_some() {
-        return (Effect::Remove { path: text("remove").parse().unwrap(), before: None }, None);
+        return (Effect::Remove { path: text("remove").parse().unwrap(), before: None, obeyed: false }, None);
     }
     if let Some(argv) = case.get("run").and_then(Value::as_array) {
         let argv: Vec<String> = argv.iter().map(|it| it.as_str().unwrap().to_owned()).collect();
@@ -66,7 +66,7 @@ fn effect(case: &Value) -> (Effect, Option<Vec<u8>>) {
     let pad = usize::try_from(case.get("pad").and_then(Value::as_u64).unwrap_or(0)).unwrap();
     let content = [vec![b'.'; pad], text("content").as_bytes().to_vec()].concat();
     let (after, size) = (Digest::of(&content), content.len() as u64);
-    (Effect::Write { path: text("write").parse().unwrap(), before: None, after, size }, Some(content))
+    (Effect::Write { path: text("write").parse().unwrap(), before: None, after, size, obeyed: false }, Some(content))
 }
 
 #[test]

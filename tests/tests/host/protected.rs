@@ -59,7 +59,8 @@ fn the_guard_and_the_sandbox_agree() {
         for paths in paths.chunks(20) {
             let at = |path: &String| path.parse::<WorkspacePath>().unwrap();
             let reads: Vec<Effect> = paths.iter().map(|path| Effect::Read { path: at(path) }).collect();
-            let write = |path| Effect::Write { path: at(path), before: None, after: Digest::ZERO, size: 0 };
+            let write =
+                |path| Effect::Write { path: at(path), before: None, after: Digest::ZERO, size: 0, obeyed: false };
             let writes: Vec<Effect> = paths.iter().map(write).collect();
             let found = |effects: &[Effect]| -> Vec<Finding> { harness.check(effects).result.unwrap().findings };
             let (read, written) = (found(&reads), found(&writes));

@@ -78,8 +78,9 @@ impl ApprovalKind {
     #[must_use]
     pub fn refusal(effects: &[Effect]) -> Option<String> {
         effects.iter().find_map(|effect| match effect {
-            Effect::Write { path, .. } | Effect::Remove { path, .. } => is_run_by_others(path)
-                .then(|| format!("other programs run or obey {path}, so each change of it is approved by itself")),
+            Effect::Write { path, obeyed, .. } | Effect::Remove { path, obeyed, .. } => (*obeyed
+                || is_run_by_others(path))
+            .then(|| format!("other programs run or obey {path}, so each change of it is approved by itself")),
             Effect::Run { argv, shell_text, .. } => unnamed(argv, shell_text.as_deref()).map(|what| {
                 format!("the command {what}, so its words do not say what it runs, and each call is approved by itself")
             }),
@@ -217,7 +218,13 @@ mod tests {
     }
 
     fn write(path: &str, before: Option<Digest>) -> Effect {
-        Effect::Write { path: path.parse().unwrap(), before, after: Digest::of(path.as_bytes()), size: 1 }
+        Effect::Write {
+            path: path.parse().unwrap(),
+            before,
+            after: Digest::of(path.as_bytes()),
+            size: 1,
+            obeyed: false,
+        }
     }
 
     fn change(path: &str) -> Effect {

@@ -249,7 +249,7 @@ mod tests {
             origin: Origin::Plan,
         };
         let write = |before: Option<Digest>| {
-            vec![Effect::Write { path: "a".parse().unwrap(), before, after: Digest::of(b"x"), size: 1 }]
+            vec![Effect::Write { path: "a".parse().unwrap(), before, after: Digest::of(b"x"), size: 1, obeyed: false }]
         };
         let plugins: BTreeMap<_, _> = [("edit_file".to_owned(), Digest::of(b"1"))].into();
         let others: BTreeMap<_, _> = [("edit_file".to_owned(), Digest::of(b"2"))].into();

@@ -146,7 +146,7 @@ impl Gate {
             self.count(Reason::new(Decider::BuiltIn, Ruling::Deny, finding.on(index)));
             self.decide();
         } else {
-            let local = |(index, effect): (usize, &Effect)| Some(builtin::local_program(effect)?.on(index));
+            let local = |(index, effect): (usize, &Effect)| Some(builtin::review(effect)?.on(index));
             let local: Vec<Finding> = self.effects.iter().enumerate().filter_map(local).collect();
             self.local =
                 (!local.is_empty()).then_some(Reason { by: Decider::BuiltIn, ruling: Ruling::Review, findings: local });

@@ -1,6 +1,6 @@
 //! Lines of a shell that settings hold, and the files that they run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Result;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,16 @@ pub struct Line<'a> {
     pub text: &'a str,
     /// An absolute path without links.
     pub folder: &'a Path,
+    pub kind: LineKind,
+}
+
+/// Which words of a line count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineKind {
+    /// All with a folder in them: a setting names what runs.
+    Program,
+    /// Programs and what interpreters are told to run: a person's shortcut names what is worked on, too.
+    Alias,
 }
 
 /// What a line names and may run: paths that are absolute, or relative to the folder of the line.
@@ -34,7 +44,8 @@ pub struct LineFiles {
 }
 
 impl Line<'_> {
-    /// Words with a folder in them, and what an interpreter is told to run.
+    /// Words with a folder in them, and what an interpreter is told to run. Of a word that the shell puts together, what
+    /// follows the part that only the shell knows counts.
     ///
     /// # Errors
     /// When the words can mean too many files.
@@ -42,42 +53,60 @@ impl Line<'_> {
         let words = candidates(self.text);
         let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.contains('\0')).collect();
         let scripts = scripts(self.text);
-        let is_named = |word: &&str| word.contains('/') || scripts.iter().any(|script| script.name == **word);
+        let told: HashSet<&str> = scripts.iter().map(|script| script.name.as_str()).collect();
+        let is_named = |word: &&str| match self.kind {
+            LineKind::Program => word.contains('/') || told.contains(*word),
+            LineKind::Alias => told.contains(*word),
+        };
+        let rests = behind_expansions(self.text);
+        let names: BTreeSet<&str> =
+            words.iter().copied().filter(is_named).chain(rests.iter().map(String::as_str)).collect();
         let mut found = LineFiles::default();
         for folder in search.folders(self.folder, &words)? {
-            for word in words.iter().filter(|word| is_named(word)) {
-                found.files.extend(search.meant(&folder, word, false)?);
+            for name in &names {
+                found.files.extend(search.exact(&folder, name)?);
             }
             for script in scripts.iter().filter(|script| script.is_module) {
                 found.files.extend(search.meant(&folder, &script.name, true)?);
             }
         }
-        found.files.retain(|path| path.is_file());
         // Where the line may be by then: words behind one that goes somewhere.
         let goes =
             words.windows(2).filter_map(|pair| pair.first().zip(pair.get(1))).filter(|(word, _)| GOING.contains(word));
         let folders: Vec<PathBuf> = std::iter::once(PathBuf::new()).chain(goes.map(|(_, to)| to.into())).collect();
-        let written = words.iter().filter(|word| is_named(word)).map(|word| (*word).to_owned());
         let modules = scripts.iter().filter(|script| script.is_module).flat_map(|script| {
             let path = script.name.replace('.', "/");
             [&script.name, &path].map(|name| MODULES.map(|ending| format!("{name}{ending}"))).concat()
         });
-        for name in written.chain(modules) {
+        for name in names.into_iter().map(ToOwned::to_owned).chain(modules) {
             found.written.extend(folders.iter().map(|folder| folder.join(&name)));
         }
         Ok(found)
     }
 }
 
-/// A word that an interpreter is told to run.
+/// What stands behind a slash that follows something which only the shell knows: `x/y` of `$(pwd)/x/y` and `"${z}"/x/y`.
+fn behind_expansions(line: &str) -> Vec<String> {
+    let ends = |c: char| c.is_whitespace() || "'\"`$;|&()<>".contains(c);
+    let is_expanded = |before: &str| {
+        let before = before.trim_end_matches('"');
+        let name = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "_@*#?".contains(c));
+        before.ends_with([')', '}', '`']) || (name.len() < before.len() && name.ends_with('$'))
+    };
+    let slashes = line.match_indices('/').filter(|(at, _)| line.get(..*at).is_some_and(is_expanded));
+    let rests = slashes.filter_map(|(at, _)| line.get(at + 1..)?.split(ends).next());
+    rests.map(|rest| rest.trim_start_matches('/').to_owned()).filter(|rest| !rest.is_empty()).collect()
+}
+
+/// A word that names a program or a script.
 struct Script {
     name: String,
     /// Whether it may be the name of a module.
     is_module: bool,
 }
 
-/// What the interpreters of a line are told to run: the first of their words that is no option, those that end like a
-/// script, and all words of a line in which one reads what another program writes.
+/// Programs of a line that a path names, and what its interpreters are told to run: the first of their words that is no
+/// option, those that are paths or end like a script, and all words of a line in which one reads what another program writes.
 fn scripts(line: &str) -> Vec<Script> {
     let mut found = Vec::new();
     collect(line, MAX_DEPTH, &mut found);
@@ -94,6 +123,8 @@ fn collect(line: &str, depth: u32, found: &mut Vec<Script>) {
     for command in &commands {
         let runner = runner(command);
         let is_module = runner.and_then(|at| command.get(at)).is_some_and(|word| runs_modules(word));
+        let program = command.iter().position(|word| !word.contains('='));
+        let is_wrapped = program.and_then(|at| command.get(at)).is_some_and(|word| WRAPPERS.contains(&&**word));
         let mut is_first = true;
         for (at, word) in command.iter().enumerate() {
             if let Some(depth) = depth.checked_sub(1)
@@ -101,9 +132,12 @@ fn collect(line: &str, depth: u32, found: &mut Vec<Script>) {
             {
                 collect(word, depth, found);
             }
+            let is_path = word.contains('/');
             let is_argument = runner.is_some_and(|runner| runner < at) && !word.starts_with('-');
-            if reads_what_is_written || (is_argument && (is_first || is_script(Path::new(word)))) {
-                found.push(Script { name: word.clone(), is_module });
+            let is_told = is_argument && (is_first || is_path || is_script(Path::new(word)));
+            let is_program = is_path && (program == Some(at) || is_wrapped);
+            if reads_what_is_written || is_told || is_program {
+                found.extend(candidates(word).into_iter().map(|name| Script { name, is_module }));
             }
             is_first &= !is_argument;
         }
@@ -134,17 +168,18 @@ mod tests {
             ("python3 -W ignore f.py", &["ignore", "f.py"]),
             ("cd tools && . ./f", &["./f"]),
             ("cat f | sh", &["cat", "f", "sh"]),
-            ("bash -c 'exec sh f'", &["exec sh f", "f"]),
+            ("bash -c 'exec sh f'", &["exec sh f", "exec", "sh", "f"]),
             ("git branch --merged | grep -v main | xargs git branch -d", &[]),
             ("FOO=1 nice -n 5 sh clean", &["clean"]),
             ("git add . && git commit", &[]),
+            ("./a/b -x c/d", &["./a/b"]),
+            ("nohup a/b", &["a/b"]),
+            ("cat docs/a.md", &[]),
             ("make test", &[]),
             ("vim src/main.c", &[]),
         ] {
-            let mut found: Vec<String> = scripts(line).into_iter().map(|script| script.name).collect();
-            found.sort();
-            let mut names = names.to_vec();
-            names.sort_unstable();
+            let found: BTreeSet<String> = scripts(line).into_iter().map(|script| script.name).collect();
+            let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
             assert_eq!(found, names, "{line}");
         }
     }
@@ -163,12 +198,16 @@ mod tests {
             ("node lib", "lib/index.js"),
             ("sh $PWD/f", "./f"),
             ("sh clean", "clean"),
+            ("$(git rev-parse --show-toplevel)/scripts/clean.sh %f", "scripts/clean.sh"),
+            ("sh \"$(git rev-parse --show-toplevel)\"/t/a", "t/a"),
+            ("root=`pwd`; sh $root/t/b", "t/b"),
+            ("${GIT_PREFIX:-.}/t/c", "t/c"),
         ] {
-            let written = Line { text, folder: &root }.named(&search).unwrap().written;
+            let written = Line { text, folder: &root, kind: LineKind::Program }.named(&search).unwrap().written;
             assert!(written.contains(Path::new(path)), "{text}: {written:?}");
         }
         let alias = "git branch --merged | grep -v main | xargs git branch -d";
-        let written = Line { text: alias, folder: &root }.named(&search).unwrap().written;
+        let written = Line { text: alias, folder: &root, kind: LineKind::Alias }.named(&search).unwrap().written;
         assert!(written.is_empty(), "{written:?}");
     }
 }

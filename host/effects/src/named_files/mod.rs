@@ -1,6 +1,7 @@
 //! Files of the workspace that a command names: programs and scripts, whose content an approval covers.
 
 mod line;
+mod local;
 mod search;
 mod tables;
 mod words;
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 use fusebox_core::effect::NamedFile;
 use fusebox_core::{Digest, DigestBuilder, WorkspacePath};
 
-pub use self::line::{Line, LineFiles};
+pub use self::line::{Line, LineFiles, LineKind};
+use self::local::LocalPrograms;
 pub use self::search::Search;
-use self::tables::{UNNAMED, is_interpreter, is_script, is_shell, obeys_files, runs_folders, uses_files};
+use self::tables::{UNNAMED, is_interpreter, is_plain, is_script, is_shell, runs_folders};
 use self::words::{candidates, simple_commands};
 use crate::program::{Environment, is_executable};
 
@@ -41,7 +43,7 @@ pub struct NamingCommand<'a> {
 }
 
 /// Files of the workspace that a command names and that may be run, its program first, each once for each word: those that
-/// can be executed or end like scripts and, where the command runs, builds, unpacks, applies or sends what it names, all.
+/// can be executed or end like scripts and, unless the command only shows, compares, formats, moves or lists them, all.
 /// Many files of one word are given as one.
 ///
 /// # Errors
@@ -53,10 +55,10 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
         seen: BTreeSet::new(),
         left: MAX_BYTES,
         workspace: command.workspace,
+        folders: Vec::new(),
         local: &local,
     };
     let Some((name, arguments)) = command.argv.split_first() else { return Ok(found.files) };
-    found.add(name, command.program, !name.contains('/'))?;
     let program = command.program.file_name().unwrap_or_default().to_string_lossy();
     let own = command.workspace.join(command.cwd.as_str());
     // A program may go by another name than the file that it is: `awk` is `mawk`, and `npm` is `npm-cli.js`.
@@ -74,14 +76,14 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
     let mut seen = HashSet::new();
     let words: Vec<String> = all.filter(|word| !word.contains('\0') && seen.insert(word.clone())).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut commands = vec![command.argv.to_vec()];
-    commands.extend(arguments.iter().flat_map(|word| simple_commands(word)));
-    let uses_any = runs_any
-        || words.iter().any(|word| uses_files(word))
-        || commands.iter().any(|command| obeys_files(command))
-        || (is_line && runs_own(&commands, &local));
+    let lines = arguments.iter().filter(|word| is_line && !word.starts_with(['-', '+']));
+    let commands: Vec<Vec<String>> = lines.flat_map(|line| simple_commands(line)).collect();
+    let commands = if is_line { commands } else { vec![command.argv.to_vec()] };
+    let uses_any = runs_any || runs_own(&commands, &local) || !commands.iter().all(|command| is_plain(command));
     let search = Search::new(command.workspace);
     let folders = search.folders(&own, &words)?;
+    found.folders = folders.iter().map(|folder| folder.path.clone()).collect();
+    found.add(name, command.program, !name.contains('/'))?;
     for word in words {
         if let Some(path) = local.find(word) {
             found.add(word, &path, true)?;
@@ -114,15 +116,12 @@ pub fn named_files(command: NamingCommand<'_>) -> Result<Vec<NamedFile>> {
     Ok(folded(found.files))
 }
 
-/// Whether a line of several commands runs a program of the workspace, which an earlier one may make.
+/// Whether one of several commands runs a program of the workspace, which an earlier one may make.
 fn runs_own(commands: &[Vec<String>], local: &LocalPrograms) -> bool {
     let is_own = |word: &String| word.contains('/') && !word.starts_with('/');
     let sets_path = |word: &String| word.starts_with("PATH=");
     let runs = |command: &Vec<String>| command.first().is_some_and(is_own) || command.iter().any(sets_path);
-    // The first is that of the shell itself, whose options are taken for one as well.
-    let is_several =
-        commands.iter().skip(1).filter(|command| command.iter().any(|word| !word.starts_with('-'))).count() > 1;
-    is_several && (!local.folders.is_empty() || commands.iter().skip(1).any(runs))
+    commands.len() > 1 && (!local.folders.is_empty() || commands.iter().any(runs))
 }
 
 /// The files of each word, those of a word with very many as one: their folder, and a digest of all.
@@ -161,6 +160,8 @@ struct Found<'a> {
     /// Bytes that may still be read.
     left: u64,
     workspace: &'a Path,
+    /// Folders in which the command may be when it runs a script.
+    folders: Vec<PathBuf>,
     local: &'a LocalPrograms,
 }
 
@@ -174,12 +175,15 @@ impl Found<'_> {
         }
         let Some(Content { digest, interpreter }) = self.content(path)? else { return Ok(()) };
         self.files.push(NamedFile { word: word.to_owned(), path: named, content: digest, on_search_path });
-        // What runs a script may lie in the workspace as well.
+        // What runs a script may lie in the workspace as well: the system looks for it from where the command is.
         for word in interpreter.iter().flat_map(|line| line.split_whitespace()) {
-            let is_path = word.contains('/');
-            let program = if is_path { Path::new(word).canonicalize().ok() } else { self.local.find(word) };
-            if let Some(program) = program.filter(|program| program.is_file()) {
-                self.add(word, &program, !is_path)?;
+            let here = self.folders.iter().filter_map(|folder| folder.join(word).canonicalize().ok());
+            let mut programs: Vec<(PathBuf, bool)> = here.map(|program| (program, false)).collect();
+            programs.extend(self.local.find(word).map(|program| (program, true)));
+            for (program, on_search_path) in programs {
+                if program.is_file() {
+                    self.add(word, &program, on_search_path)?;
+                }
             }
         }
         Ok(())
@@ -231,33 +235,6 @@ fn identity(metadata: &Metadata) -> Result<Digest> {
     Ok(digest.finish())
 }
 
-/// Programs of the workspace that bare names lead to.
-struct LocalPrograms {
-    /// The search path, up to its last folder in the workspace; none when it has no such folder.
-    folders: Vec<PathBuf>,
-}
-
-impl LocalPrograms {
-    fn new(environment: &Environment, workspace: &Path) -> Self {
-        let mut folders = environment.search_path();
-        let is_local = |folder: &PathBuf| {
-            folder.is_absolute() && folder.canonicalize().is_ok_and(|folder| folder.starts_with(workspace))
-        };
-        let last = folders.iter().rposition(is_local).map_or(0, |last| last + 1);
-        folders.truncate(last);
-        Self { folders }
-    }
-
-    /// The first program of this name. It may lie outside of the workspace.
-    fn find(&self, name: &str) -> Option<PathBuf> {
-        if name.contains('/') {
-            return None;
-        }
-        let candidates = self.folders.iter().filter(|folder| folder.is_absolute()).map(|folder| folder.join(name));
-        candidates.into_iter().find(|path| is_executable(path))?.canonicalize().ok()
-    }
-}
-
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
@@ -306,8 +283,12 @@ mod tests {
             std::fs::write(root.join(name), "x").unwrap();
         }
         std::fs::create_dir_all(root.join("a/b")).unwrap();
-        for (name, text) in [("own-python", String::new()), ("by-own", format!("#!{}/own-python -x\n", root.display()))]
-        {
+        for (name, text) in [
+            ("own-python", String::new()),
+            ("by-own", format!("#!{}/own-python -x\n", root.display())),
+            ("by-relative", "#!./own-python\n".to_owned()),
+            ("by-env", "#!/usr/bin/env -S sh ./own-python\n".to_owned()),
+        ] {
             std::fs::write(root.join(name), text).unwrap();
             std::fs::set_permissions(root.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -346,6 +327,12 @@ mod tests {
             ("", "/usr/bin/dash", &["sh", "-c", "cc plain && ./a.out"], "plain"),
             ("", "/usr/bin/dash", &["sh", "-c", "cp plain x; ./x"], "plain"),
             ("", "/usr/bin/dash", &["sh", "-c", "cp plain x; PATH=.:$PATH x"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "./by-relative"], "own-python"),
+            ("sub", "/usr/bin/dash", &["sh", "-c", "cd .. && ./by-env"], "own-python"),
+            ("", "/usr/bin/gzip", &["gunzip", "plain"], "plain"),
+            ("", "/usr/bin/git", &["git", "clone", "plain"], "plain"),
+            ("", "/usr/bin/gh", &["gh", "release", "upload", "v1", "plain"], "plain"),
+            ("", "/usr/bin/dash", &["sh", "-c", "if true; then gh gist create plain; fi"], "plain"),
             ("", "/usr/bin/tar", &["tar", "xf", "plain"], "plain"),
             ("", "/usr/bin/git", &["git", "apply", "plain"], "plain"),
             ("", "/usr/bin/git", &["git", "-c", "core.hooksPath=sub", "commit"], "sub/run"),
@@ -445,7 +432,14 @@ mod tests {
             (&["cat", "s.py"], "/bin/cat", "/usr/bin", &["s.py"]),
             (&["cat", "data"], "/bin/cat", "/usr/bin", &[]),
             (&["git", "add", "data"], "/usr/bin/git", "/usr/bin", &[]),
-            (&["sh", "-c", "cat data | grep x"], "/bin/sh", "/usr/bin", &[]),
+            (&["sh", "-c", "cat data 2>&1 | grep x &>/dev/null"], "/bin/sh", "/usr/bin", &[]),
+            (
+                &["sh", "-c", "if test -e data; then A=1 git add data && git commit -m x; fi"],
+                "/bin/sh",
+                "/usr/bin",
+                &[],
+            ),
+            (&["git", "-C", ".", "add", "data"], "/usr/bin/git", "/usr/bin", &["data"]),
             (&["sh", "-c", "echo 1 >> data"], "/bin/sh", "/usr/bin", &[]),
             (&["sh", "-c", "cat data | sh"], "/bin/sh", "/usr/bin", &["data"]),
             (&["sh", "-c", ". ./data"], "/bin/sh", "/usr/bin", &["data"]),
@@ -491,7 +485,8 @@ mod tests {
         let (_folder, root) = workspace();
         let digest = |left| {
             let local = LocalPrograms { folders: Vec::new() };
-            let mut found = Found { files: Vec::new(), seen: BTreeSet::new(), left, workspace: &root, local: &local };
+            let (files, seen, folders) = (Vec::new(), BTreeSet::new(), Vec::new());
+            let mut found = Found { files, seen, left, workspace: &root, folders, local: &local };
             found.content(&root.join("s.py")).unwrap().unwrap().digest
         };
         let (small, large) = (digest(MAX_BYTES), digest(0));

@@ -154,6 +154,19 @@ impl<'a> Search<'a> {
         Ok(paths)
     }
 
+    /// Files that a word names in a folder, without links: as it is, behind the letters of an option, and as a pattern.
+    pub fn exact(&self, folder: &Folder, word: &str) -> Result<Vec<PathBuf>> {
+        self.spend(1)?;
+        let mut paths = Vec::new();
+        for name in spellings(word).filter(|name| folder.may_hold(name)) {
+            paths.extend(self.find(&folder.path.join(name))?);
+        }
+        for path in self.matches(&folder.path, word)? {
+            paths.extend(self.find(&path)?);
+        }
+        Ok(paths)
+    }
+
     /// The folder of a package of modules by its name, `a.b`.
     fn package(&self, folder: &Folder, word: &str) -> Result<Option<PathBuf>> {
         if word.contains('/') || !word.contains('.') {

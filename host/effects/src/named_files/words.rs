@@ -68,7 +68,9 @@ pub fn simple_commands(line: &str) -> Vec<Vec<String>> {
     let (mut commands, mut words, mut word) = (Vec::new(), Vec::new(), String::new());
     let mut quote: Option<char> = None;
     let mut characters = line.chars().peekable();
+    let mut last = ' ';
     while let Some(c) = characters.next() {
+        let before = std::mem::replace(&mut last, c);
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
             // A line that goes on in the next one.
@@ -82,6 +84,10 @@ pub fn simple_commands(line: &str) -> Vec<Vec<String>> {
                 word.extend(ansi_c(&mut characters));
             }
             (None, '\'' | '"') => quote = Some(c),
+            // `2>&1` and `&>f` end no command.
+            (None, '&') if before == '>' || before == '<' || characters.peek() == Some(&'>') => {
+                words.push(std::mem::take(&mut word));
+            }
             (None, c) if (c.is_whitespace() && c != '\n') || "<>".contains(c) => words.push(std::mem::take(&mut word)),
             (None, c) if "\n`;|&(){}".contains(c) => {
                 words.push(std::mem::take(&mut word));

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Most bytes that the launcher reports: a few words.
 const MAX_REPORT: u64 = 64 * 1024;
 
+/// Variables that lead to a person's settings of Git and Mercurial.
+const SETTINGS: [&str; 4] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "HOME", "XDG_CONFIG_HOME"];
+
 /// A launcher with all that it started.
 pub struct Launched {
     child: Child,
@@ -44,7 +47,7 @@ impl Launched {
             .env_clear()
             .envs(spec.environment.variables().filter(|(name, _)| *name == "TMPDIR"))
             // Settings of Git there name files of workspaces. The program itself gets other variables.
-            .envs(std::env::vars_os().filter(|(name, _)| *name == "HOME" || *name == "XDG_CONFIG_HOME"))
+            .envs(std::env::vars_os().filter(|(name, _)| SETTINGS.iter().any(|known| *name == **known)))
             // The handle was opened without following links; its name could lead elsewhere by now.
             .current_dir(format!("/proc/self/fd/{}", spec.workspace.as_raw_fd()))
             .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -27,7 +27,7 @@ pub fn proposal() -> Proposal {
             scope: Scope::Workspace,
             origin: Origin::Embedder,
         },
-        effects: CheckEffects::Known(vec![Effect::Write { path, before: None, after, size }], contents),
+        effects: CheckEffects::Known(vec![Effect::Write { path, before: None, after, size, obeyed: false }], contents),
         workspace: None,
     }
 }

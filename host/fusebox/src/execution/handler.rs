@@ -223,7 +223,8 @@ impl StepHandler {
                     return Ok(effect.clone());
                 }
                 let before = self.reads.workspace.state(&path)?.map(|state| state.digest);
-                Ok(Effect::Write { path, before, after: *sha256, size: *size })
+                let obeyed = effects::is_obeyed(&self.reads.workspace, &path)?;
+                Ok(Effect::Write { path, before, after: *sha256, size: *size, obeyed })
             }
             HostCall::Remove { path } => {
                 let path = effects::path_of(path)?;
@@ -232,7 +233,8 @@ impl StepHandler {
                     return Ok(effect.clone());
                 }
                 let before = self.reads.workspace.state(&path)?.map(|state| state.digest);
-                Ok(Effect::Remove { path, before })
+                let obeyed = effects::is_obeyed(&self.reads.workspace, &path)?;
+                Ok(Effect::Remove { path, before, obeyed })
             }
             HostCall::Run { argv, cwd, .. } => self.needed_run(argv, cwd, approved),
             HostCall::Complete { model, sha256, size, max_output_tokens, .. } => Ok(Effect::Prompt {
@@ -336,7 +338,7 @@ impl StepHandler {
                 workspace.write(path, before.as_ref(), &content)?;
                 Ok(HostAnswer::Done)
             }
-            (HostCall::Remove { .. }, Effect::Remove { path, before }) => {
+            (HostCall::Remove { .. }, Effect::Remove { path, before, .. }) => {
                 workspace.remove(path, before.as_ref())?;
                 Ok(HostAnswer::Done)
             }

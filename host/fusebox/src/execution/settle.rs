@@ -64,7 +64,7 @@ fn happened(journal: &mut Journal, call: u32, inverse: Option<Box<Effect>>) -> R
 fn trace(journal: &Journal, effect: &Effect, workspace: &Workspace) -> Result<Trace, Error> {
     let (path, before, after) = match effect {
         Effect::Write { path, before, after, .. } => (path, before, Some(after)),
-        Effect::Remove { path, before } => (path, before, None),
+        Effect::Remove { path, before, .. } => (path, before, None),
         _ => return Ok(Trace::Unknown),
     };
     let mut known = Vec::new();
@@ -78,7 +78,7 @@ fn trace(journal: &Journal, effect: &Effect, workspace: &Workspace) -> Result<Tr
                 let size = journal.kept(before)?.map_or(0, |bytes| bytes.len());
                 Some(inverse_of(path, after.copied(), *before, size))
             }
-            (None, Some(after)) => Some(Effect::Remove { path: path.clone(), before: Some(*after) }),
+            (None, Some(after)) => Some(Effect::Remove { path: path.clone(), before: Some(*after), obeyed: false }),
             (None, None) => None,
         };
         return Ok(Trace::Happened { inverse: inverse.map(Box::new) });

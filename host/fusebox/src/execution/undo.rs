@@ -18,14 +18,15 @@ pub struct Undo {
 pub fn undo(effect: &Effect, workspace: &Workspace, known: &Contents) -> Result<Option<Undo>, Failure> {
     let (path, before, now) = match effect {
         Effect::Write { path, before, after, .. } => (path, before, Some(*after)),
-        Effect::Remove { path, before } => (path, before, None),
+        Effect::Remove { path, before, .. } => (path, before, None),
         _ => return Ok(None),
     };
     let Some(before) = before else {
         // Removing a missing file changes nothing.
-        return Ok(
-            now.map(|now| Undo { inverse: Effect::Remove { path: path.clone(), before: Some(now) }, keep: None })
-        );
+        return Ok(now.map(|now| Undo {
+            inverse: Effect::Remove { path: path.clone(), before: Some(now), obeyed: false },
+            keep: None,
+        }));
     };
     let (size, keep) = match known.get(before) {
         Some(bytes) => (bytes.len(), None),
@@ -39,7 +40,7 @@ pub fn undo(effect: &Effect, workspace: &Workspace, known: &Contents) -> Result<
 
 /// The effect that restores the earlier content of a file.
 pub fn inverse_of(path: &WorkspacePath, now: Option<Digest>, before: Digest, size: usize) -> Effect {
-    Effect::Write { path: path.clone(), before: now, after: before, size: size as u64 }
+    Effect::Write { path: path.clone(), before: now, after: before, size: size as u64, obeyed: false }
 }
 
 /// Takes changes back, in this order. A file that has changed since is left as it is, and counts as a conflict.
@@ -57,7 +58,7 @@ pub fn restore(
                 Some(bytes) => workspace.write(path, before.as_ref(), &bytes),
                 None => return Ok(Some(Failure::NotFound(format!("what {path} held before is not known")))),
             },
-            Effect::Remove { path, before } => workspace.remove(path, before.as_ref()),
+            Effect::Remove { path, before, .. } => workspace.remove(path, before.as_ref()),
             _ => Ok(()),
         };
         if let Err(error) = restored {
@@ -87,15 +88,15 @@ mod tests {
         let path = |name: &str| name.parse::<WorkspacePath>().unwrap();
         let mut restores = Vec::new();
         for effect in [
-            Effect::Write { path: path("a"), before: Some(one), after: new, size: 3 },
-            Effect::Write { path: path("c"), before: None, after: new, size: 3 },
-            Effect::Remove { path: path("b"), before: Some(two) },
+            Effect::Write { path: path("a"), before: Some(one), after: new, size: 3, obeyed: false },
+            Effect::Write { path: path("c"), before: None, after: new, size: 3, obeyed: false },
+            Effect::Remove { path: path("b"), before: Some(two), obeyed: false },
         ] {
             let undo = undo(&effect, &workspace, &kept).unwrap().unwrap();
             undo.keep.map(|bytes| kept.insert(bytes));
             match &effect {
                 Effect::Write { path, before, .. } => workspace.write(path, before.as_ref(), b"new").unwrap(),
-                Effect::Remove { path, before } => workspace.remove(path, before.as_ref()).unwrap(),
+                Effect::Remove { path, before, .. } => workspace.remove(path, before.as_ref()).unwrap(),
                 _ => {}
             }
             restores.insert(0, undo.inverse);

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use fusebox_core::protected::PathMatcher;
 use fusebox_core::{Contents, Digest, Effect, Failure, ProposedEffect, WorkspacePath};
 use fusebox_effects::{
-    Confinement, Environment, MAX_FILE_BYTES, NamingCommand, Workspace, named_files, resolve_program,
+    Confinement, Environment, MAX_FILE_BYTES, NamingCommand, Workspace, is_obeyed_by_settings, named_files,
+    resolve_program,
 };
 
 use super::repositories::Repositories;
@@ -66,7 +67,8 @@ pub fn resolve(
                 repositories.check_written(&path)?;
                 let before = current(workspace, &path, &mut resolved.contents, &mut read)?;
                 let size = content.len() as u64;
-                Effect::Write { path, before, after: resolved.contents.insert(content), size }
+                let obeyed = is_obeyed(workspace, &path)?;
+                Effect::Write { path, before, after: resolved.contents.insert(content), size, obeyed }
             }
             ProposedEffect::Remove { path } => {
                 let path = path_of(&path)?;
@@ -75,7 +77,7 @@ pub fn resolve(
                 if before.is_none() {
                     return Err(Failure::NotFound(format!("{path} does not exist")));
                 }
-                Effect::Remove { path, before }
+                Effect::Remove { obeyed: is_obeyed(workspace, &path)?, path, before }
             }
             ProposedEffect::Run { argv, cwd, .. } => run(argv, &cwd, workspace, execution_environment)?,
             ProposedEffect::Prompt { model, content, max_output_tokens } => {
@@ -87,6 +89,12 @@ pub fn resolve(
         resolved.effects.push(effect);
     }
     Ok(resolved)
+}
+
+/// Whether settings of a repository make other programs run or obey a file.
+pub fn is_obeyed(workspace: &Workspace, path: &WorkspacePath) -> Result<bool, Failure> {
+    let obeyed = is_obeyed_by_settings(workspace.root(), Path::new(path.as_str()));
+    obeyed.map_err(|why| Failure::Denied(format!("whether settings of a repository name {path}: {why}")))
 }
 
 /// A path as a guest gave it, normalised.

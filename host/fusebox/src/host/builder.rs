@@ -106,8 +106,8 @@ impl HostBuilder {
         self
     }
 
-    /// Looks for a policy in a project's folder, such as that of a plan or a workspace. It counts once it was trusted, and
-    /// only tightens.
+    /// Looks for policies in a project's folder, such as that of a plan or a workspace, and in those above it. They count once
+    /// they were trusted, and only tighten.
     #[must_use]
     pub fn project(mut self, folder: impl Into<PathBuf>) -> Self {
         self.projects.push(folder.into());
@@ -311,16 +311,19 @@ fn apply_projects(policy: &mut LoadedPolicy, folders: &[PathBuf], home: &Home) -
     // The policy in force does not tighten itself.
     seen.extend(Path::new(&policy.source).canonicalize());
     for folder in folders {
-        let file = folder.join(PROJECT_FILE);
         let Ok(found) = folder.canonicalize() else { continue };
-        if !seen.insert(found.join(PROJECT_FILE)) {
-            continue;
-        }
-        match trust.state(folder)? {
-            TrustState::None => {}
-            TrustState::Trusted(text) => policy.tighten_by(&file, &text)?,
-            TrustState::Untrusted => notices.push(Notice::UntrustedPolicy { file }),
-            TrustState::Changed => return Err(Error::TrustBroken { file, folder: folder.clone() }),
+        for (above, own) in found.ancestors().zip(std::iter::once(true).chain(std::iter::repeat(false))) {
+            let file = above.join(PROJECT_FILE);
+            if !(own || trust.knows(above)) || !seen.insert(file.clone()) {
+                continue;
+            }
+            let file = if own { folder.join(PROJECT_FILE) } else { file };
+            match trust.state(above)? {
+                TrustState::None => {}
+                TrustState::Trusted(text) => policy.tighten_by(&file, &text)?,
+                TrustState::Untrusted => notices.push(Notice::UntrustedPolicy { file }),
+                TrustState::Changed => return Err(Error::TrustBroken { file, folder: above.to_owned() }),
+            }
         }
     }
     Ok(notices)

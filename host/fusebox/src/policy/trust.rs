@@ -59,6 +59,12 @@ impl Trust {
         Ok(Self { path, projects })
     }
 
+    /// Whether the policy in a folder was trusted, as it is or as it was.
+    #[must_use]
+    pub fn knows(&self, folder: &Path) -> bool {
+        !self.projects.is_empty() && key(folder).is_some_and(|key| self.projects.contains_key(&key))
+    }
+
     /// Whether the policy in a folder counts.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! Workspaces of runs.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fusebox_core::plan::WorkspaceMode;
 use fusebox_core::protected::{PackageFolders, PathMatcher, ProtectedGlobs};
 use fusebox_core::{Plan, RunId, WorkspacePath};
-use fusebox_effects::{Workspace, unknown_in};
+use fusebox_effects::{Reach, Workspace, unknown_in};
 
 use crate::copies::{self, Kept};
 use crate::error::Error;
@@ -43,8 +43,8 @@ pub fn open_workspace(
     }
     if named_by_plan && let Some(folder) = &options.plan_folder {
         let folder = folder.canonicalize().map_err(|error| none(&format!("{}: {error}", folder.display())))?;
-        for base in bases(folder, options.current_folder.as_deref(), original.root()) {
-            keep_protected(services, original.root(), &base).map_err(|reason| none(&reason))?;
+        for (base, reach) in bases(folder, options.current_folder.as_deref(), original.root()) {
+            keep_protected(services, original.root(), &base, reach).map_err(|reason| none(&reason))?;
         }
     }
     services.home.keep_apart(original.root())?;
@@ -68,23 +68,26 @@ pub struct OpenedWorkspace {
 
 /// Folders around a workspace that a plan names, from which more may be known to be protected: that of the plan, that of
 /// the operator, who would work there without the plan's word, and the repository that holds the plan.
-fn bases(plan_folder: PathBuf, current: Option<&Path>, workspace: &Path) -> BTreeSet<PathBuf> {
+fn bases(plan_folder: PathBuf, current: Option<&Path>, workspace: &Path) -> BTreeMap<PathBuf, Reach> {
     let repository = plan_folder.ancestors().find(|folder| REPOSITORIES.iter().any(|name| folder.join(name).exists()));
     let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
     let around = [repository.map(ToOwned::to_owned), current.and_then(|current| current.canonicalize().ok())];
-    // A home is no project.
-    let around =
-        around.into_iter().flatten().filter(|folder| home.as_ref().is_none_or(|home| !home.starts_with(folder)));
-    let bases = around.chain([plan_folder]);
-    bases.filter(|base| base != workspace && workspace.starts_with(base)).collect()
+    let bases = around.into_iter().flatten().chain([plan_folder]);
+    let bases = bases.filter(|base| base != workspace && workspace.starts_with(base));
+    // A home, and what it lies in, can be too much to be looked through.
+    let reach = |base: &Path| match &home {
+        Some(home) if home.starts_with(base) => Reach::Near,
+        _ => Reach::Whole,
+    };
+    bases.map(|base| (base.clone(), reach(&base))).collect()
 }
 
 /// Refuses a workspace in which less is known to be protected than in the folder of the plan that names it.
-fn keep_protected(services: &Services, workspace: &Path, base: &Path) -> Result<(), String> {
+fn keep_protected(services: &Services, workspace: &Path, base: &Path, reach: Reach) -> Result<(), String> {
     let globs = services.registry.protected_globs();
     let unknown = match protected_part(&globs, workspace, base) {
         Some(part) => Some(part.into()),
-        None => unknown_in(base, workspace, &globs)
+        None => unknown_in(base, workspace, &globs, reach)
             .map_err(|why| format!("the plan names its workspace by itself: {why}"))?,
     };
     match unknown {

@@ -51,7 +51,7 @@ fn setup(steps: usize, on_denied: OnDenied, needs_approval: bool, limits: RunLim
 }
 
 fn effect(name: &str) -> Effect {
-    Effect::Write { path: name.parse().unwrap(), before: None, after: Digest::of(b"x"), size: 1 }
+    Effect::Write { path: name.parse().unwrap(), before: None, after: Digest::of(b"x"), size: 1, obeyed: false }
 }
 
 fn usage(fuel: u64) -> Usage {

@@ -20,6 +20,8 @@ pub struct Followed {
     /// Links of the workspace on the way, relative to it.
     pub links: Vec<PathBuf>,
     pub end: End,
+    /// How the path goes on from the workspace, where it was there last.
+    pub inner: PathBuf,
 }
 
 /// The end of a path, without links.
@@ -44,18 +46,25 @@ pub struct Resolved {
 
 /// Follows a path of the workspace to what is there; `None` when it leads out of it or to its root, or does not exist.
 pub fn resolve(workspace: &OwnedFd, root: &Path, path: &Path) -> Option<Resolved> {
-    let Followed { links, end } = follow(workspace, root, path);
+    let Followed { links, end, .. } = follow(workspace, root, path);
     if let End::Here(path) = end { Some(Resolved { path, links }) } else { None }
 }
 
-/// Follows a path of the workspace. It may leave the workspace on the way, by a link or `..`, and come back by another
-/// name of it.
+/// Follows an absolute path, or one of the workspace. It may leave the workspace on the way, by a link or `..`, and come back
+/// by another name of it.
 pub fn follow(workspace: &OwnedFd, root: &Path, path: &Path) -> Followed {
     let mut exists = true;
-    let mut place = root.to_owned();
-    let mut left: VecDeque<OsString> = path.iter().map(ToOwned::to_owned).collect();
-    let (mut links, mut followed) = (Vec::new(), 0);
-    while let Some(part) = left.pop_front() {
+    let mut place = if path.is_absolute() { PathBuf::from("/") } else { root.to_owned() };
+    let is_step = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);
+    let mut left: VecDeque<OsString> =
+        path.components().filter(is_step).map(|part| part.as_os_str().to_owned()).collect();
+    let (mut links, mut followed, mut inner, mut is_inside) = (Vec::new(), 0, path.to_owned(), false);
+    loop {
+        if place == root && !is_inside {
+            inner = left.iter().collect();
+        }
+        is_inside = place.starts_with(root);
+        let Some(part) = left.pop_front() else { break };
         if part == ".." {
             place.pop();
             continue;
@@ -81,7 +90,7 @@ pub fn follow(workspace: &OwnedFd, root: &Path, path: &Path) -> Followed {
         if followed > MAX_LINKS {
             links.sort();
             links.dedup();
-            return Followed { links, end: End::Elsewhere };
+            return Followed { links, end: End::Elsewhere, inner };
         }
         for part in target.components().rev() {
             match part {
@@ -98,7 +107,7 @@ pub fn follow(workspace: &OwnedFd, root: &Path, path: &Path) -> Followed {
         Ok(path) => End::Absent(path.to_owned()),
         Err(_) => End::Elsewhere,
     };
-    Followed { links, end }
+    Followed { links, end, inner }
 }
 
 /// What a link of the workspace holds; `None` for anything else.
@@ -111,21 +120,8 @@ fn target_of(workspace: &OwnedFd, path: &Path) -> std::io::Result<Option<PathBuf
     Ok(target.map(|target| OsString::from_vec(target.into_bytes()).into()))
 }
 
-/// A path as seen from a folder of the workspace, relative to that, links in the workspace left as they are; `None` when
-/// it leads out of it. An absolute path may go by another name of the workspace.
-pub fn joined(root: &Path, folder: &Path, path: &Path) -> Option<PathBuf> {
-    let whole = lexical(&root.join(folder).join(path));
-    if let Ok(below) = whole.strip_prefix(root) {
-        return Some(below.to_owned());
-    }
-    // The first folder on the way that is the workspace by another name.
-    let above: Vec<&Path> = whole.ancestors().collect();
-    let own = above.iter().rev().find(|above| above.canonicalize().is_ok_and(|above| above == root))?;
-    whole.strip_prefix(own).ok().map(ToOwned::to_owned)
-}
-
 /// A path without `.` and `..`, whatever is there.
-fn lexical(path: &Path) -> PathBuf {
+pub fn lexical(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut path, part| {
         match part {
             Component::ParentDir => {
@@ -187,10 +183,14 @@ mod tests {
             let resolved = resolve(&workspace, &root, Path::new(link));
             assert_eq!(resolved.map(|resolved| resolved.path).as_deref(), target.map(Path::new), "{link}");
         }
+        for path in [alias.join("a/b/f"), root.join("a/../a/b/f"), alias.join("chain")] {
+            let Followed { end, inner, .. } = follow(&workspace, &root, &path);
+            assert_eq!(end, End::Here("a/b/f".into()), "{inner:?}");
+            assert!(inner.is_relative() && inner != Path::new(""), "{inner:?}");
+        }
+        let missing = follow(&workspace, &root, &alias.join("a/c/d"));
+        assert_eq!((missing.end, missing.inner), (End::Absent("a/c/d".into()), "a/c/d".into()));
         let links = resolve(&workspace, &root, Path::new("chain")).unwrap().links;
         assert_eq!(links, ["chain", "alias"].map(PathBuf::from));
-        assert_eq!(joined(&root, Path::new("a"), &alias.join("x/y")), Some("x/y".into()));
-        assert_eq!(joined(&root, Path::new("a"), Path::new("../x")), Some("x".into()));
-        assert_eq!(joined(&root, Path::new("a"), Path::new("/etc")), None);
     }
 }

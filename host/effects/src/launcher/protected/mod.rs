@@ -4,13 +4,13 @@
 //! The launcher does this itself, before and after all that it starts: it does so even when the host has gone.
 
 mod access;
-mod git_config;
 mod hard_links;
 mod links;
 mod path;
 mod place;
 mod quarantine;
 mod scan;
+mod settings;
 mod subfolder;
 
 use std::collections::HashSet;
@@ -22,13 +22,14 @@ use fusebox_core::policy::LinkedFiles;
 use fusebox_core::protected::{PathMatcher, PathProtection, ProtectedGlobs};
 use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlinkat};
 
-use self::git_config::Absent;
 use self::hard_links::Links;
+use self::links::{End, Followed};
 pub use self::path::ProtectedPath;
 use self::place::{Hidden, Identity, KnownLink, Sight, Taken, Visitor};
 use self::quarantine::{Known, Quarantine};
-use self::scan::{Look, MAX_ENTRIES, Scan};
-pub use self::subfolder::{exposed_in_copy, unknown_in};
+use self::scan::{Look, MAX_DEPTH, MAX_ENTRIES, Scan};
+use self::settings::{Absent, Named};
+pub use self::subfolder::{Reach, exposed_in_copy, is_obeyed_by_settings, unknown_in};
 
 /// Most protected paths of one workspace: each takes a mount of the sandbox.
 const MAX_PATHS: usize = 10_000;
@@ -55,7 +56,7 @@ impl Protected {
     /// A message, when the workspace cannot be looked through or holds what the policy refuses.
     pub fn find(globs: &[ProtectedGlobs], links: LinkedFiles) -> Result<(Self, Vec<ProtectedPath>), String> {
         let root = std::env::current_dir().map_err(|error| format!("looking for the workspace: {error}"))?;
-        let View { workspace, root, matcher, found, paths, absent } = View::of(root, globs, links)?;
+        let View { workspace, root, matcher, found, paths, absent } = View::of(root, globs, links, MAX_DEPTH)?;
         let Found { known, hidden, unreadable, kept, links, .. } = found;
         links.copy_those_with_names_outside(&workspace, &paths)?;
         if paths.len() > MAX_PATHS {
@@ -83,6 +84,7 @@ impl Protected {
             look: Look::After,
             workspace: &workspace,
             root: &root,
+            reach: MAX_DEPTH,
             left: MAX_ENTRIES,
             followed: HashSet::new(),
         };
@@ -111,8 +113,9 @@ struct View {
 }
 
 impl View {
-    /// Looks through a folder, whose path is without links.
-    fn of(root: PathBuf, globs: &[ProtectedGlobs], links: LinkedFiles) -> Result<Self, String> {
+    /// Looks through a folder, whose path is without links. Below [`MAX_DEPTH`], only folders less deep than `reach` are looked
+    /// into, and settings of repositories do not count.
+    fn of(root: PathBuf, globs: &[ProtectedGlobs], links: LinkedFiles, reach: usize) -> Result<Self, String> {
         let failed = |error: rustix::io::Errno| format!("looking through {}: {error}", root.display());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let workspace = openat(CWD, &root, flags, Mode::empty()).map_err(failed)?;
@@ -124,6 +127,7 @@ impl View {
             unreadable: HashSet::new(),
             repositories: Vec::new(),
             kept: Vec::new(),
+            absent: Vec::new(),
             links: Links::new(links),
         };
         let look = Look::Before { files: links != LinkedFiles::Allow };
@@ -133,18 +137,20 @@ impl View {
             look,
             workspace: &workspace,
             root: &root,
+            reach,
             left: MAX_ENTRIES,
             followed: HashSet::new(),
         };
         scan.run().map_err(failed)?;
-        let git_config::Named { present, absent, links } = git_config::named(&workspace, &root, &found.repositories)?;
+        let Named { present, absent, links } = match reach {
+            MAX_DEPTH => settings::named(&workspace, &root, &found.repositories)?,
+            _ => Named::default(),
+        };
         // Also those that lead elsewhere: a command could put a folder of its own in their place.
         for link in links {
             found.passed(&workspace, &link);
         }
-        for Absent { place, .. } in &absent {
-            found.paths.extend(folders_above(place).filter(|folder| root.join(&folder.path).is_dir()));
-        }
+        found.absent.extend(absent);
         for path in present {
             // The folder of the settings themselves, or of a working tree, is not what they name.
             if found.repositories.iter().any(|repository| repository.starts_with(&path)) {
@@ -158,11 +164,16 @@ impl View {
                 look,
                 workspace: &workspace,
                 root: &root,
+                reach,
                 left: MAX_ENTRIES,
                 followed: HashSet::new(),
             };
             scan.run_within(&path);
             found.paths.push(ProtectedPath { path: path.into(), protection: PathProtection::ReadOnly });
+        }
+        let absent = std::mem::take(&mut found.absent);
+        for Absent { place, .. } in &absent {
+            found.paths.extend(folders_above(place).filter(|folder| root.join(&folder.path).is_dir()));
         }
         let mut paths = strictest(std::mem::take(&mut found.paths));
         paths.extend(found.links.further_names(&paths));
@@ -192,6 +203,8 @@ struct Found {
     repositories: Vec<PathBuf>,
     /// Links that are protected themselves.
     kept: Vec<KnownLink>,
+    /// What links of protected folders lead to, and is not there.
+    absent: Vec<Absent>,
     links: Links,
 }
 
@@ -233,6 +246,15 @@ impl Visitor for Found {
         {
             self.paths.extend(folders_above(link));
             self.kept.push(KnownLink { path: link.to_owned(), target, is_named: false });
+        }
+    }
+
+    fn dangling(&mut self, workspace: &OwnedFd, path: &Path, followed: Followed) {
+        for link in &followed.links {
+            self.passed(workspace, link);
+        }
+        if let End::Absent(place) = followed.end {
+            self.absent.push(Absent { path: path.to_owned(), place, may_be_folder: true });
         }
     }
 

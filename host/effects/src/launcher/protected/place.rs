@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use fusebox_core::protected::{PackageFolders, PathMatcher, PathProtection};
 use rustix::fs::{AtFlags, FileType, Stat, StatxFlags, statx};
 
+use super::links::Followed;
+
 /// A folder on the way.
 #[derive(Debug, Clone, Default)]
 pub struct Place {
@@ -145,6 +147,8 @@ pub trait Visitor {
     fn target(&mut self, path: &Path);
     /// A link on the way to such a target, which stays where it is.
     fn passed(&mut self, workspace: &OwnedFd, link: &Path);
+    /// A link that protects what it leads to, and leads to nothing in the workspace.
+    fn dangling(&mut self, workspace: &OwnedFd, path: &Path, followed: Followed);
     /// A folder whose name protects what it holds.
     fn holder(&mut self, sight: &Sight<'_>);
     /// A folder that is laid out like a repository, whatever its name is (gitrepository-layout(5)): Git obeys it when it

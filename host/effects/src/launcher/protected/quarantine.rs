@@ -16,9 +16,9 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use super::access;
-use super::git_config::Absent;
 use super::links::{self, End, Followed};
 use super::place::{Hidden, Identity, KnownLink, Sight, Taken, Visitor};
+use super::settings::Absent;
 
 /// Most paths that a message names.
 const MAX_NAMED: usize = 20;
@@ -109,7 +109,7 @@ impl<'a> Quarantine<'a> {
     pub fn take_made(&mut self, absent: &Absent, kept: &[KnownLink]) {
         // Behind a link that is gone there may be another.
         for _ in 0..MAX_TAKEN {
-            let Followed { links, end } = links::follow(self.workspace, self.root, &absent.path);
+            let Followed { links, end, .. } = links::follow(self.workspace, self.root, &absent.path);
             let made = links.into_iter().find(|link| kept.iter().all(|kept| kept.path != *link));
             let is_there = match &end {
                 End::Here(path) => absent.may_be_folder || access::is_file(self.workspace, path),
@@ -203,6 +203,8 @@ impl Visitor for Quarantine<'_> {
     fn target(&mut self, _: &Path) {}
 
     fn passed(&mut self, _: &OwnedFd, _: &Path) {}
+
+    fn dangling(&mut self, _: &OwnedFd, _: &Path, _: Followed) {}
 
     fn holder(&mut self, _: &Sight<'_>) {}
 

@@ -15,7 +15,7 @@ use super::links::{self, Resolved};
 use super::place::{Place, Sight, Taken, Visitor};
 
 /// Deepest folder that is looked into. No step can name anything deeper.
-const MAX_DEPTH: usize = 128;
+pub const MAX_DEPTH: usize = 128;
 /// Most bytes of the path of a folder that is looked into: what it holds can be named by one path of the system.
 const MAX_PATH: usize = 3584;
 /// Most links that lead from one to another.
@@ -46,6 +46,8 @@ pub struct Scan<'a, V> {
     pub workspace: &'a OwnedFd,
     /// The workspace's path, without links.
     pub root: &'a Path,
+    /// Folders at this depth are not looked into; [`MAX_DEPTH`] for all.
+    pub reach: usize,
     /// Entries of folders that may still be read for what links lead to.
     pub left: u32,
     /// Folders to which links from protected folders led so far: device, number, and whether it is hidden.
@@ -192,6 +194,7 @@ impl<V: Visitor> Scan<'_, V> {
             Taken::No | Taken::Failed => name,
         };
         match opened {
+            _ if place.depth >= self.reach && self.reach < MAX_DEPTH => {}
             _ if is_hidden && (opened.is_err() || !is_open || place.depth >= MAX_DEPTH) => {}
             Ok(_) if place.depth >= MAX_DEPTH || sight.path.as_os_str().len() > MAX_PATH => {
                 self.visitor.too_deep(sight, self.workspace);
@@ -241,7 +244,10 @@ impl<V: Visitor> Scan<'_, V> {
         if !is_kept && self.visitor.protected(sight, protection.unwrap_or(PathProtection::ReadOnly)) != Taken::No {
             return;
         }
-        let Some(Target { parent, handle, path, links }) = self.target(sight) else { return };
+        let Some(Target { parent, handle, path, links }) = self.target(sight) else {
+            let followed = links::follow(self.workspace, self.root, sight.path);
+            return self.visitor.dangling(self.workspace, sight.path, followed);
+        };
         let Some(own_name) = path.file_name().and_then(|name| CString::new(name.as_bytes()).ok()) else { return };
         let Ok(stat) = fstat(&handle) else { return };
         // The first one is this.

@@ -1,19 +1,22 @@
 //! Other folders with what a workspace holds: a folder in it that becomes one itself, or a copy. From there, fewer paths
-//! are known to be protected.
+//! are known to be protected. And files that other programs obey, for steps that write by themselves.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use fusebox_core::policy::LinkedFiles;
 use fusebox_core::protected::{PathProtection, ProtectedGlobs};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::View;
 use super::links::{self, End, Followed};
+use super::scan::MAX_DEPTH;
+use super::settings::{self, Named};
 
 impl View {
     /// Looks through a folder for comparisons: further names of files count, whatever commands may do with them.
     fn whole(folder: &Path, globs: &[ProtectedGlobs]) -> Result<Self, String> {
-        Self::of(folder.to_owned(), globs, LinkedFiles::Copy)
+        Self::of(folder.to_owned(), globs, LinkedFiles::Copy, MAX_DEPTH)
     }
 
     /// Paths that are more than kept in their places, for what they hold.
@@ -42,14 +45,35 @@ impl KnownPaths<'_> {
     }
 }
 
+/// How far a folder is looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All of it.
+    Whole,
+    /// Three folders deep, and no settings of repositories: for a folder that may hold all that a person has.
+    Near,
+}
+
+/// Depth of [`Reach::Near`].
+const NEAR: usize = 3;
+
 /// A path that is protected as seen from a folder, and would not be from a folder below it: one around the second, or in
 /// it. It is relative to the first. Both are paths without links.
 ///
 /// # Errors
 /// A message, when one of the folders cannot be looked through, or the second does not lie below the first.
-pub fn unknown_in(folder: &Path, below: &Path, globs: &[ProtectedGlobs]) -> Result<Option<PathBuf>, String> {
+pub fn unknown_in(
+    folder: &Path,
+    below: &Path,
+    globs: &[ProtectedGlobs],
+    reach: Reach,
+) -> Result<Option<PathBuf>, String> {
     let part = below.strip_prefix(folder).map_err(|_| format!("{} lies elsewhere", below.display()))?;
-    let (whole, own) = (View::whole(folder, globs)?, View::whole(below, globs)?);
+    let whole = match reach {
+        Reach::Whole => View::whole(folder, globs)?,
+        Reach::Near => View::of(folder.to_owned(), globs, LinkedFiles::Copy, NEAR)?,
+    };
+    let own = View::whole(below, globs)?;
     let known = own.known();
     let found = whole.strict().find(|(path, protection)| {
         part.starts_with(path) || path.strip_prefix(part).is_ok_and(|inner| !known.covers(inner, *protection))
@@ -67,7 +91,7 @@ pub fn unknown_in(folder: &Path, below: &Path, globs: &[ProtectedGlobs]) -> Resu
         is_known(inner) || (inner.file_name() == link.file_name() && own.paths.iter().any(|known| inner == known.path))
     };
     for kept in &whole.found.kept {
-        let Followed { links, end } = links::follow(&whole.workspace, folder, &kept.path);
+        let Followed { links, end, .. } = links::follow(&whole.workspace, folder, &kept.path);
         // Links that lead to what is protected are so themselves, and what is not there yet is as soon as it is made.
         let is_unknown = match &end {
             End::Here(target) if kept.is_named => {
@@ -103,4 +127,23 @@ pub fn exposed_in_copy(folder: &Path, copy: &Path, globs: &[ProtectedGlobs]) -> 
     // What lies in another goes with it.
     let is_inner = |path: &Path| path.ancestors().skip(1).any(|above| hidden.contains(above));
     Ok(hidden.iter().filter(|path| !is_inner(path)).map(|path| (*path).to_owned()).collect())
+}
+
+/// Whether settings of the repositories around a path of a workspace make other programs run or obey what is there.
+///
+/// # Errors
+/// A message, when the workspace or settings cannot be looked through.
+pub fn is_obeyed_by_settings(root: &Path, path: &Path) -> Result<bool, String> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let workspace = openat(CWD, root, flags, Mode::empty()).map_err(|error| error.to_string())?;
+    let folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    let repositories = folders.flat_map(|folder| [".git", ".hg"].map(|name| folder.join(name)));
+    let repositories: Vec<PathBuf> = repositories.filter(|entry| root.join(entry).symlink_metadata().is_ok()).collect();
+    let Named { present, absent, .. } = settings::named(&workspace, root, &repositories)?;
+    let own = repositories.iter().map(PathBuf::as_path).chain([Path::new(".git"), Path::new(".hg")]);
+    let own: Vec<&Path> = own.collect();
+    // The folder of the settings themselves, or of a working tree, is not what they name.
+    let named = present.iter().filter(|named| !own.iter().any(|repository| repository.starts_with(named)));
+    let named = named.chain(absent.iter().flat_map(|absent| [&absent.place, &absent.path]));
+    Ok(named.into_iter().any(|named| path.starts_with(named)))
 }
