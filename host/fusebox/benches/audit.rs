@@ -167,6 +167,9 @@ fn regrown(home: &Path) -> (f64, f64) {
         let copy = home.with_extension(round.to_string());
         std::fs::create_dir(&copy).unwrap();
         std::fs::set_permissions(&copy, std::fs::metadata(home).unwrap().permissions()).unwrap();
+        let settled =
+            Connection::open(home.join("log.sqlite")).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        settled.unwrap();
         std::fs::copy(home.join("log.sqlite"), copy.join("log.sqlite")).unwrap();
         let connection = Connection::open(copy.join("log.sqlite")).unwrap();
         let forget = "DROP TRIGGER checkpoints_are_not_deleted; DELETE FROM checkpoints; DELETE FROM trees;

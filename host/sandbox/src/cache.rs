@@ -3,14 +3,14 @@
 //! Loading compiled code runs it, so only code that this host wrote is ever loaded. The folder belongs to its user
 //! alone. Each piece of code lies beside a seal: digest of the component, engine, digest of the code and the plugin's
 //! description, all under a key that never leaves the folder. Code that does not fit its seal, or was sealed with
-//! another key, is compiled again.
+//! another key, is compiled again. Its digest is taken anew when the system says that its file has changed.
 // The only file of this crate with unsafe code: wasmtime cannot know where compiled code comes from.
 #![allow(unsafe_code)]
 
 mod folder;
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -50,6 +50,8 @@ struct Kept {
     file: File,
     path: PathBuf,
     digest: Digest,
+    /// Identity of the file when it had that digest.
+    identity: Option<String>,
     /// The component, where it is always at hand.
     component: Option<&'static [u8]>,
     /// `None` when the file matches its seal, else the code compiled again.
@@ -59,7 +61,8 @@ struct Kept {
 impl Kept {
     fn check(&self, engine: &Engine) -> Result<Option<&[u8]>, Error> {
         let checked = self.checked.get_or_init(|| {
-            if digest_of_file(&self.file).is_ok_and(|found| found == self.digest) {
+            let is_unchanged = self.identity.is_some() && folder::identity(&self.file) == self.identity;
+            if is_unchanged || digest_of_file(&self.file).is_ok_and(|found| found == self.digest) {
                 return Ok(None);
             }
             let component = self.component.ok_or("its compiled code was changed by another program")?;
@@ -123,6 +126,9 @@ struct Seal {
     compatibility: String,
     /// BLAKE3 of the code.
     code: Digest,
+    /// Identity of the file whose content was seen to have that digest.
+    #[serde(default)]
+    file: Option<String>,
     known: Known,
 }
 
@@ -145,21 +151,25 @@ impl Cache {
         Ok(Self { folder, key, compatibility, max_bytes })
     }
 
-    /// The cached code of a component; `None` when it is missing or damaged. Where the component is always at hand to
-    /// be compiled again, its code is checked at its first use, else at once.
+    /// The cached code of a component; `None` when it is missing or damaged. It is checked again at its first use: where the
+    /// component is always at hand, it is compiled again then.
     pub fn find(&self, component: Digest, bytes: Option<&'static [u8]>) -> Option<(Compiled, Known)> {
-        let seal = self.seal(component)?;
+        let mut seal = self.seal(component)?;
         let path = self.code_path(component);
         let file = folder::open(&path, MAX_CODE_BYTES)?;
+        let identity = folder::identity(&file);
         let checked = OnceLock::new();
-        if bytes.is_none() {
+        if identity.is_none() || identity != seal.file {
             if digest_of_file(&file).ok()? != seal.code {
                 return None;
             }
-            let _ = checked.set(Ok(None));
+            if identity.is_some() {
+                seal.file = identity;
+                // What is not remembered is checked again.
+                let _ = self.write_seal(&seal);
+            }
         }
-        folder::mark_as_used(&file);
-        let kept = Kept { file, path, digest: seal.code, component: bytes, checked };
+        let kept = Kept { file, path, digest: seal.code, identity: seal.file, component: bytes, checked };
         Some((Compiled(Code::File(Arc::new(kept))), seal.known))
     }
 
@@ -179,11 +189,13 @@ impl Cache {
             version: WASMTIME_VERSION.to_owned(),
             compatibility: self.compatibility.clone(),
             code: Digest::from_bytes(blake3::hash(code).as_bytes()).unwrap_or(Digest::ZERO),
+            file: None,
             known,
         };
         // A seal without its code, or with code of another process, does not fit and is made again.
-        self.write(&self.code_path(component), code)?;
-        self.write_seal(&seal)?;
+        let file = self.write(&self.code_path(component), code)?;
+        let file = folder::identity(&file);
+        self.write_seal(&Seal { file, ..seal })?;
         folder::shrink(&self.folder, self.max_bytes)
     }
 
@@ -199,12 +211,15 @@ impl Cache {
     fn write_seal(&self, seal: &Seal) -> io::Result<()> {
         let text = serde_json::to_string(seal)?;
         let mac = Digest::from_bytes(&self.mac(text.as_bytes()).finalize().into_bytes());
-        self.write(&self.seal_path(seal.component), format!("{}{text}", mac.unwrap_or(Digest::ZERO)).as_bytes())
+        self.write(&self.seal_path(seal.component), format!("{}{text}", mac.unwrap_or(Digest::ZERO)).as_bytes())?;
+        Ok(())
     }
 
     fn seal(&self, component: Digest) -> Option<Seal> {
         let mut sealed = String::new();
-        folder::open(&self.seal_path(component), MAX_SEAL_BYTES)?.read_to_string(&mut sealed).ok()?;
+        let mut file = folder::open(&self.seal_path(component), MAX_SEAL_BYTES)?;
+        file.read_to_string(&mut sealed).ok()?;
+        folder::mark_as_used(&file);
         let (mac, text) = sealed.split_at_checked(MAC_DIGITS)?;
         self.mac(text.as_bytes()).verify_slice(mac.parse::<Digest>().ok()?.as_bytes()).ok()?;
         let seal: Seal = serde_json::from_str(text).ok()?;
@@ -231,18 +246,17 @@ impl Cache {
         self.folder.join(format!("{}.seal", self.name(component)))
     }
 
-    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<File> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(content)?;
-        file.persist(path)?;
-        Ok(())
+        Ok(file.persist(path)?)
     }
 }
 
-/// BLAKE3 of a file: SHA-256 takes ten times as long where the processor has no instructions for it, and code is checked
-/// at each start.
+/// BLAKE3 of a file: SHA-256 takes ten times as long where the processor has no instructions for it, and code has megabytes.
 fn digest_of_file(file: &File) -> io::Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
+    let (mut file, mut hasher) = (file, blake3::Hasher::new());
+    file.seek(SeekFrom::Start(0))?;
     hasher.update_reader(file)?;
     Ok(Digest::from_bytes(hasher.finalize().as_bytes()).unwrap_or(Digest::ZERO))
 }

@@ -195,14 +195,15 @@ fn using_code_keeps_it_from_going() {
     let cache = folder.path().join("cache");
     let bytes = numbered(1);
     compiled(&cache, &bytes);
-    let code = files(&cache, "cwasm").remove(0);
+    let (code, seal) = (files(&cache, "cwasm").remove(0), files(&cache, "seal").remove(0));
     let long_ago = SystemTime::now() - Duration::from_secs(1_000_000);
-    fs::File::options().write(true).open(&code).unwrap().set_modified(long_ago).unwrap();
+    let age = |path| fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    age(&code);
+    age(&seal);
     assert_eq!(compiled(&cache, &bytes), 0);
-    assert!(fs::metadata(&code).unwrap().modified().unwrap() > long_ago + Duration::from_secs(1000));
-    // The seal was last written long ago; it goes and stays with its code.
-    let seal = files(&cache, "seal").remove(0);
-    fs::File::options().write(true).open(&seal).unwrap().set_modified(long_ago).unwrap();
+    assert!(fs::metadata(&seal).unwrap().modified().unwrap() > long_ago + Duration::from_secs(1000));
+    // The code was last written long ago; it goes and stays with its seal.
+    age(&code);
     let setup = SandboxSetup { cache: Some(cache.clone()), cache_bytes: 1_500_000, ..SandboxSetup::default() };
     fs::write(cache.join("other-1.cwasm"), vec![0; 1_450_000]).unwrap();
     let older = fs::File::options().write(true).open(cache.join("other-1.cwasm")).unwrap();

@@ -122,7 +122,24 @@ pub fn reopened(file: &File, path: &Path) -> PathBuf {
     }
 }
 
-/// Marks a file as used, so that others are removed first. Not each time: that would be a write for every start.
+/// Identity of the content of a file, as far as the system tells: device and number, size, and the time of the last change,
+/// which no program sets. `None` where it does not tell.
+pub fn identity(file: &File) -> Option<String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = file.metadata().ok()?;
+        let (device, number, size) = (found.dev(), found.ino(), found.size());
+        Some(format!("{device} {number} {size} {} {}", found.ctime(), found.ctime_nsec()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        None
+    }
+}
+
+/// Marks a seal as used, so that others are removed first. Not each time: that would be a write for every start.
 pub fn mark_as_used(file: &File) {
     let age = file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed().unwrap_or_default());
     if age.is_ok_and(|age| age > FRESH) {

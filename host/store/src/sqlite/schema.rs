@@ -185,6 +185,8 @@ CREATE TRIGGER checkpoints_are_not_deleted BEFORE DELETE ON checkpoints
 
 /// Statements that are kept prepared: all that there are.
 const STATEMENTS: usize = 96;
+/// Most bytes that are left written ahead.
+const MAX_AHEAD: u64 = 1024 * 1024;
 /// Longest wait for other processes.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Length of one wait for another process.
@@ -198,12 +200,25 @@ pub fn configure(connection: &mut Connection) -> Result<(), rusqlite::Error> {
     // Without this, statements whose values meet a partial index are planned anew each time.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_handler(Some(wait))?;
+    // The last process to close the log would write it anew, with two syncs, after each command.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     write_ahead(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     // Erased data is overwritten.
     connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(())
+}
+
+/// Brings what is written ahead into the log when it is much: the next process to open the log reads all of it. Nothing
+/// waits for other processes.
+pub fn close(connection: &Connection) {
+    let ahead = connection.path().map(|path| format!("{path}-wal"));
+    if ahead.and_then(|ahead| std::fs::metadata(ahead).ok()).is_some_and(|file| file.len() > MAX_AHEAD) {
+        // What is not brought in now is so later.
+        let _ = connection.busy_timeout(Duration::ZERO);
+        let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
 }
 
 /// Waits a moment for another process to finish its write. SQLite's own waiting backs off to a tenth of a second, which is

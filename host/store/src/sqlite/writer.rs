@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::events::{Batch, FIRST_TOKEN, Fence};
 use crate::sqlite::audit::{SignWhat, Signer};
 use crate::sqlite::chains::ChainRow;
-use crate::sqlite::{blobs, chains, project, tenants};
+use crate::sqlite::{blobs, chains, project, schema, tenants};
 
 /// Most requests of one transaction.
 const MAX_GROUP: usize = 512;
@@ -150,6 +150,7 @@ pub fn run(
     }
     // Written events are signed before a regular end of the process. If not, the next process signs them.
     let _ = writer.sign(SignWhat::All);
+    schema::close(&writer.connection);
 }
 
 /// State of the writing thread.

@@ -206,6 +206,8 @@ fn a_changed_file_is_found_at_every_event() {
     write(&store, "b", "beta", 3);
     write(&store, "c", "acme", 3);
     drop(store);
+    let settled = rusqlite::Connection::open(place.path()).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    settled.unwrap();
     let copy = std::fs::read(place.path()).unwrap();
     let events = [("a", 4), ("b", 3), ("c", 3)];
     for (run, count) in events {
