@@ -2,7 +2,7 @@
 //! takes exponential time.
 
 use fusebox_core::json::canonical;
-use jsonschema::{PatternOptions, ValidationError, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationError, ValidationOptions, Validator};
 use serde_json::Value;
 
 /// Largest schema, in bytes.
@@ -35,6 +35,19 @@ impl CheckedSchema {
     /// # Errors
     /// Description of the fault, in words that follow "the schema".
     pub fn new(schema: &Value) -> Result<Self, String> {
+        Self::compiled(schema, jsonschema::options())
+    }
+
+    /// A schema of a bundled plugin, which is one of draft 7 as well: the schema of that draft's schemas is a fraction of the
+    /// newer one's, and it is read at each start.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn bundled(schema: &Value) -> Result<Self, String> {
+        Self::compiled(schema, jsonschema::options().with_draft(Draft::Draft7))
+    }
+
+    fn compiled(schema: &Value, options: ValidationOptions) -> Result<Self, String> {
         if canonical(schema).len() > MAX_SCHEMA_BYTES {
             return Err(format!("is larger than {MAX_SCHEMA_BYTES} bytes"));
         }
@@ -44,8 +57,8 @@ impl CheckedSchema {
         if patterns > MAX_PATTERNS {
             return Err(format!("has more than {MAX_PATTERNS} patterns"));
         }
-        let options = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES / patterns.max(8));
-        let validator = jsonschema::options().with_pattern_options(options).build(schema);
+        let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES / patterns.max(8));
+        let validator = options.with_pattern_options(patterns).build(schema);
         let validator = validator.map_err(|error| format!("is no JSON Schema: {error}"))?;
         Ok(Self { validator, parts: MAX_PARTS - left })
     }

@@ -95,7 +95,59 @@ fn schemas_of_bundled_executors_are_schemas() {
         for step_type in &harness.plugin().description().step_types {
             for schema in [&step_type.input_schema, &step_type.output_schema] {
                 assert!(fusebox_effects::CheckedSchema::new(schema).is_ok(), "{name}: {}", step_type.name);
+                assert!(fusebox_effects::CheckedSchema::bundled(schema).is_ok(), "{name}: {}", step_type.name);
+                means_the_same_in_draft_7(schema, name);
             }
+        }
+    }
+}
+
+/// Only keywords whose meaning is the same in draft 7 as in 2020-12; there, nothing beside a reference counts.
+fn means_the_same_in_draft_7(schema: &serde_json::Value, name: &str) {
+    const SAME: [&str; 24] = [
+        "$defs",
+        "$ref",
+        "$schema",
+        "additionalProperties",
+        "allOf",
+        "anyOf",
+        "const",
+        "default",
+        "description",
+        "enum",
+        "examples",
+        "format",
+        "maxItems",
+        "maxLength",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minimum",
+        "oneOf",
+        "pattern",
+        "properties",
+        "required",
+        "title",
+        "type",
+    ];
+    let Some(object) = schema.as_object() else { return };
+    for (key, value) in object {
+        assert!(SAME.contains(&key.as_str()) || key == "items", "{name}: {key}");
+        assert!(key != "items" || value.is_object(), "{name}: a list of items");
+        match key.as_str() {
+            "properties" | "$defs" => {
+                value.as_object().unwrap().values().for_each(|part| means_the_same_in_draft_7(part, name))
+            }
+            "anyOf" | "allOf" | "oneOf" => {
+                value.as_array().unwrap().iter().for_each(|part| means_the_same_in_draft_7(part, name));
+            }
+            "items" | "additionalProperties" => means_the_same_in_draft_7(value, name),
+            "$ref" => {
+                let beside =
+                    object.keys().filter(|key| !matches!(key.as_str(), "$ref" | "description" | "default" | "title"));
+                assert_eq!(beside.count(), 0, "{name}: beside a reference");
+            }
+            _ => {}
         }
     }
 }

@@ -211,7 +211,8 @@ impl Served {
             at: if at.is_empty() { "its top".to_owned() } else { at },
             message: fusebox_core::show::safe_line(&message, 300),
         };
-        let schema = self.schema.get_or_init(|| CheckedSchema::new(&self.step_type.input_schema));
+        // Others were compiled when they were loaded.
+        let schema = self.schema.get_or_init(|| CheckedSchema::bundled(&self.step_type.input_schema));
         let schema = schema.as_ref().map_err(|wrong| bad(String::new(), format!("the schema of its input {wrong}")))?;
         match schema.fault(input.value()) {
             Ok(None) => Ok(()),
