@@ -1,6 +1,6 @@
 //! `fusebox audit`: exports, proofs, checkpoints, keys, records.
 
-use std::io::{BufRead as _, BufReader, BufWriter, Read, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
@@ -139,7 +139,12 @@ fn export(options: &ExportOptions, out: Option<&Path>, json: bool) -> Result<Exi
     let audit = open()?;
     let progress = |done: u64, all: u64| bar.at(done, Some(all));
     let exported = match out {
-        None => audit.export(options, &mut BufWriter::new(std::io::stdout().lock()), &progress)?,
+        None => {
+            let mut out = print::JsonLines::new();
+            let exported = audit.export(options, &mut out, &progress)?;
+            out.flush().map_err(|source| Error::Unwritable { what: "standard output", source })?;
+            exported
+        }
         Some(file) => {
             let mut exported = Exported::default();
             print::whole_file(file, "the export", |written| {

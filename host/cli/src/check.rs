@@ -24,6 +24,7 @@ pub fn check(args: CheckArgs) -> Result<Exit, Error> {
             report.plugins.iter().for_each(explain);
         }
     }
+    host.finish();
     Ok(Exit::of_decision(&report.decision))
 }
 

@@ -1,9 +1,9 @@
 //! Printing. The reader may close the pipe, as `head` does; the command's work does not depend on it.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 
-use fusebox::core::show::{safe_json_text, safe_line};
+use fusebox::core::show::{safe_json_text, safe_line, safe_text};
 use fusebox::core::{LogLine, PluginLog};
 use fusebox::{Error, EventUpdate};
 use parking_lot::Mutex;
@@ -44,6 +44,46 @@ fn json_line(line: &impl Serialize) {
     noted(writeln!(std::io::stdout(), "{}", safe_json_text(&value.to_string())));
 }
 
+/// Standard output for lines of JSON: on a terminal, characters that could mislead its reader are escaped.
+pub struct JsonLines {
+    out: BufWriter<std::io::StdoutLock<'static>>,
+    /// The line so far, on a terminal.
+    line: Option<Vec<u8>>,
+}
+
+impl JsonLines {
+    pub fn new() -> Self {
+        let out = std::io::stdout();
+        let line = out.is_terminal().then(Vec::new);
+        Self { out: BufWriter::new(out.lock()), line }
+    }
+
+    fn end_line(&mut self) -> std::io::Result<()> {
+        let line = self.line.as_mut().map(std::mem::take).unwrap_or_default();
+        self.out.write_all(safe_json_text(&String::from_utf8_lossy(&line)).as_bytes())
+    }
+}
+
+impl Write for JsonLines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let Some(line) = &mut self.line else { return self.out.write(bytes) };
+        let (taken, is_whole) = match bytes.iter().position(|byte| *byte == b'\n') {
+            Some(end) => (bytes.get(..=end).unwrap_or(bytes), true),
+            None => (bytes, false),
+        };
+        line.extend_from_slice(taken);
+        if is_whole {
+            self.end_line()?;
+        }
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.end_line()?;
+        self.out.flush()
+    }
+}
+
 /// The first error of standard output that is not its reader's end.
 static UNWRITTEN: Mutex<Option<std::io::Error>> = Mutex::new(None);
 
@@ -70,7 +110,10 @@ pub fn usage(error: &clap::Error) -> ! {
     if !error.use_stderr() {
         error.exit()
     }
-    let text = error.render().ansi().to_string();
+    let plain = error.render().to_string();
+    // An argument that is quoted may hold commands to the terminal.
+    let safe = safe_text(&plain, usize::MAX / 8);
+    let text = if safe == plain { error.render().ansi().to_string() } else { safe };
     for line in text.lines() {
         // An argument that is quoted may be of any length.
         let (cut, end) = match line.char_indices().nth(MAX_USAGE_CHARS) {

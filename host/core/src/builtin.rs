@@ -66,7 +66,7 @@ pub fn judge(effect: &Effect, own: &OwnPlaces) -> Option<Finding> {
 pub fn review(effect: &Effect) -> Option<Finding> {
     match effect {
         Effect::Write { path, obeyed: true, .. } | Effect::Remove { path, obeyed: true, .. } => {
-            let message = format!("settings of a repository make Git or Mercurial run or obey {path}");
+            let message = format!("other programs run or obey {path}, by settings of a repository or a link");
             Some(Finding::warning("obeyed-file", message))
         }
         Effect::Run { files, .. } => {

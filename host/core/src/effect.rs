@@ -26,7 +26,7 @@ pub enum Effect {
         after: Digest,
         /// Size of the file afterwards, in bytes.
         size: u64,
-        /// Whether settings of a repository make other programs run or obey the file.
+        /// Whether other programs run or obey the file, by settings of a repository or by the name of a link to it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         obeyed: bool,
     },
@@ -36,7 +36,7 @@ pub enum Effect {
         path: WorkspacePath,
         /// Digest of the file as it is now.
         before: Option<Digest>,
-        /// Whether settings of a repository make other programs run or obey the file.
+        /// Whether other programs run or obey the file, by settings of a repository or by the name of a link to it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         obeyed: bool,
     },

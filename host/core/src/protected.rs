@@ -142,6 +142,13 @@ impl PathMatcher {
         guards.filter_map(of).max()
     }
 
+    /// Whether all guards except an entry of a folder, for what is protected by no glob.
+    #[must_use]
+    pub fn excepts(&self, folder: &str, name: &str) -> bool {
+        let entry = Entry::new(folder, name);
+        !self.0.is_empty() && self.0.iter().all(|globs| globs.except.matching(&entry).next().is_some())
+    }
+
     /// Whether globs name an entry of a folder on the way to what they protect: what it is called protects what it holds.
     #[must_use]
     pub fn is_holder(&self, folder: &str, name: &str, packages: &PackageFolders) -> bool {

@@ -40,14 +40,14 @@ pub enum Enforcement {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Reach, exposed_in_copy, is_obeyed_by_settings, unknown_in};
+pub use elsewhere::{Reach, exposed_in_copy, is_obeyed, unknown_in};
 
 /// Systems whose commands are kept from no protected path.
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
     use std::path::{Path, PathBuf};
 
-    use fusebox_core::protected::ProtectedGlobs;
+    use fusebox_core::protected::{PathMatcher, ProtectedGlobs};
 
     /// How far a folder is looked through.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ mod elsewhere {
     ///
     /// # Errors
     /// Never; it fails where commands are kept from such paths.
-    pub fn is_obeyed_by_settings(_: &Path, _: &Path) -> Result<bool, String> {
+    pub fn is_obeyed(_: &Path, _: &Path, _: &PathMatcher) -> Result<bool, String> {
         Ok(false)
     }
 

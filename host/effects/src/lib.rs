@@ -34,10 +34,10 @@ pub use copy::copy_folder;
 pub use error::Error;
 pub use isolation::{Enforcement, NamespaceMode, ProtectionStatus};
 #[cfg(not(target_os = "linux"))]
-pub use isolation::{Reach, exposed_in_copy, is_obeyed_by_settings, unknown_in};
+pub use isolation::{Reach, exposed_in_copy, is_obeyed, unknown_in};
 pub use kill_orders::KillOrders;
 #[cfg(target_os = "linux")]
-pub use launcher::{Reach, exposed_in_copy, is_obeyed_by_settings, unknown_in};
+pub use launcher::{Reach, exposed_in_copy, is_obeyed, unknown_in};
 pub use named_files::{NamingCommand, named_files};
 pub use process::{Confinement, ConfinementSetup, Output, ProcessExit, ProcessSpec, StartMode, run_process};
 pub use program::{Environment, resolve_program};

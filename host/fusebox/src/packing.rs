@@ -24,9 +24,12 @@ pub struct PackedProgram {
 /// first start in a home does not compile them. It may replace the program itself. The copy is executable by all.
 ///
 /// # Errors
-/// When a plugin cannot be compiled, or the copy cannot be written.
+/// When a plugin cannot be compiled, something other than a file has that name, or the copy cannot be written.
 pub fn pack_program(to: &Path) -> Result<PackedProgram, Error> {
     let unwritable = |source| Error::Unwritable { what: "the packed program", source };
+    if to.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(Error::NotAFile { what: "the program to write", path: to.to_owned() });
+    }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
     let scratch = tempfile::tempdir().map_err(unwritable)?;

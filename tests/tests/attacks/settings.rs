@@ -35,6 +35,26 @@ const PLANTED: &[Attack] = &[
     ("git init -q; git config alias.dep '!root=`pwd`; sh $root/s/d'", "evil s/d", "git dep"),
     ("git init -q; git config core.fsmonitor '$HOME/workspace/s/fs'", "evil s/fs", "git status"),
     ("git init -q; git config core.fsmonitor '${GIT_PREFIX:-.}/s/fs'", "evil s/fs", "git status"),
+    ("git init -q; git config alias.dep '!cd $(git rev-parse --show-toplevel)/s && ./d'", "evil s/d", "git dep"),
+    // Words of a shell around programs, programs that run others, and arguments of Git.
+    (
+        "git init -q; git config alias.sync '!f() { if [ \"$1\" = -f ]; then ./s/y.sh --force; else ./s/y.sh; fi; }; f'",
+        "evil s/y.sh",
+        "git sync",
+    ),
+    ("git init -q; git config alias.dep '!/usr/bin/env bash s/d'", "evil s/d", "git dep"),
+    ("git init -q; git config alias.dep '!f() { for b in a b; do ./s/d $b; done; }; f'", "evil s/d", "git dep"),
+    ("git init -q; git config alias.dep '!if ! ./s/d; then true; fi'", "evil s/d", "git dep"),
+    (
+        "git init -q; git config alias.ci '-c core.hooksPath=ci/hooks commit'",
+        "evil ci/hooks/pre-commit",
+        "git ci --allow-empty -qm x",
+    ),
+    (
+        "git init -q; for i in 1 2; do git commit -q --allow-empty -m $i; done; git config alias.rb 'rebase --exec ./ci/t HEAD~1'",
+        "evil ci/t",
+        "git rb",
+    ),
     // Further keys.
     (
         "git config --global init.templateDir $TOP/t; git init -q ../other; git -C ../other commit -q --allow-empty -m x; git init -q",
@@ -120,6 +140,67 @@ fn what_settings_obey_is_planted_by_no_command() {
 }
 
 #[test]
+fn what_links_of_a_repository_elsewhere_lead_to_is_planted_by_no_command() {
+    for (before, folder, hook) in [
+        (
+            "mkdir -p ../mono/pkg/hooks; cd ../mono; git init -q; rm -r .git/hooks; ln -s ../pkg/hooks .git/hooks",
+            "mono/pkg",
+            "hooks",
+        ),
+        (
+            "git init -q ../main; cd ../main; git commit -q --allow-empty -m x; git worktree add -q ../wt; mkdir ../wt/hooks; \
+             rm -r .git/hooks; ln -s ../../wt/hooks .git/hooks",
+            "wt",
+            "hooks",
+        ),
+        (
+            "mkdir -p ../mono/pkg ../mono/real; cd ../mono; git init -q; mv .git/hooks real/hk; ln -s ../pkg/l/hk .git/hooks; \
+             ln -s ../real pkg/l",
+            "mono/pkg",
+            "l/hk",
+        ),
+    ] {
+        let place = place();
+        person(&place, before);
+        let evil = format!(
+            "rm -f l; mkdir -p {hook}; printf '#!/bin/sh\\ntouch {}\\n' > {hook}/pre-commit; chmod +x {hook}/pre-commit",
+            place.path("PWNED").display()
+        );
+        let steps = [step("run_command", json!({ "shell": evil }))];
+        place.write("plan.json", json!({ "goal": "g", "agent": { "id": "a" }, "steps": steps }).to_string());
+        let args = ["run", "plan.json", "--workspace", folder, "--approve", "all", "--json"];
+        let said = text(&place.command(&args).env("HOME", place.folder.path()).output().unwrap().stdout);
+        assert!(said.contains("step_started"), "{said}");
+        let later = person(&place, &format!("cd ../{folder} && {COMMIT}"));
+        assert!(!place.path("PWNED").exists(), "{before}: {said} {later}");
+    }
+}
+
+#[test]
+fn a_policy_excepts_what_settings_name() {
+    let place = place();
+    person(
+        &place,
+        "git init -q; mkdir s; echo a > s/l.sh; git config alias.l '!./s/l.sh'; git config alias.n '!./s/n.sh'",
+    );
+    let except = "[guards.protected-paths.settings]\nexcept = ['s/l.sh', 's/n.sh']\n";
+    place.write("home/fusebox.toml", format!("[risk]\nmode = 'off'\n{except}"));
+    assert!(run(&place, "echo b >> s/l.sh && echo b > s/n.sh", &[]).contains("step_completed"));
+}
+
+#[test]
+fn a_checkout_that_leaves_protected_files_as_they_were_fails() {
+    let place = place();
+    person(
+        &place,
+        "git init -q -b main; mkdir .husky; echo a > .husky/pre-commit; git config core.hooksPath .husky; git add .; \
+         git commit -qnm a; git checkout -qb dev; echo fix >> .husky/pre-commit; git commit -qanm fix; git checkout -q main",
+    );
+    let said = run(&place, "git checkout dev", &[]);
+    assert!(said.contains("step_failed") && said.contains("Git could not change .husky/pre-commit"), "{said}");
+}
+
+#[test]
 fn settings_of_mercurial_are_read_as_it_reads_them() {
     for (settings, file) in [
         ("[hooks]\ncommit = sh s/a; sh s/b\n", "s/b"),
@@ -158,10 +239,13 @@ fn steps_that_write_what_settings_obey_are_for_a_person_each() {
         assert!(text(&refused.stderr).contains("FBX-1026"), "{path}: {refused:?}");
     }
     place.write("home/fusebox.toml", "[risk]\nmode = 'off'\n");
-    let (_, run, asked) = attempt(&place, &json!([edit("docs/a.txt"), edit("docs/local.txt")]), &[], &[]);
-    assert!(approve(&place, &asked, &key, &["--kind"]).status.success());
-    let (code, lines) = go_on(&place, &run, &[]);
-    assert_eq!((code, events(&lines, "step_completed").len()), (6, 1), "{lines:?}");
+    person(&place, "mkdir -p conf ai/claude; ln -s conf/envrc .envrc; ln -s ai/claude .claude");
+    for [one, other] in [["docs/a.txt", "docs/local.txt"], ["conf/a", "conf/envrc"], ["ai/b", "ai/claude/hooks.json"]] {
+        let (_, run, asked) = attempt(&place, &json!([edit(one), edit(other)]), &[], &[]);
+        assert!(approve(&place, &asked, &key, &["--kind"]).status.success());
+        let (code, lines) = go_on(&place, &run, &[]);
+        assert_eq!((code, events(&lines, "step_completed").len()), (6, 1), "{other}: {lines:?}");
+    }
 }
 
 #[test]

@@ -28,11 +28,6 @@ fn a_plan_chooses_no_workspace_that_is_less_protected() {
         ("mkdir sub; echo x > sub/k; ln -s ../workspace/sub/k .env", ".", "sub"),
         ("mkdir sub .ssh; echo x > sub/k; ln sub/k .ssh/k", ".", "sub"),
         ("mkdir sub .ssh; echo x > sub/k; ln -s ../sub/k .ssh/k", ".", "sub"),
-        (
-            "git init -q; mkdir sub real; mv .git/hooks real/hk; ln -s ../sub/l/hk .git/hooks; ln -s ../real sub/l",
-            ".",
-            "sub",
-        ),
         ("mkdir sub real .github; ln -s ../sub/wf .github/workflows; ln -s ../real sub/wf", ".", "sub"),
         ("mkdir sub; ln -s mid .env; ln -s sub/x mid", ".", "sub"),
         ("mkdir ci; ln -s ci .github", ".", "ci"),
@@ -101,6 +96,15 @@ fn an_operator_in_a_home_is_no_way_around() {
     let steps = json!([step("run_command", json!({ "shell": "cat ssh/work" }))]);
     let plan = json!({ "goal": "g", "agent": { "id": "a" }, "workspace": { "path": "src", "mode": "in-place" }, "steps": steps });
     let file = place.write("workspace/dot/plan.json", plan.to_string());
+    let hooks =
+        "mkdir -p src/repo/tools/hooks && git -C src/repo init -q && git -C src/repo config core.hooksPath tools/hooks";
+    outside(&place, hooks);
+    let plan = json!({ "goal": "g", "agent": { "id": "a" }, "workspace": { "path": "src/repo/tools/hooks", "mode": "in-place" }, "steps": steps });
+    let other = place.write("workspace/plan.json", plan.to_string());
+    let args = ["run", other.to_str().unwrap(), "--approve", "all", "--json"];
+    let output =
+        place.command(&args).current_dir(place.path("workspace")).env("HOME", place.path("workspace")).output();
+    assert_eq!(lines(&output.unwrap())[0]["code"], "FBX-5014");
     for home in ["workspace", "workspace/w/x"] {
         let args = ["run", file.to_str().unwrap(), "--approve", "all", "--json"];
         let mut command = place.command(&args);

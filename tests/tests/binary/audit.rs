@@ -161,6 +161,9 @@ fn secrets_that_guards_find_never_reach_the_log() {
         json!({ "goal": "g", "agent": { "id": secret }, "steps": [step("read_file", json!({ "path": "s.txt" }))] });
     place.write("plan.json", plan.to_string());
     refused(&place, &["run", "plan.json", "--workspace", "workspace"], "FBX-5051", "agent");
+    let limits = json!({ "step_types": ["read_file", secret] });
+    place.write("plan.json", json!({ "goal": "g", "agent": { "id": "a" }, "limits": limits, "steps": [step("read_file", json!({ "path": "s.txt" }))] }).to_string());
+    refused(&place, &["run", "plan.json", "--workspace", "workspace"], "FBX-5051", "limits");
     assert!(!holds(&stored(&place), &secret));
     // Where policy lets it happen, it happens, and is not kept all the same.
     place.write("policy.toml", "[guards.secret-scan.settings]\nfiles = \"allow\"\ncommands = \"allow\"\n");

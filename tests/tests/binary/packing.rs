@@ -58,4 +58,10 @@ fn a_pack_that_cannot_be_written_says_so() {
     let refused = place.fusebox(&["pack", "no/such/folder/fusebox"]);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     assert!(text(&refused.stderr).contains("FBX-5044"), "{refused:?}");
+    rustix::fs::mknodat(rustix::fs::CWD, place.path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    for other in ["pipe", "workspace"] {
+        let refused = place.fusebox(&["pack", other]);
+        assert!(text(&refused.stderr).contains("FBX-5026"), "{refused:?}");
+    }
+    assert!(!std::fs::symlink_metadata(place.path("pipe")).unwrap().is_file());
 }

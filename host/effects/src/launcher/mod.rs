@@ -35,7 +35,7 @@ use std::process::{Command, Stdio};
 pub(crate) use cgroup::{delegated, remove};
 pub(crate) use channel::encode;
 pub(crate) use order::{Bounds, Order, Program, Report, Task};
-pub use protected::{Reach, exposed_in_copy, is_obeyed_by_settings, unknown_in};
+pub use protected::{Reach, exposed_in_copy, is_obeyed, unknown_in};
 pub(crate) use root::SYSTEM;
 pub(crate) use spawn::SUBCOMMAND;
 

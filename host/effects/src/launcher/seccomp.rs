@@ -101,6 +101,17 @@ const OPENS: &[(i64, u8, u8)] = &[
 /// Calls with arguments behind a pointer, where a filter cannot see them. Programs have older ones to fall back on.
 const HIDING: [i64; 2] = [libc::SYS_clone3, libc::SYS_openat2];
 
+/// Calls that change how the process is scheduled that their first argument names, or its limits; 0 is the caller itself.
+const OF_OTHERS: [i64; 5] = [
+    libc::SYS_prlimit64,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+];
+/// Those that can name groups of processes as well, with the first argument by which they name one.
+const OF_GROUPS: [(i64, u32); 2] = [(libc::SYS_ioprio_set, 1), (libc::SYS_setpriority, libc::PRIO_PROCESS)];
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Refuses those calls, for this process and all that it starts, for good.
@@ -149,6 +160,15 @@ fn refused(sockets: Sockets) -> Result<Rules, seccompiler::BackendError> {
         condition(1, SeccompCmpOp::Eq, 0)?,
     ];
     rules.insert(libc::SYS_prctl, vec![SeccompRule::new(hides)?]);
+    // Processes may make themselves wait, and not the first one, which ends all others when it is told to.
+    for call in OF_OTHERS {
+        rules.insert(call, vec![SeccompRule::new(vec![condition(0, SeccompCmpOp::Ne, 0)?])?]);
+    }
+    for (call, of_a_process) in OF_GROUPS {
+        let others = [condition(0, SeccompCmpOp::Ne, of_a_process)?, condition(1, SeccompCmpOp::Ne, 0)?];
+        let rules_of = others.map(|other| SeccompRule::new(vec![other]));
+        rules.insert(call, rules_of.into_iter().collect::<Result<_, _>>()?);
+    }
     let families: &[i32] = match sockets {
         Sockets::Network => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK],
         Sockets::Local => &[libc::AF_UNIX],

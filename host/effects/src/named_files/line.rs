@@ -5,7 +5,7 @@ use std::io::Result;
 use std::path::{Path, PathBuf};
 
 use super::search::{GOING, Search};
-use super::tables::{is_script, runs_modules, runs_scripts};
+use super::tables::{is_before_program, is_editor, is_plain, is_script, runs_modules, runs_scripts};
 use super::words::{candidates, simple_commands};
 
 /// How often a word in quotes is taken for a line again.
@@ -30,7 +30,7 @@ pub struct Line<'a> {
 pub enum LineKind {
     /// All with a folder in them: a setting names what runs.
     Program,
-    /// Programs and what interpreters are told to run: a person's shortcut names what is worked on, too.
+    /// Those of commands that do more with files than to show, edit or list them: a person's shortcut names what is worked on.
     Alias,
 }
 
@@ -59,10 +59,11 @@ impl Line<'_> {
             LineKind::Alias => told.contains(*word),
         };
         let rests = behind_expansions(self.text);
-        let names: BTreeSet<&str> =
-            words.iter().copied().filter(is_named).chain(rests.iter().map(String::as_str)).collect();
+        let rests = rests.iter().map(String::as_str);
+        let names: BTreeSet<&str> = words.iter().copied().filter(is_named).chain(rests.clone()).collect();
+        let places: Vec<&str> = words.iter().copied().chain(rests.clone()).collect();
         let mut found = LineFiles::default();
-        for folder in search.folders(self.folder, &words)? {
+        for folder in search.folders(self.folder, &places)? {
             for name in &names {
                 found.files.extend(search.exact(&folder, name)?);
             }
@@ -73,7 +74,8 @@ impl Line<'_> {
         // Where the line may be by then: words behind one that goes somewhere.
         let goes =
             words.windows(2).filter_map(|pair| pair.first().zip(pair.get(1))).filter(|(word, _)| GOING.contains(word));
-        let folders: Vec<PathBuf> = std::iter::once(PathBuf::new()).chain(goes.map(|(_, to)| to.into())).collect();
+        let goes = goes.map(|(_, to)| *to).chain(rests);
+        let folders: Vec<PathBuf> = std::iter::once(PathBuf::new()).chain(goes.map(PathBuf::from)).collect();
         let modules = scripts.iter().filter(|script| script.is_module).flat_map(|script| {
             let path = script.name.replace('.', "/");
             [&script.name, &path].map(|name| MODULES.map(|ending| format!("{name}{ending}"))).concat()
@@ -105,8 +107,9 @@ struct Script {
     is_module: bool,
 }
 
-/// Programs of a line that a path names, and what its interpreters are told to run: the first of their words that is no
-/// option, those that are paths or end like a script, and all words of a line in which one reads what another program writes.
+/// What the commands of a line may run: of those that do more with files than to show, edit or list them each path and each
+/// name that ends like a script, what an interpreter is told first, and all words of a line in which one reads what another
+/// program writes.
 fn scripts(line: &str) -> Vec<Script> {
     let mut found = Vec::new();
     collect(line, MAX_DEPTH, &mut found);
@@ -123,8 +126,7 @@ fn collect(line: &str, depth: u32, found: &mut Vec<Script>) {
     for command in &commands {
         let runner = runner(command);
         let is_module = runner.and_then(|at| command.get(at)).is_some_and(|word| runs_modules(word));
-        let program = command.iter().position(|word| !word.contains('='));
-        let is_wrapped = program.and_then(|at| command.get(at)).is_some_and(|word| WRAPPERS.contains(&&**word));
+        let is_plain = is_plain(command) || is_editor(command);
         let mut is_first = true;
         for (at, word) in command.iter().enumerate() {
             if let Some(depth) = depth.checked_sub(1)
@@ -132,11 +134,9 @@ fn collect(line: &str, depth: u32, found: &mut Vec<Script>) {
             {
                 collect(word, depth, found);
             }
-            let is_path = word.contains('/');
             let is_argument = runner.is_some_and(|runner| runner < at) && !word.starts_with('-');
-            let is_told = is_argument && (is_first || is_path || is_script(Path::new(word)));
-            let is_program = is_path && (program == Some(at) || is_wrapped);
-            if reads_what_is_written || is_told || is_program {
+            let is_run = !is_plain && (word.contains('/') || is_script(Path::new(word)));
+            if reads_what_is_written || is_run || (is_argument && is_first) {
                 found.extend(candidates(word).into_iter().map(|name| Script { name, is_module }));
             }
             is_first &= !is_argument;
@@ -146,12 +146,11 @@ fn collect(line: &str, depth: u32, found: &mut Vec<Script>) {
 
 /// The place of the interpreter in a simple command: its first word, or one that another program is told.
 fn runner(command: &[String]) -> Option<usize> {
-    let is_assignment = |word: &String| word.contains('=');
-    let first = command.iter().position(|word| !is_assignment(word))?;
+    let first = command.iter().position(|word| !is_before_program(word))?;
     if runs_scripts(command.get(first)?) {
         return Some(first);
     }
-    let is_wrapped = WRAPPERS.contains(&command.get(first)?.as_str());
+    let is_wrapped = WRAPPERS.contains(&command.get(first)?.rsplit('/').next()?);
     let told = command.iter().skip(first + 1).position(|word| word != "." && runs_scripts(word))?;
     is_wrapped.then_some(first + 1 + told)
 }
@@ -172,9 +171,16 @@ mod tests {
             ("git branch --merged | grep -v main | xargs git branch -d", &[]),
             ("FOO=1 nice -n 5 sh clean", &["clean"]),
             ("git add . && git commit", &[]),
-            ("./a/b -x c/d", &["./a/b"]),
+            ("./a/b -x c/d", &["./a/b", "c/d"]),
             ("nohup a/b", &["a/b"]),
             ("cat docs/a.md", &[]),
+            ("if [ $1 = -f ]; then ./a/b --force; fi", &["./a/b"]),
+            ("for x in a b; do sh ./s.sh $x; done", &["./s.sh"]),
+            ("/usr/bin/env bash s/s.sh", &["/usr/bin/env", "s/s.sh"]),
+            ("uv run x.py", &["x.py"]),
+            ("git rebase --exec ./ci/t.sh HEAD~1", &["./ci/t.sh"]),
+            ("git log -- src/main.c", &[]),
+            ("if vim docs/x; then less docs/y; fi", &[]),
             ("make test", &[]),
             ("vim src/main.c", &[]),
         ] {

@@ -265,17 +265,34 @@ const PLAIN_GIT: [&str; 28] = [
     "tag",
 ];
 /// Words of a shell around commands.
-const KEYWORDS: [&str; 16] =
-    ["!", "case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "in", "then", "time", "until", "while", "{"];
+const KEYWORDS: [&str; 17] = [
+    "!", "case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "in", "select", "then", "time", "until",
+    "while", "{",
+];
+
+/// Options by which a command of Git runs a program.
+const GIT_RUNS: [&str; 8] =
+    ["--exec", "--ext-diff", "--open-files-in-pager", "--receive-pack", "--upload-pack", "-O", "-c", "-x"];
+
+/// Whether a word stands before the program of a simple command: an assignment, or a word of the shell.
+pub fn is_before_program(word: &str) -> bool {
+    KEYWORDS.contains(&word) || is_assignment(word)
+}
+
+/// Whether the program of a simple command is an editor or shows files.
+pub fn is_editor(command: &[String]) -> bool {
+    let program = command.iter().find(|word| !is_before_program(word));
+    program.is_some_and(|program| EDITORS.contains(&without_version(program)))
+}
 
 /// Whether a simple command does no more with the files that its words name than to show, compare, format, move or list them.
 pub fn is_plain(command: &[String]) -> bool {
-    let is_before = |word: &&String| KEYWORDS.contains(&word.as_str()) || is_assignment(word);
-    let mut words = command.iter().skip_while(is_before);
+    let mut words = command.iter().skip_while(|word| is_before_program(word));
     let Some(program) = words.next() else { return true };
     if without_version(program) == "git" {
         // Options before the command can name settings and programs.
-        return words.next().is_none_or(|command| PLAIN_GIT.contains(&command.as_str()));
+        let runs = |word: &String| GIT_RUNS.contains(&word.split('=').next().unwrap_or_default());
+        return words.next().is_none_or(|command| PLAIN_GIT.contains(&command.as_str())) && !words.any(runs);
     }
     !program.contains('/') && PLAIN.contains(&program.as_str())
 }
@@ -336,7 +353,30 @@ const NO_SCRIPTS: [&str; 30] = [
     "yq",
 ];
 /// Editors, whose words name what is edited.
-const EDITORS: [&str; 10] = ["ed", "emacs", "ex", "nvim", "red", "rview", "rvim", "vi", "view", "vim"];
+const EDITORS: [&str; 22] = [
+    "bat",
+    "code",
+    "ed",
+    "emacs",
+    "emacsclient",
+    "ex",
+    "gvim",
+    "hx",
+    "idea",
+    "kak",
+    "micro",
+    "nano",
+    "nvim",
+    "open",
+    "pandoc",
+    "red",
+    "rview",
+    "rvim",
+    "subl",
+    "vi",
+    "view",
+    "vim",
+];
 /// Interpreters that are told the names of modules.
 const MODULE_RUNNERS: [&str; 11] =
     ["bun", "deno", "lua", "node", "nodejs", "perl", "pypy", "python", "ruby", "ts-node", "tsx"];

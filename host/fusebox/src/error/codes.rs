@@ -52,7 +52,7 @@ fusebox_core::error_codes!(Error {
     RunGoesOn => "FBX-5048",
     Risk => "FBX-5049",
     NoRandomNumbers => "FBX-5050",
-    SecretInAgent => "FBX-5051",
+    SecretInName => "FBX-5051",
     BadLabel => "FBX-5052",
     NoThreads => "FBX-5053",
     RunBrokeOff => "FBX-5054",

@@ -411,9 +411,12 @@ pub enum Error {
         /// Error of the system.
         message: String,
     },
-    /// A plan whose agent holds a secret.
-    #[error("the agent's id, type or tier holds a secret; name it otherwise")]
-    SecretInAgent,
+    /// A plan with a secret in a name.
+    #[error("{what} in the plan holds a secret; name it otherwise")]
+    SecretInName {
+        /// What is named.
+        what: &'static str,
+    },
     /// A label that cannot be kept.
     #[error("that cannot be recorded of the run: {message}")]
     BadLabel {

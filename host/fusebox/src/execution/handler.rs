@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fusebox_core::event::{ApprovedRead, EffectIntended, EffectRefused, Judgement, RunEvent};
 use fusebox_core::run::{DriverCommand, EffectRequest, HostCallJudgement};
+use fusebox_core::show::safe_line;
 use fusebox_core::{Action, Amounts, Effect, EvaluationContext, Failure, Gate, StepId, WorkspacePath, json};
 use fusebox_effects::gateway::Quote;
 use fusebox_effects::{Output, ProcessSpec, run_process};
@@ -223,7 +224,8 @@ impl StepHandler {
                     return Ok(effect.clone());
                 }
                 let before = self.reads.workspace.state(&path)?.map(|state| state.digest);
-                let obeyed = effects::is_obeyed(&self.reads.workspace, &path)?;
+                let obeyed =
+                    effects::is_obeyed(&self.reads.workspace, &path, &self.services.execution_environment.protected)?;
                 Ok(Effect::Write { path, before, after: *sha256, size: *size, obeyed })
             }
             HostCall::Remove { path } => {
@@ -233,7 +235,8 @@ impl StepHandler {
                     return Ok(effect.clone());
                 }
                 let before = self.reads.workspace.state(&path)?.map(|state| state.digest);
-                let obeyed = effects::is_obeyed(&self.reads.workspace, &path)?;
+                let obeyed =
+                    effects::is_obeyed(&self.reads.workspace, &path, &self.services.execution_environment.protected)?;
                 Ok(Effect::Remove { path, before, obeyed })
             }
             HostCall::Run { argv, cwd, .. } => self.needed_run(argv, cwd, approved),
@@ -373,6 +376,15 @@ impl StepHandler {
                     }
                     (None, None) => {}
                 }
+                if exit.code == Some(0)
+                    && let Some(files) = kept_by_git(&exit.stderr)
+                {
+                    return Err(Failure::Denied(format!(
+                        "the command ended, but Git could not change {files}, which is protected: a commit would bring the \
+                         content back that is there; change branches yourself, or except it in \
+                         [guards.protected-paths.settings]"
+                    )));
+                }
                 Ok(HostAnswer::Process(ProcessEnd {
                     code: exit.code,
                     signal: exit.signal,
@@ -398,4 +410,22 @@ impl StepHandler {
             let _ = self.updates.send(RunUpdate::Output { step: self.step.clone(), stream, bytes: bytes.to_vec() });
         }
     }
+}
+
+/// Files that Git says it could not replace, because they are protected: it goes on without them and succeeds.
+fn kept_by_git(stderr: &[u8]) -> Option<String> {
+    const MAX: usize = 10;
+    let text = String::from_utf8_lossy(stderr);
+    let is_kept = |line: &&str| {
+        ["unable to unlink", "unable to create file"].iter().any(|start| line.contains(start))
+            && ["Read-only file system", "Device or resource busy"].iter().any(|end| line.ends_with(end))
+    };
+    let lines = text.lines().filter(is_kept);
+    let files: Vec<String> = lines
+        .filter_map(|line| line.split_once("unlink").or_else(|| line.split_once("file ")).map(|(_, rest)| rest))
+        .filter_map(|rest| rest.rsplit_once(": ").map(|(name, _)| name.trim_start_matches(" old").trim()))
+        .map(|name| safe_line(name.trim_matches('\''), 200))
+        .take(MAX)
+        .collect();
+    (!files.is_empty()).then(|| files.join(", "))
 }

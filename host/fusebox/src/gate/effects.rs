@@ -7,8 +7,7 @@ use bytes::Bytes;
 use fusebox_core::protected::PathMatcher;
 use fusebox_core::{Contents, Digest, Effect, Failure, ProposedEffect, WorkspacePath};
 use fusebox_effects::{
-    Confinement, Environment, MAX_FILE_BYTES, NamingCommand, Workspace, is_obeyed_by_settings, named_files,
-    resolve_program,
+    Confinement, Environment, MAX_FILE_BYTES, NamingCommand, Workspace, named_files, resolve_program,
 };
 
 use super::repositories::Repositories;
@@ -67,7 +66,7 @@ pub fn resolve(
                 repositories.check_written(&path)?;
                 let before = current(workspace, &path, &mut resolved.contents, &mut read)?;
                 let size = content.len() as u64;
-                let obeyed = is_obeyed(workspace, &path)?;
+                let obeyed = is_obeyed(workspace, &path, &execution_environment.protected)?;
                 Effect::Write { path, before, after: resolved.contents.insert(content), size, obeyed }
             }
             ProposedEffect::Remove { path } => {
@@ -77,7 +76,7 @@ pub fn resolve(
                 if before.is_none() {
                     return Err(Failure::NotFound(format!("{path} does not exist")));
                 }
-                Effect::Remove { obeyed: is_obeyed(workspace, &path)?, path, before }
+                Effect::Remove { obeyed: is_obeyed(workspace, &path, &execution_environment.protected)?, path, before }
             }
             ProposedEffect::Run { argv, cwd, .. } => run(argv, &cwd, workspace, execution_environment)?,
             ProposedEffect::Prompt { model, content, max_output_tokens } => {
@@ -91,9 +90,9 @@ pub fn resolve(
     Ok(resolved)
 }
 
-/// Whether settings of a repository make other programs run or obey a file.
-pub fn is_obeyed(workspace: &Workspace, path: &WorkspacePath) -> Result<bool, Failure> {
-    let obeyed = is_obeyed_by_settings(workspace.root(), Path::new(path.as_str()));
+/// Whether other programs run or obey a file, by settings of a repository or by the name of a link that leads to it.
+pub fn is_obeyed(workspace: &Workspace, path: &WorkspacePath, protected: &PathMatcher) -> Result<bool, Failure> {
+    let obeyed = fusebox_effects::is_obeyed(workspace.root(), Path::new(path.as_str()), protected);
     obeyed.map_err(|why| Failure::Denied(format!("whether settings of a repository name {path}: {why}")))
 }
 

@@ -2,6 +2,7 @@
 
 pub mod builder;
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use fusebox_core::id::DEFAULT_TENANT;
@@ -48,6 +49,17 @@ impl std::fmt::Debug for Host {
 }
 
 impl Host {
+    /// Ends the host where the process ends as well: the log is closed as when the host is dropped, and the memory of plugins
+    /// is left to the system.
+    pub fn finish(self) {
+        let Self { sinks, services, .. } = self;
+        drop(sinks);
+        // Where a run holds them still, they end with it.
+        if let Some(Services { sandbox, registry, redactor, .. }) = Arc::into_inner(services) {
+            let _ = ManuallyDrop::new((sandbox, registry, redactor));
+        }
+    }
+
     /// All plugins by name.
     #[must_use]
     pub fn plugins(&self) -> Vec<(&str, &Loaded)> {

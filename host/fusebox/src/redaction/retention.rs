@@ -110,7 +110,13 @@ pub fn redacted_plan(redactor: Option<&Redactor>, plan: &Plan) -> Result<Redacte
     let mut kept = plan.clone();
     let Some(redactor) = redactor else { return Ok(RedactedPlan { plan: kept, redacted: Vec::new() }) };
     if redactor.redacted_value(&kept.agent)?.is_some() {
-        return Err(Error::SecretInAgent);
+        return Err(Error::SecretInName { what: "the agent's id, type or tier" });
+    }
+    if redactor.redacted_value(&kept.limits)?.is_some() {
+        return Err(Error::SecretInName { what: "a step type of the limits" });
+    }
+    if redactor.redacted_value(&kept.workspace)?.is_some() {
+        return Err(Error::SecretInName { what: "the workspace" });
     }
     if let Some((goal, outcome)) = redactor.redacted_value(&(kept.goal.clone(), kept.expected_outcome.clone()))? {
         (kept.goal, kept.expected_outcome) = (goal, outcome);

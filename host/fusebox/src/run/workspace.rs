@@ -67,11 +67,15 @@ pub struct OpenedWorkspace {
 }
 
 /// Folders around a workspace that a plan names, from which more may be known to be protected: that of the plan, that of
-/// the operator, who would work there without the plan's word, and the repository that holds the plan.
+/// the operator, who would work there without the plan's word, and the repositories that hold plan and workspace.
 fn bases(plan_folder: PathBuf, current: Option<&Path>, workspace: &Path) -> BTreeMap<PathBuf, Reach> {
-    let repository = plan_folder.ancestors().find(|folder| REPOSITORIES.iter().any(|name| folder.join(name).exists()));
+    let repository = |folder: &Path| {
+        let has = |folder: &&Path| REPOSITORIES.iter().any(|name| folder.join(name).exists());
+        folder.ancestors().find(has).map(ToOwned::to_owned)
+    };
     let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
-    let around = [repository.map(ToOwned::to_owned), current.and_then(|current| current.canonicalize().ok())];
+    let current = current.and_then(|current| current.canonicalize().ok());
+    let around = [repository(&plan_folder), repository(workspace), current];
     let bases = around.into_iter().flatten().chain([plan_folder]);
     let bases = bases.filter(|base| base != workspace && workspace.starts_with(base));
     // A home, and what it lies in, can be too much to be looked through.

@@ -29,7 +29,7 @@ use self::place::{Hidden, Identity, KnownLink, Sight, Taken, Visitor};
 use self::quarantine::{Known, Quarantine};
 use self::scan::{Look, MAX_DEPTH, MAX_ENTRIES, Scan};
 use self::settings::{Absent, Named};
-pub use self::subfolder::{Reach, exposed_in_copy, is_obeyed_by_settings, unknown_in};
+pub use self::subfolder::{Reach, exposed_in_copy, is_obeyed, unknown_in};
 
 /// Most protected paths of one workspace: each takes a mount of the sandbox.
 const MAX_PATHS: usize = 10_000;
@@ -114,7 +114,7 @@ struct View {
 
 impl View {
     /// Looks through a folder, whose path is without links. Below [`MAX_DEPTH`], only folders less deep than `reach` are looked
-    /// into, and settings of repositories do not count.
+    /// into, and settings of the repositories in there do not count.
     fn of(root: PathBuf, globs: &[ProtectedGlobs], links: LinkedFiles, reach: usize) -> Result<Self, String> {
         let failed = |error: rustix::io::Errno| format!("looking through {}: {error}", root.display());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -142,10 +142,8 @@ impl View {
             followed: HashSet::new(),
         };
         scan.run().map_err(failed)?;
-        let Named { present, absent, links } = match reach {
-            MAX_DEPTH => settings::named(&workspace, &root, &found.repositories)?,
-            _ => Named::default(),
-        };
+        let repositories = if reach == MAX_DEPTH { found.repositories.as_slice() } else { &[] };
+        let Named { present, absent, links } = settings::named(&workspace, &root, repositories)?.without(&matcher);
         // Also those that lead elsewhere: a command could put a folder of its own in their place.
         for link in links {
             found.passed(&workspace, &link);

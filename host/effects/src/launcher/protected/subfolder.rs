@@ -2,10 +2,11 @@
 //! are known to be protected. And files that other programs obey, for steps that write by themselves.
 
 use std::collections::{BTreeSet, HashMap};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use fusebox_core::policy::LinkedFiles;
-use fusebox_core::protected::{PathProtection, ProtectedGlobs};
+use fusebox_core::protected::{PackageFolders, PathMatcher, PathProtection, ProtectedGlobs};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::View;
@@ -50,7 +51,7 @@ impl KnownPaths<'_> {
 pub enum Reach {
     /// All of it.
     Whole,
-    /// Three folders deep, and no settings of repositories: for a folder that may hold all that a person has.
+    /// Three folders deep, and no settings of the repositories in it: for a folder that may hold all that a person has.
     Near,
 }
 
@@ -129,21 +130,45 @@ pub fn exposed_in_copy(folder: &Path, copy: &Path, globs: &[ProtectedGlobs]) -> 
     Ok(hidden.iter().filter(|path| !is_inner(path)).map(|path| (*path).to_owned()).collect())
 }
 
-/// Whether settings of the repositories around a path of a workspace make other programs run or obey what is there.
+/// Whether other programs run or obey what is at a path of a workspace, by the settings of the repositories around it, or by
+/// the name of a link in the folders around it, which leads there.
 ///
 /// # Errors
 /// A message, when the workspace or settings cannot be looked through.
-pub fn is_obeyed_by_settings(root: &Path, path: &Path) -> Result<bool, String> {
+pub fn is_obeyed(root: &Path, path: &Path, matcher: &PathMatcher) -> Result<bool, String> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let workspace = openat(CWD, root, flags, Mode::empty()).map_err(|error| error.to_string())?;
-    let folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
-    let repositories = folders.flat_map(|folder| [".git", ".hg"].map(|name| folder.join(name)));
-    let repositories: Vec<PathBuf> = repositories.filter(|entry| root.join(entry).symlink_metadata().is_ok()).collect();
-    let Named { present, absent, .. } = settings::named(&workspace, root, &repositories)?;
-    let own = repositories.iter().map(PathBuf::as_path).chain([Path::new(".git"), Path::new(".hg")]);
-    let own: Vec<&Path> = own.collect();
+    let folders: Vec<&Path> = path.ancestors().skip(1).collect();
+    let repositories = folders.iter().flat_map(|folder| [".git", ".hg"].map(|name| folder.join(name)));
+    let repositories: Vec<PathBuf> =
+        repositories.filter(|entry| root.join(entry).is_symlink() || root.join(entry).exists()).collect();
+    let Named { present, absent, .. } = settings::named(&workspace, root, &repositories)?.without(matcher);
     // The folder of the settings themselves, or of a working tree, is not what they name.
-    let named = present.iter().filter(|named| !own.iter().any(|repository| repository.starts_with(named)));
-    let named = named.chain(absent.iter().flat_map(|absent| [&absent.place, &absent.path]));
-    Ok(named.into_iter().any(|named| path.starts_with(named)))
+    let named = present.iter().filter(|named| !repositories.iter().any(|repository| repository.starts_with(named)));
+    let mut named = named.chain(absent.iter().flat_map(|absent| [&absent.place, &absent.path]));
+    Ok(named.any(|named| path.starts_with(named))
+        || folders.iter().any(|folder| is_led_to(&workspace, root, folder, path, matcher)))
+}
+
+/// Whether a link of a folder leads to a path, or to a folder above it, and protects it by its own name.
+fn is_led_to(workspace: &OwnedFd, root: &Path, folder: &Path, path: &Path, matcher: &PathMatcher) -> bool {
+    let mut packages = PackageFolders::default();
+    let mut known_as = String::new();
+    for part in folder.iter().map(|part| part.to_string_lossy()) {
+        packages = matcher.entered(&known_as, &part, &packages);
+        known_as = if known_as.is_empty() { part.into_owned() } else { format!("{known_as}/{part}") };
+    }
+    let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+    let mut links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    links.any(|link| {
+        let name = link.file_name().to_string_lossy().into_owned();
+        let is_protected = matcher.protection(&known_as, &name, false, &packages).is_some()
+            || matcher.protection(&known_as, &name, true, &packages).is_some()
+            || matcher.is_holder(&known_as, &name, &packages);
+        is_protected
+            && match links::follow(workspace, root, &folder.join(&name)).end {
+                End::Here(target) | End::Absent(target) => path.starts_with(target),
+                End::Elsewhere => false,
+            }
+    })
 }

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use fusebox_core::protected::PathMatcher;
+
 use self::parse::Setting;
 use self::sources::{SettingsFile, Sources, at_home};
 use super::access;
@@ -50,6 +52,8 @@ const HOOKS: [&str; 28] = [
     "sendemail-validate",
     "update",
 ];
+/// Files and folders of a repository that it obeys.
+const PARTS: [&str; 5] = ["config", "config.worktree", "hgrc", "hgrc-not-shared", "hooks"];
 /// Most entries of a folder elsewhere that are looked at for links.
 const MAX_LINKS: usize = 1000;
 
@@ -76,6 +80,17 @@ pub struct Absent {
 }
 
 impl Named {
+    /// Without what a policy excepts.
+    pub fn without(mut self, matcher: &PathMatcher) -> Self {
+        let is_excepted = |path: &Path| {
+            let (folder, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
+            matcher.excepts(&folder.to_string_lossy(), &name.to_string_lossy())
+        };
+        self.present.retain(|path| !is_excepted(path));
+        self.absent.retain(|absent| !is_excepted(&absent.place) && !is_excepted(&absent.path));
+        self
+    }
+
     fn add(&mut self, workspace: &OwnedFd, root: &Path, path: &Path, may_be_folder: bool) {
         let Followed { links, end, inner } = links::follow(workspace, root, path);
         match end {
@@ -99,7 +114,9 @@ pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Resu
     // Absolute paths, and whether they may be folders.
     let mut paths: BTreeMap<PathBuf, bool> = sources.named.iter().map(|path| (path.clone(), false)).collect();
     for folder in sources.repositories() {
-        paths.extend(links_in(&folder.join("hooks")).map(|link| (link, false)));
+        // Parts of a repository elsewhere that are links can lead into the workspace.
+        let parts = PARTS.map(|part| folder.join(part)).into_iter().filter(|part| part.is_symlink());
+        paths.extend(parts.chain(links_in(&folder.join("hooks"))).map(|link| (link, true)));
     }
     let search = Search::new(root);
     for file in &sources.files {
@@ -121,8 +138,8 @@ pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Resu
                 let LineFiles { files, written } =
                     named.map_err(|error| format!("{}, {key}: {error}", path.display()))?;
                 let written = written.iter().map(|path| tree.join(at_home(path)));
-                // An extension of Mercurial may be a folder.
-                let may_be_folder = *is_mercurial && section == "extensions";
+                // An extension of Mercurial may be a folder, and so are those of hooks.
+                let may_be_folder = (*is_mercurial && section == "extensions") || names_folders(&text);
                 for path in files.into_iter().chain(written) {
                     *paths.entry(path).or_default() |= may_be_folder;
                 }
@@ -136,19 +153,25 @@ pub fn named(workspace: &OwnedFd, root: &Path, repositories: &[PathBuf]) -> Resu
     Ok(found)
 }
 
-/// The line of a shell that a value is, and whose words count in it; `None` where it runs nothing of the workspace.
+/// The line of a shell that a value is, and which of its words count; `None` where it runs nothing of the workspace.
 fn line(section: &str, value: &str, is_mercurial: bool) -> Option<(String, LineKind)> {
     let is_alias = section == "alias" && !is_mercurial;
     let text = value.trim_start_matches('!').trim_start();
-    // Without the mark, an alias is arguments of Git itself, among which only settings name programs.
-    let is_own = is_alias && !value.starts_with('!');
     // A lone word names a program of the search path, if anything.
-    if !text.contains(['/', ' ', '\t', '\n']) || (is_own && !text.contains("-c ")) {
+    if !text.contains(['/', ' ', '\t', '\n']) {
         return None;
     }
+    // Without the mark, an alias is a command of Git itself with its arguments.
+    let text = if is_alias && !value.starts_with('!') { format!("git {text}") } else { text.to_owned() };
     let home = std::env::var("HOME").unwrap_or_default();
-    let text = if home.is_empty() { text.to_owned() } else { text.replace("${HOME}", &home).replace("$HOME", &home) };
-    Some((text, if is_alias && !is_own { LineKind::Alias } else { LineKind::Program }))
+    let text = if home.is_empty() { text } else { text.replace("${HOME}", &home).replace("$HOME", &home) };
+    Some((text, if is_alias { LineKind::Alias } else { LineKind::Program }))
+}
+
+/// Whether a line of Git sets where hooks or templates lie.
+fn names_folders(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["core.hookspath", "init.templatedir"].iter().any(|key| text.contains(key))
 }
 
 /// A folder that a setting names, or the hooks in it where it is a whole working tree, and what links in it lead to.
@@ -159,7 +182,7 @@ fn add_folder(paths: &mut BTreeMap<PathBuf, bool>, tree: &Path, folder: &Path, i
     }
     paths.insert(folder.to_owned(), true);
     for folder in [folder.to_owned(), folder.join("hooks")] {
-        paths.extend(links_in(&folder).map(|link| (link, false)));
+        paths.extend(links_in(&folder).map(|link| (link, true)));
     }
 }
 
