@@ -20,16 +20,20 @@ fn filled() -> Place {
     place
 }
 
-fn open(place: &Place) -> Connection {
+/// Changes the log as a program with access could, which puts its triggers back.
+fn change(place: &Place, sql: &str) {
     let log = Connection::open(place.path("home/log.sqlite")).unwrap();
-    let triggers: Vec<String> = {
-        let mut found = log.prepare("SELECT name FROM sqlite_master WHERE type = 'trigger'").unwrap();
-        found.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    let triggers: Vec<(String, String)> = {
+        let mut found = log.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").unwrap();
+        found.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
     };
-    for trigger in triggers {
+    for (trigger, _) in &triggers {
         log.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
     }
-    log
+    log.execute_batch(sql).unwrap();
+    for (_, sql) in &triggers {
+        log.execute_batch(sql).unwrap();
+    }
 }
 
 fn remove_log(place: &Place) {
@@ -59,21 +63,17 @@ fn a_log_that_is_gone_cut_or_older_is_noticed() {
     let breaks: [Break<'_>; 4] = [
         ("its newest checkpoints removed", &|place| {
             let newest = "DELETE FROM checkpoints WHERE (tenant, size) IN (SELECT tenant, max(size) FROM checkpoints GROUP BY tenant)";
-            open(place).execute_batch(newest).unwrap();
+            change(place, newest);
         }),
         ("gone", &remove_log),
         ("an older copy", &put_back),
         ("a tenant removed", &|place| {
             put_back(place);
-            open(place)
-                .execute_batch(
-                    "DELETE FROM events WHERE run_id IN (SELECT run_id FROM chains WHERE tenant = 'beta');
+            change(place, "DELETE FROM events WHERE run_id IN (SELECT run_id FROM chains WHERE tenant = 'beta');
                      DELETE FROM chains WHERE tenant = 'beta'; DELETE FROM checkpoints WHERE tenant = 'beta';
                      DELETE FROM trees WHERE tenant = 'beta'; DELETE FROM tree_nodes WHERE tenant = 'beta';
                      UPDATE events SET log_index = -(SELECT count(*) FROM events e WHERE e.log_index <= events.log_index);
-                     UPDATE events SET log_index = -log_index; UPDATE grown SET log_index = (SELECT count(*) FROM events)",
-                )
-                .unwrap();
+                     UPDATE events SET log_index = -log_index; UPDATE grown SET log_index = (SELECT count(*) FROM events)");
         }),
     ];
     for (what, break_it) in breaks {
@@ -105,9 +105,7 @@ fn lists_that_do_not_follow_from_the_events_are_noticed() {
         ("reserved budgets", "INSERT INTO reserved VALUES ('default', 'tokens', 5)"),
         ("stored bytes", "UPDATE stored SET bytes = 0"),
     ] {
-        let log = open(&place);
-        log.execute_batch(&format!("BEGIN; SAVEPOINT a; {change}; COMMIT")).unwrap();
-        drop(log);
+        self::change(&place, &format!("BEGIN; SAVEPOINT a; {change}; COMMIT"));
         let (holds, said) = verify(&place);
         assert!(!holds && said.contains(what), "{change}: {said}");
         if what == "switches" {
@@ -117,13 +115,11 @@ fn lists_that_do_not_follow_from_the_events_are_noticed() {
         let (code, shown) = place.on_a_terminal(&["audit", "restored"], "", &[], &[]);
         assert_eq!(code, 0, "{shown}");
         // What no event makes anew.
-        let log = open(&place);
-        log.execute_batch(
+        self::change(
+            &place,
             "DELETE FROM allotments; DELETE FROM reserved; INSERT OR REPLACE INTO leases SELECT run_id, 9 FROM runs;
              UPDATE stored SET bytes = 1000000",
-        )
-        .unwrap();
-        drop(log);
+        );
         assert!(verify(&place).0, "{change}: {:?}", verify(&place));
     }
 }
@@ -138,7 +134,7 @@ fn a_budget_that_is_used_up_cannot_be_emptied() {
         assert_eq!(place.run_steps(&read, &[]).0, 0);
     }
     assert!(verify(&place).0, "{:?}", verify(&place));
-    open(&place).execute_batch("DELETE FROM allotments; DELETE FROM reserved").unwrap();
+    change(&place, "DELETE FROM allotments; DELETE FROM reserved");
     let (holds, said) = verify(&place);
     assert!(!holds && said.contains("allotments"), "{said}");
     let (code, shown) = place.on_a_terminal(&["audit", "restored"], "", &[], &[]);
@@ -164,4 +160,15 @@ fn a_witness_elsewhere_outlives_home_and_keys() {
     assert!(verify(&place).0, "nothing is there to compare with");
     let output = place.fusebox(&["audit", "verify", "--witness", &witness]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_log_that_takes_no_switch_says_so() {
+    let place = filled();
+    let refuse = "CREATE TRIGGER t1 BEFORE INSERT ON switches BEGIN SELECT RAISE(IGNORE); END;";
+    Connection::open(place.path("home/log.sqlite")).unwrap().execute_batch(refuse).unwrap();
+    let (holds, said) = verify(&place);
+    assert!(!holds && said.contains("t1"), "{said}");
+    let killed = place.fusebox(&["kill", "--all"]);
+    assert!(!killed.status.success() && text(&killed.stderr).contains("kill switches"), "{killed:?}");
 }

@@ -9,7 +9,7 @@ use fusebox_core::id::{HOST_TENANT, check_tenant};
 use fusebox_core::run::PersonCommand;
 use fusebox_core::signal::{Signal, SignalKind};
 use fusebox_core::{Digest, KillTarget, RunId};
-use fusebox_store::{Batch, RunFilter};
+use fusebox_store::{Batch, Error as StoreError, RunFilter};
 
 use super::{Control, RETRY};
 use crate::ambient::now_us;
@@ -62,12 +62,28 @@ impl Control {
         board.request(&request)?;
         self.record_patiently(&owner, &HostEvent::KillSet(KillSet { target: target.clone(), by: by.to_owned() }))?;
         board.request(&request)?;
+        self.is_set(target)?;
         let until = Instant::now() + patience;
         let end = |run: RunId| match self.wait_or_end(run.clone(), by, requested_us, until) {
             Ok(outcome) => outcome,
             Err(error) => KillOutcome::Failed(run, error.to_string()),
         };
         Ok(runs.into_iter().map(end).collect())
+    }
+
+    /// Whether a switch that was recorded is set: a log that was changed may not take it.
+    fn is_set(&self, target: &KillTarget) -> Result<(), Error> {
+        if self.log.switches()?.iter().any(|switch| switch.target == *target) {
+            return Ok(());
+        }
+        // A run's own switch goes with its end.
+        if let KillTarget::Run(run) = target
+            && self.ended(run)?.is_some()
+        {
+            return Ok(());
+        }
+        let what = "a switch that was set is not in it".to_owned();
+        Err(StoreError::ListDamaged { list: "kill switches", what }.into())
     }
 
     /// Records an event, and tries again while others hold the log.

@@ -1,5 +1,6 @@
 //! The tables.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -271,9 +272,33 @@ fn format(connection: &Connection) -> Result<i64, rusqlite::Error> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// Rebuilds the read models from the events.
+/// Triggers and views of a log, as they were written, by name.
+pub fn guards(connection: &Connection) -> Result<BTreeMap<String, String>, rusqlite::Error> {
+    let query = "SELECT name, coalesce(sql, '') FROM sqlite_master WHERE type IN ('trigger', 'view')";
+    connection.prepare(query)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// Those of a log as it is made.
+pub fn known_guards() -> Result<BTreeMap<String, String>, Error> {
+    let mut made = Connection::open_in_memory()?;
+    create(&mut made, Path::new(""))?;
+    Ok(guards(&made)?)
+}
+
+/// Rebuilds the read models from the events, and the triggers that keep the log from being changed.
 pub fn rebuild_read_models(connection: &mut Connection) -> Result<(), Error> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let kinds = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')";
+    let found: Vec<(String, String)> = {
+        let mut found = transaction.prepare(kinds)?;
+        found.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?
+    };
+    for (kind, name) in found {
+        transaction.execute_batch(&format!("DROP {kind} \"{}\"", name.replace('"', "\"\"")))?;
+    }
+    for sql in known_guards()?.values() {
+        transaction.execute_batch(sql)?;
+    }
     transaction.execute_batch("DELETE FROM runs; DELETE FROM questions; DELETE FROM switches; DELETE FROM pauses;")?;
     rebuild(&transaction)?;
     transaction.commit()?;

@@ -113,7 +113,10 @@ fn one_event_is_proved_alone_and_growth_is_proved() {
     assert_eq!(other.fusebox(&["audit", "consistency", old.to_str().unwrap()]).status.code(), Some(1));
     // So is a log without its checkpoints, for a verifier that has a key.
     let connection = rusqlite::Connection::open(other.path("home/log.sqlite")).unwrap();
-    connection.execute_batch("DROP TRIGGER checkpoints_are_not_deleted; DELETE FROM checkpoints;").unwrap();
+    let trigger = "SELECT sql FROM sqlite_master WHERE name = 'checkpoints_are_not_deleted'";
+    let trigger: String = connection.query_row(trigger, [], |row| row.get(0)).unwrap();
+    let forget = format!("DROP TRIGGER checkpoints_are_not_deleted; DELETE FROM checkpoints; {trigger}");
+    connection.execute_batch(&forget).unwrap();
     drop(connection);
     let output = other.fusebox(&["audit", "verify", "--key", &key]);
     assert!(

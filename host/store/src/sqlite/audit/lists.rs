@@ -53,11 +53,19 @@ pub fn fault(connection: &Connection) -> Result<Option<Fault>, Error> {
             return Ok(Some(changed(list, &row?)));
         }
     }
-    Ok(None)
+    Ok(guards_fault(connection)?.map(|what| Fault::new(FaultKind::Changed, what)))
 }
 
 fn changed(list: &str, row: &str) -> Fault {
     Fault::new(FaultKind::Changed, format!("the list of {list} does not follow from the events, at {row:?}"))
+}
+
+/// Fault in what keeps the log from being changed, in words: its triggers, and views, of which it has none.
+fn guards_fault(connection: &Connection) -> Result<Option<String>, Error> {
+    let (own, known) = (schema::guards(connection)?, schema::known_guards()?);
+    let differs = |name: &&String| own.get(*name) != known.get(*name);
+    let name = own.keys().chain(known.keys()).find(differs);
+    Ok(name.map(|name| format!("the trigger or view {name:?} of the log is not as it was made")))
 }
 
 /// The lists as the events make them, in memory.
