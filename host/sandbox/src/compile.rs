@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use fusebox_core::{Digest, Kind};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,16 @@ pub struct CompileHere;
 impl Compile for CompileHere {
     fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         compile(bytes)
+    }
+}
+
+/// Called before a bundled plugin is compiled.
+#[derive(Clone)]
+pub struct OnBundled(pub Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for OnBundled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnBundled")
     }
 }
 

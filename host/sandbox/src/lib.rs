@@ -42,7 +42,7 @@ mod tape;
 mod wasi;
 mod wasi_link;
 
-pub use compile::{Compile, CompileHere, compile};
+pub use compile::{Compile, CompileHere, OnBundled, compile};
 pub use config::{Allocation, WASMTIME_VERSION};
 pub use effect_handler::{
     EffectHandler, EntryKind, FolderEntry, HandlerFuture, HostAnswer, HostCall, ModelCompletion, PathMetadata,
@@ -56,5 +56,5 @@ pub use limits::Limits;
 pub use pack::program_without_pack;
 pub use plugin::{CallOptions, Outcome, Plugin};
 pub use prepared::PreparedAction;
-pub use sandbox::{OnBundled, Sandbox, SandboxSetup};
+pub use sandbox::{Sandbox, SandboxSetup};
 pub use tape::{RecordedTape, Recording, Replaying, Resuming, Tape, TapeEntry, TapePart};

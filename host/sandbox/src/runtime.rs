@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::cache::Cache;
-use crate::compile::Compile;
+use crate::compile::{Compile, OnBundled};
 use crate::config::Allocation;
 use crate::engines::{Overflow, Shard, Ticker};
 use crate::error::Error;
 use crate::kill::{Engines, Kill};
-use crate::sandbox::OnBundled;
 
 /// Engines, deadlines and the cache of one sandbox, shared by its plugins.
 pub struct Runtime {

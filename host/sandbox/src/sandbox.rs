@@ -8,7 +8,7 @@ use fusebox_core::{Digest, Kind};
 use parking_lot::Mutex;
 
 use crate::cache::{Cache, Compiled, Known};
-use crate::compile::{self, Compile, CompileHere};
+use crate::compile::{self, Compile, CompileHere, OnBundled};
 use crate::config::{self, Allocation};
 use crate::engines::{Overflow, Ticker};
 use crate::error::Error;
@@ -179,16 +179,6 @@ impl Sandbox {
 
 fn portable() -> Result<wasmtime::Engine, Error> {
     config::portable_engine().map_err(|error| Error::Engine { message: format!("{error:#}") })
-}
-
-/// Called before a bundled plugin is compiled.
-#[derive(Clone)]
-pub struct OnBundled(pub Arc<dyn Fn() + Send + Sync>);
-
-impl fmt::Debug for OnBundled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnBundled")
-    }
 }
 
 /// Options of a sandbox.

@@ -39,6 +39,7 @@ const STAGES: &[&[&str]] = &[
     &["execution", "check", "primitives"],
     &["run", "control"],
     &["host"],
+    &["packing"],
 ];
 
 /// Fails when an import runs up, or files import each other in a circle.
