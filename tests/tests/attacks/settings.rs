@@ -55,6 +55,17 @@ const PLANTED: &[Attack] = &[
         "evil ci/t",
         "git rb",
     ),
+    (
+        "git init -q; git config filter.k.clean 'sed -f clean.sed'; echo '*.k filter=k' > .gitattributes; echo s/a/a/ > clean.sed; \
+         echo v > x.k; git add .; git commit -qm x",
+        "echo \"1e touch $TOP/PWNED\" > clean.sed; echo w >> x.k",
+        "git diff",
+    ),
+    (
+        "git init -q; git config core.sshCommand 'ssh -F cfg'; git remote add origin git@example.invalid:a/b",
+        "printf 'Host *\\n ProxyCommand touch '$TOP'/PWNED\\n' > cfg",
+        "git fetch",
+    ),
     // Further keys.
     (
         "git config --global init.templateDir $TOP/t; git init -q ../other; git -C ../other commit -q --allow-empty -m x; git init -q",

@@ -52,7 +52,8 @@ impl Line<'_> {
     pub fn named(&self, search: &Search<'_>) -> Result<LineFiles> {
         let words = candidates(self.text);
         let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.contains('\0')).collect();
-        let scripts = scripts(self.text);
+        let mut given = BTreeSet::new();
+        let scripts = scripts(self.text, &mut given);
         let told: HashSet<&str> = scripts.iter().map(|script| script.name.as_str()).collect();
         let is_named = |word: &&str| match self.kind {
             LineKind::Program => word.contains('/') || told.contains(*word),
@@ -66,6 +67,10 @@ impl Line<'_> {
         for folder in search.folders(self.folder, &places)? {
             for name in &names {
                 found.files.extend(search.exact(&folder, name)?);
+            }
+            // Only what is there: any word could be the name of a file to come.
+            for word in &given {
+                found.files.extend(search.exact(&folder, word)?);
             }
             for script in scripts.iter().filter(|script| script.is_module) {
                 found.files.extend(search.meant(&folder, &script.name, true)?);
@@ -110,13 +115,15 @@ struct Script {
 /// What the commands of a line may run: of those that do more with files than to show, edit or list them each path and each
 /// name that ends like a script, what an interpreter is told first, and all words of a line in which one reads what another
 /// program writes.
-fn scripts(line: &str) -> Vec<Script> {
+///
+/// Beside them, in `given`, all other words of such commands: what they name may be a script of a program that no table knows.
+fn scripts(line: &str, given: &mut BTreeSet<String>) -> Vec<Script> {
     let mut found = Vec::new();
-    collect(line, MAX_DEPTH, &mut found);
+    collect(line, MAX_DEPTH, &mut found, given);
     found
 }
 
-fn collect(line: &str, depth: u32, found: &mut Vec<Script>) {
+fn collect(line: &str, depth: u32, found: &mut Vec<Script>, given: &mut BTreeSet<String>) {
     let commands = simple_commands(line);
     let reads_what_is_written = commands.iter().any(|command| {
         runner(command).is_some_and(|at| {
@@ -132,10 +139,16 @@ fn collect(line: &str, depth: u32, found: &mut Vec<Script>) {
             if let Some(depth) = depth.checked_sub(1)
                 && word.contains(char::is_whitespace)
             {
-                collect(word, depth, found);
+                collect(word, depth, found, given);
             }
             let is_argument = runner.is_some_and(|runner| runner < at) && !word.starts_with('-');
-            let is_run = !is_plain && (word.contains('/') || is_script(Path::new(word)));
+            // `-f`, `-F` and `-nf` are followed by a file.
+            let option = at.checked_sub(1).and_then(|before| command.get(before));
+            let is_value = option.is_some_and(|option| option.starts_with('-') && option.ends_with(['f', 'F']));
+            let is_run = !is_plain && (word.contains('/') || is_script(Path::new(word)) || is_value);
+            if !is_plain && at > 0 && !word.starts_with('-') {
+                given.extend(candidates(word));
+            }
             if reads_what_is_written || is_run || (is_argument && is_first) {
                 found.extend(candidates(word).into_iter().map(|name| Script { name, is_module }));
             }
@@ -178,13 +191,16 @@ mod tests {
             ("for x in a b; do sh ./s.sh $x; done", &["./s.sh"]),
             ("/usr/bin/env bash s/s.sh", &["/usr/bin/env", "s/s.sh"]),
             ("uv run x.py", &["x.py"]),
+            ("sed -nf fmt.sed data", &["fmt.sed"]),
+            ("ssh -F cfg host", &["cfg"]),
             ("git rebase --exec ./ci/t.sh HEAD~1", &["./ci/t.sh"]),
             ("git log -- src/main.c", &[]),
             ("if vim docs/x; then less docs/y; fi", &[]),
             ("make test", &[]),
             ("vim src/main.c", &[]),
         ] {
-            let found: BTreeSet<String> = scripts(line).into_iter().map(|script| script.name).collect();
+            let found: BTreeSet<String> =
+                scripts(line, &mut BTreeSet::new()).into_iter().map(|script| script.name).collect();
             let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
             assert_eq!(found, names, "{line}");
         }
