@@ -112,7 +112,7 @@ pub fn usage(error: &clap::Error) -> ! {
     }
     let plain = error.render().to_string();
     // An argument that is quoted may hold commands to the terminal.
-    let safe = safe_text(&plain, usize::MAX / 8);
+    let safe = safe_text(&plain, plain.len());
     let text = if safe == plain { error.render().ansi().to_string() } else { safe };
     for line in text.lines() {
         // An argument that is quoted may be of any length.

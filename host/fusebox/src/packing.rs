@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use fusebox_sandbox::program_without_pack;
+use fusebox_sandbox::{own_program, program_without_pack};
 
 use crate::bundled;
 use crate::error::Error;
@@ -39,7 +39,7 @@ pub fn pack_program(to: &Path) -> Result<PackedProgram, Error> {
     let components = bundled::names().filter_map(|name| Some(bundled::digest(name, bundled::component(name)?)));
     let pack = host.services.sandbox.pack(components)?;
     drop(host);
-    let program = std::env::current_exe().and_then(File::open).map_err(unwritable)?;
+    let program = own_program().and_then(File::open).map_err(unwritable)?;
     let mut program = program_without_pack(program).map_err(unwritable)?;
     std::io::copy(&mut program, &mut file).and_then(|_| file.write_all(&pack)).map_err(unwritable)?;
     #[cfg(unix)]

@@ -53,7 +53,7 @@ pub use error::Error;
 pub use inspect::MAX_COMPONENT_BYTES;
 pub use kill::Kill;
 pub use limits::Limits;
-pub use pack::program_without_pack;
+pub use pack::{own_program, program_without_pack};
 pub use plugin::{CallOptions, Outcome, Plugin};
 pub use prepared::PreparedAction;
 pub use sandbox::{Sandbox, SandboxSetup};

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Take};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fusebox_core::{Digest, Kind};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,14 @@ pub fn pack(plugins: Vec<Packed>) -> io::Result<Vec<u8>> {
     bytes.extend(whole.to_le_bytes());
     bytes.extend(MARK);
     Ok(bytes)
+}
+
+/// The file of the running program: exactly that one, even if another lies at its path by now.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn own_program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
 
 /// A program without its pack.

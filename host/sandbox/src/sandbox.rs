@@ -145,7 +145,7 @@ impl Sandbox {
         if self.inner.portable.is_some() {
             return None;
         }
-        let (code, known) = pack::find(&std::env::current_exe().ok()?, component)?;
+        let (code, known) = pack::find(&pack::own_program().ok()?, component)?;
         let compiled = Compiled::new(code);
         // Code for another kind of processor does not load.
         compiled.load(&self.inner.overflow.engine).ok()?;

@@ -144,7 +144,7 @@ fn folded(files: Vec<NamedFile>) -> Vec<NamedFile> {
         let on_search_path = files.iter().any(|file| file.on_search_path);
         let mut folder = Path::new(files.first().map_or("", |file| file.path.as_str())).parent();
         while let Some(above) =
-            folder.filter(|above| !files.iter().all(|file| file.path.as_str().starts_with(&*above.to_string_lossy())))
+            folder.filter(|above| !files.iter().all(|file| Path::new(file.path.as_str()).starts_with(above)))
         {
             folder = above.parent();
         }
