@@ -13,7 +13,7 @@ use crate::run::{builder, read_input, tell_notices};
 
 pub fn check(args: CheckArgs) -> Result<Exit, Error> {
     let proposal = Proposal::parse(&read_input("the action", &args.action)?, Some(args.workspace.clone()))?;
-    let host = builder(args.policy).project(args.workspace).build()?;
+    let host = builder(args.policy).project(args.workspace).judges_at_once().build()?;
     tell_notices(&host, args.json);
     let report = host.check_report(&args.tenant, &proposal)?;
     if args.json {

@@ -32,8 +32,6 @@ mod trust;
 mod view;
 mod watch;
 
-use clap::Parser as _;
-
 use crate::args::{Args, Task};
 use crate::exit::{Exit, report};
 
@@ -42,7 +40,7 @@ fn main() {
     if fusebox::serve_launcher(std::env::args_os()) {
         return;
     }
-    let args = Args::try_parse().unwrap_or_else(|error| print::usage(&error));
+    let args = Args::read().unwrap_or_else(|error| print::usage(&error));
     let json = args.task.json();
     let done = match args.task {
         Task::Run(task) => run::run(task),

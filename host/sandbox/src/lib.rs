@@ -56,5 +56,6 @@ pub use limits::Limits;
 pub use pack::{own_program, program_without_pack};
 pub use plugin::{CallOptions, Outcome, Plugin};
 pub use prepared::PreparedAction;
+pub use runtime::ThreadPlace;
 pub use sandbox::{Sandbox, SandboxSetup};
 pub use tape::{RecordedTape, Recording, Replaying, Resuming, Tape, TapeEntry, TapePart};

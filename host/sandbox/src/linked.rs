@@ -18,7 +18,7 @@ use crate::cache::Compiled;
 use crate::call::{Metered, Slice};
 use crate::config::{Allocation, MAX_POOLED_MEMORY_BYTES, SLOT_MEMORIES, SLOT_TABLES};
 use crate::engines::{Shard, Slot};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, ThreadPlace};
 use crate::state::{InvocationContext, State};
 use crate::{End, Error, Invocation, Limits};
 
@@ -111,12 +111,31 @@ impl LinkedPlugin {
         }
     }
 
+    /// Loads and links a guard or an impact model for the calls of a thread. Executors are linked when they are called: most
+    /// processes call one of them at the most.
+    pub fn link_for(&self, thread: ThreadPlace) -> Result<(), Error> {
+        match &self.ready {
+            Links::Guard(ready) => self.linked_for(thread, ready, ready_guard).map(|_| ()),
+            Links::Impact(ready) => self.linked_for(thread, ready, ready_impact).map(|_| ()),
+            Links::Executor(_) => Ok(()),
+        }
+    }
+
     fn linked<'a, T>(
         &'a self,
         ready: &'a PerPlace<T>,
         make: impl FnOnce(&Shard, &Component) -> wasmtime::Result<T>,
     ) -> Result<(&'a Shard, &'a T), Error> {
-        let (place, shard) = self.runtime.shard()?;
+        self.linked_for(ThreadPlace::of_this_thread(), ready, make)
+    }
+
+    fn linked_for<'a, T>(
+        &'a self,
+        thread: ThreadPlace,
+        ready: &'a PerPlace<T>,
+        make: impl FnOnce(&Shard, &Component) -> wasmtime::Result<T>,
+    ) -> Result<(&'a Shard, &'a T), Error> {
+        let (place, shard) = self.runtime.shard_of(thread)?;
         Ok((shard, ready.get(place, &shard.engine, self.kind, |component| make(shard, component))?))
     }
 
@@ -142,12 +161,12 @@ impl LinkedPlugin {
                 }
             }
         }
-        Ok(ExecutorPlace { engine: &self.runtime.overflow.engine, linked: self.overflow(ready)?, _slot: None })
+        Ok(ExecutorPlace { engine: &self.runtime.overflow()?.engine, linked: self.overflow(ready)?, _slot: None })
     }
 
     /// The executor without a pool.
     fn overflow<'a>(&'a self, ready: &'a PerPlace<Option<LinkedExecutor>>) -> Result<&'a LinkedExecutor, Error> {
-        let overflow = &self.runtime.overflow;
+        let overflow = self.runtime.overflow()?;
         let linked = ready.get(self.runtime.shards(), &overflow.engine, self.kind, |component| {
             linked_executor(overflow.linker()?, component).map(Some)
         })?;

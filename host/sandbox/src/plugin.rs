@@ -9,7 +9,7 @@ use crate::convert;
 use crate::effect_handler::EffectHandler;
 use crate::kill::Kill;
 use crate::linked::{LinkedPlugin, MayWait};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, ThreadPlace};
 use crate::state::{Capability, InvocationContext};
 use crate::{End, Error, Invocation, Limits, PreparedAction};
 use fusebox_core::{
@@ -111,6 +111,14 @@ impl Plugin {
                 }),
             }),
         }
+    }
+
+    /// Gets a guard or an impact model ready for the calls of a thread; otherwise its first call there does.
+    ///
+    /// # Errors
+    /// When its compiled code cannot be loaded, or does not fit this host. Its first call says so as well.
+    pub fn link_for(&self, thread: ThreadPlace) -> Result<(), Error> {
+        self.inner.ready.link_for(thread)
     }
 
     /// Kind of the plugin.

@@ -20,7 +20,8 @@ pub struct Runtime {
     pub making: Mutex<()>,
     /// Source of the memory of executors.
     pub executors: Allocation,
-    pub overflow: Overflow,
+    /// Made when an executor first finds no place in a pool.
+    pub overflow: OnceLock<Overflow>,
     pub ticker: Ticker,
     pub engines: Engines,
     pub cache: Option<Cache>,
@@ -44,7 +45,12 @@ impl Runtime {
 
     /// The shard of this thread, with its place.
     pub fn shard(&self) -> Result<(usize, &Shard), Error> {
-        let place = thread_number() % self.shards.len().max(1);
+        self.shard_of(ThreadPlace::of_this_thread())
+    }
+
+    /// The shard of a thread, with its place.
+    pub fn shard_of(&self, thread: ThreadPlace) -> Result<(usize, &Shard), Error> {
+        let place = thread.among(self.shards.len());
         let Some(shard) = self.shards.get(place) else {
             return Err(Error::Engine { message: "there is no shard".to_owned() });
         };
@@ -57,6 +63,35 @@ impl Runtime {
             let _ = shard.set(Shard::new(&self.engines)?);
         }
         shard.get().map(|shard| (place, shard)).ok_or_else(|| Error::Engine { message: "no shard was made".to_owned() })
+    }
+
+    /// The engine without a pool.
+    pub fn overflow(&self) -> Result<&Overflow, Error> {
+        if let Some(overflow) = self.overflow.get() {
+            return Ok(overflow);
+        }
+        let _making = self.making.lock();
+        if self.overflow.get().is_none() {
+            let _ = self.overflow.set(Overflow::new(&self.engines)?);
+        }
+        self.overflow.get().ok_or_else(|| Error::Engine { message: "no engine was made".to_owned() })
+    }
+}
+
+/// A thread, as far as it matters to a sandbox: each calls plugins in the engine of its place.
+#[derive(Debug, Clone, Copy)]
+pub struct ThreadPlace(usize);
+
+impl ThreadPlace {
+    /// The place among this many shards.
+    pub(crate) fn among(self, shards: usize) -> usize {
+        self.0 % shards.max(1)
+    }
+
+    /// That of the thread that calls.
+    #[must_use]
+    pub fn of_this_thread() -> Self {
+        Self(thread_number())
     }
 }
 

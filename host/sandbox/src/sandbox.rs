@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use crate::cache::{Cache, Compiled, Known};
 use crate::compile::{self, Compile, CompileHere, OnBundled};
 use crate::config::{self, Allocation};
-use crate::engines::{Overflow, Ticker};
+use crate::engines::{Shard, Ticker};
 use crate::error::Error;
 use crate::inspect;
 use crate::kill::{Engines, Kill};
 use crate::pack::{self, Packed};
 use crate::plugin::{ComponentId, Plugin};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, ThreadPlace};
 
 /// Most bytes of a cache: some twenty Python guests.
 const MAX_CACHE_BYTES: u64 = 1024 * 1024 * 1024;
@@ -44,19 +44,24 @@ impl Sandbox {
 
     fn set_up(setup: SandboxSetup) -> Result<Self, Error> {
         let engines = Engines::default();
-        let overflow = Overflow::new(&engines)?;
+        // All engines compile alike; this one is most likely to be called first.
+        let first = Shard::new(&engines)?;
+        let compatibility = config::compatibility(&first.engine);
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let compatibility = config::compatibility(&overflow.engine);
+        let shards: Vec<_> = (0..shards).map(|_| OnceLock::new()).collect();
+        if let Some(here) = shards.get(setup.thread.among(shards.len())) {
+            let _ = here.set(first);
+        }
         let cache = match setup.cache {
             Some(folder) => Some(Cache::open(&folder, &compatibility, setup.cache_bytes)?),
             None => None,
         };
         let inner = Runtime {
-            shards: (0..shards).map(|_| OnceLock::new()).collect(),
+            shards,
             making: Mutex::new(()),
             ticker: Ticker::start(engines.clone())?,
             executors: setup.executors,
-            overflow,
+            overflow: OnceLock::new(),
             engines,
             cache,
             compiler: setup.compiler,
@@ -88,7 +93,10 @@ impl Sandbox {
             if let Some(OnBundled(observer)) = &self.inner.on_bundled {
                 observer();
             }
-            compile::checked(self.inner.portable.as_ref().unwrap_or(&self.inner.overflow.engine), bytes)
+            match &self.inner.portable {
+                Some(portable) => compile::checked(portable, bytes),
+                None => compile::checked(&self.inner.overflow()?.engine, bytes),
+            }
         })
     }
 
@@ -148,7 +156,7 @@ impl Sandbox {
         let (code, known) = pack::find(&pack::own_program().ok()?, component)?;
         let compiled = Compiled::new(code);
         // Code for another kind of processor does not load.
-        compiled.load(&self.inner.overflow.engine).ok()?;
+        compiled.load(&self.inner.overflow().ok()?.engine).ok()?;
         let id = ComponentId { digest: component, size };
         let plugin = Plugin::known(&self.inner, id, compiled.clone(), known.clone()).ok()?;
         if let (Some(cache), Some(code)) = (&self.inner.cache, compiled.code()) {
@@ -196,6 +204,8 @@ pub struct SandboxSetup {
     pub on_bundled: Option<OnBundled>,
     /// Whether bundled plugins are compiled for all processors of this kind, to be packed.
     pub portable: bool,
+    /// The thread that is likely to call first: its engine is made with the sandbox.
+    pub thread: ThreadPlace,
 }
 
 impl Default for SandboxSetup {
@@ -208,6 +218,7 @@ impl Default for SandboxSetup {
             executors: Allocation::default(),
             on_bundled: None,
             portable: false,
+            thread: ThreadPlace::of_this_thread(),
         }
     }
 }

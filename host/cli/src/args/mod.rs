@@ -4,9 +4,10 @@ mod of_audit;
 mod of_risk;
 mod of_runs;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub use of_audit::*;
 pub use of_risk::*;
@@ -26,6 +27,23 @@ pub use of_runs::*;
 pub struct Args {
     #[command(subcommand)]
     pub task: Task,
+}
+
+impl Args {
+    /// Reads the command line. `check`, which other programs start for each action, is read without all other commands:
+    /// they take a millisecond to describe.
+    pub fn read() -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = std::env::args_os().collect();
+        if let Some((_, own)) = words.split_first()
+            && own.first().is_some_and(|command| command == "check")
+            && let Ok(found) = CheckArgs::augment_args(clap::Command::new("check")).try_get_matches_from(own)
+            && let Ok(args) = CheckArgs::from_arg_matches(&found)
+        {
+            return Ok(Self { task: Task::Check(args) });
+        }
+        // Help and errors as well.
+        Self::try_parse_from(words)
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -175,12 +175,15 @@ pub struct LostEvents {
     pub found: u64,
 }
 
+/// A log, and the keys that sign what is written to it.
+pub(crate) type OpenLog = (Arc<dyn Store>, Arc<AuditKeys>);
+
 /// Opens a home's log with signed checkpoints for all writers, if it is what was signed.
 ///
 /// # Errors
 /// [`Error::LogBehind`] when it is older or missing, [`StoreError::ListDamaged`] when a kill switch was changed, or when it
 /// cannot be used.
-pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Store>, Arc<AuditKeys>), Error> {
+pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<OpenLog, Error> {
     let (store, keys) = open_unchecked(home, policy)?;
     keys.compare(&*store)?;
     if let Some(what) = store.switches_fault()? {
@@ -190,7 +193,7 @@ pub(crate) fn open_log(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Sto
 }
 
 /// The same without comparing the log with what was kept of it.
-pub(crate) fn open_unchecked(home: &Home, policy: &AuditPolicy) -> Result<(Arc<dyn Store>, Arc<AuditKeys>), Error> {
+pub(crate) fn open_unchecked(home: &Home, policy: &AuditPolicy) -> Result<OpenLog, Error> {
     let keys = Arc::new(AuditKeys::of(home, policy.witness.as_deref().map(Into::into)));
     let signing = Signing {
         signer: Arc::clone(&keys) as Arc<dyn fusebox_store::SignCheckpoints>,

@@ -2,24 +2,27 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 
 use fusebox_core::builtin::OwnPlaces;
 use fusebox_core::policy::SinkFrom;
 use fusebox_core::protected::PathMatcher;
 use fusebox_effects::gateway::Gateway;
 use fusebox_effects::{Confinement, ConfinementSetup, Environment};
-use fusebox_sandbox::{Compile, CompileHere, OnBundled, Sandbox, SandboxSetup};
+use fusebox_sandbox::{Compile, CompileHere, OnBundled, Sandbox, SandboxSetup, ThreadPlace};
 use fusebox_store::Store;
+use parking_lot::Mutex;
 
 use crate::admission::kill_switch::SwitchCache;
 use crate::admission::throttle::{BreakerTurn, OnBreaker, Throttle};
-use crate::audit::{self, Audit};
+use crate::audit::{self, Audit, OpenLog};
 use crate::control::Control;
 use crate::error::Error;
 use crate::gate::effects::ExecutionEnvironment;
 use crate::home::Home;
 use crate::host::Host;
 use crate::plugins::compiler::{ChildCompiler, CompileLimits, CompilePlace, OnCompile};
+use crate::plugins::loaded::Loaded;
 use crate::plugins::registry::Registry;
 use crate::policy::{LoadedPolicy, PROJECT_FILE, Trust, TrustState};
 use crate::prediction::Predictor;
@@ -42,6 +45,15 @@ pub struct HostBuilder {
     explanations: Explanations,
     sinks: AddedSinks,
     layer: Option<StoreLayer>,
+    judges: GetJudgesReady,
+}
+
+/// When guards and the impact model are loaded.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum GetJudgesReady {
+    #[default]
+    AtFirstCall,
+    WhileOpening,
 }
 
 /// Puts a store around the log's own.
@@ -196,6 +208,14 @@ impl HostBuilder {
         self
     }
 
+    /// Gets guards and the impact model ready while the log is opened, for a process that judges an action at once: the
+    /// first judgement of the thread that builds the host takes milliseconds less. A thread helps until the host is built.
+    #[must_use]
+    pub fn judges_at_once(mut self) -> Self {
+        self.judges = GetJudgesReady::WhileOpening;
+        self
+    }
+
     /// Compiles bundled plugins so that other machines of this kind can load them.
     pub(crate) fn portable(mut self) -> Self {
         self.compiling.portable = true;
@@ -209,22 +229,24 @@ impl HostBuilder {
     pub fn sandbox(self) -> Result<Sandbox, Error> {
         let home = Home::open(&self.home.map_or_else(Home::default_path, Ok)?)?;
         let launcher = self.launcher.map(|path| path.canonicalize().unwrap_or(path));
-        sandbox(&home, self.compiling, launcher)
+        sandbox(&home, self.compiling, launcher, ThreadPlace::of_this_thread())
     }
 
-    /// Loads policy and plugins and opens the log.
+    /// Loads policy and plugins and opens the log. Threads help, and have ended when this returns.
     ///
     /// # Errors
     /// When the home, the policy, a plugin or the log cannot be used.
     pub fn build(self) -> Result<Host, Error> {
         let home = Home::open(&self.home.map_or_else(Home::default_path, Ok)?)?;
-        let mut policy = match self.policy {
-            Some(policy) => policy,
-            None => {
-                let variable = std::env::var_os("FUSEBOX_POLICY").filter(|value| !value.is_empty()).map(PathBuf::from);
-                LoadedPolicy::discover(self.policy_file.as_deref(), variable.as_deref(), home.path())?
-            }
-        };
+        let launcher = self.launcher.map(|path| path.canonicalize().unwrap_or(path));
+        let (given, file) = (self.policy, self.policy_file);
+        let here = ThreadPlace::of_this_thread();
+        let (sandbox, policy) = std::thread::scope(|scope| {
+            let sandbox = scope.spawn(|| sandbox(&home, self.compiling, launcher.clone(), here));
+            let policy = given.map_or_else(|| discovered(file.as_deref(), &home), Ok);
+            (joined(sandbox), policy)
+        });
+        let (mut policy, sandbox) = (policy?, sandbox?);
         let notices = apply_projects(&mut policy, &self.projects, &home)?;
         let gateway = match &self.cassette {
             Some(file) => Some(Gateway::replaying(file)?),
@@ -234,12 +256,11 @@ impl HostBuilder {
                 Some(Gateway::new(&policy.policy, policy.folder.as_deref(), &variable)?)
             }
         };
-        let launcher = self.launcher.map(|path| path.canonicalize().unwrap_or(path));
-        let sandbox = sandbox(&home, self.compiling, launcher.clone())?;
         let text = |path: &Path| path.to_str().unwrap_or_default().to_owned();
         let program = std::env::current_exe().and_then(|program| program.canonicalize()).unwrap_or_default();
         let own = OwnPlaces { home: text(home.path()), program: text(&program) };
-        let registry = Registry::load(&sandbox, &policy, own)?;
+        let (registry, opened) = self.judges.with_log(&sandbox, &policy, own, &home);
+        let registry = registry?;
         let protect = registry.protected_globs();
         let protected = Arc::new(PathMatcher::new(&protect));
         let environment = Environment::allowed(std::env::vars_os());
@@ -250,7 +271,7 @@ impl HostBuilder {
             protect,
             environment: environment.clone(),
         }));
-        let (store, keys) = audit::open_log(&home, &policy.policy.audit)?;
+        let (store, keys) = opened?;
         let store = match self.layer {
             Some(StoreLayer(layer)) => layer(store),
             None => store,
@@ -294,13 +315,68 @@ impl HostBuilder {
     }
 }
 
-fn sandbox(home: &Home, compiling: Compiling, launcher: Option<PathBuf>) -> Result<Sandbox, Error> {
+impl GetJudgesReady {
+    /// Loads the plugins while another thread opens the log: both wait for files.
+    fn with_log(
+        self,
+        sandbox: &Sandbox,
+        policy: &LoadedPolicy,
+        own: OwnPlaces,
+        home: &Home,
+    ) -> (Result<Registry, Error>, Result<OpenLog, Error>) {
+        let here = ThreadPlace::of_this_thread();
+        std::thread::scope(|scope| {
+            let log = scope.spawn(|| audit::open_log(home, &policy.policy.audit));
+            let registry = Registry::load(sandbox, policy, own);
+            if let (Ok(registry), Self::WhileOpening) = (&registry, self) {
+                link(registry.guards.iter().chain(&registry.impact), here);
+            }
+            (registry, joined(log))
+        })
+    }
+}
+
+/// Links judges for a thread, on two threads. What fails here fails again at the first call, which says why.
+fn link<'a>(judges: impl Iterator<Item = &'a Loaded> + Send, thread: ThreadPlace) {
+    let judges = Mutex::new(judges);
+    let next = || judges.lock().next();
+    let link = || {
+        while let Some(judge) = next() {
+            let _ = judge.plugin.link_for(thread);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(link);
+        link();
+    });
+}
+
+/// The outcome of a thread, or its panic.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
+}
+
+/// The policy that applies where none is given.
+fn discovered(file: Option<&Path>, home: &Home) -> Result<LoadedPolicy, Error> {
+    let variable = std::env::var_os("FUSEBOX_POLICY").filter(|value| !value.is_empty()).map(PathBuf::from);
+    LoadedPolicy::discover(file, variable.as_deref(), home.path())
+}
+
+/// The sandbox of a home, for calls by a thread.
+fn sandbox(
+    home: &Home,
+    compiling: Compiling,
+    launcher: Option<PathBuf>,
+    thread: ThreadPlace,
+) -> Result<Sandbox, Error> {
     let Compiling { place, limits, on_compile, on_bundled, portable } = compiling;
     let compiler: Arc<dyn Compile> = match place {
         CompilePlace::Here => Arc::new(CompileHere),
         CompilePlace::Child => Arc::new(ChildCompiler { launcher, scratch: home.cache(), limits, on_compile }),
     };
-    Ok(SandboxSetup { cache: Some(home.cache()), compiler, on_bundled, portable, ..SandboxSetup::default() }.build()?)
+    let setup =
+        SandboxSetup { cache: Some(home.cache()), compiler, on_bundled, portable, thread, ..SandboxSetup::default() };
+    Ok(setup.build()?)
 }
 
 /// Tightens a policy by the projects' policies that count, and tells of those that do not.

@@ -120,9 +120,11 @@ impl LoadedPolicy {
 
     fn parse_over_builtin(text: &str, name: &str) -> Result<(Policy, Table), Error> {
         let table = read_table(text, name)?;
-        keys::check::<Policy>(text, name)?;
         // On its own first, so that an error names a place in the file and not in the mixture.
-        toml::from_str::<Policy>(text).map_err(|error| bad(name, error.to_string()))?;
+        if let Err(error) = toml::from_str::<Policy>(text) {
+            keys::check::<Policy>(text, name)?;
+            return Err(bad(name, error.to_string()));
+        }
         let mut merged = builtin_table()?;
         lay_over(&mut merged, table.clone());
         let policy = parse(&merged, name)?;

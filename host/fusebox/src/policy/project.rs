@@ -68,8 +68,13 @@ impl ProjectPolicy {
                 ),
             ));
         }
-        keys::check::<Self>(text, name)?;
-        let project: Self = toml::from_str(text).map_err(|error| bad(name, error.to_string()))?;
+        let project: Self = match toml::from_str(text) {
+            Ok(project) => project,
+            Err(error) => {
+                keys::check::<Self>(text, name)?;
+                return Err(bad(name, error.to_string()));
+            }
+        };
         project.limits.check()?;
         let lifts = |(_, step_type): &(&String, &StepTypePolicy)| step_type.needs_approval != Some(true);
         if let Some((step_type, _)) = project.step_types.iter().find(lifts) {

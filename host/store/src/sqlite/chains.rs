@@ -11,15 +11,18 @@ pub struct ChainRow {
     pub tenant: String,
 }
 
+pub const INSERT: &str = "INSERT INTO chains (run_id, tenant) VALUES (?1, ?2)";
+pub const FIND: &str = "SELECT chain, tenant FROM chains WHERE run_id = ?1";
+
 /// Inserts a chain that begins.
 pub fn insert(transaction: &Transaction<'_>, run: &str, tenant: &str) -> Result<ChainRow, Error> {
-    transaction.prepare_cached("INSERT INTO chains (run_id, tenant) VALUES (?1, ?2)")?.execute(params![run, tenant])?;
+    transaction.prepare_cached(INSERT)?.execute(params![run, tenant])?;
     Ok(ChainRow { chain: transaction.last_insert_rowid(), tenant: tenant.to_owned() })
 }
 
 /// A chain by its name.
 pub fn find(connection: &Connection, run: &str) -> Result<Option<ChainRow>, Error> {
-    let mut statement = connection.prepare_cached("SELECT chain, tenant FROM chains WHERE run_id = ?1")?;
+    let mut statement = connection.prepare_cached(FIND)?;
     let row = statement.query_row([run], |row| Ok(ChainRow { chain: row.get(0)?, tenant: row.get(1)? }));
     Ok(row.optional()?)
 }

@@ -187,7 +187,7 @@ CREATE TRIGGER checkpoints_are_not_deleted BEFORE DELETE ON checkpoints
 /// Statements that are kept prepared: all that there are.
 const STATEMENTS: usize = 96;
 /// Most bytes that are left written ahead.
-const MAX_AHEAD: u64 = 1024 * 1024;
+const MAX_AHEAD: u64 = 384 * 1024;
 /// Longest wait for other processes.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Length of one wait for another process.

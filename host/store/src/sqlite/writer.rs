@@ -12,9 +12,17 @@ use tokio::sync::{oneshot, watch};
 use crate::audit::Signing;
 use crate::error::Error;
 use crate::events::{Batch, FIRST_TOKEN, Fence};
-use crate::sqlite::audit::{SignWhat, Signer};
+use crate::sqlite::audit::{FIRST_SIGNED, SignWhat, Signer, Tried};
 use crate::sqlite::chains::ChainRow;
 use crate::sqlite::{blobs, chains, project, schema, tenants};
+
+const INSERT_EVENT: &str = "INSERT INTO events (run_id, seq, time_us, kind, payload, previous, hash)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const ADD_STORED: &str = "INSERT INTO stored (tenant, bytes) VALUES (?1, ?2)
+     ON CONFLICT (tenant) DO UPDATE SET bytes = bytes + ?2";
+const LAST_OF_CHAIN: &str = "SELECT seq, hash FROM events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1";
+/// Statements of each writer's first transaction, which are prepared while nothing waits for them.
+const FIRST_STATEMENTS: [&str; 5] = [INSERT_EVENT, ADD_STORED, LAST_OF_CHAIN, chains::INSERT, chains::FIND];
 
 /// Most requests of one transaction.
 const MAX_GROUP: usize = 512;
@@ -120,7 +128,12 @@ pub fn run(
     signing: Option<Signing>,
     commits: &watch::Sender<u64>,
 ) {
-    let mut writer = Writer { connection, signer: signing.map(Signer::new), known: KnownChains::default() };
+    for statement in FIRST_STATEMENTS.into_iter().chain(FIRST_SIGNED) {
+        // What is wrong with it is said when it is needed.
+        let _ = connection.prepare_cached(statement);
+    }
+    let signer = signing.map(Signer::new);
+    let mut writer = Writer { connection, signer, known: KnownChains::default(), signed: Vec::new() };
     while let Some(first) = writer.next(requests) {
         let mut group = vec![first];
         while let Some(next) = (group.len() < MAX_GROUP).then(|| requests.try_recv().ok()).flatten() {
@@ -147,6 +160,7 @@ pub fn run(
                 Request::Change(change) => change.answer(outcome),
             }
         }
+        writer.keep_signed();
     }
     // Written events are signed before a regular end of the process. If not, the next process signs them.
     let _ = writer.sign(SignWhat::All);
@@ -158,6 +172,8 @@ struct Writer {
     connection: Connection,
     signer: Option<Signer>,
     known: KnownChains,
+    /// Checkpoints that were signed and are durable, but are not kept yet: nothing waits for that.
+    signed: Vec<Tried>,
 }
 
 impl Writer {
@@ -189,6 +205,13 @@ impl Writer {
         transaction.commit()?;
         signer.signed(&tried);
         Ok(())
+    }
+
+    fn keep_signed(&mut self) {
+        if let Some(signer) = &mut self.signer {
+            signer.signed(&self.signed);
+        }
+        self.signed.clear();
     }
 
     /// Writes a group as one transaction. A batch that does not continue its chain, or whose writer lost its lease, is
@@ -227,9 +250,7 @@ impl Writer {
         transaction.commit()?;
         #[cfg(feature = "failpoints")]
         fusebox_failpoint::reached("store: after commit");
-        if let (Some(signer), Some(signed)) = (&mut self.signer, signed) {
-            signer.signed(&signed);
-        }
+        self.signed.extend(signed.into_iter().flatten());
         Ok(refused)
     }
 }
@@ -263,8 +284,7 @@ fn check(transaction: &Transaction<'_>, batch: &Batch, known: &mut KnownChains) 
 
 /// The last event of a run.
 pub fn head(connection: &Connection, run: &str) -> Result<Option<(u64, Digest)>, Error> {
-    let mut statement =
-        connection.prepare_cached("SELECT seq, hash FROM events WHERE run_id = ?1 ORDER BY seq DESC LIMIT 1")?;
+    let mut statement = connection.prepare_cached(LAST_OF_CHAIN)?;
     let found: Option<(u64, Vec<u8>)> = statement.query_row([run], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     match found {
         None => Ok(None),
@@ -319,20 +339,15 @@ fn insert(
 }
 
 fn insert_event<'a>(transaction: &Transaction<'_>, event: &'a SealedEvent) -> Result<project::Stored<'a>, Error> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO events (run_id, seq, time_us, kind, payload, previous, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            event.run.as_str(),
-            event.seq,
-            event.time_us,
-            event.kind,
-            event.payload,
-            event.previous.as_bytes(),
-            event.hash.as_bytes(),
-        ])?;
+    transaction.prepare_cached(INSERT_EVENT)?.execute(params![
+        event.run.as_str(),
+        event.seq,
+        event.time_us,
+        event.kind,
+        event.payload,
+        event.previous.as_bytes(),
+        event.hash.as_bytes(),
+    ])?;
     Ok(project::Stored {
         run: event.run.as_str(),
         seq: event.seq,
@@ -346,12 +361,7 @@ fn insert_event<'a>(transaction: &Transaction<'_>, event: &'a SealedEvent) -> Re
 /// Counts bytes that a tenant has in the log.
 fn add_stored(transaction: &Transaction<'_>, tenant: &str, bytes: u64) -> Result<(), Error> {
     if bytes > 0 {
-        transaction
-            .prepare_cached(
-                "INSERT INTO stored (tenant, bytes) VALUES (?1, ?2)
-                 ON CONFLICT (tenant) DO UPDATE SET bytes = bytes + ?2",
-            )?
-            .execute(params![tenant, bytes])?;
+        transaction.prepare_cached(ADD_STORED)?.execute(params![tenant, bytes])?;
     }
     Ok(())
 }

@@ -16,6 +16,12 @@ pub struct Edge {
     pub block_at: i64,
 }
 
+pub const NEW_EVENTS: &str = "SELECT log_index, run_id, hash FROM events WHERE log_index > ?1 ORDER BY log_index";
+pub const EDGE: &str = "SELECT size, nodes, block_at FROM trees WHERE tenant = ?1";
+pub const SAVE_EDGE: &str = "INSERT INTO trees (tenant, size, nodes, block_at) VALUES (?1, ?2, ?3, ?4)
+     ON CONFLICT (tenant) DO UPDATE SET size = ?2, nodes = ?3, block_at = ?4";
+pub const SAVE_GROWN: &str = "UPDATE grown SET log_index = ?1";
+
 /// Grows the trees of all tenants to the end of the log. Every writer does so within its own transaction, so a tree is
 /// never ahead of the log.
 pub fn grow(transaction: &Transaction<'_>) -> Result<(), Error> {
@@ -24,8 +30,7 @@ pub fn grow(transaction: &Transaction<'_>) -> Result<(), Error> {
     let mut tenants: HashMap<String, String> = HashMap::new();
     let mut to = from;
     {
-        let mut events = transaction
-            .prepare_cached("SELECT log_index, run_id, hash FROM events WHERE log_index > ?1 ORDER BY log_index")?;
+        let mut events = transaction.prepare_cached(NEW_EVENTS)?;
         let mut rows = events.query([from])?;
         while let Some(row) = rows.next()? {
             let (log_index, run): (i64, &str) = (row.get(0)?, row.get_ref(1)?.as_str().unwrap_or_default());
@@ -49,7 +54,7 @@ pub fn grow(transaction: &Transaction<'_>) -> Result<(), Error> {
         save(transaction, tenant, edge)?;
     }
     if to != from {
-        transaction.prepare_cached("UPDATE grown SET log_index = ?1")?.execute([to])?;
+        transaction.prepare_cached(SAVE_GROWN)?.execute([to])?;
     }
     Ok(())
 }
@@ -83,7 +88,7 @@ fn add(
 
 /// The right edge of a tenant's tree.
 pub fn edge(connection: &Connection, tenant: &str) -> Result<Edge, Error> {
-    let mut statement = connection.prepare_cached("SELECT size, nodes, block_at FROM trees WHERE tenant = ?1")?;
+    let mut statement = connection.prepare_cached(EDGE)?;
     let found: Option<(u64, Vec<u8>, i64)> =
         statement.query_row([tenant], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
     let Some((size, bytes, block_at)) = found else {
@@ -97,12 +102,7 @@ pub fn edge(connection: &Connection, tenant: &str) -> Result<Edge, Error> {
 
 fn save(transaction: &Transaction<'_>, tenant: &str, edge: &Edge) -> Result<(), Error> {
     let nodes: Vec<u8> = edge.range.nodes().iter().flat_map(|node| *node.as_bytes()).collect();
-    transaction
-        .prepare_cached(
-            "INSERT INTO trees (tenant, size, nodes, block_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (tenant) DO UPDATE SET size = ?2, nodes = ?3, block_at = ?4",
-        )?
-        .execute(params![tenant, edge.range.size(), nodes, edge.block_at])?;
+    transaction.prepare_cached(SAVE_EDGE)?.execute(params![tenant, edge.range.size(), nodes, edge.block_at])?;
     Ok(())
 }
 

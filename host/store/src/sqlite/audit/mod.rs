@@ -11,7 +11,7 @@ use fusebox_core::audit::{Block, Fault};
 use fusebox_core::{Digest, RunId};
 
 pub use grow::grow;
-pub use sign::{SignWhat, Signer, checkpoint};
+pub use sign::{FIRST_SIGNED, SignWhat, Signer, Tried, checkpoint};
 
 use crate::audit::{AuditLog, CheckpointRow, Leaf, LogReport, Scanned, Verifying};
 use crate::error::Error;

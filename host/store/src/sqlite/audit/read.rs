@@ -29,9 +29,10 @@ pub fn checkpoints(connection: &Connection, tenant: &str, from: u64, max: u32) -
     Ok(found)
 }
 
+pub const NEWEST: &str = "SELECT size, time_us, note FROM checkpoints WHERE tenant = ?1 ORDER BY size DESC LIMIT 1";
+
 pub fn newest_checkpoint(connection: &Connection, tenant: &str) -> Result<Option<CheckpointRow>, Error> {
-    let mut statement = connection
-        .prepare_cached("SELECT size, time_us, note FROM checkpoints WHERE tenant = ?1 ORDER BY size DESC LIMIT 1")?;
+    let mut statement = connection.prepare_cached(NEWEST)?;
     Ok(statement.query_row([tenant], checkpoint).optional()?)
 }
 

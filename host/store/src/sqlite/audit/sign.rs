@@ -9,6 +9,12 @@ use super::{grow, read};
 use crate::audit::{CheckpointRow, SignCheckpoints, Signing};
 use crate::error::Error;
 
+const LAST_TIME: &str = "SELECT time_us FROM events ORDER BY log_index DESC LIMIT 1";
+const INSERT_CHECKPOINT: &str = "INSERT INTO checkpoints (tenant, size, time_us, note) VALUES (?1, ?2, ?3, ?4)";
+/// Statements of the first checkpoint that is signed.
+pub const FIRST_SIGNED: [&str; 7] =
+    [grow::NEW_EVENTS, grow::EDGE, grow::SAVE_EDGE, grow::SAVE_GROWN, read::NEWEST, LAST_TIME, INSERT_CHECKPOINT];
+
 /// State of the checkpoints that are due.
 pub struct Signer {
     signing: Signing,
@@ -108,11 +114,7 @@ pub fn checkpoint(
     let unsigned = |message: String| Error::Unsigned { tenant: tenant.to_owned(), message };
     let signer = signer.ok_or_else(|| unsigned("this process has no key for it".to_owned()))?;
     let note = signer.sign(tenant, size, &root, newest.as_ref()).map_err(unsigned)?;
-    let time_us: u64 = transaction
-        .prepare_cached("SELECT time_us FROM events ORDER BY log_index DESC LIMIT 1")?
-        .query_row([], |row| row.get(0))?;
-    transaction
-        .prepare_cached("INSERT INTO checkpoints (tenant, size, time_us, note) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![tenant, size, time_us, note])?;
+    let time_us: u64 = transaction.prepare_cached(LAST_TIME)?.query_row([], |row| row.get(0))?;
+    transaction.prepare_cached(INSERT_CHECKPOINT)?.execute(params![tenant, size, time_us, note])?;
     Ok(Some(CheckpointRow { size, time_us, note }))
 }
