@@ -19,6 +19,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("workspace")).unwrap();
         std::fs::write(folder.path().join("workspace/a.txt"), "one\ntwo\n").unwrap();
+        crate::place::fill_cache(&folder.path().join("home"));
         Self { folder }
     }
 

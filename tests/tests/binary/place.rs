@@ -27,6 +27,15 @@ fn compiled() -> &'static [(String, Vec<u8>)] {
     })
 }
 
+/// Puts the compiled plugins into the cache of a home, which is made if it is not there.
+pub fn fill_cache(home: &Path) {
+    let cache = home.join("cache");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&cache).unwrap();
+    for (name, bytes) in compiled() {
+        std::fs::write(cache.join(name), bytes).unwrap();
+    }
+}
+
 /// A home, a workspace and a place for files, of one test alone.
 pub struct Place {
     pub folder: tempfile::TempDir,
@@ -36,12 +45,8 @@ impl Place {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("workspace")).unwrap();
-        let place = Self { folder };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(place.path("home/cache")).unwrap();
-        for (name, bytes) in compiled() {
-            place.write(&format!("home/cache/{name}"), bytes);
-        }
-        place
+        fill_cache(&folder.path().join("home"));
+        Self { folder }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

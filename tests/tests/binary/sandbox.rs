@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::place::{binary, events, lines, text};
+use crate::place::{binary, events, fill_cache, lines, text};
 
 #[test]
 fn every_attempt_is_refused() {

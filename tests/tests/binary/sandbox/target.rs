@@ -40,6 +40,7 @@ impl Target {
             std::fs::create_dir_all(path(name)).unwrap();
         }
         std::fs::set_permissions(path("home"), PermissionsExt::from_mode(0o700)).unwrap();
+        fill_cache(&path("home"));
         for (name, content) in [
             ("workspace/.env", "SECRET-env"),
             ("workspace/.git/config", "[core]\n"),
