@@ -198,13 +198,6 @@ pub trait AuditLog {
     /// When the log cannot be read.
     fn at(&self, log_index: i64) -> Result<Option<Scanned>, Error>;
 
-    /// The first list beside the events that does not follow from them: runs, questions, kill switches, pauses, leases,
-    /// shares of budgets, stored bytes.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    fn lists_fault(&self) -> Result<Option<Fault>, Error>;
-
     /// Makes the lists of runs, questions, kill switches and pauses anew from the events.
     ///
     /// # Errors
@@ -217,7 +210,9 @@ pub trait AuditLog {
     /// When the log cannot be read.
     fn switches_fault(&self) -> Result<Option<String>, Error>;
 
-    /// Reads the whole log and checks it: every hash, every chain, the tree of every tenant and its signed checkpoints.
+    /// Reads the whole log and checks it: every hash, every chain, the tree of every tenant and its signed checkpoints, and
+    /// that the lists beside the events follow from them: runs, questions, kill switches, pauses, leases, shares of budgets,
+    /// stored bytes.
     /// `Ok(Err(…))` is the first fault in the log. The caller checks the signatures.
     ///
     /// # Errors

@@ -140,7 +140,6 @@ AuditLog {
     fn end() -> Result<i64, Error>;
     fn places(runs: &[RunId]) -> Result<Vec<i64>, Error>;
     fn at(log_index: i64) -> Result<Option<Scanned>, Error>;
-    fn lists_fault() -> Result<Option<Fault>, Error>;
     fn rebuild_lists() -> Result<(), Error>;
     fn switches_fault() -> Result<Option<String>, Error>;
     fn verify(verifying: &Verifying<'_>) -> Result<Result<LogReport, Fault>, Error>;

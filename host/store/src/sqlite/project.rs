@@ -5,7 +5,7 @@ use fusebox_core::event::{
     PlanApprovalDecided, PlanApprovalRequested, RunCreated, RunEnded, RunEvent, RunEventKind, StepInDoubt,
 };
 use fusebox_core::{KillTarget, json};
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 
 use crate::error::Error;
 
@@ -24,8 +24,17 @@ pub struct Stored<'a> {
     pub log_index: i64,
 }
 
+/// Those of [`KINDS`] of which nothing but the kind counts.
+const COUNTED: [&str; 3] = ["step_completed", "step_judged", "plan_judged"];
+
+/// A kind that changes a list, and whether the event's content matters for it.
+pub fn listed(kind: &str) -> Option<(&'static str, bool)> {
+    let known = KINDS.into_iter().find(|known| *known == kind)?;
+    Some((known, !COUNTED.contains(&known)))
+}
+
 /// Kinds of events that change a list.
-pub const KINDS: [&str; 18] = [
+const KINDS: [&str; 18] = [
     "pause_asked",
     "kill_set",
     "kill_lifted",
@@ -63,13 +72,13 @@ impl<'a> Lists<'a> {
     }
 
     /// Takes the next event.
-    pub fn event(&mut self, transaction: &Transaction<'_>, stored: &Stored<'a>) -> Result<(), Error> {
+    pub fn event(&mut self, connection: &Connection, stored: &Stored<'a>) -> Result<(), Error> {
         match stored.kind.parse::<RunEventKind>() {
             Ok(RunEventKind::StepCompleted) => self.completed += 1,
             // Questions that were asked before are void.
             Ok(RunEventKind::StepJudged | RunEventKind::PlanJudged) => {
                 if self.is_asked != Some(false) {
-                    withdraw(transaction, stored)?;
+                    withdraw(connection, stored)?;
                     self.is_asked = Some(false);
                 }
             }
@@ -77,40 +86,45 @@ impl<'a> Lists<'a> {
                 if ASKING.contains(&kind) {
                     self.is_asked = None;
                 }
-                run_changed(transaction, kind, stored)?;
+                run_changed(connection, kind, stored)?;
             }
-            Err(_) => host_changed(transaction, stored)?,
+            Err(_) => host_changed(connection, stored)?,
         }
         self.last = Some(*stored);
         Ok(())
     }
 
+    /// How many steps were completed, and whether people are asked something, if that is known.
+    pub fn left(self) -> (u32, Option<bool>) {
+        (self.completed, self.is_asked)
+    }
+
     /// Writes the run's row. Returns whether people are asked something, if that is known.
-    pub fn finish(self, transaction: &Transaction<'_>) -> Result<Option<bool>, Error> {
+    pub fn finish(self, connection: &Connection) -> Result<Option<bool>, Error> {
         if let Some(last) = self.last {
-            write_last(transaction, &last, self.completed)?;
+            write_last(connection, &last, self.completed)?;
         }
         Ok(self.is_asked)
     }
 }
 
 /// Brings the read models up to one event, except for what the list of runs says of its last event.
-pub fn event(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+pub fn event(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     let mut lists = Lists::of(None);
-    lists.event(transaction, stored)?;
+    lists.event(connection, stored)?;
     match lists.completed {
         0 => Ok(()),
-        _ => set(transaction, "UPDATE runs SET completed = completed + 1 WHERE run_id = ?1", stored.run),
+        _ => set(connection, "UPDATE runs SET completed = completed + 1 WHERE run_id = ?1", stored.run),
     }
 }
 
 /// Brings the list of runs up to the last event of a run.
-pub fn last_of_run(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
-    write_last(transaction, stored, 0)
+pub fn last_of_run(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
+    write_last(connection, stored, 0)
 }
 
-fn write_last(transaction: &Transaction<'_>, last: &Stored<'_>, completed: u32) -> Result<(), Error> {
-    transaction
+fn write_last(connection: &Connection, last: &Stored<'_>, completed: u32) -> Result<(), Error> {
+    connection
         .prepare_cached(
             "UPDATE runs SET last_event = ?2, updated_us = ?3, events = ?4, completed = completed + ?5
              WHERE run_id = ?1",
@@ -130,29 +144,29 @@ const ASKING: [RunEventKind; 7] = [
     RunEventKind::RunEnded,
 ];
 
-fn host_changed(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+fn host_changed(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     match stored.kind.parse::<HostEventKind>() {
-        Ok(HostEventKind::PauseAsked) => pause_asked(transaction, stored),
-        Ok(HostEventKind::KillSet | HostEventKind::KillLifted) => switched(transaction, stored),
+        Ok(HostEventKind::PauseAsked) => pause_asked(connection, stored),
+        Ok(HostEventKind::KillSet | HostEventKind::KillLifted) => switched(connection, stored),
         _ => Ok(()),
     }
 }
 
-fn run_changed(transaction: &Transaction<'_>, kind: RunEventKind, stored: &Stored<'_>) -> Result<(), Error> {
+fn run_changed(connection: &Connection, kind: RunEventKind, stored: &Stored<'_>) -> Result<(), Error> {
     use RunEventKind as Kind;
     let run = stored.run;
     match kind {
-        Kind::RunCreated => created(transaction, stored),
-        Kind::RunStarted => set(transaction, "UPDATE runs SET started = 1 WHERE run_id = ?1", run),
+        Kind::RunCreated => created(connection, stored),
+        Kind::RunStarted => set(connection, "UPDATE runs SET started = 1 WHERE run_id = ?1", run),
         Kind::RunPaused => {
-            set(transaction, "UPDATE runs SET paused = 1 WHERE run_id = ?1", run)?;
-            set(transaction, "DELETE FROM pauses WHERE run_id = ?1", run)
+            set(connection, "UPDATE runs SET paused = 1 WHERE run_id = ?1", run)?;
+            set(connection, "DELETE FROM pauses WHERE run_id = ?1", run)
         }
-        Kind::RunResumed => set(transaction, "UPDATE runs SET paused = 0 WHERE run_id = ?1", run),
-        Kind::StepAdded => set(transaction, "UPDATE runs SET steps = steps + 1 WHERE run_id = ?1", run),
-        Kind::ApprovalRequested | Kind::PlanApprovalRequested | Kind::StepInDoubt => asked(transaction, stored),
-        Kind::ApprovalDecided | Kind::PlanApprovalDecided | Kind::DoubtDecided => decided(transaction, stored),
-        Kind::RunEnded => ended(transaction, stored),
+        Kind::RunResumed => set(connection, "UPDATE runs SET paused = 0 WHERE run_id = ?1", run),
+        Kind::StepAdded => set(connection, "UPDATE runs SET steps = steps + 1 WHERE run_id = ?1", run),
+        Kind::ApprovalRequested | Kind::PlanApprovalRequested | Kind::StepInDoubt => asked(connection, stored),
+        Kind::ApprovalDecided | Kind::PlanApprovalDecided | Kind::DoubtDecided => decided(connection, stored),
+        Kind::RunEnded => ended(connection, stored),
         _ => Ok(()),
     }
 }
@@ -169,14 +183,14 @@ fn damaged(stored: &Stored<'_>, error: &fusebox_core::Error) -> Error {
     Error::Damaged { run: stored.run.to_owned(), seq: stored.seq, what: error.to_string() }
 }
 
-fn set(transaction: &Transaction<'_>, statement: &str, run: &str) -> Result<(), Error> {
-    transaction.prepare_cached(statement)?.execute([run])?;
+fn set(connection: &Connection, statement: &str, run: &str) -> Result<(), Error> {
+    connection.prepare_cached(statement)?.execute([run])?;
     Ok(())
 }
 
-fn created(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+fn created(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     let RunEvent::RunCreated(RunCreated { goal, agent, tenant, steps, .. }) = run_event(stored)? else { return Ok(()) };
-    transaction
+    connection
         .prepare_cached(
             "INSERT INTO runs
                  (run_id, goal, agent, tenant, steps, last_event, created_us, updated_us, events, created_at)
@@ -196,19 +210,19 @@ fn created(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Err
     Ok(())
 }
 
-fn withdraw(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
-    let closed = transaction
+fn withdraw(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
+    let closed = connection
         .prepare_cached(
             "UPDATE questions SET answer = 'withdrawn', decided_us = ?2 WHERE run_id = ?1 AND answer IS NULL",
         )?
         .execute(params![stored.run, stored.time_us])?;
     if closed > 0 {
-        set(transaction, "UPDATE runs SET question = NULL WHERE run_id = ?1", stored.run)?;
+        set(connection, "UPDATE runs SET question = NULL WHERE run_id = ?1", stored.run)?;
     }
     Ok(())
 }
 
-fn asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+fn asked(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     let (id, kind, step, expires_us) = match run_event(stored)? {
         RunEvent::ApprovalRequested(ApprovalRequested { step, id, expires_us, .. }) => {
             (id, "step", Some(step), expires_us)
@@ -217,7 +231,7 @@ fn asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error
         RunEvent::StepInDoubt(StepInDoubt { step, id: Some(id), .. }) => (id, "doubt", Some(step), None),
         _ => return Ok(()),
     };
-    transaction
+    connection
         .prepare_cached(
             "INSERT INTO questions (id, run_id, seq, kind, step, asked_us, expires_us)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -232,56 +246,56 @@ fn asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error
             expires_us,
         ])?;
     let question = if kind == "doubt" { "in_doubt" } else { "approval" };
-    transaction
+    connection
         .prepare_cached("UPDATE runs SET question = ?2 WHERE run_id = ?1")?
         .execute(params![stored.run, question])?;
     Ok(())
 }
 
-fn decided(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+fn decided(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     let (id, answer) = match run_event(stored)? {
         RunEvent::ApprovalDecided(ApprovalDecided { id, answer, .. })
         | RunEvent::PlanApprovalDecided(PlanApprovalDecided { id, answer, .. })
         | RunEvent::DoubtDecided(DoubtDecided { id, answer, .. }) => (id, answer),
         _ => return Ok(()),
     };
-    transaction
+    connection
         .prepare_cached("UPDATE questions SET answer = ?2, by = ?3, decided_us = ?4 WHERE id = ?1 AND answer IS NULL")?
         .execute(params![id.as_str(), answer.word(), answer.by(), stored.time_us])?;
-    set(transaction, "UPDATE runs SET question = NULL WHERE run_id = ?1", stored.run)
+    set(connection, "UPDATE runs SET question = NULL WHERE run_id = ?1", stored.run)
 }
 
-fn ended(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+fn ended(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     let RunEvent::RunEnded(RunEnded { end, .. }) = run_event(stored)? else { return Ok(()) };
-    withdraw(transaction, stored)?;
-    transaction
+    withdraw(connection, stored)?;
+    connection
         .prepare_cached("UPDATE runs SET ended = ?2, question = NULL, paused = 0 WHERE run_id = ?1")?
         .execute(params![stored.run, json::canonical(&end).trim_matches('"')])?;
-    set(transaction, "DELETE FROM pauses WHERE run_id = ?1", stored.run)?;
+    set(connection, "DELETE FROM pauses WHERE run_id = ?1", stored.run)?;
     // The run's own switch has served its purpose.
     let own = stored.run.parse().map(|run| json::canonical(&KillTarget::Run(run))).unwrap_or_default();
-    set(transaction, "DELETE FROM switches WHERE target = ?1", &own)
+    set(connection, "DELETE FROM switches WHERE target = ?1", &own)
 }
 
-fn pause_asked(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+fn pause_asked(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     let HostEvent::PauseAsked(PauseAsked { run, by, reason }) = host_event(stored)? else { return Ok(()) };
-    transaction
+    connection
         .prepare_cached("INSERT INTO pauses (run_id, by, reason) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
         .execute(params![run.as_str(), by, reason])?;
     Ok(())
 }
 
-fn has_ended(transaction: &Transaction<'_>, run: &str) -> Result<bool, Error> {
-    let mut statement = transaction.prepare_cached("SELECT 1 FROM runs WHERE run_id = ?1 AND ended IS NOT NULL")?;
+fn has_ended(connection: &Connection, run: &str) -> Result<bool, Error> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM runs WHERE run_id = ?1 AND ended IS NOT NULL")?;
     Ok(statement.exists([run])?)
 }
 
-fn switched(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Error> {
+fn switched(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     match host_event(stored)? {
         // A switch that is recorded after the end of its run, because the log was held meanwhile, has served its purpose.
-        HostEvent::KillSet(KillSet { target: KillTarget::Run(run), .. }) if has_ended(transaction, run.as_str())? => {}
+        HostEvent::KillSet(KillSet { target: KillTarget::Run(run), .. }) if has_ended(connection, run.as_str())? => {}
         HostEvent::KillSet(KillSet { target, by }) => {
-            transaction
+            connection
                 .prepare_cached(
                     "INSERT INTO switches (target, by, set_us, set_at) VALUES (?1, ?2, ?3, ?4)
                      ON CONFLICT (target) DO UPDATE SET by = ?2, set_us = ?3, set_at = ?4, is_lifted = 0",
@@ -289,7 +303,7 @@ fn switched(transaction: &Transaction<'_>, stored: &Stored<'_>) -> Result<(), Er
                 .execute(params![json::canonical(&target), by, stored.time_us, stored.log_index])?;
         }
         HostEvent::KillLifted(KillLifted { target, .. }) => {
-            transaction
+            connection
                 .prepare_cached("UPDATE switches SET is_lifted = 1 WHERE target = ?1")?
                 .execute([json::canonical(&target)])?;
         }

@@ -1,10 +1,12 @@
 //! Checking that what is kept beside the events follows from them: lists of runs, questions, kill switches and pauses,
 //! leases, shares of tenants' budgets, and what tenants have stored.
 
+use std::collections::HashMap;
+
 use fusebox_core::KillTarget;
 use fusebox_core::audit::{Fault, FaultKind};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use crate::error::Error;
 use crate::sqlite::{project, schema};
@@ -12,14 +14,8 @@ use crate::sqlite::{project, schema};
 /// Lists that are made of events alone, by their primary keys.
 const LISTS: [(&str, &str); 4] =
     [("runs", "run_id"), ("questions", "id"), ("switches", "target"), ("pauses", "run_id")];
-/// Rules of the rest, each as a query that finds what breaks it.
-const RULES: [(&str, &str); 4] = [
-    (
-        "leases",
-        "SELECT r.run_id FROM runs r LEFT JOIN leases l ON l.run_id = r.run_id
-         WHERE coalesce(l.token, 0) < 1 + (SELECT count(*) FROM events e WHERE e.run_id = r.run_id AND e.kind = 'run_continued')
-            OR l.token > 4611686018427387904",
-    ),
+/// Rules of tenants' budgets, each as a query that finds what breaks it.
+const RULES: [(&str, &str); 2] = [
     (
         "allotments",
         "SELECT a.run_id FROM allotments a LEFT JOIN runs r ON r.run_id = a.run_id
@@ -32,28 +28,126 @@ const RULES: [(&str, &str); 4] = [
          UNION SELECT a.tenant FROM allotments a WHERE NOT EXISTS
             (SELECT 1 FROM reserved r WHERE r.tenant = a.tenant AND r.budget = a.budget)",
     ),
-    (
-        "stored bytes",
-        "SELECT c.tenant FROM chains c JOIN events e ON e.run_id = c.run_id GROUP BY c.tenant
-         HAVING sum(octet_length(e.payload)) > coalesce((SELECT s.bytes FROM stored s WHERE s.tenant = c.tenant), 0)",
-    ),
 ];
+/// Largest token of a lease: no run is continued as often.
+const MAX_TOKEN: u64 = 1 << 62;
 
-/// The first list that does not follow from the events, if there is one.
-pub fn fault(connection: &Connection) -> Result<Option<Fault>, Error> {
-    let made = rebuilt(connection)?;
-    for (list, key) in LISTS {
-        if let Some(row) = difference(connection, &made, list, key)? {
-            return Ok(Some(changed(list, &row)));
+/// An event that changes a list.
+pub struct Listed {
+    pub seq: u64,
+    pub time_us: u64,
+    pub log_index: i64,
+    pub kind: &'static str,
+    /// Empty where only the kind counts.
+    pub payload: String,
+}
+
+/// The lists as the events make them, in memory, while the events are read in order.
+pub struct Rebuilt {
+    made: Connection,
+    runs: HashMap<String, RunSoFar>,
+}
+
+/// A run, or another chain, by the events so far.
+#[derive(Debug, Default)]
+struct RunSoFar {
+    is_asked: Option<bool>,
+    completed: u32,
+    continued: u64,
+}
+
+impl Rebuilt {
+    pub fn new() -> Result<Self, Error> {
+        let made = Connection::open_in_memory()?;
+        made.execute_batch(schema::READ_MODELS)?;
+        made.execute_batch("BEGIN")?;
+        Ok(Self { made, runs: HashMap::new() })
+    }
+
+    /// Takes the next event that changes a list.
+    pub fn take(&mut self, run: &str, event: &Listed) -> Result<(), Error> {
+        let so_far = match self.runs.get_mut(run) {
+            Some(so_far) => so_far,
+            None => self.runs.entry(run.to_owned()).or_default(),
+        };
+        let Listed { seq, time_us, log_index, kind, payload } = event;
+        let stored = project::Stored { run, seq: *seq, time_us: *time_us, kind, payload, log_index: *log_index };
+        let mut lists = project::Lists::of(so_far.is_asked);
+        lists.event(&self.made, &stored)?;
+        let (completed, is_asked) = lists.left();
+        so_far.completed += completed;
+        so_far.is_asked = is_asked;
+        Ok(())
+    }
+
+    /// Counts how often a run was continued.
+    pub fn continued(&mut self, run: &str, times: u64) {
+        if times > 0 {
+            self.runs.entry(run.to_owned()).or_default().continued += times;
         }
     }
-    for (list, query) in RULES {
+
+    /// The first list of a log that does not follow from its events, if there is one; `stored` has the bytes of each tenant's
+    /// events.
+    pub fn fault<'a>(
+        mut self,
+        connection: &Connection,
+        stored: impl Iterator<Item = (&'a str, u64)>,
+    ) -> Result<Option<Fault>, Error> {
+        self.finish(connection)?;
+        for (list, key) in LISTS {
+            if let Some(row) = difference(connection, &self.made, list, key)? {
+                return Ok(Some(changed(list, &row)));
+            }
+        }
+        if let Some(run) = self.wrong_lease(connection)? {
+            return Ok(Some(changed("leases", &run)));
+        }
+        for (list, query) in RULES {
+            let mut statement = connection.prepare(query)?;
+            if let Some(row) = statement.query_map([], |row| row.get::<_, String>(0))?.next() {
+                return Ok(Some(changed(list, &row?)));
+            }
+        }
+        for (tenant, bytes) in stored {
+            let mut counted = connection.prepare_cached("SELECT bytes FROM stored WHERE tenant = ?1")?;
+            // Blobs count as well.
+            if bytes > counted.query_row([tenant], |row| row.get(0)).optional()?.unwrap_or(0) {
+                return Ok(Some(changed("stored bytes", tenant)));
+            }
+        }
+        Ok(guards_fault(connection)?.map(|what| Fault::new(FaultKind::Changed, what)))
+    }
+
+    /// Brings the list of runs up to what needs no order: steps that were completed, and the last event of each.
+    fn finish(&mut self, connection: &Connection) -> Result<(), Error> {
+        for (run, RunSoFar { completed, .. }) in self.runs.iter().filter(|(_, so_far)| so_far.completed > 0) {
+            self.made
+                .prepare_cached("UPDATE runs SET completed = ?2 WHERE run_id = ?1")?
+                .execute(params![run, completed])?;
+        }
+        let query = "SELECT e.run_id, e.seq, e.time_us, e.kind, '', e.log_index FROM runs r JOIN events e
+             ON e.run_id = r.run_id AND e.seq = (SELECT max(seq) FROM events WHERE run_id = r.run_id)";
+        each(connection, query, |stored| project::last_of_run(&self.made, stored))?;
+        self.made.execute_batch("COMMIT")?;
+        Ok(())
+    }
+
+    /// A run whose lease has a token that it cannot have.
+    fn wrong_lease(&self, connection: &Connection) -> Result<Option<String>, Error> {
+        let query = "SELECT r.run_id, coalesce(l.token, 0) FROM runs r LEFT JOIN leases l ON l.run_id = r.run_id";
         let mut statement = connection.prepare(query)?;
-        if let Some(row) = statement.query_map([], |row| row.get::<_, String>(0))?.next() {
-            return Ok(Some(changed(list, &row?)));
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (run, token): (String, i64) = (row.get(0)?, row.get(1)?);
+            let least = 1 + self.runs.get(&run).map_or(0, |so_far| so_far.continued);
+            if u64::try_from(token).is_ok_and(|token| (least..=MAX_TOKEN).contains(&token)) {
+                continue;
+            }
+            return Ok(Some(run));
         }
+        Ok(None)
     }
-    Ok(guards_fault(connection)?.map(|what| Fault::new(FaultKind::Changed, what)))
 }
 
 fn changed(list: &str, row: &str) -> Fault {
@@ -66,24 +160,6 @@ fn guards_fault(connection: &Connection) -> Result<Option<String>, Error> {
     let differs = |name: &&String| own.get(*name) != known.get(*name);
     let name = own.keys().chain(known.keys()).find(differs);
     Ok(name.map(|name| format!("the trigger or view {name:?} of the log is not as it was made")))
-}
-
-/// The lists as the events make them, in memory.
-fn rebuilt(connection: &Connection) -> Result<Connection, Error> {
-    let mut made = Connection::open_in_memory()?;
-    let transaction = made.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(schema::READ_MODELS)?;
-    let kinds: Vec<String> = project::KINDS.iter().map(|kind| format!("'{kind}'")).collect();
-    let kinds = kinds.join(", ");
-    let query = format!(
-        "SELECT run_id, seq, time_us, kind, payload, log_index FROM events WHERE kind IN ({kinds}) ORDER BY log_index"
-    );
-    each(connection, &query, |stored| project::event(&transaction, stored))?;
-    let query = "SELECT e.run_id, e.seq, e.time_us, e.kind, '', e.log_index FROM runs r JOIN events e
-         ON e.run_id = r.run_id AND e.seq = (SELECT max(seq) FROM events WHERE run_id = r.run_id)";
-    each(connection, query, |stored| project::last_of_run(&transaction, stored))?;
-    transaction.commit()?;
-    Ok(made)
 }
 
 fn each(

@@ -72,10 +72,6 @@ impl AuditLog for SqliteStore {
         read::at(&self.reader(), log_index)
     }
 
-    fn lists_fault(&self) -> Result<Option<Fault>, Error> {
-        lists::fault(&self.reader())
-    }
-
     fn rebuild_lists(&self) -> Result<(), Error> {
         self.rebuild_read_models()
     }

@@ -13,11 +13,12 @@ use fusebox_core::event::event_hash;
 use fusebox_core::{Digest, RunId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+use super::lists::{Listed, Rebuilt};
 use super::regrow::Tree;
 use super::{grow, read};
 use crate::audit::{LogReport, TenantReport, Verifying};
 use crate::error::Error;
-use crate::sqlite::chains;
+use crate::sqlite::{chains, project};
 
 /// Events of one window.
 const WINDOW: i64 = 8192;
@@ -94,6 +95,8 @@ struct Window {
     runs: Vec<Part>,
     /// Leaves in order, each with the place of its run in `runs`.
     leaves: Vec<(u32, Digest)>,
+    /// Events that change a list, each with its place among the leaves and that of its run in `runs`.
+    listed: Vec<(usize, u32, Listed)>,
     /// Fault in the event after the last leaf.
     fault: Option<Fault>,
 }
@@ -113,6 +116,10 @@ struct Part {
     last: ChainEnd,
     /// Place of its first event among the leaves.
     at: usize,
+    /// Bytes of its events' payloads.
+    bytes: u64,
+    /// How often the run was continued.
+    continued: u64,
 }
 
 fn read_window(connection: &Connection, from: i64, to: i64) -> Result<Window, Error> {
@@ -121,7 +128,7 @@ fn read_window(connection: &Connection, from: i64, to: i64) -> Result<Window, Er
          WHERE log_index > ?1 AND log_index <= ?2 ORDER BY log_index",
     )?;
     let mut rows = statement.query(params![from, to])?;
-    let mut window = Window { from, events: 0, runs: Vec::new(), leaves: Vec::new(), fault: None };
+    let mut window = Window { from, events: 0, runs: Vec::new(), leaves: Vec::new(), listed: Vec::new(), fault: None };
     let mut places: HashMap<String, u32> = HashMap::new();
     let mut before: Option<u32> = None;
     let mut expected = from + 1;
@@ -136,6 +143,7 @@ fn read_window(connection: &Connection, from: i64, to: i64) -> Result<Window, Er
         };
         let number = |column: usize| row.get::<_, u64>(column).unwrap_or_default();
         let (run, seq, previous, hash) = (text(1), number(2), digest(6), digest(7));
+        let (kind, payload) = (text(4), text(5));
         let fault = |kind, message: &str| Some(Fault::new(kind, message).at(run, seq));
         if row.get::<_, i64>(0)? != expected {
             window.fault =
@@ -143,7 +151,7 @@ fn read_window(connection: &Connection, from: i64, to: i64) -> Result<Window, Er
             break;
         }
         expected += 1;
-        if event_hash(&previous, run, seq, number(3), text(4), text(5)) != hash {
+        if event_hash(&previous, run, seq, number(3), kind, payload) != hash {
             window.fault =
                 fault(FaultKind::Changed, "it is not what was recorded: its hash is not that of its content");
             break;
@@ -161,7 +169,7 @@ fn read_window(connection: &Connection, from: i64, to: i64) -> Result<Window, Er
                 };
                 // Earlier events are checked when windows are joined.
                 let (first, last) = (ChainEnd { seq, hash: previous }, ChainEnd { seq: before, hash: previous });
-                window.runs.push(Part { run: run.to_owned(), first, last, at });
+                window.runs.push(Part { run: run.to_owned(), first, last, at, bytes: 0, continued: 0 });
                 place
             }
         };
@@ -172,6 +180,13 @@ fn read_window(connection: &Connection, from: i64, to: i64) -> Result<Window, Er
             break;
         }
         part.last = ChainEnd { seq, hash };
+        part.bytes += payload.len() as u64;
+        part.continued += u64::from(kind == "run_continued");
+        if let Some((kind, has_content)) = project::listed(kind) {
+            let payload = if has_content { payload.to_owned() } else { String::new() };
+            let listed = Listed { seq, time_us: number(3), log_index: expected - 1, kind, payload };
+            window.listed.push((window.leaves.len(), place, listed));
+        }
         window.leaves.push((place, leaf_hash(&hash)));
         window.events += 1;
     }
@@ -204,6 +219,10 @@ struct Joining<'a> {
     /// Places of tenants' trees, by name.
     tenants: BTreeMap<String, usize>,
     trees: Vec<Tree>,
+    /// Bytes of the events of each tree.
+    stored: Vec<u64>,
+    /// An error here counts only where nothing else is wrong.
+    lists: Result<Rebuilt, Error>,
     events: u64,
     all: u64,
 }
@@ -211,8 +230,9 @@ struct Joining<'a> {
 impl<'a> Joining<'a> {
     fn new(connection: &'a Connection, last: i64, verifying: &'a Verifying<'a>) -> Result<Self, Error> {
         let all = u64::try_from(last).unwrap_or_default();
-        let (runs, tenants, trees) = (HashMap::new(), BTreeMap::new(), Vec::new());
-        Ok(Self { connection, verifying, chains: Chains::default(), runs, tenants, trees, events: 0, all })
+        let (runs, tenants, trees, stored) = (HashMap::new(), BTreeMap::new(), Vec::new(), Vec::new());
+        let (chains, lists) = (Chains::default(), Rebuilt::new());
+        Ok(Self { connection, verifying, chains, runs, tenants, trees, stored, lists, events: 0, all })
     }
 
     fn join(&mut self, window: Window) -> Result<Result<(), Fault>, Error> {
@@ -235,16 +255,36 @@ impl<'a> Joining<'a> {
             }
         }
         let sound = broken.as_ref().map_or(window.leaves.len(), |(at, _)| *at);
-        for (at, (run, leaf)) in (window.from + 1..).zip(window.leaves.into_iter().take(sound)) {
+        for (at, (run, leaf)) in (window.from + 1..).zip(window.leaves.iter().copied().take(sound)) {
             let tree = trees.get(run as usize).and_then(|place| self.trees.get_mut(*place));
             let Some(tree) = tree else { continue };
             if let Err(fault) = tree.push(self.connection, leaf, at)? {
                 return Ok(Err(fault));
             }
         }
+        self.list(&window.runs, &window.listed, sound, &trees);
         self.events += window.events;
         (self.verifying.progress)(self.events, self.all);
         Ok(broken.map_or(Ok(()), |(_, fault)| Err(fault)))
+    }
+
+    /// Rebuilds the lists from the events of a window that are sound, which are all, or those before a fault.
+    fn list(&mut self, runs: &[Part], listed: &[(usize, u32, Listed)], sound: usize, trees: &[usize]) {
+        for (part, tree) in runs.iter().zip(trees) {
+            if let Some(stored) = self.stored.get_mut(*tree) {
+                *stored += part.bytes;
+            }
+        }
+        let Ok(lists) = &mut self.lists else { return };
+        runs.iter().for_each(|part| lists.continued(&part.run, part.continued));
+        for (_, run, event) in listed.iter().filter(|(at, ..)| *at < sound) {
+            if let Some(part) = runs.get(*run as usize)
+                && let Err(error) = lists.take(&part.run, event)
+            {
+                self.lists = Err(error);
+                return;
+            }
+        }
     }
 
     /// The tree of a run's events, found by its first event, because other stored data about it may be wrong.
@@ -267,7 +307,10 @@ impl<'a> Joining<'a> {
             Some(place) => *place,
             None => {
                 match self.tree(&tenant)? {
-                    Ok(tree) => self.trees.push(tree),
+                    Ok(tree) => {
+                        self.trees.push(tree);
+                        self.stored.push(0);
+                    }
                     Err(fault) => return Ok(Err(fault)),
                 }
                 let place = self.trees.len() - 1;
@@ -347,6 +390,7 @@ impl<'a> Joining<'a> {
         }
         let mut tenants = Vec::new();
         let grown: u64 = self.connection.query_row("SELECT log_index FROM grown", [], |row| row.get(0))?;
+        let stored: Vec<(String, u64)> = self.trees.iter().map(|tree| tree.tenant.clone()).zip(self.stored).collect();
         let mut trees = self.trees;
         if trees.iter().map(|tree| tree.kept.0).sum::<u64>() != grown {
             let message = "the trees that are kept have not as many leaves as the log says";
@@ -364,6 +408,10 @@ impl<'a> Joining<'a> {
             }
             let (size, root) = (tree.range.size(), tree.range.root());
             tenants.push(TenantReport { tenant, size, root, checkpoints: tree.checkpoints, newest: tree.newest });
+        }
+        let stored = stored.iter().map(|(tenant, bytes)| (tenant.as_str(), *bytes));
+        if let Some(fault) = self.lists?.fault(self.connection, stored)? {
+            return Ok(Err(fault));
         }
         Ok(Ok(LogReport { events: self.events, chains: self.chains.heads().count() as u64, tenants }))
     }
