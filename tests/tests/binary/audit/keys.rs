@@ -177,3 +177,27 @@ fn a_lost_key_is_not_made_up_for() {
     refused(&place, &["audit", "rotate", "--tenant", "amce"], "FBX-5043", "amce");
     assert!(!place.path("home/audit/amce.json").exists());
 }
+
+/// After a loss of power, the checkpoint beside the keys may be empty: it says nothing, and the next one stands there. Other
+/// damage is refused.
+#[test]
+fn a_kept_checkpoint_that_the_power_took_says_nothing() {
+    let place = Place::new();
+    a_run(&place, "default");
+    let kept = place.path("home/audit/default.signed");
+    let length = std::fs::read(&kept).unwrap().len();
+    for lost in [Vec::new(), vec![0; length]] {
+        std::fs::write(&kept, lost).unwrap();
+        a_run(&place, "default");
+        let note = std::fs::read_to_string(&kept).unwrap();
+        assert!(note.starts_with("fusebox.invalid/") && note.ends_with('\n'), "{note}");
+        printed(&place, &["audit", "verify"]);
+    }
+    for damaged in ["x".repeat(length), "\0".repeat(length - 1) + "x"] {
+        std::fs::write(&kept, damaged).unwrap();
+        let output = place.fusebox(&["audit", "verify"]);
+        assert!(output.status.code() == Some(1) || output.status.code() == Some(2), "{output:?}");
+        let check = place.fusebox(&["runs"]);
+        assert!(!check.status.success(), "{check:?}");
+    }
+}
