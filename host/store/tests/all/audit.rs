@@ -12,7 +12,7 @@ use fusebox_core::audit::{
 use fusebox_core::event::{Chain, RunEnd, RunEnded, RunEvent, RunStarted};
 use fusebox_core::{Digest, RunId};
 use fusebox_store::{
-    AuditLog as _, Batch, Blob, CheckpointRow, Erasure, Error, Events as _, LogReport, SignCheckpoints, Signing,
+    AuditLog as _, Batch, Blob, CheckpointRow, Erasure, Error, Events as _, Fence, LogReport, SignCheckpoints, Signing,
     SqliteStore, Verifying,
 };
 
@@ -64,13 +64,14 @@ impl Place {
 /// Writes a run of so many events, and gives their hashes.
 fn write(store: &SqliteStore, name: &str, tenant: &str, count: u64) -> Vec<Digest> {
     let run: RunId = name.parse().unwrap();
+    let fence = Some(Fence::of_new(run.clone()));
     let mut chain = Chain::new(run);
     let mut hashes = Vec::new();
     for place in 0..count {
         let event = if place == 0 { created(tenant) } else { RunEvent::RunStarted(RunStarted {}) };
         let sealed = chain.seal(&event, place);
         hashes.push(sealed.hash);
-        store.append(Batch { events: vec![sealed], ..Batch::default() }).wait().unwrap();
+        store.append(Batch { events: vec![sealed], fence: fence.clone(), ..Batch::default() }).wait().unwrap();
     }
     hashes
 }
@@ -334,7 +335,8 @@ fn what_is_erased_is_gone_and_nothing_else() {
         }
         let blobs = vec![Blob::salted([3; 16], secret.clone())];
         let digest = blobs[0].digest();
-        store.append(Batch { events, blobs, ..Batch::default() }).wait().unwrap();
+        let fence = Some(Fence::of_new(name.parse().unwrap()));
+        store.append(Batch { events, blobs, fence, ..Batch::default() }).wait().unwrap();
         digest
     };
     let digest = with_blob("a", "acme", true);
