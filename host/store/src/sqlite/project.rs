@@ -27,10 +27,17 @@ pub struct Stored<'a> {
 /// Those of [`KINDS`] of which nothing but the kind counts.
 const COUNTED: [&str; 3] = ["step_completed", "step_judged", "plan_judged"];
 
-/// A kind that changes a list, and whether the event's content matters for it.
-pub fn listed(kind: &str) -> Option<(&'static str, bool)> {
+/// Part of an event that changes a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    Kind,
+    Content,
+}
+
+/// A kind that changes a list, and what of the event counts for it.
+pub fn listed(kind: &str) -> Option<(&'static str, Counts)> {
     let known = KINDS.into_iter().find(|known| *known == kind)?;
-    Some((known, !COUNTED.contains(&known)))
+    Some((known, if COUNTED.contains(&known) { Counts::Kind } else { Counts::Content }))
 }
 
 /// Kinds of events that change a list.

@@ -18,6 +18,7 @@ use super::regrow::Tree;
 use super::{grow, read};
 use crate::audit::{LogReport, TenantReport, Verifying};
 use crate::error::Error;
+use crate::sqlite::project::Counts;
 use crate::sqlite::{chains, project};
 
 /// Events of one window.
@@ -182,8 +183,8 @@ fn read_window(connection: &Connection, from: i64, to: i64) -> Result<Window, Er
         part.last = ChainEnd { seq, hash };
         part.bytes += payload.len() as u64;
         part.continued += u64::from(kind == "run_continued");
-        if let Some((kind, has_content)) = project::listed(kind) {
-            let payload = if has_content { payload.to_owned() } else { String::new() };
+        if let Some((kind, counts)) = project::listed(kind) {
+            let payload = if counts == Counts::Content { payload.to_owned() } else { String::new() };
             let listed = Listed { seq, time_us: number(3), log_index: expected - 1, kind, payload };
             window.listed.push((window.leaves.len(), place, listed));
         }
