@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::effect::{Outside, OutsideAccess};
 use crate::{Effect, Finding};
 
 /// Name of the built-in rules in the reasons of a decision.
@@ -35,7 +36,7 @@ pub fn judge(effect: &Effect, own: &OwnPlaces) -> Option<Finding> {
             let message = format!("{path} is a policy of Fusebox: a person changes it, and trusts it anew");
             return Some(Finding::error("own-policy", message));
         }
-        _ => return None,
+        other => return own_place(&other.outside()?, own),
     };
     let is_own_program = |word: &str| file_name(word).eq_ignore_ascii_case(OWN_PROGRAM);
     // A program of the workspace is named from there.
@@ -79,9 +80,35 @@ pub fn review(effect: &Effect) -> Option<Finding> {
     }
 }
 
+/// What the host says of an effect outside of the workspace.
+#[must_use]
+pub fn outside(effect: &Effect) -> Option<Finding> {
+    let Outside { access, path } = effect.outside()?;
+    Some(Finding::warning("outside", format!("it {} {path}, which lies outside of the workspace", access.verb())))
+}
+
 fn own_program(word: &str) -> Finding {
     let message = format!("the command names {word}: an agent may not run Fusebox, because it could approve itself");
     Finding::error("own-program", message)
+}
+
+/// Refuses what touches the home of Fusebox, its program or a policy, outside of the workspace.
+fn own_place(outside: &Outside, own: &OwnPlaces) -> Option<Finding> {
+    let Outside { access, path } = outside;
+    let is_in = |place: &str| {
+        let below = path.strip_prefix(place);
+        !place.is_empty() && below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    };
+    let changes = *access != OutsideAccess::Read;
+    if is_in(&own.home) {
+        let message = format!("{path} lies in the home of Fusebox, where its log and approvals lie");
+        return Some(Finding::error("own-home", message));
+    }
+    if changes && (is_in(&own.program) || file_name(path).eq_ignore_ascii_case(POLICY_FILE)) {
+        let message = format!("{path} belongs to Fusebox: a person changes it");
+        return Some(Finding::error("own-policy", message));
+    }
+    None
 }
 
 fn separates(c: char) -> bool {

@@ -111,7 +111,62 @@ pub struct NamedFile {
     pub on_search_path: bool,
 }
 
+/// Kind of an [`Effect::Other`] outside of the workspace.
+const OUTSIDE: &str = "outside";
+
+/// What an action does with a path outside of the workspace: an [`Effect::Other`] of the kind `outside`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// What is done there.
+    pub access: OutsideAccess,
+    /// Absolute path, as the host understands it.
+    pub path: String,
+}
+
+/// What is done with a path outside of the workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutsideAccess {
+    /// It is read.
+    Read,
+    /// It is created or replaced.
+    Write,
+    /// It is removed.
+    Remove,
+    /// A command runs there.
+    Run,
+}
+
+impl OutsideAccess {
+    /// The access as a verb.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Read => "reads",
+            Self::Write => "writes",
+            Self::Remove => "removes",
+            Self::Run => "runs a command in",
+        }
+    }
+}
+
+impl From<Outside> for Effect {
+    fn from(outside: Outside) -> Self {
+        let data = serde_json::to_value(outside).unwrap_or_default();
+        Self::Other { kind: OUTSIDE.to_owned(), data: Json::from_checked(data) }
+    }
+}
+
 impl Effect {
+    /// What the effect does with a path outside of the workspace, if it is such an effect.
+    #[must_use]
+    pub fn outside(&self) -> Option<Outside> {
+        match self {
+            Self::Other { kind, data } if kind == OUTSIDE => serde_json::from_value(data.value().clone()).ok(),
+            _ => None,
+        }
+    }
+
     /// Name of the effect's kind in messages.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::history::History;
 use crate::id::DEFAULT_TENANT;
 use crate::ledger::Line;
@@ -23,7 +25,7 @@ pub struct Position {
 }
 
 /// The predicted risk of a plan, as plugins get it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Risk {
     /// Level that counts.
     pub level: RiskLevel,

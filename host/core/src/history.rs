@@ -30,9 +30,23 @@ pub struct HistoryEntry {
 pub struct History {
     shared: Arc<RwLock<Vec<HistoryEntry>>>,
     len: usize,
+    /// Where the entries are read when they are asked for.
+    source: Option<Arc<dyn PastSteps>>,
+}
+
+/// Steps that ended earlier, read when they are asked for.
+pub trait PastSteps: Send + Sync {
+    /// At most `max` steps that ended behind position `seq`, oldest first.
+    fn after(&self, seq: u64, max: usize) -> Vec<HistoryEntry>;
 }
 
 impl History {
+    /// This many steps, which are read when they are asked for.
+    #[must_use]
+    pub fn of(source: Arc<dyn PastSteps>, len: usize) -> Self {
+        Self { source: Some(source), len, ..Self::default() }
+    }
+
     /// Number of steps.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -68,6 +82,9 @@ impl History {
 
     /// At most `max` steps that ended behind position `seq`, each turned into something else.
     pub fn after<T>(&self, seq: u64, max: usize, turn: impl FnMut(&HistoryEntry) -> T) -> Vec<T> {
+        if let Some(source) = &self.source {
+            return source.after(seq, max).iter().map(turn).collect();
+        }
         let entries = self.read();
         let seen = entries.get(..self.len).unwrap_or_default();
         let start = seen.partition_point(|entry| entry.seq <= seq);

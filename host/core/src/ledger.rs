@@ -32,7 +32,7 @@ impl Line {
 }
 
 /// All budgets of a run. Spending is recorded even when it exceeds the reservation; then nothing more can be reserved.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     lines: BTreeMap<BudgetKind, Line>,
 }

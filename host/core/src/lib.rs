@@ -54,6 +54,7 @@ pub mod rate;
 pub mod risk;
 pub mod risk_level;
 pub mod run;
+pub mod session;
 pub mod show;
 pub mod signal;
 pub mod step_state;

@@ -56,6 +56,7 @@ mod primitives;
 mod redaction;
 mod run;
 mod services;
+mod session;
 mod signals;
 mod sinks;
 
@@ -107,6 +108,8 @@ pub use run::handle::Run;
 pub use run::options::{RunOptions, StopAt};
 pub use run::summary::{StepSummary, Summary, Waiting};
 pub use services::{Notice, RecordChecks};
+pub use session::handle::Session;
+pub use session::options::{ObservedCall, Revise, SessionAction, SessionOptions, SessionOutcome};
 pub use signals::stop::StopHandle;
 #[cfg(feature = "otel")]
 pub use sinks::{Arguments, OtelSink};

@@ -26,6 +26,21 @@ pub struct Batch {
     pub fence: Option<Fence>,
     /// Amounts that runs have used of their tenants' budgets, when they release the rest.
     pub settlements: Vec<Settlement>,
+    /// State of a session after these events.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// State of a session as of one of its events, which follows from the events up to there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Id of the session.
+    pub run: RunId,
+    /// Place of the event.
+    pub seq: u64,
+    /// Hash of the event.
+    pub head: Digest,
+    /// The state, in the form of the program that wrote it.
+    pub state: String,
 }
 
 /// The right to write to a run.

@@ -31,8 +31,8 @@ pub use audit::{AuditLog, CheckpointRow, Leaf, LogReport, Scanned, SignCheckpoin
 pub use blob::{Blob, SALT_BYTES};
 pub use coordination::{Coordination, Reservation, Settlement};
 pub use error::Error;
-pub use events::{Batch, Erased, Erasure, Events, Fence, Pending};
+pub use events::{Batch, Erased, Erasure, Events, Fence, Pending, Snapshot};
 pub use read_models::ReadModels;
-pub use rows::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch};
+pub use rows::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunKind, RunRow, Switch};
 pub use sqlite::SqliteStore;
 pub use store::Store;

@@ -3,6 +3,7 @@
 use fusebox_core::RunId;
 
 use crate::error::Error;
+use crate::events::Snapshot;
 use crate::rows::{QuestionRow, RunFilter, RunRow, Switch};
 
 /// Lists of runs, questions, pauses and kill switches.
@@ -18,6 +19,18 @@ pub trait ReadModels {
     /// # Errors
     /// When the log cannot be read.
     fn run(&self, run: &RunId) -> Result<Option<RunRow>, Error>;
+
+    /// The newest session of a tenant with this id, which its program gave it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn session(&self, tenant: &str, origin: &str, external_id: &str) -> Result<Option<RunId>, Error>;
+
+    /// The last kept state of a session.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn snapshot(&self, run: &RunId) -> Result<Option<Snapshot>, Error>;
 
     /// Runs that may need settling: those that were last under way and have not been settled since, and those with an
     /// expired question.

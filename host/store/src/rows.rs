@@ -16,7 +16,9 @@ pub struct RunRow {
     pub tenant: String,
     /// State of the run.
     pub state: ListedState,
-    /// Steps of its plan.
+    /// Whether the host carries it out, or others do.
+    pub kind: RunKind,
+    /// Steps of its plan; of a session, actions that were proposed.
     pub steps: u32,
     /// Steps that completed.
     pub completed: u32,
@@ -28,6 +30,15 @@ pub struct RunRow {
     pub updated_us: u64,
     /// Number of its events.
     pub events: u64,
+}
+
+/// Kind of a listed run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunKind {
+    /// The host carries out its steps.
+    Run,
+    /// A session: others carry out its steps.
+    Session,
 }
 
 /// State of a listed run.

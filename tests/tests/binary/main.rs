@@ -35,4 +35,5 @@ mod runs;
 #[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(unix)]
+mod sessions;
 mod sinks;

@@ -37,6 +37,24 @@ pub struct Bound<'a> {
     pub place: &'a Digest,
 }
 
+/// Input of the [`Binding`] of an action in a session. A program that proposes it again gives it another number and
+/// description, which change nothing of what happens.
+#[derive(Debug, Clone, Copy)]
+pub struct BoundInSession<'a> {
+    /// Id of the session.
+    pub run: &'a RunId,
+    /// The action with its canonical input.
+    pub action: &'a Action,
+    /// Its effects, with their `before` digests and resolved programs.
+    pub effects: &'a [Effect],
+    /// Digests of all plugins in use, by name.
+    pub plugins: &'a BTreeMap<String, Digest>,
+    /// Digest of the policy.
+    pub policy: &'a Digest,
+    /// Identity of the workspace.
+    pub place: &'a Digest,
+}
+
 /// Input of the [`Binding`] of a whole plan.
 #[derive(Debug, Clone, Copy)]
 pub struct BoundPlan<'a> {
@@ -62,6 +80,22 @@ impl Binding {
                 .part(bound.step.as_str().as_bytes())
                 .part(&bound.attempt.to_be_bytes())
                 .part(json::canonical(bound.action).as_bytes())
+                .part(json::canonical(&bound.effects).as_bytes())
+                .part(json::canonical(bound.plugins).as_bytes())
+                .part(bound.policy.as_bytes())
+                .part(bound.place.as_bytes())
+                .finish(),
+        )
+    }
+
+    /// Computes the binding of an action in a session.
+    #[must_use]
+    pub fn of_session(bound: BoundInSession<'_>) -> Self {
+        let Action { step_type, input, scope, origin, description: _ } = bound.action;
+        Self(
+            DigestBuilder::new("fusebox session approval 1")
+                .part(bound.run.as_str().as_bytes())
+                .part(json::canonical(&(step_type, input, scope, origin)).as_bytes())
                 .part(json::canonical(&bound.effects).as_bytes())
                 .part(json::canonical(bound.plugins).as_bytes())
                 .part(bound.policy.as_bytes())

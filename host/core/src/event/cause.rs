@@ -24,6 +24,11 @@ impl Causes {
         let last = self.last;
         let cause = match event {
             RunEvent::RunCreated(_)
+            | RunEvent::SessionOpened(_)
+            | RunEvent::SessionContinued(_)
+            | RunEvent::SessionNoted(_)
+            | RunEvent::ActionProposed(_)
+            | RunEvent::ActionObserved(_)
             | RunEvent::RunContinued(_)
             | RunEvent::RunInterrupted(_)
             | RunEvent::RunPaused(_)
@@ -47,7 +52,7 @@ impl Causes {
     fn remember(&mut self, event: &RunEvent, seq: u64) {
         let at = Some(seq);
         match event {
-            RunEvent::StepJudged(_) => {
+            RunEvent::StepJudged(_) | RunEvent::ActionProposed(_) => {
                 let last = at;
                 *self = Self { last, decided: at, ..Self::default() };
             }

@@ -183,6 +183,11 @@ impl Chain {
         self.add(event.kind(), event, cause, time_us)
     }
 
+    /// Adds an event of a session, which follows from the event at this place, if that is known.
+    pub fn seal_after(&mut self, cause: Option<u64>, event: &RunEvent, time_us: u64) -> SealedEvent {
+        self.add(event.kind(), event, cause, time_us)
+    }
+
     /// Adds an event of the host. The first of its chain says whose log it is part of (`tenant`).
     pub fn seal_host(&mut self, event: &HostEvent, time_us: u64) -> SealedEvent {
         self.add(event.kind(), event, None, time_us)
@@ -287,6 +292,7 @@ mod tests {
             id: "apr-1".parse().unwrap(),
             binding: crate::Binding(Digest::ZERO),
             expires_us: None,
+            kind: None,
         });
         assert_eq!(cause(&requested), Some(2));
         assert_eq!(cause(&RunEvent::StepRestored(StepRestored { step })), Some(3));

@@ -7,9 +7,9 @@ use super::parts::{
     OnError, Spent,
 };
 use crate::event::{
-    ApprovalDecided, DoubtDecided, EffectIntended, EffectPerformed, GuardVerdict, ImpactAnswer, PlanDecided,
-    RiskPredicted, RunCreated, RunEnd, RunEnded, RunEvent, SkipReason, StepAdded, StepCompleted, StepEnd, StepFailed,
-    StepInDoubt, StepJudged, StepSkipped, Usage,
+    ActionProposed, ApprovalDecided, DoubtDecided, EffectIntended, EffectPerformed, GuardVerdict, ImpactAnswer,
+    PlanDecided, RiskPredicted, RunCreated, RunEnd, RunEnded, RunEvent, SessionOpened, SkipReason, StepAdded,
+    StepCompleted, StepEnd, StepFailed, StepInDoubt, StepJudged, StepSkipped, Usage,
 };
 use crate::{ApprovalAnswer, Decider, Decision, Effect, ImpactClass, LimitKind, Plan, RunId, RunLimits, Step, StepId};
 
@@ -97,7 +97,16 @@ impl Explainer {
                 self.tighten(decision);
                 Vec::new()
             }
+            RunEvent::SessionOpened(SessionOpened { goal, agent, limits, limits_by, .. }) => {
+                (self.goal, self.agent) = (goal.clone(), agent.id.clone());
+                self.set_limits(limits, |limit| limits_by.get(&limit).map(ToString::to_string));
+                Vec::new()
+            }
             RunEvent::StepJudged(judged) => self.judged(judged, time_us),
+            RunEvent::ActionProposed(ActionProposed { judged, .. }) => {
+                self.total = self.total.max(judged.index.saturating_add(1));
+                self.judged(judged, time_us)
+            }
             RunEvent::StepSkipped(StepSkipped { reason, message, by, .. }) => {
                 self.skipped(*reason, message, by, time_us)
             }

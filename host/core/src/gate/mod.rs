@@ -74,8 +74,8 @@ pub struct Gate {
     limits: RunLimits,
     impact: Option<ImpactClass>,
     effects: Vec<Effect>,
-    /// Programs of the workspace that commands name without saying so.
-    local: Option<Reason>,
+    /// Programs of the workspace that commands name without saying so, and paths outside of it.
+    local: Vec<Reason>,
 }
 
 impl Gate {
@@ -95,7 +95,7 @@ impl Gate {
             limits: RunLimits::default(),
             impact: None,
             effects: Vec::new(),
-            local: None,
+            local: Vec::new(),
         }
     }
 
@@ -146,10 +146,14 @@ impl Gate {
             self.count(Reason::new(Decider::BuiltIn, Ruling::Deny, finding.on(index)));
             self.decide();
         } else {
-            let local = |(index, effect): (usize, &Effect)| Some(builtin::review(effect)?.on(index));
-            let local: Vec<Finding> = self.effects.iter().enumerate().filter_map(local).collect();
-            self.local =
-                (!local.is_empty()).then_some(Reason { by: Decider::BuiltIn, ruling: Ruling::Review, findings: local });
+            let findings = |of: fn(&Effect) -> Option<Finding>, by, ruling| {
+                let found = |(index, effect): (usize, &Effect)| Some(of(effect)?.on(index));
+                let findings: Vec<Finding> = self.effects.iter().enumerate().filter_map(found).collect();
+                (!findings.is_empty() && ruling > Ruling::Allow).then_some(Reason { by, ruling, findings })
+            };
+            let local = findings(builtin::review, Decider::BuiltIn, Ruling::Review);
+            let outside = findings(builtin::outside, Decider::Workspace, self.setup.outside.ruling());
+            self.local = local.into_iter().chain(outside).collect();
             self.rewrite_from(self.next_rewrite);
         }
     }
@@ -291,7 +295,7 @@ impl Gate {
     }
 
     fn decide(&mut self) {
-        if let Some(local) = self.local.take() {
+        for local in std::mem::take(&mut self.local) {
             self.count(local);
         }
         if let Some(effect) = self.setup.approval.asks_for(&self.effects) {

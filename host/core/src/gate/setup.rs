@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Ruling;
 use crate::builtin::OwnPlaces;
-use crate::policy::{ApprovalPolicy, GuardMode, OnError};
+use crate::policy::{ApprovalPolicy, GuardMode, OnError, OutsideRuling};
 
 /// Judges of the gate, and the rulings that replace a missing verdict. The same for all actions under one policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct GateSetup {
     pub own: OwnPlaces,
     /// Effects that need an approval even when all guards allow.
     pub approval: ApprovalPolicy,
+    /// Ruling on what an action does outside of the workspace.
+    pub outside: OutsideRuling,
 }
 
 impl Default for GateSetup {
@@ -29,6 +31,7 @@ impl Default for GateSetup {
             when_all_abstain: Ruling::Allow,
             own: OwnPlaces::default(),
             approval: ApprovalPolicy::default(),
+            outside: OutsideRuling::default(),
         }
     }
 }

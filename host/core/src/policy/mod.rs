@@ -7,6 +7,7 @@ mod pace;
 mod plugins;
 mod process;
 mod risk;
+mod sessions;
 mod sink;
 mod tenant;
 mod workspace;
@@ -27,6 +28,7 @@ pub use risk::{
     OtherThresholds, RiskFloor, RiskMode, RiskModel, RiskPolicy, RiskProfile, RiskProfiles, RiskTools, ThresholdsFor,
     ToolClass,
 };
+pub use sessions::{OutsideRuling, SessionReview, SessionsPolicy};
 pub use sink::{SinkFrom, SinkKind, SinkPolicy};
 pub use tenant::{Budgets, TenantPolicy};
 pub use workspace::{HardLinks, WorkspacePolicy};
@@ -74,6 +76,9 @@ pub struct Policy {
     /// Prediction of the risk of plans, and its consequences; without it, nothing is predicted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk: Option<RiskPolicy>,
+    /// Rules for sessions: actions that others carry out.
+    #[serde(skip_serializing_if = "SessionsPolicy::is_default")]
+    pub sessions: SessionsPolicy,
     /// Rules for signing the log and erasing from it.
     #[serde(skip_serializing_if = "AuditPolicy::is_default")]
     pub audit: AuditPolicy,

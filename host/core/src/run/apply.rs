@@ -23,6 +23,12 @@ impl RunState {
         let was_us = self.watch.tick(time_us);
         match event {
             RunEvent::RunCreated(_) | RunEvent::PluginLogged(_) => {}
+            // Of a session.
+            RunEvent::SessionOpened(_)
+            | RunEvent::SessionContinued(_)
+            | RunEvent::SessionNoted(_)
+            | RunEvent::ActionProposed(_)
+            | RunEvent::ActionObserved(_) => {}
             RunEvent::RunContinued(RunContinued { voided, .. }) => {
                 self.void(voided);
                 self.taken_up(was_us);

@@ -143,7 +143,7 @@ pub(super) fn follow(state: &RunState, decision: &Decision, effects: &[Effect], 
             with_step(state, |step| {
                 let (asked, expires_us) = (id.clone(), expiry(state, now_us));
                 let requested: RunEvent =
-                    ApprovalRequested { step: step.clone(), id: asked, binding, expires_us }.into();
+                    ApprovalRequested { step: step.clone(), id: asked, binding, expires_us, kind: None }.into();
                 let decided = held.map(|held| {
                     let note = format!("as {}", held.id);
                     let channel = "earlier, for this kind".to_owned();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::stage::Stage;
 use super::state::RunState;
 use crate::event::{EffectsPreview, GuardVerdict, ImpactAnswer, StepJudged, Usage};
-use crate::gate::{GateAsk, GuardAnswer, MayRewrite};
-use crate::{Action, Digest, Effect, Gate, Impact, Origin};
+use crate::gate::{GateAsk, GuardAnswer, MayRewrite, Reason};
+use crate::session::{SessionSetup, SessionState};
+use crate::{Action, Digest, Effect, Gate, Impact, Origin, StepId};
 
 /// The judgement of the step that a run would take next. It asks for previews, verdicts and an estimate, one at a time;
 /// with all of them it becomes the event [`StepJudged`]. The run does not change until then.
@@ -42,6 +43,43 @@ impl RunState {
 }
 
 impl Judging {
+    /// The judgement of an action of a session, which is its step with this number, counted from 0. `input` is the digest by
+    /// which the log keeps its input.
+    #[must_use]
+    pub fn in_session(
+        setup: &SessionSetup,
+        state: &SessionState,
+        action: Action,
+        approval: Vec<Reason>,
+        now_us: u64,
+    ) -> Self {
+        let judged = StepJudged {
+            step: state.next_step(),
+            index: state.actions(),
+            attempt: 1,
+            step_type: action.step_type.clone(),
+            input: action.input.digest(),
+            description: action.description.clone(),
+            proposed_us: now_us,
+            previews: Vec::new(),
+            verdicts: Vec::new(),
+            impact: None,
+            decision: None,
+        };
+        Self { gate: Gate::new(Arc::clone(&setup.gate), approval), action, judged }
+    }
+
+    /// Id of the step that is judged.
+    #[must_use]
+    pub fn step(&self) -> &StepId {
+        &self.judged.step
+    }
+
+    /// Names the digest by which the log keeps the input.
+    pub fn keep_input_as(&mut self, input: Digest) {
+        self.judged.input = input;
+    }
+
     /// The next answer that is needed.
     #[must_use]
     pub fn ask(&self) -> GateAsk<'_> {
@@ -136,7 +174,7 @@ impl Judging {
     }
 
     /// The event; without a decision where the gate has not come to one.
-    pub(super) fn into_event(self) -> StepJudged {
+    pub(crate) fn into_event(self) -> StepJudged {
         let decision = match self.gate.ask() {
             GateAsk::Decided(decision) => Some(decision.clone()),
             _ => None,

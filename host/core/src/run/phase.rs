@@ -21,15 +21,23 @@ pub enum Phase {
     Ended(RunEnd),
 }
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Phase {
+    /// The phase in one word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
             Self::Created => "CREATED",
             Self::Running => "RUNNING",
             Self::Paused => "PAUSED",
             Self::Ended(RunEnd::Completed) => "COMPLETED",
             Self::Ended(RunEnd::Killed) => "KILLED",
             Self::Ended(RunEnd::Denied | RunEnd::GuardFailed | RunEnd::StepFailed | RunEnd::Budget) => "FAILED",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::attempt::Attempt;
 use super::phase::Phase;
 use super::plan_risk::PlanRisk;
@@ -35,7 +37,7 @@ pub struct StepProgress {
 }
 
 /// A person's approval of all actions of a kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindApproval {
     /// Id of the approval that granted it.
     pub id: ApprovalId,

@@ -2,8 +2,8 @@
 
 use fusebox_core::event::Signed;
 use fusebox_core::run::PersonCommand;
-use fusebox_core::{ApprovalAnswer, Ask, Contents, Decision, Effect};
-use fusebox_store::{QuestionRow, RunRow, Store};
+use fusebox_core::{ApprovalAnswer, Ask, Binding, Contents, Decision, Effect};
+use fusebox_store::{QuestionRow, RunKind, RunRow, Store};
 
 use super::{Control, PATIENCE};
 use crate::ambient::{now_us, rfc3339};
@@ -13,6 +13,8 @@ use crate::approval::request;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::journal::replay::replay;
+use crate::session;
+use crate::session::control::ParkedAction;
 
 /// Most open questions that are listed.
 const MAX_QUESTIONS: u32 = 10_000;
@@ -71,10 +73,15 @@ impl Control {
     pub fn asked(&self, id: &str) -> Result<Asked, Error> {
         let row = self.question(id)?;
         refuse_decided(&row)?;
+        let unknown = || Error::UnknownApproval { id: id.to_owned() };
+        let run = self.row(&row.run)?;
+        if run.kind == RunKind::Session {
+            let parked = session::control::parked(&*self.log, &row.run, &row.id)?.ok_or_else(unknown)?;
+            return self.asked_in_session(run, row, parked);
+        }
         let state = replay(&*self.log, &row.run)?.state;
         let question = state.question().filter(|question| question.id == row.id);
-        let question = question.ok_or_else(|| Error::UnknownApproval { id: id.to_owned() })?.clone();
-        let unknown = || Error::UnknownApproval { id: id.to_owned() };
+        let question = question.ok_or_else(unknown)?.clone();
         let (subject, decision, effects): (Subject, Decision, Vec<Effect>) = match state.ask_when_resumed() {
             Ask::PersonOnPlan { decision, .. } => {
                 (Subject::Plan(state.setup().plan.clone()), decision.clone(), Vec::new())
@@ -89,7 +96,7 @@ impl Control {
             _ => return Err(unknown()),
         };
         Ok(Asked {
-            run: self.row(&row.run)?,
+            run,
             request: ApprovalRequest {
                 run: row.run.clone(),
                 id: Some(row.id),
@@ -115,17 +122,82 @@ impl Control {
     pub fn answer(&self, id: &str, responder: &Responder<'_>, answer: ApprovalAnswer) -> Result<QuestionRow, Error> {
         let row = self.question(id)?;
         refuse_decided(&row)?;
+        if self.row(&row.run)?.kind == RunKind::Session {
+            self.answer_in_session(&row, responder, answer)?;
+            return self.after_answer(&row);
+        }
         let mut journal = self.journal(&row.run, PATIENCE)?;
         let answered = self.tell_answer(&mut journal, &row, responder, answer);
         // The lease is released in any case; the answer is durable before.
         let flushed = pollster::block_on(journal.release());
         answered?;
         flushed?;
+        self.after_answer(&row)
+    }
+
+    /// The question once it is answered; an error when the answer came too late.
+    fn after_answer(&self, row: &QuestionRow) -> Result<QuestionRow, Error> {
         let after = self.question(row.id.as_str())?;
         match &after.decided {
             Some(decided) if decided.answer == "expired" => Err(already(&after)),
             _ => Ok(after),
         }
+    }
+
+    fn asked_in_session(&self, run: RunRow, row: QuestionRow, parked: ParkedAction) -> Result<Asked, Error> {
+        let ParkedAction { step, action, index, effects, decision, binding, expires_us } = parked;
+        let (step, action) = (Box::new(step), Box::new(action));
+        let subject = Subject::Step { index, total: run.steps as usize, step, action, attempt: 1 };
+        let contents = contents(&*self.log, &row.run, &effects)?;
+        let (id, confinement, problem) = (Some(row.id), String::new(), None);
+        let request = ApprovalRequest {
+            run: row.run,
+            id,
+            expires_us,
+            subject,
+            effects,
+            contents,
+            decision,
+            binding,
+            confinement,
+            problem,
+        };
+        Ok(Asked { request, run })
+    }
+
+    fn answer_in_session(
+        &self,
+        row: &QuestionRow,
+        responder: &Responder<'_>,
+        answer: ApprovalAnswer,
+    ) -> Result<(), Error> {
+        let mut session = self.held_session(&row.run, PATIENCE)?;
+        let Some(binding) = session.state().question(&row.id).map(|question| question.binding) else {
+            // Another answer came first.
+            refuse_decided(&self.question(row.id.as_str())?)?;
+            return Err(Error::UnknownApproval { id: row.id.to_string() });
+        };
+        let signed = self.signed(row, responder, &answer, &binding)?;
+        match session.answer(&row.id, answer, signed) {
+            Err(Error::Core(fusebox_core::Error::NotNow { .. })) => Err(Error::AnswerDoesNotFit {
+                message: "an action of a session cannot be edited, and is not in doubt".to_owned(),
+            }),
+            other => other,
+        }
+    }
+
+    /// The signature of an answer, where a key gives it.
+    fn signed(
+        &self,
+        row: &QuestionRow,
+        responder: &Responder<'_>,
+        answer: &ApprovalAnswer,
+        binding: &Binding,
+    ) -> Result<Option<Signed>, Error> {
+        let Responder::Key(key) = responder else { return Ok(None) };
+        KnownKeys::open(&self.home)?.check(key)?;
+        let text = answer.signed_text(&row.id, binding);
+        Ok(Some(Signed { key: key.name().to_owned(), signature: key.sign(text.as_bytes())? }))
     }
 
     fn tell_answer(
@@ -141,14 +213,7 @@ impl Control {
             refuse_decided(&self.question(row.id.as_str())?)?;
             return Err(Error::UnknownApproval { id: row.id.to_string() });
         };
-        let signed = match responder {
-            Responder::Terminal { .. } => None,
-            Responder::Key(key) => {
-                KnownKeys::open(&self.home)?.check(key)?;
-                let text = answer.signed_text(&row.id, &binding);
-                Some(Signed { key: key.name().to_owned(), signature: key.sign(text.as_bytes())? })
-            }
-        };
+        let signed = self.signed(row, responder, &answer, &binding)?;
         let recorded = journal.submit(PersonCommand::Answered { binding, answer, signed });
         match recorded {
             Err(Error::Core(fusebox_core::Error::NotNow { .. })) => Err(Error::AnswerDoesNotFit {

@@ -9,7 +9,7 @@ use fusebox_core::id::{HOST_TENANT, check_tenant};
 use fusebox_core::run::PersonCommand;
 use fusebox_core::signal::{Signal, SignalKind};
 use fusebox_core::{Digest, KillTarget, RunId};
-use fusebox_store::{Batch, Error as StoreError, RunFilter};
+use fusebox_store::{Batch, Error as StoreError, RunFilter, RunKind};
 
 use super::{Control, RETRY};
 use crate::ambient::now_us;
@@ -161,6 +161,9 @@ impl Control {
 
     /// Ends a run that no process drives.
     pub(super) fn end(&self, run: &RunId, by: &str, requested_us: u64) -> Result<(), Error> {
+        if self.row(run)?.kind == RunKind::Session {
+            return self.held_session(run, Duration::ZERO)?.kill(by, requested_us);
+        }
         let mut journal = match self.journal(run, Duration::ZERO) {
             Err(busy @ Error::RunBusy { .. }) => return Err(busy),
             // A damaged one cannot be replayed; it ends all the same.

@@ -26,9 +26,10 @@ use fusebox_core::event::{HostEvent, PauseAsked, PluginLogged, RunEvent};
 use fusebox_core::id::check_tenant;
 use fusebox_core::policy::AuditPolicy;
 use fusebox_core::run::{PersonCommand, Phase, ProcessCommand};
+use fusebox_core::session::SessionCommand;
 use fusebox_core::signal::{Signal, SignalKind};
 use fusebox_core::{KillTarget, RunId};
-use fusebox_store::{RunFilter, RunRow, Store, Switch};
+use fusebox_store::{RunFilter, RunKind, RunRow, Store, Switch};
 
 pub use answer::{Asked, OpenQuestion, Responder};
 pub use grants::StandingApproval;
@@ -46,6 +47,8 @@ use crate::journal::updates::{EventUpdate, RunLog};
 use crate::journal::{Journal, JournalSetup};
 use crate::log::side_chain::record_for_host;
 use crate::redaction::retention::RetentionFilter;
+use crate::session;
+use crate::session::control::HeldSession;
 use crate::signals::board::Board;
 
 /// Longest wait for a process that holds a run only for a moment.
@@ -186,8 +189,10 @@ impl Control {
     /// # Errors
     /// When there is no such run, or the log cannot be read.
     pub fn projects(&self, run: &RunId) -> Result<Vec<std::path::PathBuf>, Error> {
-        self.row(run)?;
-        Ok(replay(&*self.log, run)?.projects)
+        match self.row(run)?.kind {
+            RunKind::Run => Ok(replay(&*self.log, run)?.projects),
+            RunKind::Session => session::control::projects(&*self.log, run),
+        }
     }
 
     /// Copies of workspaces that runs worked on, the oldest run first.
@@ -215,7 +220,10 @@ impl Control {
     /// # Errors
     /// When there is no such run, it has ended, or the log cannot be written.
     pub fn pause(&self, run: &RunId, by: &str, reason: &str) -> Result<PauseOutcome, Error> {
-        let tenant = self.row(run)?.tenant;
+        let RunRow { tenant, kind, .. } = self.row(run)?;
+        if kind == RunKind::Session {
+            return self.pause_session(run, &tenant, by, reason);
+        }
         let request = Signal {
             kind: SignalKind::Pause,
             target: KillTarget::Run(run.clone()),
@@ -247,12 +255,38 @@ impl Control {
         }
     }
 
+    fn pause_session(&self, run: &RunId, tenant: &str, by: &str, reason: &str) -> Result<PauseOutcome, Error> {
+        let mut session = match self.held_session(run, PATIENCE) {
+            Err(Error::RunBusy { .. }) => {
+                // Whichever process works on the session next pauses it.
+                let (run, by, reason) = (run.clone(), by.to_owned(), reason.to_owned());
+                record_for_host(&*self.log, tenant, &HostEvent::PauseAsked(PauseAsked { run, by, reason }))?;
+                return Ok(PauseOutcome::Asked);
+            }
+            held => held?,
+        };
+        session.refuse_ended()?;
+        if session.state().paused_by().is_some() {
+            return Ok(PauseOutcome::WasPaused);
+        }
+        session.tell(SessionCommand::Pause { by: by.to_owned(), reason: reason.to_owned() })?;
+        Ok(PauseOutcome::Paused)
+    }
+
     /// Resumes a paused run, so that a process can continue it. Returns whether it was paused.
     ///
     /// # Errors
     /// When there is no such run, it has ended, or the log cannot be written.
     pub fn resume(&self, run: &RunId, by: &str) -> Result<bool, Error> {
-        self.row(run)?;
+        if self.row(run)?.kind == RunKind::Session {
+            let mut session = self.held_session(run, PATIENCE)?;
+            session.refuse_ended()?;
+            let was = session.state().paused_by().is_some();
+            if was {
+                session.tell(SessionCommand::Resume { by: by.to_owned() })?;
+            }
+            return Ok(was);
+        }
         let mut journal = self.journal(run, PATIENCE)?;
         refuse_ended(&journal)?;
         if journal.state.paused_by().is_none() {
@@ -315,6 +349,11 @@ impl Control {
             journal.submit(ProcessCommand::Interrupted)?;
         }
         Ok(journal)
+    }
+
+    /// Takes a session, waiting for processes that work on it.
+    fn held_session(&self, run: &RunId, patience: Duration) -> Result<HeldSession, Error> {
+        HeldSession::take(&self.home, &self.log, run, patience)
     }
 
     fn lease(&self, run: &RunId, patience: Duration) -> Result<Lease, Error> {

@@ -10,7 +10,7 @@ use fusebox_core::id::check_tenant;
 use fusebox_core::risk::{Assessment, RiskLevel};
 use fusebox_core::{Decider, Event, LimitKind, LimitSource, RunId, SealedEvent};
 use fusebox_risk::{Outcome, OutcomeKind};
-use fusebox_store::{ListedState, RunFilter, RunRow, Store};
+use fusebox_store::{ListedState, RunFilter, RunKind, RunRow, Store};
 
 use crate::error::Error;
 use crate::journal::replay::replay;
@@ -81,7 +81,9 @@ pub fn outcomes(services: &Services, tenant: &str, last: u32) -> Result<Vec<Outc
     let overruled = overruled(&*services.store, tenant)?;
     let filter = RunFilter { tenant: Some(tenant.to_owned()), ..RunFilter::default() };
     let mut outcomes = Vec::new();
-    for row in services.store.runs(&filter, last)? {
+    let rows = services.store.runs(&filter, last)?;
+    // The risk of a session is that of what was proposed so far, which no label of a plan fits.
+    for row in rows.into_iter().filter(|row| row.kind == RunKind::Run) {
         if let Some(mut outcome) = outcome(services, &row)? {
             outcome.overruled = overruled.get(&row.run).copied();
             outcomes.push(outcome);

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use fusebox_core::event::{KillTimes, RunEnd, Usage};
 use fusebox_core::run::PersonCommand;
+use fusebox_core::session::SessionCommand;
 use fusebox_core::{ApprovalAnswer, RunId};
 use fusebox_effects::Workspace;
-use fusebox_store::RunRow;
+use fusebox_store::{RunFilter, RunKind, RunRow};
 
 use super::Control;
 use crate::error::Error;
 use crate::execution::settle::{Settled, settle_open};
 use crate::journal::replay::replay;
+
+/// Most unfinished runs that are looked through for sessions.
+const MAX_RUNS: u32 = 100_000;
 
 /// Recovery of one run.
 #[derive(Debug)]
@@ -35,6 +39,9 @@ impl Control {
     pub fn recover(&self) -> Result<Vec<Recovered>, Error> {
         let mut rows = self.log.unsettled(crate::ambient::now_us())?;
         rows.extend(self.log.to_be_killed()?);
+        let unfinished = RunFilter { unfinished: true, ..RunFilter::default() };
+        let open = self.log.runs(&unfinished, MAX_RUNS)?;
+        rows.extend(open.into_iter().filter(|row| row.kind == RunKind::Session));
         let mut seen = BTreeSet::new();
         rows.retain(|row| self.is_its(&row.tenant) && seen.insert(row.run.to_string()));
         Ok(rows.iter().filter_map(|row| self.recover_run(row)).collect())
@@ -58,7 +65,33 @@ impl Control {
         Some(Recovered { run: row.run.clone(), state, outcome })
     }
 
+    /// A session has no process: it is killed or paused as it was asked to be, and one in which nothing happened for long is
+    /// over.
+    fn settle_session(&self, run: &RunId) -> Result<Option<String>, Error> {
+        let mut session = self.held_session(run, Duration::ZERO)?;
+        if session.state().ended().is_some() {
+            return Ok(None);
+        }
+        if let Some(switch) = self.log.killed_by(run)? {
+            session.kill(&switch.by, switch.set_us)?;
+            return Ok(Some(format!("it was killed, as {} had asked", switch.by)));
+        }
+        if session.close_idle()? {
+            return Ok(Some("nothing happened in it for long, so it is over".to_owned()));
+        }
+        match self.log.pause_asked(run)? {
+            Some((by, reason)) if session.state().paused_by().is_none() => {
+                session.tell(SessionCommand::Pause { by: by.clone(), reason })?;
+                Ok(Some(format!("it is paused, as {by} had asked")))
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn settle(&self, run: &RunId) -> Result<Option<String>, Error> {
+        if self.row(run)?.kind == RunKind::Session {
+            return self.settle_session(run);
+        }
         let mut journal = self.journal(run, Duration::ZERO)?;
         if journal.ended.is_some() {
             return Ok(None);

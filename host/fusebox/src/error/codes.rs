@@ -60,6 +60,7 @@ fusebox_core::error_codes!(Error {
     PluginNotInPolicy => "FBX-5056",
     NotRemoved => "FBX-5057",
     LogBehind => "FBX-5058",
+    BadSessionName => "FBX-5059",
 });
 
 impl Error {

@@ -448,6 +448,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A name in a session that cannot be used.
+    #[error("{what} cannot be used: {message}")]
+    BadSessionName {
+        /// What is named.
+        what: &'static str,
+        /// Fault in the name.
+        message: String,
+    },
     /// A plugin that the policy does not name.
     #[error("the policy has no plugin {name:?}{suggestion}. It has {known}; for a file, give its path")]
     PluginNotInPolicy {

@@ -27,6 +27,8 @@ use crate::prediction::Predictor;
 use crate::run::handle::Run;
 use crate::run::options::{RunOptions, StopAt};
 use crate::services::{Notice, Services};
+use crate::session::handle::Session;
+use crate::session::options::SessionOptions;
 use crate::sinks::{SinkStatus, Sinks, Subscription};
 use crate::{check, control, run};
 
@@ -243,6 +245,15 @@ impl Host {
             }
         }
         Ok(CheckReport { decision, plugins })
+    }
+
+    /// Opens a session, or finds it: a run whose steps the caller carries out. It is durable when this returns.
+    ///
+    /// # Errors
+    /// When a name or the workspace cannot be used, a kill switch is set, another process holds the session for too long, or
+    /// the log cannot be written.
+    pub fn session(&self, options: SessionOptions) -> Result<Session, Error> {
+        Session::open(&self.services, options)
     }
 
     /// The chain of the log that holds the decisions of [`check`](Self::check); `None` before the first.

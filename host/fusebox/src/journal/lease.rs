@@ -25,23 +25,41 @@ const RETRY: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub struct Lease {
     fence: Fence,
+    _lock: FileLock,
+}
+
+/// A locked file of the home, until it is dropped.
+#[derive(Debug)]
+pub struct FileLock {
     path: PathBuf,
-    /// Locked; the system unlocks it when it is closed.
+    /// The system unlocks it when it is closed.
     file: File,
+}
+
+impl FileLock {
+    /// Locks by a name, waiting for another holder. `name` is a run's id, or another name that fits into a file name.
+    pub fn take_within(home: &Home, name: &str, patience: Duration) -> Result<Self, Error> {
+        let until = Instant::now() + patience;
+        loop {
+            match lock(home, name) {
+                Err(Error::RunBusy { .. }) if Instant::now() < until => std::thread::sleep(RETRY),
+                taken => return taken,
+            }
+        }
+    }
 }
 
 impl Lease {
     /// The lease of a run that is about to be created.
     pub fn of_new(home: &Home, run: &RunId) -> Result<Self, Error> {
-        let (path, file) = lock(home, run)?;
-        Ok(Self { fence: Fence::of_new(run.clone()), path, file })
+        Ok(Self { _lock: lock(home, run.as_str())?, fence: Fence::of_new(run.clone()) })
     }
 
     /// Takes a run over.
     pub fn take(home: &Home, log: &dyn Store, run: &RunId) -> Result<Self, Error> {
-        let (path, file) = lock(home, run)?;
+        let lock = lock(home, run.as_str())?;
         let token = log.next_fencing_token(run)?;
-        Ok(Self { fence: Fence { run: run.clone(), token }, path, file })
+        Ok(Self { fence: Fence { run: run.clone(), token }, _lock: lock })
     }
 
     /// Takes a run over, waiting for a process that holds it only for a moment.
@@ -68,7 +86,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for FileLock {
     fn drop(&mut self) {
         // While it is still locked: a process that waits for this file finds it gone, and makes a new one. A file at
         // the same path belongs to another holder.
@@ -78,15 +96,15 @@ impl Drop for Lease {
     }
 }
 
-/// Locks the file of a run. When the file is deleted between opening and locking, it tries again.
-fn lock(home: &Home, run: &RunId) -> Result<(PathBuf, File), Error> {
+/// Locks a file by its name. When the file is deleted between opening and locking, it tries again.
+fn lock(home: &Home, name: &str) -> Result<FileLock, Error> {
     let folder = home.leases();
     let failed = |error: std::io::Error| Error::Home {
         path: folder.clone(),
         message: format!("the leases of runs cannot be used: {error}"),
     };
     std::fs::create_dir_all(&folder).map_err(failed)?;
-    let path = folder.join(run.as_str());
+    let path = folder.join(name);
     loop {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -95,14 +113,14 @@ fn lock(home: &Home, run: &RunId) -> Result<(PathBuf, File), Error> {
         let mut file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::RunBusy { run: run.to_string(), holder: holder(&mut file) });
+                return Err(Error::RunBusy { run: name.to_owned(), holder: holder(&mut file) });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
             Ok(()) if !is_still_there(&path, &file) => {}
             Ok(()) => {
                 // Only for messages; a lease without it is as good.
                 let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                return Ok((path, file));
+                return Ok(FileLock { path, file });
             }
         }
     }

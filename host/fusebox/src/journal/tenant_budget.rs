@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fusebox_core::{Amounts, BudgetKind, Ledger, RunId, RunState};
+use fusebox_core::{Amounts, BudgetKind, Ledger, Policy, RunId, RunState};
 use fusebox_store::{Error as StoreError, Reservation, Settlement, Store};
 
 /// Parts that a tenant's budget is handed out in: few enough that not each effect costs a commit, and so many that one run
@@ -37,11 +37,16 @@ impl TenantBudget {
     /// The account of a run, under the policy that it was set up with.
     pub fn of(log: Arc<dyn Store>, state: &RunState) -> Result<Self, StoreError> {
         let setup = state.setup();
-        let of_tenant = setup.policy.tenants.get(&setup.tenant).map(|tenant| tenant.limits.as_limits().capped());
+        Self::under(log, &setup.policy, &setup.tenant, &setup.run)
+    }
+
+    /// The account of a run or session under a policy.
+    pub fn under(log: Arc<dyn Store>, policy: &Policy, tenant: &str, run: &RunId) -> Result<Self, StoreError> {
+        let of_tenant = policy.tenants.get(tenant).map(|tenant| tenant.limits.as_limits().capped());
         let ledger = of_tenant.as_ref().map(Ledger::new).unwrap_or_default();
         let limits: BTreeMap<BudgetKind, u64> =
             ledger.lines().filter_map(|(kind, line)| Some((kind, line.limit?))).collect();
-        let (run, tenant) = (setup.run.clone(), setup.tenant.clone());
+        let (run, tenant) = (run.clone(), tenant.to_owned());
         let mut has = Amounts::new();
         // Reservations of an earlier process are still there.
         for kind in BTreeMap::keys(&limits) {

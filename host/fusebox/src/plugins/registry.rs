@@ -135,6 +135,7 @@ impl Registry {
             when_all_abstain: policy.decision.when_all_abstain.ruling(),
             own,
             approval: policy.approval.clone(),
+            outside: policy.sessions.outside,
         };
         Ok(Self { guards, impact, executors, step_types, gate: Arc::new(gate), redacting, digests })
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fusebox_core::policy::{RiskFloor, RiskModel, RiskPolicy};
 use fusebox_core::risk::{Assessment, Features, PlanShape, Prediction, RiskLevel, Thresholds, Tool};
+use fusebox_core::session::{SessionSetup, SessionState};
 use fusebox_core::{Agent, Plan, Policy, RunLimits, RunState};
 use fusebox_risk::{Explained, FeatureContext, Model, features};
 
@@ -127,6 +128,13 @@ impl Predictor {
         let shape = PlanShape::of(plan, &self.policy.tools.programs);
         let (features, estimator) = self.features(&shape, registry, policy, limits);
         self.assess(features, estimator, &plan.agent)
+    }
+
+    /// Assessment of a session so far.
+    pub(crate) fn assess_session(&self, registry: &Registry, setup: &SessionSetup, state: &SessionState) -> Assessment {
+        let shape = state.shape().plan();
+        let (features, estimator) = self.features(&shape, registry, &setup.policy, state.limits());
+        self.assess(features, estimator, &state.identity().agent)
     }
 
     /// Features of the shape of a plan or a run.

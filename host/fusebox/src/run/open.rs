@@ -302,6 +302,6 @@ fn stored_setup(services: &Arc<Services>, workspace: &Workspace, operator: &RunL
     })
 }
 
-fn host_version() -> String {
+pub fn host_version() -> String {
     format!("fusebox {}", env!("CARGO_PKG_VERSION"))
 }

@@ -10,6 +10,7 @@ mod project;
 mod read;
 mod read_models;
 mod schema;
+mod sessions;
 mod tenants;
 mod writer;
 

@@ -1,8 +1,9 @@
 //! Read models: tables for lists, derived from events.
 
 use fusebox_core::event::{
-    ApprovalDecided, ApprovalRequested, DoubtDecided, HostEvent, HostEventKind, KillLifted, KillSet, PauseAsked,
-    PlanApprovalDecided, PlanApprovalRequested, RunCreated, RunEnded, RunEvent, RunEventKind, StepInDoubt,
+    ApprovalDecided, ApprovalRequested, DoubtDecided, HostEvent, HostEventKind, KillLifted, KillSet, ObservedOutcome,
+    PauseAsked, PlanApprovalDecided, PlanApprovalRequested, RunCreated, RunEnded, RunEvent, RunEventKind,
+    SessionOpened, StepInDoubt,
 };
 use fusebox_core::{KillTarget, json};
 use rusqlite::{Connection, params};
@@ -25,7 +26,7 @@ pub struct Stored<'a> {
 }
 
 /// Those of [`KINDS`] of which nothing but the kind counts.
-const COUNTED: [&str; 3] = ["step_completed", "step_judged", "plan_judged"];
+const COUNTED: [&str; 4] = ["step_completed", "step_judged", "plan_judged", "action_proposed"];
 
 /// Part of an event that changes a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +42,15 @@ pub fn listed(kind: &str) -> Option<(&'static str, Counts)> {
 }
 
 /// Kinds of events that change a list.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 22] = [
     "pause_asked",
     "kill_set",
     "kill_lifted",
     "run_created",
+    "session_opened",
+    "session_continued",
+    "action_proposed",
+    "action_observed",
     "run_started",
     "run_paused",
     "run_resumed",
@@ -62,26 +67,54 @@ const KINDS: [&str; 18] = [
     "run_ended",
 ];
 
+/// How many steps of a run events add to its row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StepCounts {
+    /// Steps that were completed.
+    pub completed: u32,
+    /// Actions that were proposed in a session.
+    pub proposed: u32,
+}
+
+impl StepCounts {
+    /// Adds the steps of further events.
+    pub fn add(&mut self, more: Self) {
+        self.completed += more.completed;
+        self.proposed += more.proposed;
+    }
+
+    /// Adds them to the row of a run.
+    pub fn write(self, connection: &Connection, run: &str) -> Result<(), Error> {
+        if self != Self::default() {
+            connection
+                .prepare_cached("UPDATE runs SET completed = completed + ?2, steps = steps + ?3 WHERE run_id = ?1")?
+                .execute(params![run, self.completed, self.proposed])?;
+        }
+        Ok(())
+    }
+}
+
 /// Brings the read models up to the next events of one run, or of another chain. Most events change nothing but the run's
 /// row, which is written once.
 pub struct Lists<'a> {
     /// Whether people are asked something about the run, if known.
     is_asked: Option<bool>,
-    /// Steps that were completed.
-    completed: u32,
+    counts: StepCounts,
     last: Option<Stored<'a>>,
 }
 
 impl<'a> Lists<'a> {
     /// For events of a run about which people are asked something or not, if that is known.
     pub fn of(is_asked: Option<bool>) -> Self {
-        Self { is_asked, completed: 0, last: None }
+        Self { is_asked, counts: StepCounts::default(), last: None }
     }
 
     /// Takes the next event.
     pub fn event(&mut self, connection: &Connection, stored: &Stored<'a>) -> Result<(), Error> {
         match stored.kind.parse::<RunEventKind>() {
-            Ok(RunEventKind::StepCompleted) => self.completed += 1,
+            Ok(RunEventKind::StepCompleted) => self.counts.completed += 1,
+            Ok(RunEventKind::ActionProposed) => self.counts.proposed += 1,
+            Ok(RunEventKind::ActionObserved) => self.counts.completed += u32::from(is_completed(stored)?),
             // Questions that were asked before are void.
             Ok(RunEventKind::StepJudged | RunEventKind::PlanJudged) => {
                 if self.is_asked != Some(false) {
@@ -101,15 +134,15 @@ impl<'a> Lists<'a> {
         Ok(())
     }
 
-    /// How many steps were completed, and whether people are asked something, if that is known.
-    pub fn left(self) -> (u32, Option<bool>) {
-        (self.completed, self.is_asked)
+    /// What is left to be written to the run's row, and whether people are asked something, if that is known.
+    pub fn left(self) -> (StepCounts, Option<bool>) {
+        (self.counts, self.is_asked)
     }
 
     /// Writes the run's row. Returns whether people are asked something, if that is known.
     pub fn finish(self, connection: &Connection) -> Result<Option<bool>, Error> {
         if let Some(last) = self.last {
-            write_last(connection, &last, self.completed)?;
+            write_last(connection, &last, self.counts)?;
         }
         Ok(self.is_asked)
     }
@@ -119,24 +152,21 @@ impl<'a> Lists<'a> {
 pub fn event(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     let mut lists = Lists::of(None);
     lists.event(connection, stored)?;
-    match lists.completed {
-        0 => Ok(()),
-        _ => set(connection, "UPDATE runs SET completed = completed + 1 WHERE run_id = ?1", stored.run),
-    }
+    lists.counts.write(connection, stored.run)
 }
 
 /// Brings the list of runs up to the last event of a run.
 pub fn last_of_run(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
-    write_last(connection, stored, 0)
+    write_last(connection, stored, StepCounts::default())
 }
 
-fn write_last(connection: &Connection, last: &Stored<'_>, completed: u32) -> Result<(), Error> {
+fn write_last(connection: &Connection, last: &Stored<'_>, counts: StepCounts) -> Result<(), Error> {
     connection
         .prepare_cached(
-            "UPDATE runs SET last_event = ?2, updated_us = ?3, events = ?4, completed = completed + ?5
+            "UPDATE runs SET last_event = ?2, updated_us = ?3, events = ?4, completed = completed + ?5, steps = steps + ?6
              WHERE run_id = ?1",
         )?
-        .execute(params![last.run, last.kind, last.time_us, last.seq, completed])?;
+        .execute(params![last.run, last.kind, last.time_us, last.seq, counts.completed, counts.proposed])?;
     Ok(())
 }
 
@@ -164,6 +194,9 @@ fn run_changed(connection: &Connection, kind: RunEventKind, stored: &Stored<'_>)
     let run = stored.run;
     match kind {
         Kind::RunCreated => created(connection, stored),
+        Kind::SessionOpened => opened(connection, stored),
+        // Under other rules, questions that were asked before are void.
+        Kind::SessionContinued => withdraw(connection, stored),
         Kind::RunStarted => set(connection, "UPDATE runs SET started = 1 WHERE run_id = ?1", run),
         Kind::RunPaused => {
             set(connection, "UPDATE runs SET paused = 1 WHERE run_id = ?1", run)?;
@@ -217,6 +250,42 @@ fn created(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+fn opened(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
+    let RunEvent::SessionOpened(SessionOpened { goal, agent, tenant, origin, external_id, .. }) = run_event(stored)?
+    else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO runs (run_id, goal, agent, tenant, kind, steps, started, last_event, created_us, updated_us, events,
+                 created_at)
+             VALUES (?1, ?2, ?3, ?4, 'session', 0, 1, ?5, ?6, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            stored.run,
+            goal,
+            agent.id,
+            tenant,
+            stored.kind,
+            stored.time_us,
+            stored.seq,
+            stored.log_index
+        ])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO sessions (tenant, origin, external_id, run_id) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (tenant, origin, external_id) DO UPDATE SET run_id = ?4",
+        )?
+        .execute(params![tenant, origin, external_id, stored.run])?;
+    Ok(())
+}
+
+/// Whether an observed action was carried out.
+fn is_completed(stored: &Stored<'_>) -> Result<bool, Error> {
+    let RunEvent::ActionObserved(observed) = run_event(stored)? else { return Ok(false) };
+    Ok(observed.outcome == ObservedOutcome::Completed)
+}
+
 fn withdraw(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
     let closed = connection
         .prepare_cached(
@@ -254,7 +323,8 @@ fn asked(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
         ])?;
     let question = if kind == "doubt" { "in_doubt" } else { "approval" };
     connection
-        .prepare_cached("UPDATE runs SET question = ?2 WHERE run_id = ?1")?
+        // A session goes on while one of its actions waits.
+        .prepare_cached("UPDATE runs SET question = ?2 WHERE run_id = ?1 AND kind = 'run'")?
         .execute(params![stored.run, question])?;
     Ok(())
 }

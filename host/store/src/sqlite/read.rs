@@ -6,10 +6,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use crate::error::Error;
-use crate::rows::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch};
+use crate::rows::{Decided, ListedState, QuestionKind, QuestionRow, RunFilter, RunKind, RunRow, Switch};
 
 const RUN_COLUMNS: &str = "run_id, goal, agent, tenant, started, paused, question, ended, steps, completed, last_event,
-     created_us, updated_us, events";
+     created_us, updated_us, events, kind";
 
 const QUESTION_COLUMNS: &str = "id, run_id, seq, kind, step, asked_us, expires_us, answer, by, decided_us";
 
@@ -106,13 +106,14 @@ fn run_row(row: &Row<'_>) -> Result<RunRow, Error> {
         created_us: row.get(11)?,
         updated_us: row.get(12)?,
         events: row.get(13)?,
+        kind: if row.get::<_, String>(14)? == "session" { RunKind::Session } else { RunKind::Run },
     })
 }
 
 pub fn unsettled(connection: &Connection, now_us: u64) -> Result<Vec<RunRow>, Error> {
     let query = format!(
         "SELECT {RUN_COLUMNS} FROM runs
-         WHERE ended IS NULL AND started = 1 AND paused = 0 AND question IS NULL AND last_event NOT IN ('run_interrupted', 'run_left')
+         WHERE ended IS NULL AND kind = 'run' AND started = 1 AND paused = 0 AND question IS NULL AND last_event NOT IN ('run_interrupted', 'run_left')
          UNION SELECT {RUN_COLUMNS} FROM runs
          WHERE run_id IN (SELECT run_id FROM questions WHERE answer IS NULL AND expires_us <= ?1)
          UNION SELECT {RUN_COLUMNS} FROM runs WHERE run_id IN (SELECT run_id FROM pauses)"

@@ -2,8 +2,9 @@
 
 use fusebox_core::RunId;
 
-use super::{SqliteStore, read};
+use super::{SqliteStore, read, sessions};
 use crate::error::Error;
+use crate::events::Snapshot;
 use crate::read_models::ReadModels;
 use crate::rows::{QuestionRow, RunFilter, RunRow, Switch};
 
@@ -14,6 +15,14 @@ impl ReadModels for SqliteStore {
 
     fn run(&self, run: &RunId) -> Result<Option<RunRow>, Error> {
         read::run(&self.reader(), run)
+    }
+
+    fn session(&self, tenant: &str, origin: &str, external_id: &str) -> Result<Option<RunId>, Error> {
+        sessions::newest(&self.reader(), tenant, origin, external_id)
+    }
+
+    fn snapshot(&self, run: &RunId) -> Result<Option<Snapshot>, Error> {
+        sessions::snapshot(&self.reader(), run)
     }
 
     fn unsettled(&self, now_us: u64) -> Result<Vec<RunRow>, Error> {

@@ -47,6 +47,7 @@ CREATE TABLE runs (
     goal       TEXT    NOT NULL,
     agent      TEXT    NOT NULL,
     tenant     TEXT    NOT NULL,
+    kind       TEXT    NOT NULL DEFAULT 'run',
     steps      INTEGER NOT NULL,
     completed  INTEGER NOT NULL DEFAULT 0,
     started    INTEGER NOT NULL DEFAULT 0,
@@ -64,7 +65,23 @@ CREATE INDEX runs_by_agent ON runs (agent, created_us);
 CREATE INDEX runs_by_tenant ON runs (tenant, created_us);
 CREATE INDEX runs_unfinished ON runs (created_us) WHERE ended IS NULL;
 CREATE INDEX runs_under_way ON runs (run_id)
-    WHERE ended IS NULL AND started = 1 AND paused = 0 AND question IS NULL AND last_event NOT IN ('run_interrupted', 'run_left');
+    WHERE ended IS NULL AND kind = 'run' AND started = 1 AND paused = 0 AND question IS NULL
+      AND last_event NOT IN ('run_interrupted', 'run_left');
+-- Read model: the newest session of each id that a program gave.
+CREATE TABLE sessions (
+    tenant      TEXT NOT NULL,
+    origin      TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    run_id      TEXT NOT NULL,
+    PRIMARY KEY (tenant, origin, external_id)
+) STRICT, WITHOUT ROWID;
+-- States of sessions as of an event: a process that comes folds the events after it.
+CREATE TABLE snapshots (
+    run_id TEXT    PRIMARY KEY,
+    seq    INTEGER NOT NULL,
+    head   BLOB    NOT NULL,
+    state  TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
 -- Read model: what people are asked, and were.
 CREATE TABLE questions (
     id         TEXT    PRIMARY KEY,
@@ -299,7 +316,10 @@ pub fn rebuild_read_models(connection: &mut Connection) -> Result<(), Error> {
     for sql in known_guards()?.values() {
         transaction.execute_batch(sql)?;
     }
-    transaction.execute_batch("DELETE FROM runs; DELETE FROM questions; DELETE FROM switches; DELETE FROM pauses;")?;
+    transaction.execute_batch(
+        "DELETE FROM runs; DELETE FROM questions; DELETE FROM switches; DELETE FROM pauses; DELETE FROM sessions;
+         DELETE FROM snapshots;",
+    )?;
     rebuild(&transaction)?;
     transaction.commit()?;
     Ok(())

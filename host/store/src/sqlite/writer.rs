@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::events::{Batch, FIRST_TOKEN, Fence};
 use crate::sqlite::audit::{FIRST_SIGNED, SignWhat, Signer, Tried};
 use crate::sqlite::chains::ChainRow;
-use crate::sqlite::{blobs, chains, project, schema, tenants};
+use crate::sqlite::{blobs, chains, project, schema, sessions, tenants};
 
 const INSERT_EVENT: &str = "INSERT INTO events (run_id, seq, time_us, kind, payload, previous, hash)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -331,6 +331,9 @@ fn insert(
         if let Some(signer) = &mut signer {
             signer.wrote(&chain.row.tenant, events.len() as u64);
         }
+    }
+    if let Some(snapshot) = &batch.snapshot {
+        sessions::keep(transaction, snapshot)?;
     }
     for settlement in &batch.settlements {
         tenants::settle(transaction, settlement)?;

@@ -245,6 +245,7 @@ fn lists_follow_the_events_and_can_be_rebuilt() {
         id: id.clone(),
         binding,
         expires_us: Some(99),
+        kind: None,
     });
     let sealed = [created("t"), RunEvent::RunStarted(RunStarted {}), asked].map(|event| chain.seal(&event, 5));
     store.append(batch(&sealed)).wait().unwrap();

@@ -133,6 +133,9 @@ pub struct ApprovalRequested {
     /// From then on the answer is no, in microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_us: Option<u64>,
+    /// Kind of the action, as JSON, in a session; none where it cannot be approved together with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
 }
 
 /// A person decided on the step, or the approval expired.

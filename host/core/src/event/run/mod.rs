@@ -4,6 +4,7 @@ mod effects;
 mod judging;
 mod lifecycle;
 mod plan;
+mod session;
 mod step;
 
 use schemars::JsonSchema;
@@ -13,6 +14,7 @@ pub use effects::*;
 pub use judging::*;
 pub use lifecycle::*;
 pub use plan::*;
+pub use session::*;
 pub use step::*;
 
 use crate::StepId;
@@ -69,12 +71,12 @@ run_events! {
     of_run:
         RunCreated, RunContinued, RunLeft, RunInterrupted, RunPaused, RunResumed, BudgetWarning, RiskPredicted,
         RunStarted, GrantRevoked, RunEnded, PlanJudged, PlanDecided, PlanApprovalRequested, PlanApprovalDecided,
-        PluginLogged;
+        PluginLogged, SessionOpened, SessionContinued, SessionNoted;
     of_step:
         StepAdded(added.id), StepDelayed(step), StepJudged(step), ApprovalRequested(step), ApprovalDecided(step),
         EffectIntended(step), EffectPerformed(step), EffectNotPerformed(step), EffectRefused(step),
         StepStarted(step), StepResumed(step), StepCompleted(step), StepFailed(step), StepInDoubt(step),
-        DoubtDecided(step), StepRetried(step), StepRestored(step), StepSkipped(step);
+        DoubtDecided(step), StepRetried(step), StepRestored(step), StepSkipped(step), ActionProposed(judged.step), ActionObserved(step);
 }
 
 impl RunEvent {

@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use fusebox_core::KillTarget;
 use fusebox_core::audit::{Fault, FaultKind};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use crate::error::Error;
 use crate::sqlite::{project, schema};
 
 /// Lists that are made of events alone, by their primary keys.
-const LISTS: [(&str, &str); 4] =
-    [("runs", "run_id"), ("questions", "id"), ("switches", "target"), ("pauses", "run_id")];
+const LISTS: [(&str, &str); 5] =
+    [("runs", "run_id"), ("questions", "id"), ("switches", "target"), ("pauses", "run_id"), ("sessions", "run_id")];
 /// Rules of tenants' budgets, each as a query that finds what breaks it.
 const RULES: [(&str, &str); 2] = [
     (
@@ -52,7 +52,7 @@ pub struct Rebuilt {
 #[derive(Debug, Default)]
 struct RunSoFar {
     is_asked: Option<bool>,
-    completed: u32,
+    counts: project::StepCounts,
     continued: u64,
 }
 
@@ -74,8 +74,8 @@ impl Rebuilt {
         let stored = project::Stored { run, seq: *seq, time_us: *time_us, kind, payload, log_index: *log_index };
         let mut lists = project::Lists::of(so_far.is_asked);
         lists.event(&self.made, &stored)?;
-        let (completed, is_asked) = lists.left();
-        so_far.completed += completed;
+        let (counts, is_asked) = lists.left();
+        so_far.counts.add(counts);
         so_far.is_asked = is_asked;
         Ok(())
     }
@@ -121,10 +121,8 @@ impl Rebuilt {
 
     /// Brings the list of runs up to what needs no order: steps that were completed, and the last event of each.
     fn finish(&mut self, connection: &Connection) -> Result<(), Error> {
-        for (run, RunSoFar { completed, .. }) in self.runs.iter().filter(|(_, so_far)| so_far.completed > 0) {
-            self.made
-                .prepare_cached("UPDATE runs SET completed = ?2 WHERE run_id = ?1")?
-                .execute(params![run, completed])?;
+        for (run, RunSoFar { counts, .. }) in &self.runs {
+            counts.write(&self.made, run)?;
         }
         let query = "SELECT e.run_id, e.seq, e.time_us, e.kind, '', e.log_index FROM runs r JOIN events e
              ON e.run_id = r.run_id AND e.seq = (SELECT max(seq) FROM events WHERE run_id = r.run_id)";
@@ -135,7 +133,8 @@ impl Rebuilt {
 
     /// A run whose lease has a token that it cannot have.
     fn wrong_lease(&self, connection: &Connection) -> Result<Option<String>, Error> {
-        let query = "SELECT r.run_id, coalesce(l.token, 0) FROM runs r LEFT JOIN leases l ON l.run_id = r.run_id";
+        let query = "SELECT r.run_id, coalesce(l.token, 0) FROM runs r LEFT JOIN leases l ON l.run_id = r.run_id
+             WHERE r.kind = 'run'";
         let mut statement = connection.prepare(query)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

@@ -1,0 +1,39 @@
+//! Sessions: their ids in other programs, and their kept states.
+
+use fusebox_core::{Digest, RunId};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use crate::error::Error;
+use crate::events::Snapshot;
+
+pub fn newest(connection: &Connection, tenant: &str, origin: &str, external_id: &str) -> Result<Option<RunId>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT run_id FROM sessions WHERE tenant = ?1 AND origin = ?2 AND external_id = ?3")?;
+    let found: Option<String> = statement.query_row([tenant, origin, external_id], |row| row.get(0)).optional()?;
+    let damaged = |error: fusebox_core::Error| Error::ListDamaged { list: "sessions", what: error.to_string() };
+    found.map(|run| run.parse().map_err(damaged)).transpose()
+}
+
+pub fn snapshot(connection: &Connection, run: &RunId) -> Result<Option<Snapshot>, Error> {
+    let mut statement = connection.prepare_cached("SELECT seq, head, state FROM snapshots WHERE run_id = ?1")?;
+    let found: Option<(u64, Vec<u8>, String)> =
+        statement.query_row([run.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    // A hash that is cut short becomes zero, which is that of no event.
+    Ok(found.map(|(seq, head, state)| Snapshot {
+        run: run.clone(),
+        seq,
+        head: Digest::from_bytes(&head).unwrap_or(Digest::ZERO),
+        state,
+    }))
+}
+
+pub fn keep(transaction: &Transaction<'_>, snapshot: &Snapshot) -> Result<(), Error> {
+    let Snapshot { run, seq, head, state } = snapshot;
+    transaction
+        .prepare_cached(
+            "INSERT INTO snapshots (run_id, seq, head, state) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (run_id) DO UPDATE SET seq = ?2, head = ?3, state = ?4",
+        )?
+        .execute(params![run.as_str(), seq, head.as_bytes(), state])?;
+    Ok(())
+}
