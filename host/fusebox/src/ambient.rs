@@ -18,6 +18,11 @@ pub fn now_us() -> u64 {
     now
 }
 
+/// Version of this host, as events name it.
+pub fn host_version() -> String {
+    format!("fusebox {}", env!("CARGO_PKG_VERSION"))
+}
+
 /// A new run id, a UUIDv7.
 pub fn new_run_id() -> Result<RunId, fusebox_core::Error> {
     Uuid::now_v7().to_string().parse()

@@ -108,7 +108,7 @@ pub use run::handle::Run;
 pub use run::options::{RunOptions, StopAt};
 pub use run::summary::{StepSummary, Summary, Waiting};
 pub use services::{Notice, RecordChecks};
-pub use session::handle::Session;
+pub use session::handle::{Observed, Session};
 pub use session::options::{ObservedCall, Revise, SessionAction, SessionOptions, SessionOutcome};
 pub use signals::stop::StopHandle;
 #[cfg(feature = "otel")]

@@ -71,8 +71,9 @@ fn an_action_is_judged_observed_and_kept() {
     let session = session(&host, &place);
     let verdict = propose(&session, &command("ls -la").call("c1"));
     assert_eq!(verdict.ruling(), Ruling::Allow, "{verdict:?}");
-    assert!(session.observe(&ObservedCall::Named("c1".into()), &completed("listed")).unwrap());
-    assert!(!session.observe(&ObservedCall::Named("c1".into()), &completed("twice")).unwrap(), "its outcome is known");
+    assert!(session.observe(&ObservedCall::Named("c1".into()), &completed("listed")).unwrap().is_recorded);
+    let twice = session.observe(&ObservedCall::Named("c1".into()), &completed("twice")).unwrap();
+    assert!(!twice.is_recorded, "its outcome is known");
     let denied = propose(&session, &command("rm -rf / --no-preserve-root").call("c2"));
     assert_eq!(denied.ruling(), Ruling::Deny);
     assert!(denied.message.contains("command-policy"), "{denied:?}");
@@ -350,7 +351,8 @@ fn many_threads_lose_nothing_and_budgets_hold() {
                     let call = format!("{thread}-{number}");
                     let verdict = session.propose(&command("ls").call(call.clone())).unwrap();
                     let is_allowed = verdict.ruling() == Ruling::Allow;
-                    assert_eq!(session.observe(&ObservedCall::Named(call), &completed("")).unwrap(), is_allowed);
+                    let observed = session.observe(&ObservedCall::Named(call), &completed("")).unwrap();
+                    assert_eq!(observed.is_recorded, is_allowed);
                     is_allowed
                 };
                 (0..15_u32).filter(allowed).count()

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::admission::kill_switch;
 use crate::admission::quota::over_quota;
-use crate::ambient::{new_run_id, rfc3339};
+use crate::ambient::{host_version, new_run_id, rfc3339};
 use crate::approval::approver::Approver;
 use crate::approval::keys::KnownKeys;
 use crate::error::Error;
@@ -300,8 +300,4 @@ fn stored_setup(services: &Arc<Services>, workspace: &Workspace, operator: &RunL
         place: workspace.identity()?,
         projects: services.projects.iter().filter_map(|folder| Some(text(&folder.canonicalize().ok()?))).collect(),
     })
-}
-
-pub fn host_version() -> String {
-    format!("fusebox {}", env!("CARGO_PKG_VERSION"))
 }

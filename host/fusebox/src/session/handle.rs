@@ -1,11 +1,12 @@
 //! A session as its caller sees it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fusebox_core::breaker::CallOutcome;
 use fusebox_core::event::ObservedOutcome;
-use fusebox_core::session::{Call, Observation, SessionCommand, SessionState, Verdict};
+use fusebox_core::session::{Call, CallState, Observation, SessionCommand, SessionState, Verdict};
 use fusebox_core::{Json, RunId};
 use parking_lot::Mutex;
 
@@ -22,12 +23,25 @@ const MAX_SUMMARY_CHARS: usize = 500;
 /// Largest data of a note that are kept, in bytes.
 const MAX_NOTE_BYTES: usize = 64 * 1024;
 
+/// Largest output of an action, in bytes.
+const MAX_OUTPUT_BYTES: usize = 64 * 1024 * 1024;
+
+/// What became of an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Whether it was recorded: the session knows the call, and its outcome was not known.
+    pub is_recorded: bool,
+    /// The output without its secrets, where guards found some.
+    pub redacted: Option<Json>,
+}
+
 /// A session: a run whose steps others carry out. Every call blocks its thread until what follows from it is durable, and
 /// while another process works on the same session.
 pub struct Session {
     services: Arc<Services>,
     options: SessionOptions,
     run: RunId,
+    workspace: PathBuf,
     /// The session as this process left it; none after a failure.
     known: Mutex<Option<Book>>,
 }
@@ -42,14 +56,32 @@ impl Session {
     /// Opens a session, or finds it.
     pub(crate) fn open(services: &Arc<Services>, options: SessionOptions) -> Result<Self, Error> {
         let live = open::open(services, &options, None)?;
+        let workspace = live.workspace.root().to_path_buf();
         let (run, known) = (live.book.run().clone(), Mutex::new(Some(live.book)));
-        Ok(Self { services: Arc::clone(services), options, run, known })
+        Ok(Self { services: Arc::clone(services), options, run, workspace, known })
     }
 
     /// Id of the session: that of a run.
     #[must_use]
     pub fn id(&self) -> &RunId {
         &self.run
+    }
+
+    /// The folder that the session works in, without links: the one that it began in.
+    #[must_use]
+    pub fn workspace(&self) -> &Path {
+        &self.workspace
+    }
+
+    /// The answer that the newest call like this got, as long as it is kept in mind.
+    ///
+    /// # Errors
+    /// As [`propose`](Self::propose).
+    pub fn answered(&self, call: &ObservedCall) -> Result<Option<Verdict>, Error> {
+        self.with(|services, live| {
+            let found = find(&live.book.state, live.salt, call);
+            found.map(|call| propose::repeated(services, &live.book, &call)).transpose()
+        })
     }
 
     /// Proposes an action that the caller is about to carry out. The answer is durable before it is given. No error means
@@ -61,11 +93,11 @@ impl Session {
         self.with(|services, live| propose::propose(services, live, action))
     }
 
-    /// Records the outcome of an action. Returns whether the session knows the call and its outcome was not known.
+    /// Records the outcome of an action.
     ///
     /// # Errors
     /// As [`propose`](Self::propose), or when a guard that keeps secrets out of the log fails.
-    pub fn observe(&self, call: &ObservedCall, outcome: &SessionOutcome) -> Result<bool, Error> {
+    pub fn observe(&self, call: &ObservedCall, outcome: &SessionOutcome) -> Result<Observed, Error> {
         self.with(|services, live| observe(services, live, call, outcome))
     }
 
@@ -118,11 +150,19 @@ fn observe(
     live: &mut Live,
     call: &ObservedCall,
     outcome: &SessionOutcome,
-) -> Result<bool, Error> {
+) -> Result<Observed, Error> {
+    let redacted = match (&services.redactor, &outcome.output) {
+        (Some(redactor), Some(output)) => redactor.redacted(output.as_str())?,
+        _ => None,
+    };
+    let redacted =
+        redacted.map(|text| Json::parse("what a guard redacted", text.as_bytes(), MAX_OUTPUT_BYTES)).transpose()?;
     let Live { book, setup, retention, salt, .. } = live;
-    let Some(call) = find(&book.state, *salt, call) else { return Ok(false) };
+    let open = find(&book.state, *salt, call).filter(|call| call.state == CallState::Open);
+    let Some(call) = open else { return Ok(Observed { is_recorded: false, redacted }) };
     let Call { step, step_type, .. } = call;
-    let output = outcome.output.as_ref().and_then(|output| bounded(output, services.policy.sessions.output_kib));
+    let kept = redacted.as_ref().or(outcome.output.as_ref());
+    let output = kept.and_then(|output| bounded(output, services.policy.sessions.output_kib));
     // What the world answers was judged by no guard, so each part is searched for secrets.
     retention.flag(&step);
     let summary = retention.cleaned(&outcome.summary.chars().take(MAX_SUMMARY_CHARS).collect::<String>());
@@ -141,20 +181,20 @@ fn observe(
     if let Some(admitted) = Throttle::resumed(&services.policy, who, 0) {
         services.throttle.record(&admitted, counted, book.now_us())?;
     }
-    Ok(true)
+    Ok(Observed { is_recorded: true, redacted })
 }
 
-/// The call that an outcome is about, if its outcome is not known.
+/// The newest call that is meant.
 fn find(state: &SessionState, salt: [u8; fusebox_store::SALT_BYTES], call: &ObservedCall) -> Option<Call> {
     let found = match call {
         ObservedCall::Step(step) => state.open_calls().find(|call| call.step == *step),
         ObservedCall::Named(name) => state.call(Some(name), None),
         ObservedCall::Like { step_type, input } => {
             let action = propose::action_digest(salt, step_type, input);
-            state.open_calls().filter(|call| call.action == Some(action)).last()
+            state.call(None, Some(&action))
         }
     };
-    found.filter(|call| state.open_calls().any(|open| open.step == call.step)).cloned()
+    found.cloned()
 }
 
 /// An output as far as it is kept: JSON that is too long becomes a text that is cut.

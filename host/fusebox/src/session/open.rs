@@ -17,12 +17,11 @@ use super::book::Book;
 use super::options::SessionOptions;
 use crate::admission::kill_switch::ending_new;
 use crate::admission::quota::over_quota;
-use crate::ambient::{new_run_id, new_salt, now_us, rfc3339};
+use crate::ambient::{host_version, new_run_id, new_salt, now_us, rfc3339};
 use crate::error::Error;
 use crate::journal::lease::FileLock;
 use crate::journal::replay::missing;
 use crate::redaction::retention::RetentionFilter;
-use crate::run::open::host_version;
 use crate::services::Services;
 
 /// Longest id of a session in another program, and longest name of a call there, in characters.
@@ -88,7 +87,12 @@ pub fn open(services: &Arc<Services>, options: &SessionOptions, known: Option<Bo
     check(options)?;
     let held = lock(services, options)?;
     let Some(book) = find(services, options, known)? else { return begin(services, options, None, held) };
-    let mut live = Live::of(services, options, book, held)?;
+    if let Some((end, _)) = book.state.ended()
+        && end != RunEnd::Killed
+    {
+        return begin(services, options, Some(book.run().clone()), held);
+    }
+    let mut live = Live::of(services, book, held)?;
     live.settle(services)?;
     match live.book.state.ended() {
         // A killed session stays killed, whatever its program does.
@@ -119,9 +123,9 @@ fn find(services: &Services, options: &SessionOptions, known: Option<Book>) -> R
 }
 
 impl Live {
-    fn of(services: &Services, options: &SessionOptions, book: Book, held: FileLock) -> Result<Self, Error> {
-        let stays = book.state.ended().is_none().then(|| book.state.identity().workspace.clone());
-        let workspace = Arc::new(workspace_of(services, options, stays.as_deref())?);
+    fn of(services: &Services, book: Book, held: FileLock) -> Result<Self, Error> {
+        // Wherever its program goes, the workspace stays the one that the session began in.
+        let workspace = open_workspace(services, Path::new(&book.state.identity().workspace))?;
         let setup = setup_of(services, book.run().clone(), &workspace)?;
         let kept = book.state.identity().setup;
         let salt = match services.store.blob(book.run(), &kept)? {
@@ -221,7 +225,7 @@ fn begin(
     {
         return Err(Error::SecretInName { what: "the agent or the id of the session" });
     }
-    let workspace = Arc::new(workspace_of(services, options, None)?);
+    let workspace = open_workspace(services, &options.workspace)?;
     let (run, salt) = (new_run_id()?, new_salt()?);
     let setup = setup_of(services, run.clone(), &workspace)?;
     let retention = RetentionFilter::new(services.redactor.clone(), Vec::new())?.with_salt(salt);
@@ -252,16 +256,11 @@ fn begin(
     Ok(Live { book, setup, retention, workspace, salt, held })
 }
 
-/// The workspace of a session: as long as its program stays below the one that it began in, that one.
-fn workspace_of(services: &Services, options: &SessionOptions, stays: Option<&str>) -> Result<Workspace, Error> {
-    let asked = Workspace::open(&options.workspace)?;
-    let workspace = match stays.map(Path::new).filter(|stays| asked.root().starts_with(stays)) {
-        Some(stays) => Workspace::open(stays)?,
-        None => asked,
-    };
-    let workspace = workspace.with_hard_links(services.policy.workspace.hard_links);
+/// Opens the workspace of a session.
+fn open_workspace(services: &Services, folder: &Path) -> Result<Arc<Workspace>, Error> {
+    let workspace = Workspace::open(folder)?.with_hard_links(services.policy.workspace.hard_links);
     services.home.keep_apart(workspace.root())?;
-    Ok(workspace)
+    Ok(Arc::new(workspace))
 }
 
 fn setup_of(services: &Services, run: RunId, workspace: &Workspace) -> Result<SessionSetup, Error> {

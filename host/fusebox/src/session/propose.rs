@@ -166,7 +166,7 @@ fn answered_before(state: &SessionState, proposed: &SessionAction, action: &Dige
 }
 
 /// The answer that a call got before.
-fn repeated(services: &Services, book: &super::book::Book, before: &Call) -> Result<Verdict, Error> {
+pub fn repeated(services: &Services, book: &super::book::Book, before: &Call) -> Result<Verdict, Error> {
     let events = services.store.events(book.run(), before.seq.saturating_sub(1), 4)?;
     let events: Vec<RunEvent> = events.iter().map(|sealed| sealed.run_event()).collect::<Result<_, _>>()?;
     let of_step = events.into_iter().filter(|event| event.step() == Some(&before.step)).collect::<Vec<_>>();

@@ -23,6 +23,7 @@ const CRATES: &[&[(&str, &str)]] = &[
         ("fusebox-risk", "host/risk"),
     ],
     &[("fusebox", "host/fusebox"), ("fusebox-train", "models")],
+    &[("fusebox-adapters", "host/adapters")],
     &[("fusebox-cli", "host/cli"), ("xtask", "host/xtask")],
 ];
 
@@ -37,6 +38,7 @@ const STAGES: &[&[&str]] = &[
     &["services"],
     &["journal"],
     &["execution", "check", "primitives"],
+    &["session"],
     &["run", "control"],
     &["host"],
     &["packing"],
