@@ -13,6 +13,7 @@ mod doctor;
 mod effects_view;
 mod exit;
 mod explain;
+mod hook;
 mod kill;
 mod list;
 mod man;
@@ -63,6 +64,7 @@ fn main() {
         Task::Approvers(task) => approvers::approvers(&task),
         Task::Unkill(task) => kill::unkill(&task),
         Task::Check(task) => check::check(task),
+        Task::Hook(task) => hook::hook(task),
         Task::Plugins(task) => plugins::plugins(task),
         Task::Policy(task) => policy::policy(task),
         Task::Trust(task) => trust::trust(&task),

@@ -1,5 +1,7 @@
 //! The live view of a run.
 
+mod session;
+
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -213,7 +215,7 @@ impl View {
                 };
                 self.line(&format!("    {BAD}✗ {word}{BAD:#}: {}", safe_line(message, 4000)));
             }
-            _ => {}
+            other => self.session_event(other),
         }
     }
 

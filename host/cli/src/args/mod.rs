@@ -1,15 +1,17 @@
 //! The command line.
 
 mod of_audit;
+mod of_hooks;
 mod of_risk;
 mod of_runs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub use of_audit::*;
+pub use of_hooks::*;
 pub use of_risk::*;
 pub use of_runs::*;
 
@@ -30,20 +32,28 @@ pub struct Args {
 }
 
 impl Args {
-    /// Reads the command line. `check`, which other programs start for each action, is read without all other commands:
-    /// they take a millisecond to describe.
+    /// Reads the command line. `check` and `hook`, which other programs start for each action, are read without all other
+    /// commands: they take a millisecond to describe.
     pub fn read() -> Result<Self, clap::Error> {
         let words: Vec<OsString> = std::env::args_os().collect();
-        if let Some((_, own)) = words.split_first()
-            && own.first().is_some_and(|command| command == "check")
-            && let Ok(found) = CheckArgs::augment_args(clap::Command::new("check")).try_get_matches_from(own)
-            && let Ok(args) = CheckArgs::from_arg_matches(&found)
-        {
-            return Ok(Self { task: Task::Check(args) });
+        let own = words.get(1..).unwrap_or_default();
+        let task = match own.first().and_then(|command| command.to_str()) {
+            Some("check") => alone::<CheckArgs>("check", own).map(Task::Check),
+            Some("hook") => alone::<HookArgs>("hook", own).map(Task::Hook),
+            _ => None,
+        };
+        match task {
+            Some(task) => Ok(Self { task }),
+            // Help and errors as well.
+            None => Self::try_parse_from(words),
         }
-        // Help and errors as well.
-        Self::try_parse_from(words)
     }
+}
+
+/// Arguments of one command, where they are good.
+fn alone<A: ClapArgs>(name: &'static str, words: &[OsString]) -> Option<A> {
+    let found = A::augment_args(clap::Command::new(name)).try_get_matches_from(words).ok()?;
+    A::from_arg_matches(&found).ok()
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,6 +132,13 @@ pub enum Task {
         {\"step_type\": \"deploy\", \"input\": {}, \"effects\": [{\"effect\": \"run\", \"argv\": [\"make\", \"deploy\"]}]}\n\n\
         Exit codes: 0 allowed, 1 a guard failed to judge it, 3 denied, 6 a person must approve.")]
     Check(CheckArgs),
+    /// Answer one event of a coding agent, on standard input: what its hooks call
+    #[command(
+        after_help = "Coding agents start this for each tool call, once `fusebox hooks install` has told them so. It reads one \
+        event, judges it in the session of the agent, and prints the answer in the words of the agent. Whatever goes wrong, the \
+        answer is a denial."
+    )]
+    Hook(HookArgs),
     /// List the plugins in use, or show one
     Plugins(PluginsArgs),
     /// Check, explain or describe policies
@@ -249,7 +266,9 @@ impl Task {
             Self::Kill(args) => args.json,
             Self::Clean(args) => args.json,
             Self::Doctor(args) => args.json,
-            Self::Pack { .. } | Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => false,
+            Self::Hook(_) | Self::Pack { .. } | Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => {
+                false
+            }
         }
     }
 }
