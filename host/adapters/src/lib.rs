@@ -16,3 +16,4 @@
 //! different stays at the edge, where golden files hold every cell of it.
 
 pub mod hooks;
+pub mod recorded;

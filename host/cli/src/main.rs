@@ -26,6 +26,7 @@ mod print;
 mod risk;
 mod run;
 mod schema;
+mod sessions;
 mod signal;
 mod sinks;
 mod terminal_approver;
@@ -65,6 +66,7 @@ fn main() {
         Task::Unkill(task) => kill::unkill(&task),
         Task::Check(task) => check::check(task),
         Task::Hook(task) => hook::hook(task),
+        Task::Sessions(task) => sessions::sessions(task),
         Task::Plugins(task) => plugins::plugins(task),
         Task::Policy(task) => policy::policy(task),
         Task::Trust(task) => trust::trust(&task),

@@ -32,6 +32,11 @@ pub fn json(line: &Output<'_>) {
     json_line(line);
 }
 
+/// Any value as JSON on a line of standard output.
+pub fn json_value(value: &serde_json::Value) {
+    json_line(value);
+}
+
 /// An event of a run as one JSON object on a line of standard output.
 pub fn event(update: &EventUpdate) {
     json_line(&StoredEvent::of(update));

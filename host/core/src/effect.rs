@@ -135,6 +135,8 @@ pub enum OutsideAccess {
     Remove,
     /// A command runs there.
     Run,
+    /// A command names it.
+    Name,
 }
 
 impl OutsideAccess {
@@ -146,6 +148,7 @@ impl OutsideAccess {
             Self::Write => "writes",
             Self::Remove => "removes",
             Self::Run => "runs a command in",
+            Self::Name => "names",
         }
     }
 }

@@ -197,8 +197,8 @@ impl Reader<'_> {
         let words = std::mem::take(&mut self.words);
         let (has_pattern, input) = (std::mem::take(&mut self.has_pattern), self.input.take());
         let is_piped_into = std::mem::replace(&mut self.is_piped_into, pipes);
-        let (assignments, words) = split_assignments(words);
-        if assignments > 0 {
+        let (sets_more, words) = split_assignments(words);
+        if sets_more {
             self.doubt("it sets variables");
         }
         if words.first().is_some_and(|first| RESERVED.contains(&first.as_str())) {
@@ -350,10 +350,43 @@ fn is_descriptor(word: &str) -> bool {
         .is_some_and(|rest| rest == "-" || (!rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit())))
 }
 
-/// Number of leading words that set variables, and the other words.
-fn split_assignments(words: Vec<String>) -> (usize, Vec<String>) {
-    let count = words.iter().take_while(|word| is_assignment(word)).count();
-    (count, words.into_iter().skip(count).collect())
+/// Variables that say how much a program tells, and in which form; none of them names what is run, loaded or written.
+static TELLING: [&str; 24] = [
+    "CARGO_INCREMENTAL",
+    "CARGO_TERM_COLOR",
+    "CI",
+    "CLICOLOR",
+    "COLUMNS",
+    "DEBUG",
+    "FORCE_COLOR",
+    "LANG",
+    "LC_ALL",
+    "LINES",
+    "LOG_LEVEL",
+    "NODE_ENV",
+    "NO_COLOR",
+    "PORT",
+    "PROPTEST_CASES",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUNBUFFERED",
+    "RAILS_ENV",
+    "RUST_BACKTRACE",
+    "RUST_LOG",
+    "TERM",
+    "TZ",
+    "VERBOSE",
+    "V",
+];
+
+/// Whether leading words set variables that can change what is run, and the words behind them.
+fn split_assignments(words: Vec<String>) -> (bool, Vec<String>) {
+    let sets: Vec<&String> = words.iter().take_while(|word| is_assignment(word)).collect();
+    // Without a command behind them, they are of the shell, and count for all that follows.
+    let is_alone = sets.len() == words.len();
+    let tells = |word: &&String| word.split_once('=').is_some_and(|(name, _)| TELLING.contains(&name));
+    let sets_more = !sets.iter().all(tells) || (is_alone && !sets.is_empty());
+    let count = sets.len();
+    (sets_more, words.into_iter().skip(count).collect())
 }
 
 /// Whether a word is `NAME=value`.
@@ -383,12 +416,13 @@ mod tests {
             ("echo {} a{ && x", vec![vec!["echo", "{}", "a{"], vec!["x"]]),
             ("echo ''", vec![vec!["echo", ""]]),
             ("make '1'>/dev/null", vec![vec!["make", "1"]]),
+            ("RUST_BACKTRACE=1 NO_COLOR=1 cargo test", vec![vec!["cargo", "test"]]),
             ("if a; then ! b; fi", vec![vec!["a"], vec!["b"]]),
             ("curl x | { sh; }", vec![vec!["curl", "x"], vec!["sh"]]),
         ] {
             assert_eq!(words(text), expected, "{text}");
         }
-        assert!(read("a && b | c; d > /dev/null 2>&1").doubts.is_empty());
+        assert!(read("a && b | c; CI=1 d > /dev/null 2>&1").doubts.is_empty());
         let piped: Vec<bool> = read("a | b || c").commands.iter().map(|command| command.is_piped_into).collect();
         assert_eq!(piped, [false, true, false]);
     }
@@ -409,6 +443,9 @@ mod tests {
             "a >| out",
             "a << EOF",
             "X=1 a",
+            "LD_PRELOAD=x a",
+            "CI=1 PATH=. a",
+            "CI=1",
             "if a; then b; fi",
             "for i in a; do b; done",
             "! a",

@@ -1,7 +1,7 @@
 //! Impact model `workspace-impact`: how much an action changes, judged by its effects alone.
 //!
-//! A first simple form: each kind of effect has a fixed weight, the strongest one counts in full and every further
-//! change adds a little. Refraining has no impact.
+//! Each kind of effect has a weight, which the settings can change; the strongest one counts in full and every further change
+//! adds a little. Refraining has no impact.
 
 use fusebox_sdk::prelude::*;
 
@@ -12,18 +12,83 @@ const MOST_FOR_FURTHER_CHANGES: f64 = 0.20;
 
 struct WorkspaceImpact;
 
+/// Weights of the kinds of effects, each from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// A file is created.
+    creates: f64,
+    /// A file is replaced.
+    overwrites: f64,
+    /// A file is removed.
+    removes: f64,
+    /// A line is handed to a shell.
+    shell: f64,
+    /// A program is started.
+    runs: f64,
+    /// A prompt is sent to a language model.
+    prompts: f64,
+    /// A request is made over the network.
+    network: f64,
+    /// A tool of a tool server is called.
+    tool: f64,
+    /// Something else happens.
+    other: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            creates: 0.06,
+            overwrites: 0.15,
+            removes: 0.35,
+            shell: 0.40,
+            runs: 0.30,
+            prompts: 0.05,
+            network: 0.40,
+            tool: 0.40,
+            other: 0.50,
+        }
+    }
+}
+
+impl Settings {
+    fn named(&self) -> [(&'static str, f64); 9] {
+        [
+            ("creates", self.creates),
+            ("overwrites", self.overwrites),
+            ("removes", self.removes),
+            ("shell", self.shell),
+            ("runs", self.runs),
+            ("prompts", self.prompts),
+            ("network", self.network),
+            ("tool", self.tool),
+            ("other", self.other),
+        ]
+    }
+}
+
 impl ImpactModel for WorkspaceImpact {
-    type Settings = NoSettings;
+    type Settings = Settings;
 
     fn about() -> About {
         About::new("workspace-impact", "0.1.0", "Estimates how much an action changes, by the kind of its effects.")
     }
 
-    fn estimate(alternative: &Alternative, _: &NoSettings) -> Estimate {
+    fn check_settings(settings: &Settings) -> Vec<Finding> {
+        let is_wrong = |weight: f64| !(0.0..=1.0).contains(&weight);
+        let wrong = settings.named().into_iter().filter(|(_, weight)| is_wrong(*weight));
+        wrong
+            .map(|(name, weight)| Finding::error("weight-invalid", format!("{name} is {weight}; give 0 to 1")))
+            .collect()
+    }
+
+    fn estimate(alternative: &Alternative, settings: &Settings) -> Estimate {
         match alternative {
             Alternative::Refrain(_) => Estimate::strongest(1.0, Vec::new()),
             Alternative::Act(act) => {
-                let mut factors: Vec<Factor> = act.effects.iter().filter_map(weigh).collect();
+                let mut factors: Vec<Factor> =
+                    act.effects.iter().filter_map(|effect| weigh(effect, settings)).collect();
                 let changes = factors.len();
                 factors.extend(widen(act.action.scope));
                 factors.sort_by(|one, other| other.contribution.total_cmp(&one.contribution));
@@ -38,22 +103,22 @@ impl ImpactModel for WorkspaceImpact {
 }
 
 /// The weight of one effect; none for one that changes nothing.
-fn weigh(effect: &Effect) -> Option<Factor> {
+fn weigh(effect: &Effect, weights: &Settings) -> Option<Factor> {
     let factor = match effect {
         Effect::Read(_) => return None,
         Effect::Write(write) if write.before.is_none() => {
-            Factor::new("creates", 0.06, format!("creates {}", write.path))
+            Factor::new("creates", weights.creates, format!("creates {}", write.path))
         }
-        Effect::Write(write) => Factor::new("overwrites", 0.15, format!("changes {}", write.path)),
-        Effect::Remove(remove) => Factor::new("removes", 0.35, format!("removes {}", remove.path)),
+        Effect::Write(write) => Factor::new("overwrites", weights.overwrites, format!("changes {}", write.path)),
+        Effect::Remove(remove) => Factor::new("removes", weights.removes, format!("removes {}", remove.path)),
         Effect::Run(run) if run.shell_text.is_some() => {
-            Factor::new("shell", 0.40, "runs a shell line, which can do several things at once")
+            Factor::new("shell", weights.shell, "runs a shell line, which can do several things at once")
         }
-        Effect::Run(_) => Factor::new("runs", 0.30, "runs a program, which can do what its user can"),
-        Effect::Prompt(_) => Factor::new("prompts", 0.05, "sends text to a language model"),
-        Effect::Net(net) => Factor::new("network", 0.40, format!("talks to {}", net.host)),
-        Effect::Tool(tool) => Factor::new("tool", 0.40, format!("calls {} of {}", tool.name, tool.server)),
-        Effect::Other(other) => Factor::new("other", 0.50, format!("does something unknown: {}", other.kind)),
+        Effect::Run(_) => Factor::new("runs", weights.runs, "runs a program, which can do what its user can"),
+        Effect::Prompt(_) => Factor::new("prompts", weights.prompts, "sends text to a language model"),
+        Effect::Net(net) => Factor::new("network", weights.network, format!("talks to {}", net.host)),
+        Effect::Tool(tool) => Factor::new("tool", weights.tool, format!("calls {} of {}", tool.name, tool.server)),
+        Effect::Other(other) => Factor::new("other", weights.other, format!("does something unknown: {}", other.kind)),
     };
     Some(factor)
 }
@@ -85,7 +150,7 @@ mod tests {
             scope,
             origin: Origin::Plan,
         };
-        WorkspaceImpact::estimate(&Alternative::Act(ActAlternative { action, effects }), &NoSettings {}).impact
+        WorkspaceImpact::estimate(&Alternative::Act(ActAlternative { action, effects }), &Settings::default()).impact
     }
 
     fn create(path: &str) -> Effect {
@@ -102,6 +167,16 @@ mod tests {
     fn any_number_of_effects_stays_in_range() {
         let impact = act((0..1000).map(|n| create(&n.to_string())).collect(), Scope::Global);
         assert!((0.0..=1.0).contains(&impact), "{impact}");
+    }
+
+    #[test]
+    fn weights_are_of_the_policy_and_in_range() {
+        let weights = Settings { shell: 0.1, ..Settings::default() };
+        assert_eq!((weights.shell, weights.runs), (0.1, 0.30));
+        assert!(WorkspaceImpact::check_settings(&weights).is_empty());
+        for wrong in [1.5, -0.1, f64::NAN] {
+            assert_eq!(WorkspaceImpact::check_settings(&Settings { tool: wrong, ..weights }).len(), 1);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod event;
 mod gemini;
 mod handle;
 mod harness;
+mod named;
 mod notebook;
 mod opencode;
 mod patch;
@@ -28,7 +29,9 @@ pub use error::HookError;
 pub use event::{EventKind, HookEvent, ToolCall, ToolOutcome};
 pub use handle::{handle, options};
 pub use harness::Harness;
-pub use patch::{FilePatch, PatchChange, parse_patch};
+pub use patch::{FilePatch, Hunk, PatchChange, parse_patch};
+pub use paths::{Place, Places};
+pub use tool::{MappedCall, map};
 
 use reader::Reader;
 

@@ -10,6 +10,7 @@ use super::cursor::MCP;
 use super::error::HookError;
 use super::event::ToolCall;
 use super::harness::Harness;
+use super::named;
 use super::notebook::{self, CellEdit};
 use super::patch::{PatchChange, apply, parse_patch};
 use super::paths::{Place, Places};
@@ -362,6 +363,7 @@ fn shell(line: &str, folder: Option<&str>, places: &Places) -> Result<Vec<Propos
     };
     let argv = vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()];
     effects.push(ProposedEffect::Run { argv, cwd, shell_text: Some(line.to_owned()) });
+    effects.extend(named::outside(line, &places).iter().map(|path| outside(OutsideAccess::Name, path)));
     // Some agents hand their patches to a shell, whose harness takes them for itself.
     let hands_over = line.split_whitespace().any(|word| matches!(word, "apply_patch" | "applypatch"));
     if hands_over && line.contains("*** Begin Patch") {

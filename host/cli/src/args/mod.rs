@@ -139,6 +139,9 @@ pub enum Task {
         answer is a denial."
     )]
     Hook(HookArgs),
+    /// Sessions of coding agents: judge recorded ones
+    #[command(subcommand)]
+    Sessions(SessionsTask),
     /// List the plugins in use, or show one
     Plugins(PluginsArgs),
     /// Check, explain or describe policies
@@ -266,6 +269,7 @@ impl Task {
             Self::Kill(args) => args.json,
             Self::Clean(args) => args.json,
             Self::Doctor(args) => args.json,
+            Self::Sessions(SessionsTask::Judge(args)) => args.json,
             Self::Hook(_) | Self::Pack { .. } | Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => {
                 false
             }

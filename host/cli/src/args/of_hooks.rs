@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, Subcommand};
 use fusebox_adapters::hooks::Harness;
 
 use crate::hook::harness;
@@ -21,4 +21,33 @@ pub struct HookArgs {
     /// Deny when there is no decision after so many milliseconds: less than the agent waits for its hooks
     #[arg(long, value_name = "MS", default_value_t = 8000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub deadline_ms: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SessionsTask {
+    /// Judge sessions that other tools recorded, exactly as live ones
+    #[command(
+        after_help = "The recording is JSON, one object a line: {\"begin\": {\"id\", \"user\"}}, {\"user\": TEXT}, {\"call\": {\"n\", \
+        \"server\", \"tool\", \"input\"}}, {\"answered\": {\"n\", \"approved\"}}, {\"output\": {\"n\", \"text\"}}, {\"end\": {}}. The server \
+        `agent` has the tools of a coding agent: Bash, Read, Write, Edit and the others of Claude Code.\n\
+        With --json each call, output and end is answered by a line, before the next one is read; without it a table comes at \
+        the end. Nothing is written into the log of this home."
+    )]
+    Judge(JudgeArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct JudgeArgs {
+    /// File with recorded sessions; `-` reads them from standard input
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Folder that the sessions worked in [default: an empty one]
+    #[arg(long, value_name = "DIR")]
+    pub workspace: Option<PathBuf>,
+    /// Policy file [default: as for `run`]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Answer line by line, one JSON object each, with the totals at the end
+    #[arg(long)]
+    pub json: bool,
 }

@@ -61,6 +61,7 @@ fusebox_core::error_codes!(Error {
     NotRemoved => "FBX-5057",
     LogBehind => "FBX-5058",
     BadSessionName => "FBX-5059",
+    BadRecording => "FBX-5060",
 });
 
 impl Error {

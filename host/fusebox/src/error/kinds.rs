@@ -456,6 +456,12 @@ pub enum Error {
         /// Fault in the name.
         message: String,
     },
+    /// A recorded session that cannot be judged.
+    #[error("the recording cannot be judged: {message}")]
+    BadRecording {
+        /// Fault in the recording.
+        message: String,
+    },
     /// A plugin that the policy does not name.
     #[error("the policy has no plugin {name:?}{suggestion}. It has {known}; for a file, give its path")]
     PluginNotInPolicy {
