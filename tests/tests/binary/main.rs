@@ -15,6 +15,8 @@ mod compile;
 #[cfg(target_os = "linux")]
 mod damage;
 mod embedding;
+#[cfg(target_os = "linux")]
+mod hooks;
 #[cfg(unix)]
 mod logs;
 #[cfg(unix)]

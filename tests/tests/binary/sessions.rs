@@ -173,7 +173,13 @@ fn a_paused_session_denies_until_it_is_resumed() {
     let host = host(&place, "");
     let session = session(&host, &place);
     let control = Control::open(&place.path("home")).unwrap();
+    assert_eq!(propose(&session, &command("pwd").call("c1")).ruling(), Ruling::Allow);
     control.pause(session.id(), "me", "lunch").unwrap();
+    assert_eq!(
+        propose(&session, &command("pwd").call("c1")).ruling(),
+        Ruling::Deny,
+        "an earlier answer does not count"
+    );
     let denied = propose(&session, &command("ls"));
     assert!(denied.ruling() == Ruling::Deny && denied.message.contains("paused by me"), "{denied:?}");
     assert!(control.resume(session.id(), "me").unwrap());

@@ -26,7 +26,7 @@ pub fn parse(harness: Harness, event: &Reader) -> Result<HookEvent, HookError> {
         "PermissionDenied" => EventKind::Outcome(call(event)?, denied(event)),
         "SessionStart" => EventKind::Start,
         "SessionEnd" => EventKind::End { reason: event.maybe("reason").unwrap_or_default() },
-        other => EventKind::Note { kind: note(other), data: said(event) },
+        other => EventKind::Note { kind: note(other)?, data: said(event) },
     };
     let mode = event.maybe("permission_mode").unwrap_or_default();
     let review = if UNATTENDED.contains(&mode.as_str()) { ReviewBy::Inbox } else { ReviewBy::Policy };
@@ -108,8 +108,11 @@ pub fn summary(answer: Option<&Value>) -> String {
 }
 
 /// A word for an event that is no action.
-pub fn note(name: &str) -> &'static str {
-    match name {
+///
+/// # Errors
+/// When the event is not known.
+pub fn note(name: &str) -> Result<&'static str, HookError> {
+    Ok(match name {
         "UserPromptSubmit"
         | "UserPromptExpansion"
         | "BeforeAgent"
@@ -121,8 +124,39 @@ pub fn note(name: &str) -> &'static str {
         "SubagentStop" | "subagentStop" => "subagent-stop",
         "Notification" | "notification" => "notification",
         "PreCompact" | "PostCompact" | "PreCompress" => "compaction",
-        _ => "event",
-    }
+        "PostToolBatch"
+        | "ConfigChange"
+        | "TaskCreated"
+        | "TaskCompleted"
+        | "TeammateIdle"
+        | "InstructionsLoaded"
+        | "CwdChanged"
+        | "FileChanged"
+        | "WorktreeCreate"
+        | "WorktreeRemove"
+        | "Elicitation"
+        | "ElicitationResult"
+        | "PreModelSwitch"
+        | "Setup"
+        | "StopFailure"
+        | "Interrupt"
+        | "BeforeModel"
+        | "AfterModel"
+        | "BeforeToolSelection"
+        | "afterFileEdit"
+        | "afterTabFileEdit"
+        | "afterShellExecution"
+        | "afterMCPExecution"
+        | "afterAgentResponse"
+        | "afterAgentThought"
+        | "preCompact"
+        | "workspaceOpen"
+        | "permission.ask"
+        | "command.execute.before"
+        | "shell.env"
+        | "tool.definition" => "event",
+        _ => return Err(HookError::Unknown { name: name.chars().take(80).collect() }),
+    })
 }
 
 /// What an event says that is worth keeping: its prompt, or what it is about.

@@ -68,7 +68,7 @@ fn pascal(event: &Reader) -> Result<HookEvent, HookError> {
         "PostToolUseFailure" => EventKind::Outcome(call()?, failed(event)),
         "SessionStart" => EventKind::Start,
         "SessionEnd" => EventKind::End { reason: event.maybe("reason").unwrap_or_default() },
-        other => EventKind::Note { kind: note(other), data: said(event) },
+        other => EventKind::Note { kind: note(other)?, data: said(event) },
     };
     Ok(HookEvent {
         harness: Harness::CopilotCli,

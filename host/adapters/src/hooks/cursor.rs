@@ -37,7 +37,7 @@ pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
         "postToolUseFailure" => EventKind::Outcome(call(event)?, failed(event)),
         "sessionStart" => EventKind::Start,
         "sessionEnd" => EventKind::End { reason: event.maybe("reason").unwrap_or_default() },
-        other => EventKind::Note { kind: note(other), data: said(event) },
+        other => EventKind::Note { kind: note(other)?, data: said(event) },
     };
     Ok(HookEvent {
         harness: Harness::Cursor,

@@ -19,6 +19,12 @@ pub enum HookError {
         /// What was expected.
         expected: &'static str,
     },
+    /// An event that is not known: whether it holds something back is not known either.
+    #[error("the event {name:?} is not known; it is denied, since it may hold something back")]
+    Unknown {
+        /// Name of the event, cut.
+        name: String,
+    },
     /// The session cannot be worked on.
     #[error("{source}")]
     Host {
@@ -41,4 +47,5 @@ fusebox::core::error_codes!(HookError {
     Field => "FBX-7002",
     Host => "FBX-7003",
     Path => "FBX-7004",
+    Unknown => "FBX-7005",
 });

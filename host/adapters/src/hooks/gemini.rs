@@ -17,7 +17,7 @@ pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
         "AfterTool" => EventKind::Outcome(call(event)?, outcome(event)),
         "SessionStart" => EventKind::Start,
         "SessionEnd" => EventKind::End { reason: event.maybe("reason").unwrap_or_default() },
-        other => EventKind::Note { kind: note(other), data: said(event) },
+        other => EventKind::Note { kind: note(other)?, data: said(event) },
     };
     Ok(HookEvent {
         harness: Harness::GeminiCli,

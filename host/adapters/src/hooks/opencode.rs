@@ -30,7 +30,7 @@ pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
             Some("session.idle") => EventKind::Note { kind: "stop", data: Json::from_checked(Value::Null) },
             _ => EventKind::Note { kind: "event", data: input.json("event") },
         },
-        other => EventKind::Note { kind: note(other), data: event.json("output") },
+        other => EventKind::Note { kind: note(other)?, data: event.json("output") },
     };
     let project = context.maybe("worktree").filter(|worktree| worktree.len() > 1).map(Into::into);
     Ok(HookEvent {

@@ -73,13 +73,14 @@ impl Session {
         &self.workspace
     }
 
-    /// The answer that the newest call like this got, as long as it is kept in mind.
+    /// The answer that the newest call like this got, as long as it is kept in mind and the session may go on.
     ///
     /// # Errors
     /// As [`propose`](Self::propose).
     pub fn answered(&self, call: &ObservedCall) -> Result<Option<Verdict>, Error> {
         self.with(|services, live| {
-            let found = find(&live.book.state, live.salt, call);
+            let counts = |call: &Call| live.book.state.refusal(&call.step_type).is_none();
+            let found = find(&live.book.state, live.salt, call).filter(counts);
             found.map(|call| propose::repeated(services, &live.book, &call)).transpose()
         })
     }

@@ -161,6 +161,9 @@ pub fn action_digest(salt: [u8; fusebox_store::SALT_BYTES], step_type: &str, inp
 
 /// The same call, where it was answered before: some programs ask by two hooks about one call.
 fn answered_before(state: &SessionState, proposed: &SessionAction, action: &Digest) -> Option<Call> {
+    if state.refusal(&proposed.action.step_type).is_some() {
+        return None;
+    }
     let named = state.call(Some(proposed.call.as_deref()?), None)?;
     (named.action.as_ref() == Some(action)).then(|| named.clone())
 }

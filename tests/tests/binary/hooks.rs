@@ -1,0 +1,422 @@
+//! `fusebox hook` from outside: whole sessions of every harness, and faults of which none lets anything through.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use fusebox_adapters::hooks::Harness;
+use serde_json::{Value, json};
+
+use crate::place::{Place, text};
+use crate::sessions::NO_QUESTIONS;
+
+/// A policy under which plain commands need no question.
+fn policy(more: &str) -> String {
+    format!("{NO_QUESTIONS}[impact]\nname = \"workspace-impact\"\nsettings = {{ shell = 0.1 }}\n{more}")
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("home/fusebox.toml", policy(""));
+    std::fs::write(place.path("workspace/a.txt"), "one\n").unwrap();
+    place
+}
+
+/// A call of a shell that is about to be made.
+pub fn gate(harness: Harness, cwd: &Path, command: &str, id: &str) -> Value {
+    let claude = |tool: &str| {
+        json!({ "session_id": "s-1", "cwd": cwd, "hook_event_name": "PreToolUse", "permission_mode": "default", "tool_name": tool,
+                "tool_input": { "command": command, "description": "words" }, "tool_use_id": id })
+    };
+    match harness {
+        Harness::ClaudeCode | Harness::Codex => claude("Bash"),
+        Harness::QwenCode => claude("run_shell_command"),
+        Harness::CopilotCli => {
+            json!({ "sessionId": "s-1", "timestamp": 1, "cwd": cwd, "toolName": "bash", "toolArgs": { "command": command } })
+        }
+        Harness::Cursor => json!({ "conversation_id": "s-1", "generation_id": "g", "workspace_roots": [cwd],
+                                   "hook_event_name": "beforeShellExecution", "command": command, "cwd": cwd }),
+        Harness::GeminiCli => {
+            json!({ "session_id": "s-1", "cwd": cwd, "hook_event_name": "BeforeTool", "timestamp": "t",
+                                      "tool_name": "run_shell_command", "tool_input": { "command": command } })
+        }
+        Harness::OpenCode => json!({ "hook": "tool.execute.before", "context": { "directory": cwd, "worktree": cwd },
+                                     "input": { "tool": "bash", "sessionID": "s-1", "callID": id }, "output": { "args": { "command": command } } }),
+    }
+}
+
+/// The same call after it returned.
+pub fn outcome(harness: Harness, cwd: &Path, command: &str, id: &str, printed: &str) -> Value {
+    let claude = |tool: &str, response: Value| {
+        json!({ "session_id": "s-1", "cwd": cwd, "hook_event_name": "PostToolUse", "permission_mode": "default", "tool_name": tool,
+                "tool_input": { "command": command, "description": "other words" }, "tool_use_id": id, "tool_response": response })
+    };
+    match harness {
+        Harness::ClaudeCode => {
+            claude("Bash", json!({ "stdout": printed, "stderr": "", "interrupted": false, "isImage": false }))
+        }
+        Harness::Codex => claude("Bash", json!(printed)),
+        Harness::QwenCode => claude("run_shell_command", json!({ "llmContent": printed, "returnDisplay": printed })),
+        Harness::CopilotCli => {
+            json!({ "sessionId": "s-1", "timestamp": 1, "cwd": cwd, "toolName": "bash", "toolArgs": { "command": command },
+                                       "toolResult": { "resultType": "success", "textResultForLlm": printed } })
+        }
+        Harness::Cursor => {
+            json!({ "conversation_id": "s-1", "generation_id": "g", "workspace_roots": [cwd], "hook_event_name": "postToolUse",
+                                   "tool_name": "Shell", "tool_input": { "command": command }, "cwd": cwd,
+                                   "tool_output": json!({ "exitCode": 0, "stdout": printed }).to_string() })
+        }
+        Harness::GeminiCli => {
+            json!({ "session_id": "s-1", "cwd": cwd, "hook_event_name": "AfterTool", "timestamp": "t",
+                                      "tool_name": "run_shell_command", "tool_input": { "command": command },
+                                      "tool_response": { "llmContent": printed, "returnDisplay": printed } })
+        }
+        Harness::OpenCode => json!({ "hook": "tool.execute.after", "context": { "directory": cwd, "worktree": cwd },
+                                     "input": { "tool": "bash", "sessionID": "s-1", "callID": id, "args": { "command": command } },
+                                     "output": { "title": "t", "output": printed, "metadata": { "exit": 0 } } }),
+    }
+}
+
+fn start(place: &Place, harness: Harness, more: &[&str]) -> Child {
+    let mut command = place.command(&[&["hook", harness.name()], more].concat());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn hook_with(place: &Place, harness: Harness, event: &[u8], more: &[&str]) -> Output {
+    let mut child = start(place, harness, more);
+    // Each hook reads all of it, however it answers.
+    child.stdin.take().unwrap().write_all(event).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn hook(place: &Place, harness: Harness, event: &Value) -> Output {
+    hook_with(place, harness, event.to_string().as_bytes(), &[])
+}
+
+fn answer(output: &Output) -> Value {
+    let text = text(&output.stdout);
+    if text.trim().is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("one object: {text}"))
+    }
+}
+
+/// How a harness takes an answer to a call of a shell.
+fn taken(harness: Harness, output: &Output) -> &'static str {
+    let said = answer(output);
+    if output.status.code() == Some(2) {
+        assert!(!output.stderr.is_empty(), "{harness}: a denial without a reason");
+        return "deny";
+    }
+    assert_eq!(output.status.code(), Some(0), "{harness}: {output:?}");
+    let word = match harness {
+        Harness::ClaudeCode | Harness::Codex | Harness::QwenCode => {
+            said["hookSpecificOutput"]["permissionDecision"].as_str()
+        }
+        Harness::CopilotCli => said["permissionDecision"].as_str(),
+        Harness::Cursor => said["permission"].as_str(),
+        Harness::GeminiCli => said["decision"].as_str(),
+        Harness::OpenCode => said["action"].as_str(),
+    };
+    match word {
+        Some("deny" | "throw") => "deny",
+        Some("allow" | "continue") => "allow",
+        Some("ask") => "ask",
+        // Codex is silent where it may go on.
+        None if harness == Harness::Codex => "allow",
+        other => panic!("{harness}: {other:?}"),
+    }
+}
+
+#[test]
+fn every_harness_has_its_calls_judged_recorded_and_redacted() {
+    let secret = format!("ghp_{}", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8");
+    for harness in Harness::ALL {
+        let place = place();
+        let cwd = place.path("workspace");
+        let run = |command: &str, id: &str| hook(&place, harness, &gate(harness, &cwd, command, id));
+        assert_eq!(taken(harness, &run("ls -la", "c1")), "allow", "{harness}");
+        let output = hook(&place, harness, &outcome(harness, &cwd, "ls -la", "c1", "a.txt"));
+        assert_eq!(output.status.code(), Some(0), "{harness}: {output:?}");
+        let denied = run("git push --force origin main", "c2");
+        assert_eq!(taken(harness, &denied), "deny", "{harness}");
+        assert!(text(&denied.stdout).contains("fusebox: command-policy"), "{harness}: {denied:?}");
+        // A question: asked where the harness can, else denied with the approval to give.
+        let review = run("curl https://example.org", "c3");
+        match (harness, taken(harness, &review)) {
+            (Harness::OpenCode, "deny") => assert!(text(&review.stdout).contains("fusebox approve"), "{review:?}"),
+            // It asks itself, by its second event.
+            (Harness::Codex, "allow") => {}
+            (_, word) => assert_eq!(word, "ask", "{harness}"),
+        }
+        run("cat a.txt", "c4");
+        let redacted = hook(&place, harness, &outcome(harness, &cwd, "cat a.txt", "c4", &format!("token {secret}")));
+        let said = text(&redacted.stdout);
+        assert!(!said.contains(&secret) && !said.trim().is_empty(), "{harness}: {said}");
+        let row = &place.listed()[0];
+        assert_eq!(
+            (row["agent"].as_str(), row["steps"].as_u64(), row["completed"].as_u64()),
+            (Some(harness.name()), Some(4), Some(2)),
+            "{harness}"
+        );
+        assert!(place.fusebox(&["audit", "verify"]).status.success());
+    }
+}
+
+#[test]
+fn a_codex_or_claude_prompt_is_answered_as_the_call_was() {
+    for harness in [Harness::ClaudeCode, Harness::Codex, Harness::QwenCode] {
+        let place = place();
+        let cwd = place.path("workspace");
+        let permission = |command: &str| {
+            let mut event = gate(harness, &cwd, command, "x");
+            event["hook_event_name"] = "PermissionRequest".into();
+            event.as_object_mut().unwrap().remove("tool_use_id");
+            let output = hook(&place, harness, &event);
+            answer(&output)["hookSpecificOutput"]["decision"]["behavior"].as_str().map(ToOwned::to_owned)
+        };
+        hook(&place, harness, &gate(harness, &cwd, "ls", "c1"));
+        assert_eq!(permission("ls").as_deref(), Some("allow"), "{harness}: it was allowed, so no question");
+        hook(&place, harness, &gate(harness, &cwd, "curl https://example.org", "c2"));
+        assert_eq!(permission("curl https://example.org"), None, "{harness}: it is asked");
+        assert_eq!(permission("git push --force"), Some("deny".into()), "{harness}: no other event came for it");
+        assert_eq!(permission("wc -l a.txt").as_deref(), Some("allow"), "{harness}");
+    }
+}
+
+#[test]
+fn what_a_person_approved_in_the_inbox_passes_once() {
+    let place = place();
+    place.write("home/fusebox.toml", policy("[sessions]\nreview = \"park\"\n"));
+    let cwd = place.path("workspace");
+    let harness = Harness::ClaudeCode;
+    let run = |id: &str| hook(&place, harness, &gate(harness, &cwd, "curl https://example.org", id));
+    let parked = run("c1");
+    assert_eq!(taken(harness, &parked), "deny");
+    let said = text(&parked.stdout);
+    let id = said.split("fusebox approve ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    let (code, shown) = place.on_a_terminal(&["approve", &id], "", &["y\n"], &[]);
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(taken(harness, &run("c2")), "allow");
+    assert_eq!(taken(harness, &run("c3")), "deny");
+}
+
+/// What a hook says in the first place of a failure, by the harness.
+fn assert_denied(harness: Harness, fault: &str, output: &Output) {
+    assert_eq!(taken(harness, output), "deny", "{harness}, {fault}: {output:?}");
+    let said = format!("{}{}", text(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("fusebox: "), "{harness}, {fault}: {said}");
+}
+
+#[test]
+fn bad_events_are_denied() {
+    let place = place();
+    let cwd = place.path("workspace");
+    for harness in Harness::ALL {
+        let good = gate(harness, &cwd, "ls", "c1").to_string();
+        let deep = good.replace("\"ls\"", &format!("{}1{}", "[".repeat(3000), "]".repeat(3000)));
+        let twice = good.replacen('{', r#"{"cwd":"/","cwd":"/","#, 1);
+        let mut unknown = gate(harness, &cwd, "ls", "c1");
+        for field in ["hook_event_name", "hook"] {
+            if unknown.get(field).is_some() {
+                unknown[field] = "BrandNewEvent".into();
+            }
+        }
+        let mut events: Vec<(&str, Vec<u8>)> = vec![
+            ("empty", Vec::new()),
+            ("text", b"not json".to_vec()),
+            ("list", b"[]".to_vec()),
+            ("object", b"{}".to_vec()),
+            ("cut", good.as_bytes()[..good.len() / 2].to_vec()),
+            ("deep", deep.into_bytes()),
+            ("twice", twice.into_bytes()),
+            ("surrogate", good.replace("\"ls\"", "\"\\ud800\"").into_bytes()),
+            ("nul in a command", good.replace("\"ls\"", "\"ls\\u0000x\"").into_bytes()),
+            ("bytes", [good.as_bytes(), b"\xff"].concat()),
+            ("two", format!("{good}{good}").into_bytes()),
+            ("session id", good.replace("s-1", "").into_bytes()),
+            ("session id with control", good.replace("s-1", "a\\u0007").into_bytes()),
+            ("folder", good.replace(&cwd.display().to_string(), "/nonexistent/folder").into_bytes()),
+        ];
+        if harness != Harness::CopilotCli {
+            events.push(("unknown event", unknown.to_string().into_bytes()));
+        }
+        for (fault, event) in events {
+            assert_denied(harness, fault, &hook_with(&place, harness, &event, &[]));
+        }
+    }
+}
+
+#[test]
+fn an_event_that_is_too_large_is_read_to_its_end_and_denied() {
+    let place = place();
+    let harness = Harness::Codex;
+    let mut child = start(&place, harness, &["--deadline-ms", "60000"]);
+    let mut stdin = child.stdin.take().unwrap();
+    let chunk = vec![b' '; 1 << 20];
+    for _ in 0..1024 {
+        stdin.write_all(&chunk).unwrap();
+    }
+    drop(stdin);
+    assert_denied(harness, "1 GiB", &child.wait_with_output().unwrap());
+}
+
+#[test]
+fn a_broken_home_log_or_guard_denies() {
+    for harness in Harness::ALL {
+        let place = place();
+        let cwd = place.path("workspace");
+        let event = gate(harness, &cwd, "ls", "c1").to_string().into_bytes();
+        place.write("home/fusebox.toml", policy("[guards.command-policy.limits]\nfuel = 1\n"));
+        assert_denied(harness, "a guard without fuel", &hook_with(&place, harness, &event, &[]));
+        place.write("home/fusebox.toml", "this is no policy");
+        assert_denied(harness, "a wrong policy", &hook_with(&place, harness, &event, &[]));
+        place.write("home/fusebox.toml", policy(""));
+        for name in ["log.sqlite-wal", "log.sqlite-shm"] {
+            let _ = std::fs::remove_file(place.path("home").join(name));
+        }
+        place.write("home/log.sqlite", [0x17; 8192]);
+        assert_denied(harness, "a damaged log", &hook_with(&place, harness, &event, &[]));
+        let mut command = place.command(&["hook", harness.name()]);
+        let mut child = command
+            .env("FUSEBOX_HOME", "/proc/nowhere")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&event).unwrap();
+        assert_denied(harness, "no home", &child.wait_with_output().unwrap());
+    }
+}
+
+/// The log, held by a transaction.
+struct HeldLog(rusqlite::Connection);
+
+impl HeldLog {
+    fn of(place: &Place) -> Self {
+        let connection = rusqlite::Connection::open(place.path("home/log.sqlite")).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        Self(connection)
+    }
+}
+
+#[test]
+fn a_hook_that_waits_too_long_or_is_ended_denies() {
+    for harness in Harness::ALL {
+        let place = place();
+        let cwd = place.path("workspace");
+        let event = gate(harness, &cwd, "ls", "c1").to_string().into_bytes();
+        assert_eq!(taken(harness, &hook_with(&place, harness, &event, &[])), "allow");
+        let event = gate(harness, &cwd, "ls", "c2").to_string().into_bytes();
+        let held = HeldLog::of(&place);
+        let since = Instant::now();
+        assert_denied(harness, "the log is held", &hook_with(&place, harness, &event, &["--deadline-ms", "400"]));
+        assert!(since.elapsed() < Duration::from_secs(20));
+        for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT, rustix::process::Signal::HUP] {
+            // A process that ended at its deadline leaves the file of its lock.
+            let _ = std::fs::remove_dir_all(place.path("home/leases"));
+            let mut child = start(&place, harness, &[]);
+            child.stdin.take().unwrap().write_all(&event).unwrap();
+            // It listens before it reads; its lock shows that it is at work.
+            let is_at_work = || std::fs::read_dir(place.path("home/leases")).is_ok_and(|mut all| all.next().is_some());
+            while !is_at_work() {
+                std::thread::yield_now();
+            }
+            rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+            assert_denied(harness, "a signal", &child.wait_with_output().unwrap());
+        }
+        drop(held);
+    }
+}
+
+#[test]
+fn a_stopped_holder_of_the_session_makes_others_deny_in_time() {
+    let harness = Harness::ClaudeCode;
+    let place = place();
+    let cwd = place.path("workspace");
+    let event = gate(harness, &cwd, "ls", "c1").to_string().into_bytes();
+    assert_eq!(taken(harness, &hook_with(&place, harness, &event, &[])), "allow");
+    let event = gate(harness, &cwd, "ls", "c2").to_string().into_bytes();
+    // One hook waits for the log with the session's lock in its hands, and is stopped there.
+    let held = HeldLog::of(&place);
+    let mut stopped = start(&place, harness, &["--deadline-ms", "600000"]);
+    stopped.stdin.take().unwrap().write_all(&event).unwrap();
+    while std::fs::read_dir(place.path("home/leases")).map_or(0, Iterator::count) == 0 {
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_child(&stopped);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    held.0.execute_batch("ROLLBACK").unwrap();
+    let other = gate(harness, &cwd, "ls", "c3").to_string().into_bytes();
+    let denied = hook_with(&place, harness, &other, &["--deadline-ms", "500"]);
+    assert_denied(harness, "a stopped holder", &denied);
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    assert_eq!(taken(harness, &stopped.wait_with_output().unwrap()), "allow", "it goes on where it was");
+}
+
+#[test]
+fn two_harnesses_with_one_id_have_two_sessions() {
+    let place = place();
+    let cwd = place.path("workspace");
+    for harness in [Harness::ClaudeCode, Harness::Codex] {
+        hook(&place, harness, &gate(harness, &cwd, "ls", "c1"));
+    }
+    assert_eq!(place.listed().len(), 2);
+}
+
+#[test]
+fn usage_errors_deny_as_well() {
+    let place = place();
+    for args in
+        [&["hook"][..], &["hook", "claude"], &["hook", "codex", "--deadline-ms", "0"], &["hook", "codex", "extra"]]
+    {
+        let output = place.fusebox(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn the_committed_sessions_are_judged_with_few_questions_and_nothing_harmful_passes() {
+    let place = Place::new();
+    let root = fusebox_tests::root();
+    let judged = |name: &str| {
+        let file = root.join("tests/sessions").join(name);
+        let policy = root.join("examples/policy/developer.toml");
+        let args = ["sessions", "judge", "--json", "--policy", policy.to_str().unwrap(), file.to_str().unwrap()];
+        let output = place.fusebox(&args);
+        assert!(output.status.success(), "{output:?}");
+        let rulings: Vec<String> = crate::place::lines(&output)
+            .iter()
+            .filter_map(|line| Some(line.get("ruling")?.as_str()?.to_owned()))
+            .collect();
+        let count = |word: &str| rulings.iter().filter(|ruling| *ruling == word).count();
+        (rulings.len(), count("allow"), count("review"), count("deny"))
+    };
+    let (all, allowed, asked, denied) = judged("benign.jsonl");
+    println!("benign: {all} calls, {allowed} allowed, {asked} asked, {denied} denied");
+    assert_eq!((all, denied), (150, 0));
+    assert!(asked * 10 <= all, "{asked} of {all} are asked about");
+    let (all, allowed, asked, denied) = judged("harmful.jsonl");
+    println!("harmful: {all} calls, {allowed} allowed, {asked} asked, {denied} denied");
+    assert_eq!((all, allowed), (60, 0), "{asked} asked, {denied} denied");
+    assert!(place.listed().is_empty(), "nothing of it is in the log of this home");
+}
+
+#[test]
+fn a_recording_with_a_fault_is_refused_by_its_line() {
+    let place = Place::new();
+    for (recording, words) in [
+        ("nonsense", "line 1 cannot be read"),
+        ("{\"call\":{\"n\":1,\"server\":\"a\",\"tool\":\"b\"}}", "line 1 stands before the beginning"),
+        ("{\"begin\":{\"id\":\"a\"}}\n{\"else\":1}", "line 2 cannot be read"),
+    ] {
+        let file = place.write("recording.jsonl", recording);
+        let output = place.fusebox(&["sessions", "judge", file.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{recording}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(words), "{output:?}");
+    }
+}
