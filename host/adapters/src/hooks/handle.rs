@@ -79,7 +79,11 @@ fn propose(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<Answ
 fn permission(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<Answer, HookError> {
     let mapped = mapped(session, event, call)?;
     let (step_type, input) = (mapped.step_type.to_owned(), mapped.input.clone());
-    let before = session.answered(&ObservedCall::Like { step_type, input })?;
+    let before = session.answered(&match event.harness {
+        // It gives its calls no ids.
+        Harness::CopilotCli => ObservedCall::Like { step_type, input },
+        _ => ObservedCall::NamedLike { step_type, input },
+    })?;
     match before.map(|verdict| verdict.ruling()) {
         Some(Ruling::Review) => Ok(Answer::Abstain),
         Some(Ruling::Allow) => Ok(Answer::Allow { input: None }),
@@ -87,11 +91,11 @@ fn permission(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<A
     }
 }
 
-/// The second event of a call, which says no id: it gets the answer of the first, unless that was a denial.
+/// The second event of a call, which says no id: it gets the answer of the first, which did, unless that was a denial.
 fn second(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<Answer, HookError> {
     let mapped = mapped(session, event, call)?;
     let (step_type, input) = (mapped.step_type.to_owned(), mapped.input.clone());
-    match session.answered(&ObservedCall::Like { step_type, input })? {
+    match session.answered(&ObservedCall::NamedLike { step_type, input })? {
         Some(before) if before.ruling() != Ruling::Deny => Ok(answer(call, &before)),
         _ => propose(session, event, call),
     }

@@ -194,6 +194,10 @@ fn find(state: &SessionState, salt: [u8; fusebox_store::SALT_BYTES], call: &Obse
             let action = propose::action_digest(salt, step_type, input);
             state.call(None, Some(&action))
         }
+        ObservedCall::NamedLike { step_type, input } => {
+            let action = propose::action_digest(salt, step_type, input);
+            state.call(None, Some(&action)).filter(|call| call.call.is_some())
+        }
     };
     found.cloned()
 }

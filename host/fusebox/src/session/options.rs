@@ -133,7 +133,14 @@ pub enum ObservedCall {
     Step(StepId),
     /// By its name in the program that carried it out.
     Named(String),
-    /// By step type and input: the newest one whose outcome is not known.
+    /// By step type and input: the newest one of those that have a name.
+    NamedLike {
+        /// Step type of the action.
+        step_type: String,
+        /// Input of the action.
+        input: Json,
+    },
+    /// By step type and input: the newest one.
     Like {
         /// Step type of the action.
         step_type: String,
