@@ -16,4 +16,5 @@
 //! different stays at the edge, where golden files hold every cell of it.
 
 pub mod hooks;
+pub mod install;
 pub mod recorded;

@@ -5,12 +5,13 @@ use std::path::Path;
 use anstyle::{AnsiColor, Style};
 use fusebox::core::show::safe_line;
 use fusebox::{Enforcement, Error, Home, Host};
+use fusebox_adapters::install::holes;
 
 use crate::args::DoctorArgs;
 use crate::exit::Exit;
 use crate::output::{CheckStatus, Output};
 use crate::run::host;
-use crate::{policy, print};
+use crate::{hooks, policy, print};
 
 /// Result of a check.
 struct Finding {
@@ -22,7 +23,10 @@ struct Finding {
 pub fn doctor(args: DoctorArgs) -> Result<Exit, Error> {
     let mut findings = vec![home()];
     match host(args.policy) {
-        Ok(host) => findings.extend(of_host(&host)),
+        Ok(host) => {
+            findings.extend(of_host(&host));
+            findings.extend(of_hooks(&host));
+        }
         Err(error) => findings.push(finding("policy", CheckStatus::Error, with_causes(&error))),
     }
     for found in &findings {
@@ -85,6 +89,28 @@ fn of_host(host: &Host) -> Vec<Finding> {
     });
     findings.extend(confinement(host));
     findings.extend(policy::warnings(host).into_iter().map(|warning| finding("policy", CheckStatus::Warning, warning)));
+    findings
+}
+
+/// Hooks that are installed: what comes of a call that must be denied, and what the coding agents leave open.
+fn of_hooks(host: &Host) -> Vec<Finding> {
+    let Ok(folder) = tempfile::tempdir() else {
+        return vec![finding("hooks", CheckStatus::Warning, "no folder can be made to try them in")];
+    };
+    let mut findings = Vec::new();
+    for (harness, scope, probed) in hooks::probes(folder.path()) {
+        let (is_sound, words) = match &probed {
+            Ok(probe) => hooks::in_words(probe),
+            Err(message) => (false, message.clone()),
+        };
+        let status = if is_sound { CheckStatus::Ok } else { CheckStatus::Error };
+        if is_sound && let Err(error) = hooks::end_probe(host, harness, folder.path()) {
+            findings.push(finding("hooks", CheckStatus::Warning, with_causes(&error)));
+        }
+        findings.push(finding("hooks", status, format!("{harness} ({scope}): {words}")));
+        let holes = holes(harness).iter().map(|hole| format!("{harness}: {hole}"));
+        findings.extend(holes.map(|hole| finding("hooks", CheckStatus::Warning, hole)));
+    }
     findings
 }
 

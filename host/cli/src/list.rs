@@ -5,7 +5,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use fusebox::core::event::RunEventKind;
 use fusebox::core::show::safe_line;
-use fusebox::{Control, Error, EventUpdate, Home, ListedRun, ListedState, RunFilter, RunUpdate, rfc3339};
+use fusebox::{Control, Error, EventUpdate, Home, ListedRun, ListedState, RunFilter, RunKind, RunUpdate, rfc3339};
 
 use crate::args::{OneRunArgs, RunsArgs, ShowArgs};
 use crate::exit::Exit;
@@ -153,7 +153,7 @@ fn line(run: &ListedRun) -> String {
 fn why(run: &ListedRun) -> Option<&'static str> {
     match run.row.state {
         ListedState::Running if run.row.last_event == "run_left" => Some("between-steps"),
-        ListedState::Running if !run.is_driven => Some("interrupted"),
+        ListedState::Running if run.row.kind == RunKind::Run && !run.is_driven => Some("interrupted"),
         state => state.why(),
     }
 }

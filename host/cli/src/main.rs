@@ -14,6 +14,7 @@ mod effects_view;
 mod exit;
 mod explain;
 mod hook;
+mod hooks;
 mod kill;
 mod list;
 mod man;
@@ -66,6 +67,7 @@ fn main() {
         Task::Unkill(task) => kill::unkill(&task),
         Task::Check(task) => check::check(task),
         Task::Hook(task) => hook::hook(task),
+        Task::Hooks(task) => hooks::hooks(task),
         Task::Sessions(task) => sessions::sessions(task),
         Task::Plugins(task) => plugins::plugins(task),
         Task::Policy(task) => policy::policy(task),

@@ -89,7 +89,7 @@ pub use fusebox_sandbox as sandbox;
 pub use fusebox_store as store;
 pub use fusebox_store::Error as StoreError;
 pub use fusebox_store::{
-    CheckpointRow, Decided, Erased, Erasure, ListedState, QuestionKind, QuestionRow, RunFilter, RunRow, Switch,
+    CheckpointRow, Decided, Erased, Erasure, ListedState, QuestionKind, QuestionRow, RunFilter, RunKind, RunRow, Switch,
 };
 pub use gate::report::{CheckReport, PluginReport, PluginRole};
 pub use home::Home;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use fusebox_adapters::hooks::Harness;
+use fusebox_adapters::hooks::{Harness, Taken};
 use serde_json::{Value, json};
 
 use crate::place::{Place, text};
@@ -105,28 +105,14 @@ fn answer(output: &Output) -> Value {
 
 /// How a harness takes an answer to a call of a shell.
 fn taken(harness: Harness, output: &Output) -> &'static str {
-    let said = answer(output);
-    if output.status.code() == Some(2) {
-        assert!(!output.stderr.is_empty(), "{harness}: a denial without a reason");
-        return "deny";
+    let silent = output.stdout.is_empty() && harness == Harness::Codex && output.status.code() == Some(0);
+    if !silent && output.status.code() != Some(2) {
+        assert!(!answer(output).is_null(), "{harness}: {output:?}");
     }
-    assert_eq!(output.status.code(), Some(0), "{harness}: {output:?}");
-    let word = match harness {
-        Harness::ClaudeCode | Harness::Codex | Harness::QwenCode => {
-            said["hookSpecificOutput"]["permissionDecision"].as_str()
-        }
-        Harness::CopilotCli => said["permissionDecision"].as_str(),
-        Harness::Cursor => said["permission"].as_str(),
-        Harness::GeminiCli => said["decision"].as_str(),
-        Harness::OpenCode => said["action"].as_str(),
-    };
-    match word {
-        Some("deny" | "throw") => "deny",
-        Some("allow" | "continue") => "allow",
-        Some("ask") => "ask",
-        // Codex is silent where it may go on.
-        None if harness == Harness::Codex => "allow",
-        other => panic!("{harness}: {other:?}"),
+    match harness.takes(&output.stdout, &output.stderr, output.status.code()) {
+        Taken::Denied => "deny",
+        Taken::Asked => "ask",
+        Taken::Open => "allow",
     }
 }
 
@@ -418,5 +404,130 @@ fn a_recording_with_a_fault_is_refused_by_its_line() {
         let output = place.fusebox(&["sessions", "judge", file.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(2), "{recording}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(words), "{output:?}");
+    }
+}
+
+#[test]
+fn hooks_are_installed_probed_and_taken_out() {
+    let place = place();
+    let user = place.path("user");
+    std::fs::create_dir(&user).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = place.command(args);
+        for name in ["CLAUDE_CONFIG_DIR", "CODEX_HOME", "COPILOT_HOME", "XDG_CONFIG_HOME"] {
+            command.env_remove(name);
+        }
+        command.env("HOME", &user).output().unwrap()
+    };
+    for harness in Harness::ALL {
+        let dry = run(&["hooks", "install", harness.name(), "--dry-run"]);
+        assert!(dry.status.success() && text(&dry.stdout).contains("fusebox"), "{dry:?}");
+        let changed = |output: &Output| crate::place::lines(output)[0]["changed"].as_bool().unwrap();
+        assert!(changed(&run(&["hooks", "install", harness.name(), "--json"])), "{harness}");
+        assert!(!changed(&run(&["hooks", "install", harness.name(), "--json"])), "{harness}: twice is once");
+    }
+    let status = crate::place::lines(&run(&["hooks", "status", "--json"]));
+    let of_user = status.iter().filter(|line| line["scope"] == "user");
+    assert!(of_user.clone().count() == 7 && of_user.clone().all(|line| line["missing"] == json!([])), "{status:?}");
+    let checked = crate::place::lines(&run(&["doctor", "--json"]));
+    let probed: Vec<_> = checked.iter().filter(|line| line["check"] == "hooks" && line["status"] == "ok").collect();
+    assert_eq!(probed.len(), 7, "{checked:?}");
+    assert!(place.listed().iter().all(|row| row["state"] == "COMPLETED"), "the probes leave no open session");
+    // A hook that is not there would let calls happen: it is an error.
+    let settings = user.join(".cursor/hooks.json");
+    let broken = std::fs::read_to_string(&settings).unwrap().replace("hook cursor", "hook cursor --no-such-option");
+    std::fs::write(&settings, broken.replace("fusebox hook", "fusebox-gone hook")).unwrap();
+    let checked = run(&["doctor", "--json"]);
+    assert!(text(&checked.stdout).contains("would happen"), "{}", text(&checked.stdout));
+    for harness in Harness::ALL {
+        assert!(run(&["hooks", "uninstall", harness.name()]).status.success());
+    }
+    let status = crate::place::lines(&run(&["hooks", "status", "--json"]));
+    assert!(status.iter().all(|line| line["installed"] == json!([])), "{status:?}");
+}
+
+/// Calls of many processes at once: the order is that of the log, nothing is lost, and budgets hold.
+#[test]
+fn eight_processes_work_on_one_session() {
+    const PROCESSES: usize = 8;
+    const EACH: usize = 5;
+    let place = place();
+    place.write("home/fusebox.toml", policy("[limits]\nsteps = 30\n"));
+    let cwd = place.path("workspace");
+    let allowed: usize = std::thread::scope(|scope| {
+        let work = |process: usize| {
+            let (place, cwd) = (&place, &cwd);
+            move || {
+                let one = |call: usize| {
+                    let event = gate(Harness::ClaudeCode, cwd, "ls", &format!("c-{process}-{call}")).to_string();
+                    taken(
+                        Harness::ClaudeCode,
+                        &hook_with(place, Harness::ClaudeCode, event.as_bytes(), &["--deadline-ms", "120000"]),
+                    ) == "allow"
+                };
+                (0..EACH).filter(|call| one(*call)).count()
+            }
+        };
+        let threads: Vec<_> = (0..PROCESSES).map(|process| scope.spawn(work(process))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(allowed, 30);
+    let rows = place.listed();
+    assert_eq!((rows.len(), rows[0]["steps"].as_u64()), (1, Some((PROCESSES * EACH) as u64)));
+    let verified = place.fusebox(&["audit", "verify"]);
+    assert!(verified.status.success(), "{verified:?}");
+}
+
+/// Runs the installed plugin of OpenCode in Node, as OpenCode would.
+#[test]
+fn the_plugin_of_opencode_lets_nothing_happen_without_an_answer() {
+    if std::process::Command::new("node").arg("--version").output().is_err() {
+        return;
+    }
+    let place = place();
+    let cwd = place.path("workspace");
+    let project = place.path("project");
+    std::fs::create_dir(&project).unwrap();
+    assert!(place.fusebox(&["hooks", "install", "opencode", "--project", project.to_str().unwrap()]).status.success());
+    let plugin = std::fs::read_to_string(project.join(".opencode/plugins/fusebox.js")).unwrap();
+    place.write("fusebox.mjs", &plugin);
+    place.write("gone.mjs", plugin.replace("fusebox\";", "fusebox-gone\";"));
+    place.write(
+        "strange.mjs",
+        plugin
+            .lines()
+            .map(|line| if line.starts_with("const PROGRAM") { "const PROGRAM = \"/bin/cat\";" } else { line })
+            .collect::<Vec<_>>()
+            .join("\n"),
+    );
+    let script = format!(
+        r#"const calls = {{ }};
+        for (const [name, file] of [["ours", "./fusebox.mjs"], ["gone", "./gone.mjs"], ["strange", "./strange.mjs"]]) {{
+            const {{ Fusebox }} = await import(file);
+            const hooks = await Fusebox({{ directory: {cwd:?}, worktree: {cwd:?} }});
+            for (const command of ["ls", "git push --force"]) {{
+                try {{
+                    await hooks["tool.execute.before"]({{ tool: "bash", sessionID: "s-1", callID: name + command }}, {{ args: {{ command }} }});
+                    calls[name + " " + command] = "continues";
+                }} catch (error) {{
+                    calls[name + " " + command] = error.message;
+                }}
+            }}
+        }}
+        console.log(JSON.stringify(calls));"#
+    );
+    place.write("try.mjs", script);
+    let mut command = std::process::Command::new("node");
+    let output = command
+        .arg("try.mjs")
+        .current_dir(place.folder.path())
+        .env("FUSEBOX_HOME", place.path("home"))
+        .output()
+        .unwrap();
+    let said = answer(&output);
+    assert_eq!(said["ours ls"], "continues", "{output:?}");
+    assert!(said["ours git push --force"].as_str().unwrap().contains("command-policy"), "{said}");
+    for call in ["gone ls", "strange ls", "gone git push --force"] {
+        assert!(said[call].as_str().unwrap().starts_with("fusebox:"), "{call}: {said}");
     }
 }

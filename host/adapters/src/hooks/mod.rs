@@ -19,6 +19,7 @@ mod opencode;
 mod patch;
 mod paths;
 mod reader;
+mod taken;
 mod tool;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use handle::{handle, options};
 pub use harness::Harness;
 pub use patch::{FilePatch, Hunk, PatchChange, parse_patch};
 pub use paths::{Place, Places};
+pub use taken::Taken;
 pub use tool::{MappedCall, map};
 
 use reader::Reader;

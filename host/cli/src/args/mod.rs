@@ -139,6 +139,8 @@ pub enum Task {
         answer is a denial."
     )]
     Hook(HookArgs),
+    /// Install hooks into coding agents: Claude Code, Codex, Copilot, Cursor, Gemini CLI, OpenCode, Qwen Code
+    Hooks(HooksArgs),
     /// Sessions of coding agents: judge recorded ones
     #[command(subcommand)]
     Sessions(SessionsTask),
@@ -269,6 +271,7 @@ impl Task {
             Self::Kill(args) => args.json,
             Self::Clean(args) => args.json,
             Self::Doctor(args) => args.json,
+            Self::Hooks(args) => args.json,
             Self::Sessions(SessionsTask::Judge(args)) => args.json,
             Self::Hook(_) | Self::Pack { .. } | Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => {
                 false

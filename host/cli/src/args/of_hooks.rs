@@ -51,3 +51,49 @@ pub struct JudgeArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+#[derive(Debug, ClapArgs)]
+pub struct HooksArgs {
+    #[command(subcommand)]
+    pub task: HooksTask,
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HooksTask {
+    /// Let a coding agent ask Fusebox before each call of a tool
+    #[command(after_help = "Examples:\n  \
+        fusebox hooks install claude-code            for all that you do\n  \
+        fusebox hooks install codex --project .      for one project\n  \
+        fusebox hooks install cursor --dry-run       show what would change\n\n\
+        The agent's own file of settings is edited: order, comments and entries of others stay, and what was there before is kept \
+        beside it. Without a policy file every command is asked about; for work at a desk begin with \
+        examples/policy/developer.toml as $FUSEBOX_HOME/fusebox.toml.")]
+    Install(PlaceArgs),
+    /// Take the hooks out again
+    Uninstall(PlaceArgs),
+    /// Show where hooks are installed
+    Status {
+        /// The coding agent; all without it
+        #[arg(value_name = "HARNESS", value_parser = harness)]
+        harness: Option<Harness>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct PlaceArgs {
+    /// The coding agent: claude-code, codex, copilot-cli, cursor, gemini-cli, opencode or qwen-code
+    #[arg(value_name = "HARNESS", value_parser = harness)]
+    pub harness: Harness,
+    /// In your own settings, for all that you do; this is so without --project
+    #[arg(long, conflicts_with = "project")]
+    pub user: bool,
+    /// In the settings of a project [without a folder: of this one]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".")]
+    pub project: Option<PathBuf>,
+    /// Show the change without making it
+    #[arg(long)]
+    pub dry_run: bool,
+}

@@ -62,6 +62,7 @@ fusebox_core::error_codes!(Error {
     LogBehind => "FBX-5058",
     BadSessionName => "FBX-5059",
     BadRecording => "FBX-5060",
+    Hooks => "FBX-5061",
 });
 
 impl Error {

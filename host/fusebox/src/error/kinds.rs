@@ -456,6 +456,12 @@ pub enum Error {
         /// Fault in the name.
         message: String,
     },
+    /// Hooks of a coding agent that cannot be installed or looked at.
+    #[error("{message}")]
+    Hooks {
+        /// Fault in the settings of the agent.
+        message: String,
+    },
     /// A recorded session that cannot be judged.
     #[error("the recording cannot be judged: {message}")]
     BadRecording {
