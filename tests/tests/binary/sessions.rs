@@ -371,3 +371,63 @@ fn many_threads_lose_nothing_and_budgets_hold() {
     let state = session.state().unwrap();
     assert_eq!((state.actions(), state.open_calls().count()), (60, 0));
 }
+
+/// What each process of the test below does, which starts this one again.
+#[test]
+#[ignore = "a process of another test"]
+fn one_process_of_many() {
+    let (Some(folder), Some(number)) =
+        (std::env::var_os("FUSEBOX_TEST_PLACE"), std::env::var("FUSEBOX_TEST_NUMBER").ok())
+    else {
+        return;
+    };
+    let folder = PathBuf::from(folder);
+    let host = Host::builder().home(folder.join("home")).policy_file(folder.join("policy.toml")).launcher(binary());
+    let host = host.build().unwrap();
+    let agent = Agent { id: "tester".into(), kind: None, tier: None };
+    let options = SessionOptions::new(agent, "test", "s-1").workspace(folder.join("workspace"));
+    let session = host.session(options.patience(Duration::from_secs(300))).unwrap();
+    let mut allowed = 0;
+    for call in 0..ACTIONS / PROCESSES {
+        let name = format!("{number}-{call}");
+        let verdict = session.propose(&command("ls").call(name.clone())).unwrap();
+        if verdict.ruling() == Ruling::Allow {
+            allowed += 1;
+            assert!(session.observe(&ObservedCall::Named(name), &completed("")).unwrap().is_recorded);
+        }
+    }
+    println!("allowed {allowed}");
+}
+
+const PROCESSES: usize = 8;
+const ACTIONS: usize = 2000;
+
+#[test]
+fn eight_processes_and_two_thousand_actions_lose_nothing_and_keep_the_budget() {
+    let place = Place::new();
+    let budget = ACTIONS - 300;
+    drop(host(&place, &format!("[limits]\nsteps = {budget}\n")));
+    let start = |number: usize| {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "sessions::one_process_of_many"])
+            .env("FUSEBOX_TEST_PLACE", place.folder.path())
+            .env("FUSEBOX_TEST_NUMBER", number.to_string())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let processes: Vec<_> = (0..PROCESSES).map(start).collect();
+    let mut allowed = 0;
+    for process in processes {
+        let output = process.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = crate::place::text(&output.stdout);
+        let said = text.lines().find_map(|line| line.strip_prefix("allowed ")).unwrap();
+        allowed += said.parse::<usize>().unwrap();
+    }
+    assert_eq!(allowed, budget);
+    let control = Control::open(&place.path("home")).unwrap();
+    let row = control.runs(&RunFilter::default(), 10).unwrap().remove(0).row;
+    assert_eq!((row.steps as usize, row.completed as usize), (ACTIONS, budget));
+    assert!(place.fusebox(&["audit", "verify"]).status.success());
+}
