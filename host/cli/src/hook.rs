@@ -104,7 +104,7 @@ fn work(args: &HookArgs, sender: &mpsc::UnboundedSender<Told>) {
 }
 
 fn handled(args: &HookArgs, event: &HookEvent) -> Result<Answer, HookError> {
-    let project = args.harness.project_variables().iter().find_map(|name| std::env::var_os(name)).map(PathBuf::from);
+    let project = args.harness.project_variables().iter().find_map(std::env::var_os).map(PathBuf::from);
     let options = hooks::options(event, project.clone()).tenant(&args.tenant);
     let folder = project.or_else(|| event.project.clone()).unwrap_or_else(|| event.cwd.clone());
     let host = builder(args.policy.clone()).project(folder).judges_at_once().build()?;

@@ -16,6 +16,8 @@ mod compile;
 mod damage;
 mod embedding;
 #[cfg(target_os = "linux")]
+mod harness;
+#[cfg(target_os = "linux")]
 mod hooks;
 #[cfg(unix)]
 mod logs;

@@ -83,9 +83,9 @@ fn an_action_is_judged_observed_and_kept() {
     let kinds: Vec<_> = events.iter().map(|update| update.event.kind()).collect();
     let expected = [
         "session_opened",
-        "action_proposed",
-        "action_observed",
-        "action_proposed",
+        "step_proposed",
+        "step_observed",
+        "step_proposed",
         "step_skipped",
         "session_noted",
         "run_ended",

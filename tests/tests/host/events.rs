@@ -47,6 +47,13 @@ fn every_kind_of_event_has_its_golden_one() {
     assert!(golden(SCHEMA_VERSION).iter().all(|payload| payload["schema"] == SCHEMA_VERSION));
 }
 
+#[test]
+fn a_kind_names_one_event() {
+    let all: Vec<String> = kinds().iter().map(name_of).collect();
+    let known: BTreeSet<&String> = all.iter().collect();
+    assert_eq!(known.len(), all.len(), "events of runs and of the host share no name: {all:?}");
+}
+
 fn schema() -> Value {
     let generator = schemars::SchemaGenerator::default();
     generator.into_root_schema_for::<Event>().to_value()

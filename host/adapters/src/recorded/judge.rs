@@ -275,6 +275,6 @@ impl Open {
         let prefix = format!("n-{n}-");
         let state = self.session.state()?;
         let calls: Vec<String> = state.open_calls().filter_map(|call| call.call.clone()).collect();
-        Ok(calls.into_iter().filter(|call| call.starts_with(&prefix)).next_back())
+        Ok(calls.into_iter().rfind(|call| call.starts_with(&prefix)))
     }
 }

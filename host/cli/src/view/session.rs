@@ -2,7 +2,7 @@
 
 use fusebox::RunEvent;
 use fusebox::core::event::{
-    ActionObserved, ActionProposed, InferredAnswer, ObservedOutcome, ProposalAnswer, SessionOpened,
+    InferredAnswer, ObservedOutcome, ProposalAnswer, SessionOpened, StepObserved, StepProposed,
 };
 use fusebox::core::show::safe_line;
 
@@ -21,7 +21,7 @@ impl View {
             RunEvent::SessionContinued(_) => {
                 self.line(&format!("{WARN}other rules are in force{WARN:#}: approvals so far do not count any more"));
             }
-            RunEvent::ActionProposed(ActionProposed { judged, answer, .. }) => {
+            RunEvent::StepProposed(StepProposed { judged, answer, .. }) => {
                 self.total = self.total.max(judged.index as usize + 1);
                 self.judged(judged);
                 match answer {
@@ -35,7 +35,7 @@ impl View {
                     ProposalAnswer::Allowed | ProposalAnswer::Denied => {}
                 }
             }
-            RunEvent::ActionObserved(ActionObserved { step, outcome, summary, inferred, .. }) => {
+            RunEvent::StepObserved(StepObserved { step, outcome, summary, inferred, .. }) => {
                 let (step, summary) = (safe_line(step.as_str(), 80), safe_line(summary, MAX_LINE));
                 let said = match inferred {
                     Some(InferredAnswer::Approved) => format!(" {DIM}(its user said yes){DIM:#}"),

@@ -27,8 +27,8 @@ impl Causes {
             | RunEvent::SessionOpened(_)
             | RunEvent::SessionContinued(_)
             | RunEvent::SessionNoted(_)
-            | RunEvent::ActionProposed(_)
-            | RunEvent::ActionObserved(_)
+            | RunEvent::StepProposed(_)
+            | RunEvent::StepObserved(_)
             | RunEvent::RunContinued(_)
             | RunEvent::RunInterrupted(_)
             | RunEvent::RunPaused(_)
@@ -52,7 +52,7 @@ impl Causes {
     fn remember(&mut self, event: &RunEvent, seq: u64) {
         let at = Some(seq);
         match event {
-            RunEvent::StepJudged(_) | RunEvent::ActionProposed(_) => {
+            RunEvent::StepJudged(_) | RunEvent::StepProposed(_) => {
                 let last = at;
                 *self = Self { last, decided: at, ..Self::default() };
             }

@@ -7,9 +7,9 @@ use super::parts::{
     OnError, Spent,
 };
 use crate::event::{
-    ActionProposed, ApprovalDecided, DoubtDecided, EffectIntended, EffectPerformed, GuardVerdict, ImpactAnswer,
-    PlanDecided, RiskPredicted, RunCreated, RunEnd, RunEnded, RunEvent, SessionOpened, SkipReason, StepAdded,
-    StepCompleted, StepEnd, StepFailed, StepInDoubt, StepJudged, StepSkipped, Usage,
+    ApprovalDecided, DoubtDecided, EffectIntended, EffectPerformed, GuardVerdict, ImpactAnswer, PlanDecided,
+    RiskPredicted, RunCreated, RunEnd, RunEnded, RunEvent, SessionOpened, SkipReason, StepAdded, StepCompleted,
+    StepEnd, StepFailed, StepInDoubt, StepJudged, StepProposed, StepSkipped, Usage,
 };
 use crate::{ApprovalAnswer, Decider, Decision, Effect, ImpactClass, LimitKind, Plan, RunId, RunLimits, Step, StepId};
 
@@ -103,7 +103,7 @@ impl Explainer {
                 Vec::new()
             }
             RunEvent::StepJudged(judged) => self.judged(judged, time_us),
-            RunEvent::ActionProposed(ActionProposed { judged, .. }) => {
+            RunEvent::StepProposed(StepProposed { judged, .. }) => {
                 self.total = self.total.max(judged.index.saturating_add(1));
                 self.judged(judged, time_us)
             }

@@ -27,8 +27,8 @@ impl RunState {
             RunEvent::SessionOpened(_)
             | RunEvent::SessionContinued(_)
             | RunEvent::SessionNoted(_)
-            | RunEvent::ActionProposed(_)
-            | RunEvent::ActionObserved(_) => {}
+            | RunEvent::StepProposed(_)
+            | RunEvent::StepObserved(_) => {}
             RunEvent::RunContinued(RunContinued { voided, .. }) => {
                 self.void(voided);
                 self.taken_up(was_us);

@@ -3,8 +3,8 @@
 use super::state::{Call, CallState, MAX_CALLS, ParkedQuestion, QuestionState, SessionState};
 use crate::evaluation::Risk;
 use crate::event::{
-    ActionObserved, ActionProposed, ApprovalDecided, ApprovalRequested, BudgetWarning, GrantRevoked, ProposalAnswer,
-    RiskPredicted, RunEnded, RunEvent, RunPaused, SessionContinued, StepJudged, StepSkipped,
+    ApprovalDecided, ApprovalRequested, BudgetWarning, GrantRevoked, ProposalAnswer, RiskPredicted, RunEnded, RunEvent,
+    RunPaused, SessionContinued, StepJudged, StepObserved, StepProposed, StepSkipped,
 };
 use crate::run::KindApproval;
 use crate::{Amounts, ApprovalAnswer, ApprovalId, BudgetKind, Effect, RunLimits};
@@ -17,11 +17,11 @@ impl SessionState {
         self.last_us = self.last_us.max(time_us);
         match event {
             RunEvent::SessionContinued(continued) => self.continued(continued),
-            RunEvent::ActionProposed(proposed) => self.proposed(proposed, time_us),
+            RunEvent::StepProposed(proposed) => self.proposed(proposed, time_us),
             RunEvent::StepSkipped(StepSkipped { .. }) => self.ended_actions += 1,
             RunEvent::ApprovalRequested(requested) => self.asked(requested, time_us),
             RunEvent::ApprovalDecided(decided) => self.answered(decided, time_us),
-            RunEvent::ActionObserved(observed) => self.observed(observed),
+            RunEvent::StepObserved(observed) => self.observed(observed),
             RunEvent::BudgetWarning(BudgetWarning { budget, .. }) => {
                 self.warned.insert(*budget);
             }
@@ -66,8 +66,8 @@ impl SessionState {
         self.tighten(limits);
     }
 
-    fn proposed(&mut self, proposed: &ActionProposed, time_us: u64) {
-        let ActionProposed { judged, call, action, answer } = proposed;
+    fn proposed(&mut self, proposed: &StepProposed, time_us: u64) {
+        let StepProposed { judged, call, action, answer } = proposed;
         self.actions = self.actions.saturating_add(1);
         self.spend(BudgetKind::Fuel, judged.used().fuel());
         self.spend(BudgetKind::TimeUs, time_us.saturating_sub(judged.proposed_us));
@@ -136,7 +136,7 @@ impl SessionState {
         }
     }
 
-    fn observed(&mut self, observed: &ActionObserved) {
+    fn observed(&mut self, observed: &StepObserved) {
         self.ended_actions += 1;
         self.spend(BudgetKind::TimeUs, observed.took_us);
         self.calls.retain(|call| call.step != observed.step);

@@ -6,8 +6,8 @@ use super::risk::assessed;
 use super::setup::SessionSetup;
 use super::state::{CallState, ParkedQuestion, SessionState};
 use crate::event::{
-    ActionObserved, ApprovalDecided, BudgetWarning, GrantRevoked, InferredAnswer, ObservedOutcome, ProposalAnswer,
-    RunEnd, RunEnded, RunEvent, RunPaused, RunResumed, SessionNoted,
+    ApprovalDecided, BudgetWarning, GrantRevoked, InferredAnswer, ObservedOutcome, ProposalAnswer, RunEnd, RunEnded,
+    RunEvent, RunPaused, RunResumed, SessionNoted, StepObserved,
 };
 use crate::gate::GateAsk;
 use crate::policy::{ApprovalProof, Policy};
@@ -87,7 +87,7 @@ fn observed(state: &SessionState, observation: Observation, now_us: u64) -> Opti
     let since = now_us.saturating_sub(call.since_us);
     // A program that claims less than nothing or more than passed is not believed.
     let took_us = took_us.map_or(since, |took| took.min(since));
-    Some(ActionObserved { step, step_type: call.step_type.clone(), outcome, summary, output, inferred, took_us }.into())
+    Some(StepObserved { step, step_type: call.step_type.clone(), outcome, summary, output, inferred, took_us }.into())
 }
 
 /// The end of the session. What is still open has no known outcome.
@@ -137,7 +137,7 @@ fn answered(
 /// The same events, and warnings of budgets that they nearly use up.
 fn with_warnings(state: &SessionState, setup: &SessionSetup, mut events: Vec<RunEvent>, now_us: u64) -> Vec<RunEvent> {
     let spends = |event: &RunEvent| {
-        matches!(event, RunEvent::ActionProposed(_) | RunEvent::ActionObserved(_) | RunEvent::RiskPredicted(_))
+        matches!(event, RunEvent::StepProposed(_) | RunEvent::StepObserved(_) | RunEvent::RiskPredicted(_))
     };
     if !events.iter().any(spends) || !state.has_budgets() {
         return events;

@@ -4,7 +4,7 @@ use super::command::{Proposal, Refusal};
 use super::setup::{ReviewBy, SessionSetup};
 use super::state::{MAX_QUESTIONS, SessionState};
 use crate::approval::BoundInSession;
-use crate::event::{ActionProposed, ApprovalRequested, ProposalAnswer, RunEvent, SkipReason, StepJudged, StepSkipped};
+use crate::event::{ApprovalRequested, ProposalAnswer, RunEvent, SkipReason, StepJudged, StepProposed, StepSkipped};
 use crate::policy::SessionReview;
 use crate::run::Judging;
 use crate::{Action, ApprovalId, ApprovalKind, Binding, BudgetKind, Decider, Decision, Effect, Ruling, StepId, json};
@@ -40,8 +40,8 @@ impl Verdict {
     /// The verdict of events that follow from a proposal; `None` for other events.
     #[must_use]
     pub fn of(events: &[RunEvent]) -> Option<Self> {
-        let ActionProposed { judged, answer, .. } = events.iter().find_map(|event| match event {
-            RunEvent::ActionProposed(proposed) => Some(proposed),
+        let StepProposed { judged, answer, .. } = events.iter().find_map(|event| match event {
+            RunEvent::StepProposed(proposed) => Some(proposed),
             _ => None,
         })?;
         let mut verdict = Self {
@@ -125,9 +125,9 @@ pub(super) fn refused(judging: Judging, proposal: Proposal, refusal: Refusal) ->
     vec![judged.into(), skipped.into()]
 }
 
-fn answered(judged: StepJudged, proposal: Proposal, answer: ProposalAnswer) -> ActionProposed {
+fn answered(judged: StepJudged, proposal: Proposal, answer: ProposalAnswer) -> StepProposed {
     let Proposal { call, action, .. } = proposal;
-    ActionProposed { judged, call, action, answer }
+    StepProposed { judged: Box::new(judged), call, action, answer }
 }
 
 /// What a proposal comes to.
@@ -225,7 +225,7 @@ fn park(of: Following<'_>, decision: &Decision, binding: Binding, kind: Option<&
     let expires_us =
         setup.policy.approval.expires_s.map(|seconds| now_us.saturating_add(u64::from(seconds) * 1_000_000));
     let message = waits(&id);
-    let kind = kind.map(|kind| json::canonical(kind));
+    let kind = kind.map(json::canonical);
     let requested = ApprovalRequested { step: step.clone(), id, binding, expires_us, kind };
     let skipped = StepSkipped { step: step.clone(), reason: SkipReason::Denied, message, by: decision.deciders() };
     Outcome { answer: ProposalAnswer::Denied, after: vec![requested.into(), skipped.into()] }

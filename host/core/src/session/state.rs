@@ -133,7 +133,7 @@ impl SessionState {
             ended: None,
             message: String::new(),
             paused_by: None,
-            limits: opened.limits.clone(),
+            limits: (*opened.limits).clone(),
             ledger: Ledger::new(&opened.limits),
             warned: BTreeSet::new(),
             grants: BTreeMap::new(),

@@ -46,7 +46,7 @@ fn opened(limits: RunLimits) -> SessionOpened {
         place: Digest::ZERO,
         policy: Digest::ZERO,
         plugins: BTreeMap::new(),
-        limits,
+        limits: Box::new(limits),
         limits_by: BTreeMap::new(),
         idle_us: Some(1000),
         setup: Digest::ZERO,
@@ -289,7 +289,7 @@ fn what_the_user_said_is_inferred_from_what_happened() {
     let mut session = Driven::new(SessionReview::Ask, RunLimits::default());
     assert_eq!(session.propose(1, Ruling::Review).unwrap().answer, ProposalAnswer::Asked);
     session.observe(ObservedOutcome::Completed).unwrap();
-    let Some((RunEvent::ActionObserved(observed), _)) = session.events.last() else { panic!() };
+    let Some((RunEvent::StepObserved(observed), _)) = session.events.last() else { panic!() };
     assert_eq!(observed.inferred, Some(crate::event::InferredAnswer::Approved));
     assert_eq!(observed.took_us, 5);
 }

@@ -165,7 +165,7 @@ impl Entry<'_> {
     /// Place of the proposal that an event follows from.
     fn cause(&self, event: &RunEvent) -> Option<u64> {
         match event {
-            RunEvent::ActionProposed(_) => None,
+            RunEvent::StepProposed(_) => None,
             RunEvent::ApprovalDecided(decided) => {
                 self.book.state.question(&decided.id).map(|question| question.judged + 1)
             }

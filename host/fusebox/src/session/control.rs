@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_core::event::{ActionProposed, KillTimes, RunEvent, Signed};
+use fusebox_core::event::{KillTimes, RunEvent, Signed, StepProposed};
 use fusebox_core::gate::GateSetup;
 use fusebox_core::run::KindApproval;
 use fusebox_core::session::{SessionAnswer, SessionCommand, SessionSetup, SessionState};
@@ -136,7 +136,7 @@ pub fn parked(log: &dyn Store, run: &RunId, id: &ApprovalId) -> Result<Option<Pa
     let state = Book::read(log, run)?.state;
     let Some(question) = state.question(id) else { return Ok(None) };
     let sealed = log.events(run, question.judged.saturating_sub(1), 1)?;
-    let Some(RunEvent::ActionProposed(ActionProposed { judged, .. })) =
+    let Some(RunEvent::StepProposed(StepProposed { judged, .. })) =
         sealed.first().map(|sealed| sealed.run_event()).transpose()?
     else {
         return Ok(None);

@@ -244,7 +244,7 @@ fn begin(
         policy: policy.digest(),
         plugins: services.registry.digests.clone(),
         limits_by: limits.set_by(&[(LimitSource::Policy, &limits)]),
-        limits,
+        limits: Box::new(limits),
         idle_us: Some(services.policy.sessions.idle_us()),
         setup: kept.digest(),
         host: host_version(),

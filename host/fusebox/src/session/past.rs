@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fusebox_core::evaluation::StepOutputs;
-use fusebox_core::event::{ActionObserved, RunEvent, StepSkipped};
+use fusebox_core::event::{RunEvent, StepObserved, StepSkipped};
 use fusebox_core::history::{HistoryEntry, PastSteps};
 use fusebox_core::step_state::StepState;
 use fusebox_core::{Json, RunId, StepId};
@@ -62,7 +62,7 @@ impl PastSteps for Past {
         // A denial follows from its proposal, at most two events before.
         self.each(seq.saturating_sub(2), |at, event| {
             let entry = match event {
-                RunEvent::ActionProposed(proposed) => {
+                RunEvent::StepProposed(proposed) => {
                     types.insert(proposed.judged.step, proposed.judged.step_type);
                     None
                 }
@@ -70,7 +70,7 @@ impl PastSteps for Past {
                     let step_type = types.remove(&step).unwrap_or_default();
                     Some(HistoryEntry { seq: at, step, step_type, state: StepState::Skipped, summary: message })
                 }
-                RunEvent::ActionObserved(ActionObserved { step, step_type, outcome, summary, .. }) => {
+                RunEvent::StepObserved(StepObserved { step, step_type, outcome, summary, .. }) => {
                     types.remove(&step);
                     Some(HistoryEntry { seq: at, step, step_type, state: outcome.state(), summary })
                 }
@@ -87,7 +87,7 @@ impl StepOutputs for Past {
     fn output(&self, step: &str) -> Option<Json> {
         let mut output = None;
         self.each(0, |_, event| match event {
-            RunEvent::ActionObserved(observed) if observed.step.as_str() == step => {
+            RunEvent::StepObserved(observed) if observed.step.as_str() == step => {
                 output = observed.output;
                 Enough::Yes
             }

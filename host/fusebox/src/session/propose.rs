@@ -149,7 +149,7 @@ fn without_secret(entry: &Entry<'_>, proposal: Proposal, judging: &Judging) -> P
 fn is_to_be_kept(event: &RunEvent) -> bool {
     match event {
         RunEvent::ApprovalRequested(_) => true,
-        RunEvent::ActionProposed(proposed) => proposed.answer != ProposalAnswer::Denied,
+        RunEvent::StepProposed(proposed) => proposed.answer != ProposalAnswer::Denied,
         _ => false,
     }
 }

@@ -26,7 +26,7 @@ pub struct Stored<'a> {
 }
 
 /// Those of [`KINDS`] of which nothing but the kind counts.
-const COUNTED: [&str; 4] = ["step_completed", "step_judged", "plan_judged", "action_proposed"];
+const COUNTED: [&str; 4] = ["step_completed", "step_judged", "plan_judged", "step_proposed"];
 
 /// Part of an event that changes a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,8 @@ const KINDS: [&str; 22] = [
     "run_created",
     "session_opened",
     "session_continued",
-    "action_proposed",
-    "action_observed",
+    "step_proposed",
+    "step_observed",
     "run_started",
     "run_paused",
     "run_resumed",
@@ -113,8 +113,8 @@ impl<'a> Lists<'a> {
     pub fn event(&mut self, connection: &Connection, stored: &Stored<'a>) -> Result<(), Error> {
         match stored.kind.parse::<RunEventKind>() {
             Ok(RunEventKind::StepCompleted) => self.counts.completed += 1,
-            Ok(RunEventKind::ActionProposed) => self.counts.proposed += 1,
-            Ok(RunEventKind::ActionObserved) => self.counts.completed += u32::from(is_completed(stored)?),
+            Ok(RunEventKind::StepProposed) => self.counts.proposed += 1,
+            Ok(RunEventKind::StepObserved) => self.counts.completed += u32::from(is_completed(stored)?),
             // Questions that were asked before are void.
             Ok(RunEventKind::StepJudged | RunEventKind::PlanJudged) => {
                 if self.is_asked != Some(false) {
@@ -282,7 +282,7 @@ fn opened(connection: &Connection, stored: &Stored<'_>) -> Result<(), Error> {
 
 /// Whether an observed action was carried out.
 fn is_completed(stored: &Stored<'_>) -> Result<bool, Error> {
-    let RunEvent::ActionObserved(observed) = run_event(stored)? else { return Ok(false) };
+    let RunEvent::StepObserved(observed) = run_event(stored)? else { return Ok(false) };
     Ok(observed.outcome == ObservedOutcome::Completed)
 }
 

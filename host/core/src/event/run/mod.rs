@@ -76,7 +76,7 @@ run_events! {
         StepAdded(added.id), StepDelayed(step), StepJudged(step), ApprovalRequested(step), ApprovalDecided(step),
         EffectIntended(step), EffectPerformed(step), EffectNotPerformed(step), EffectRefused(step),
         StepStarted(step), StepResumed(step), StepCompleted(step), StepFailed(step), StepInDoubt(step),
-        DoubtDecided(step), StepRetried(step), StepRestored(step), StepSkipped(step), ActionProposed(judged.step), ActionObserved(step);
+        DoubtDecided(step), StepRetried(step), StepRestored(step), StepSkipped(step), StepProposed(judged.step), StepObserved(step);
 }
 
 impl RunEvent {

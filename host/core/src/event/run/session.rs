@@ -34,7 +34,7 @@ pub struct SessionOpened {
     /// Digests of all plugins, by name.
     pub plugins: BTreeMap<String, Digest>,
     /// Limits of the session.
-    pub limits: RunLimits,
+    pub limits: Box<RunLimits>,
     /// Source of each limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits_by: BTreeMap<LimitKind, LimitSource>,
@@ -86,10 +86,10 @@ pub struct SessionNoted {
 
 /// An action was proposed and judged as a step is, and the session answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ActionProposed {
+pub struct StepProposed {
     /// Judgement of the action.
     #[serde(flatten)]
-    pub judged: StepJudged,
+    pub judged: Box<StepJudged>,
     /// Name of the call in the program that carries it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
@@ -126,7 +126,7 @@ pub enum ProposalAnswer {
 
 /// An action ended that others carried out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ActionObserved {
+pub struct StepObserved {
     /// Id of the step.
     pub step: StepId,
     /// Type of the step.
