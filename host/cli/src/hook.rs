@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fusebox::core::show::safe_line;
-use fusebox_adapters::hooks::{self, Answer, Harness, HookError, HookEvent, MAX_EVENT_BYTES, Printed};
+use fusebox_adapters::hooks::{self, Answer, HookError, HookEvent, MAX_EVENT_BYTES, Printed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -151,12 +151,4 @@ fn print(printed: &Printed) -> u8 {
             DENIED
         }
     }
-}
-
-/// Parses the name of a harness.
-pub fn harness(name: &str) -> Result<Harness, String> {
-    name.parse().map_err(|_| {
-        let known: Vec<&str> = Harness::ALL.iter().map(|harness| harness.name()).collect();
-        format!("no hooks of {name:?} are known; known are {}", known.join(", "))
-    })
 }

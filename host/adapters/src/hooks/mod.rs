@@ -35,10 +35,8 @@ pub use paths::{Place, Places};
 pub use taken::Taken;
 pub use tool::{MappedCall, map};
 
+pub use reader::MAX_EVENT_BYTES;
 use reader::Reader;
-
-/// Largest event, in bytes.
-pub const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads an event of a harness.
 ///

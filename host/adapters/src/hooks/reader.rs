@@ -3,8 +3,10 @@
 use fusebox::core::Json;
 use serde_json::Value;
 
-use super::MAX_EVENT_BYTES;
 use super::error::HookError;
+
+/// Largest event, in bytes.
+pub const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// An event as it was read.
 pub struct Reader {

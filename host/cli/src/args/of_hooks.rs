@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand};
 use fusebox_adapters::hooks::Harness;
 
-use crate::hook::harness;
-
 #[derive(Debug, ClapArgs)]
 pub struct HookArgs {
     /// The coding agent: claude-code, codex, copilot-cli, cursor, gemini-cli, opencode or qwen-code
@@ -96,4 +94,12 @@ pub struct PlaceArgs {
     /// Show the change without making it
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Parses the name of a harness.
+fn harness(name: &str) -> Result<Harness, String> {
+    name.parse().map_err(|_| {
+        let known: Vec<&str> = Harness::ALL.iter().map(|harness| harness.name()).collect();
+        format!("no hooks of {name:?} are known; known are {}", known.join(", "))
+    })
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::stage::Stage;
 use super::state::RunState;
 use crate::event::{EffectsPreview, GuardVerdict, ImpactAnswer, StepJudged, Usage};
-use crate::gate::{GateAsk, GuardAnswer, MayRewrite, Reason};
-use crate::session::{SessionSetup, SessionState};
+use crate::gate::{GateAsk, GateSetup, GuardAnswer, MayRewrite, Reason};
 use crate::{Action, Digest, Effect, Gate, Impact, Origin, StepId};
 
 /// The judgement of the step that a run would take next. It asks for previews, verdicts and an estimate, one at a time;
@@ -43,19 +42,18 @@ impl RunState {
 }
 
 impl Judging {
-    /// The judgement of an action of a session, which is its step with this number, counted from 0. `input` is the digest by
-    /// which the log keeps its input.
+    /// The judgement of an action that is no step of a plan. `step` is the id that it has, `index` its number, counted from 0.
     #[must_use]
-    pub fn in_session(
-        setup: &SessionSetup,
-        state: &SessionState,
+    pub fn of_action(
+        gate: Arc<GateSetup>,
+        (step, index): (StepId, u32),
         action: Action,
         approval: Vec<Reason>,
         now_us: u64,
     ) -> Self {
         let judged = StepJudged {
-            step: state.next_step(),
-            index: state.actions(),
+            step,
+            index,
             attempt: 1,
             step_type: action.step_type.clone(),
             input: action.input.digest(),
@@ -66,7 +64,7 @@ impl Judging {
             impact: None,
             decision: None,
         };
-        Self { gate: Gate::new(Arc::clone(&setup.gate), approval), action, judged }
+        Self { gate: Gate::new(gate, approval), action, judged }
     }
 
     /// Id of the step that is judged.

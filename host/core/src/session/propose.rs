@@ -1,10 +1,13 @@
 //! The answer to a proposed action.
 
+use std::sync::Arc;
+
 use super::command::{Proposal, Refusal};
 use super::setup::{ReviewBy, SessionSetup};
 use super::state::{MAX_QUESTIONS, SessionState};
 use crate::approval::BoundInSession;
 use crate::event::{ApprovalRequested, ProposalAnswer, RunEvent, SkipReason, StepJudged, StepProposed, StepSkipped};
+use crate::gate::Reason;
 use crate::policy::SessionReview;
 use crate::run::Judging;
 use crate::{Action, ApprovalId, ApprovalKind, Binding, BudgetKind, Decider, Decision, Effect, Ruling, StepId, json};
@@ -24,6 +27,14 @@ pub struct Verdict {
     pub question: Option<ApprovalId>,
     /// The gate's decision, where it came to one.
     pub decision: Option<Decision>,
+}
+
+impl SessionState {
+    /// The judgement of the session's next action. `approval` says what already asks for a person.
+    #[must_use]
+    pub fn judging(&self, setup: &SessionSetup, action: Action, approval: Vec<Reason>, now_us: u64) -> Judging {
+        Judging::of_action(Arc::clone(&setup.gate), (self.next_step(), self.actions()), action, approval, now_us)
+    }
 }
 
 impl Verdict {

@@ -79,7 +79,7 @@ fn command_line(number: u8) -> (Action, Vec<Effect>) {
 fn judged(setup: &SessionSetup, state: &SessionState, number: u8, ruling: Ruling, now: u64) -> Box<Judging> {
     let (action, effects) = command_line(number);
     let approval = setup.approval_reasons(state, &action.step_type, false);
-    let mut judging = Judging::in_session(setup, state, action, approval, now);
+    let mut judging = state.judging(setup, action, approval, now);
     judging.previewed(effects, Usage::default());
     assert!(matches!(judging.ask(), GateAsk::Judge { guard: 0 }));
     let usage = Usage { call_fuel: 3, ..Usage::default() };
@@ -219,7 +219,7 @@ proptest! {
                 },
                 Op::Refuse(number) => {
                     let (action, _) = command_line(number);
-                    let judging = Judging::in_session(&session.setup, &session.state, action, Vec::new(), session.now);
+                    let judging = session.state.judging(&session.setup, action, Vec::new(), session.now);
                     let refusal = Refusal { message: "no".into(), by: Decider::Breaker };
                     let told = session.tell(SessionCommand::Refuse { judging: Box::new(judging), proposal: proposal(number, "x"), refusal });
                     match told {

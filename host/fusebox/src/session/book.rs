@@ -5,13 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fusebox_core::event::{Chain, PluginLogged, RunEvent};
 use fusebox_core::session::{SessionCommand, SessionSetup, SessionState, decide};
-use fusebox_core::{Digest, PluginLog, RunId, SealedEvent, StepId};
-use fusebox_store::{Batch, Blob, Snapshot, Store};
+use fusebox_core::{BudgetKind, Digest, PluginLog, RunId, SealedEvent, StepId};
+use fusebox_store::{Batch, Blob, Settlement, Snapshot, Store};
 
 use crate::ambient::now_us;
 use crate::error::Error;
 use crate::redaction::retention::RetentionFilter;
-use crate::session::propose::settlements;
 
 /// Events that are read at once.
 const PAGE: u32 = 1000;
@@ -41,6 +40,18 @@ impl Book {
         let mut chain = Chain::new(run);
         let sealed = chain.seal(&RunEvent::SessionOpened(opened.clone()), now);
         (Self { state: SessionState::new(opened, now), chain, kept_at: 0 }, sealed)
+    }
+
+    /// What the session used up of each budget: the rest of its share returns to its tenant.
+    fn settlements(&self) -> Vec<Settlement> {
+        let tenant = &self.state.identity().tenant;
+        let settle = |budget: BudgetKind| Settlement {
+            tenant: tenant.clone(),
+            run: self.run().clone(),
+            budget,
+            used: self.state.budget(budget).spent,
+        };
+        BudgetKind::ALL.into_iter().map(settle).collect()
     }
 
     /// Reads a session: its kept state, and the events after it.
@@ -215,7 +226,7 @@ impl Entry<'_> {
 
     /// Returns the rest of its tenant's budgets.
     pub fn settle(&mut self) {
-        self.batch.settlements = settlements(&self.book.state, self.book.chain.run());
+        self.batch.settlements = self.book.settlements();
     }
 
     /// Makes all of it durable.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fusebox_core::event::{ProposalAnswer, RunEvent};
 use fusebox_core::run::Judging;
 use fusebox_core::session::{Call, Proposal, Refusal, SessionCommand, SessionState, Verdict};
-use fusebox_core::{BudgetKind, Decider, Digest, Failure, Json, json};
+use fusebox_core::{Decider, Digest, Failure, Json, json};
 use fusebox_store::{Blob, Error as StoreError};
 
 use super::book::Entry;
@@ -61,7 +61,7 @@ pub fn propose(services: &Arc<Services>, live: &mut Live, proposed: &SessionActi
     };
     let resolved = resolved.unwrap_or_default();
     let approval = entry.setup.approval_reasons(&judge_state, &action.step_type, only_reads(&resolved.effects));
-    let judging = Judging::in_session(entry.setup, &judge_state, action, approval, now);
+    let judging = judge_state.judging(entry.setup, action, approval, now);
     let verdict = match refusal {
         Some(refusal) => {
             let judging = with_input(&mut entry, judging, &proposed.action.input);
@@ -186,16 +186,4 @@ fn denied(state: &SessionState, refusal: Refusal) -> Verdict {
         question: None,
         decision: None,
     }
-}
-
-/// Budgets whose share a session returns to its tenant when it ends.
-pub fn settlements(state: &SessionState, run: &fusebox_core::RunId) -> Vec<fusebox_store::Settlement> {
-    let tenant = &state.identity().tenant;
-    let settle = |budget: BudgetKind| fusebox_store::Settlement {
-        tenant: tenant.clone(),
-        run: run.clone(),
-        budget,
-        used: state.budget(budget).spent,
-    };
-    BudgetKind::ALL.into_iter().map(settle).collect()
 }
