@@ -9,12 +9,15 @@
 //! let event = hooks::parse(Harness::ClaudeCode, event)?;
 //! let printed = hooks::render(&event, &Answer::Deny { message: "not now".to_owned() });
 //! assert!(printed.stdout.unwrap().to_string().contains(r#""permissionDecision":"deny""#));
-//! # Ok::<(), hooks::HookError>(())
+//! # Ok::<(), fusebox_adapters::Error>(())
 //! ```
 //!
 //! Why it is built so: seven programs say the same things in seven ways. Inside there is one event and one answer; what is
 //! different stays at the edge, where golden files hold every cell of it.
 
+mod error;
 pub mod hooks;
 pub mod install;
 pub mod recorded;
+
+pub use error::Error;

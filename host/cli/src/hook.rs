@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fusebox::core::show::safe_line;
-use fusebox_adapters::hooks::{self, Answer, HookError, HookEvent, MAX_EVENT_BYTES, Printed};
+use fusebox_adapters::Error as AdapterError;
+use fusebox_adapters::hooks::{self, Answer, HookEvent, MAX_EVENT_BYTES, Printed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -103,7 +104,7 @@ fn work(args: &HookArgs, sender: &mpsc::UnboundedSender<Told>) {
     });
 }
 
-fn handled(args: &HookArgs, event: &HookEvent) -> Result<Answer, HookError> {
+fn handled(args: &HookArgs, event: &HookEvent) -> Result<Answer, AdapterError> {
     let project = args.harness.project_variables().iter().find_map(std::env::var_os).map(PathBuf::from);
     let options = hooks::options(event, project.clone()).tenant(&args.tenant);
     let folder = project.or_else(|| event.project.clone()).unwrap_or_else(|| event.cwd.clone());

@@ -7,14 +7,16 @@ use anstyle::{AnsiColor, Style};
 use fusebox::core::Agent;
 use fusebox::core::show::{safe_line, safe_text};
 use fusebox::{Error, Host, SessionOptions};
+use fusebox_adapters::Error as AdapterError;
 use fusebox_adapters::hooks::{Harness, Taken};
-use fusebox_adapters::install::{self, Change, InstallError, Probe, Scope, Status};
+use fusebox_adapters::install::{self, Change, Probe, Scope, Status};
 use serde_json::json;
 use similar::TextDiff;
 
 use crate::args::{HooksArgs, HooksTask, PlaceArgs};
 use crate::exit::{Exit, report};
 use crate::print;
+use crate::run::host;
 
 /// Longest wait for the answer of an installed hook.
 pub const PROBE: Duration = Duration::from_secs(20);
@@ -24,7 +26,11 @@ pub fn hooks(args: HooksArgs) -> Result<Exit, Error> {
     let done = match args.task {
         HooksTask::Install(place) => program().and_then(|program| {
             let change = install::install(place.harness, &scope(&place), &program)?;
-            made(&place, &change, json)
+            let exit = made(&place, &change, json)?;
+            if !place.dry_run {
+                prepare(place.harness, json);
+            }
+            Ok(exit)
         }),
         HooksTask::Uninstall(place) => {
             install::uninstall(place.harness, &scope(&place)).and_then(|change| made(&place, &change, json))
@@ -39,9 +45,9 @@ pub fn hooks(args: HooksArgs) -> Result<Exit, Error> {
 }
 
 /// This program, under the name that it was started by where that is a whole path: it stays when another version takes its place.
-fn program() -> Result<PathBuf, InstallError> {
+fn program() -> Result<PathBuf, AdapterError> {
     std::env::current_exe()
-        .map_err(|error| InstallError::Read { path: PathBuf::from("fusebox"), message: error.to_string() })
+        .map_err(|error| AdapterError::SettingsRead { path: PathBuf::from("fusebox"), message: error.to_string() })
 }
 
 fn scope(place: &PlaceArgs) -> Scope {
@@ -51,7 +57,7 @@ fn scope(place: &PlaceArgs) -> Scope {
     }
 }
 
-fn made(place: &PlaceArgs, change: &Change, json: bool) -> Result<Exit, InstallError> {
+fn made(place: &PlaceArgs, change: &Change, json: bool) -> Result<Exit, AdapterError> {
     let (file, harness) = (change.file.display().to_string(), place.harness);
     if !place.dry_run {
         change.apply()?;
@@ -67,17 +73,27 @@ fn made(place: &PlaceArgs, change: &Change, json: bool) -> Result<Exit, InstallE
     }
     print::out(&match (change.is_none(), place.dry_run) {
         (true, _) => format!("{file} is as it should be"),
+        (false, true) if change.after.is_none() => format!("{file} would be removed"),
         (false, true) => format!("{file} would be changed so"),
+        (false, false) if change.after.is_none() => format!("{file} held nothing else, and is removed"),
         (false, false) if change.keeps => format!("{file} is changed; what was there before is kept beside it"),
         (false, false) => format!("{file} is changed"),
     });
-    if change.after.is_some() && !place.dry_run {
+    Ok(Exit::Completed)
+}
+
+/// Says what the harness leaves open, and makes the home ready, so that the first call does not wait for plugins to be compiled.
+fn prepare(harness: Harness, json: bool) {
+    if !json {
         for hole in install::holes(harness) {
             print::out(&format!("  note: {hole}"));
         }
         print::out("`fusebox doctor` puts a call that must be denied to what is installed, and says what comes of it");
     }
-    Ok(Exit::Completed)
+    if let Err(error) = host(None) {
+        print::err("every call of the agent is denied until this is mended:\n");
+        report(&error, json);
+    }
 }
 
 /// The change of a file, line by line.
@@ -94,7 +110,7 @@ fn difference(change: &Change) {
     }
 }
 
-fn status(harness: Option<Harness>, json: bool) -> Result<Exit, InstallError> {
+fn status(harness: Option<Harness>, json: bool) -> Result<Exit, AdapterError> {
     let program = program()?;
     let all = harness.map_or(Harness::ALL.to_vec(), |harness| vec![harness]);
     for harness in all {

@@ -4,7 +4,8 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use fusebox::{Error, Home, Host};
-use fusebox_adapters::recorded::{Counts, Judge, Judged, RecordedError, Totals};
+use fusebox_adapters::Error as AdapterError;
+use fusebox_adapters::recorded::{Counts, Judge, Judged, Totals};
 
 use crate::args::{JudgeArgs, SessionsTask};
 use crate::exit::{Exit, report};
@@ -55,7 +56,7 @@ fn judge(args: JudgeArgs) -> Result<Exit, Error> {
             table(&totals);
             Ok(Exit::Completed)
         }
-        Err(RecordedError::Host { source, .. }) => Err(source),
+        Err(AdapterError::LineSession { source, .. }) => Err(source),
         Err(error) => {
             let error = Error::BadRecording { message: error.to_string() };
             report(&error, args.json);
@@ -65,7 +66,7 @@ fn judge(args: JudgeArgs) -> Result<Exit, Error> {
 }
 
 /// Judges line by line. A call is answered before the next line is read, so that a program can wait for it.
-fn lines(host: &Host, workspace: PathBuf, input: impl Read, json: bool) -> Result<Totals, RecordedError> {
+fn lines(host: &Host, workspace: PathBuf, input: impl Read, json: bool) -> Result<Totals, AdapterError> {
     let mut judge = Judge::new(host, workspace);
     let mut reader = BufReader::new(input);
     let mut line = Vec::new();

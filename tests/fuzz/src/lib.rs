@@ -11,6 +11,7 @@
 )]
 
 // The binary's and the guard's own modules: neither is a library.
+mod agents;
 #[path = "../../../host/cli/src/effects_view.rs"]
 mod effects_view;
 mod guests;
@@ -36,7 +37,7 @@ use fusebox_effects::gateway::{ResponseForm, read_response};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 14] = [
     ("plan", plan),
     ("policy", policy),
     ("action", action),
@@ -45,6 +46,9 @@ pub const TARGETS: [Target; 11] = [
     ("response", response),
     ("diff", diff),
     ("audit", audit),
+    ("hook", agents::hook),
+    ("recorded", agents::recorded),
+    ("settings", agents::settings),
     ("component", guests::component),
     ("verdict", guests::verdict),
     ("host_calls", guests::host_calls),

@@ -331,6 +331,7 @@ fn the_list_of_errors_is_whole() {
         fusebox_store::Error::CODES,
         fusebox::Error::CODES,
         fusebox::risk::Error::CODES,
+        fusebox_adapters::Error::CODES,
     ]
     .concat();
     let listed: Vec<&str> =

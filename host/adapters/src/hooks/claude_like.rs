@@ -5,10 +5,10 @@ use fusebox::core::event::ObservedOutcome;
 use fusebox::core::session::ReviewBy;
 use serde_json::Value;
 
-use super::error::HookError;
 use super::event::{EventKind, HookEvent, ToolCall, ToolOutcome};
 use super::harness::Harness;
 use super::reader::{Reader, first_line};
+use crate::error::Error;
 
 /// The name by which a request for the network goes here.
 pub const NETWORK: &str = "network-access";
@@ -16,7 +16,7 @@ pub const NETWORK: &str = "network-access";
 /// Modes in which nobody is asked.
 const UNATTENDED: [&str; 3] = ["bypassPermissions", "dontAsk", "yolo"];
 
-pub fn parse(harness: Harness, event: &Reader) -> Result<HookEvent, HookError> {
+pub fn parse(harness: Harness, event: &Reader) -> Result<HookEvent, Error> {
     let name = event.text("hook_event_name")?;
     let kind = match name.as_str() {
         "PreToolUse" => EventKind::Gate(call(event)?),
@@ -41,7 +41,7 @@ pub fn parse(harness: Harness, event: &Reader) -> Result<HookEvent, HookError> {
     })
 }
 
-fn call(event: &Reader) -> Result<ToolCall, HookError> {
+fn call(event: &Reader) -> Result<ToolCall, Error> {
     Ok(ToolCall {
         tool: event.text("tool_name")?,
         input: event.json("tool_input"),
@@ -111,7 +111,7 @@ pub fn summary(answer: Option<&Value>) -> String {
 ///
 /// # Errors
 /// When the event is not known.
-pub fn note(name: &str) -> Result<&'static str, HookError> {
+pub fn note(name: &str) -> Result<&'static str, Error> {
     Ok(match name {
         "UserPromptSubmit"
         | "UserPromptExpansion"
@@ -155,7 +155,7 @@ pub fn note(name: &str) -> Result<&'static str, HookError> {
         | "command.execute.before"
         | "shell.env"
         | "tool.definition" => "event",
-        _ => return Err(HookError::Unknown { name: name.chars().take(80).collect() }),
+        _ => return Err(Error::UnknownEvent { name: name.chars().take(80).collect() }),
     })
 }
 

@@ -4,20 +4,20 @@ use fusebox::core::event::ObservedOutcome;
 use fusebox::core::session::ReviewBy;
 
 use super::claude_like::{note, said, summary};
-use super::error::HookError;
 use super::event::{EventKind, HookEvent, ToolCall, ToolOutcome};
 use super::harness::Harness;
 use super::reader::{Reader, first_line, unwrapped};
+use crate::error::Error;
 
-pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
+pub fn parse(event: &Reader) -> Result<HookEvent, Error> {
     match event.has("sessionId") {
         true => own(event),
         false => pascal(event),
     }
 }
 
-fn own(event: &Reader) -> Result<HookEvent, HookError> {
-    let call = || -> Result<ToolCall, HookError> {
+fn own(event: &Reader) -> Result<HookEvent, Error> {
+    let call = || -> Result<ToolCall, Error> {
         let arguments = event.value("toolArgs").or_else(|| event.value("toolInput"));
         let input = arguments.map(unwrapped).unwrap_or_else(|| event.json("toolArgs"));
         Ok(ToolCall { tool: event.text("toolName")?, input, server: None, id: None })
@@ -55,9 +55,9 @@ fn own(event: &Reader) -> Result<HookEvent, HookError> {
     })
 }
 
-fn pascal(event: &Reader) -> Result<HookEvent, HookError> {
+fn pascal(event: &Reader) -> Result<HookEvent, Error> {
     let name = event.text("hook_event_name")?;
-    let call = || -> Result<ToolCall, HookError> {
+    let call = || -> Result<ToolCall, Error> {
         let input = event.value("tool_input").map(unwrapped).unwrap_or_else(|| event.json("tool_input"));
         Ok(ToolCall { tool: event.text("tool_name")?, input, server: None, id: event.maybe("tool_use_id") })
     };

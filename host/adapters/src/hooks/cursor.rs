@@ -6,15 +6,15 @@ use fusebox::core::session::ReviewBy;
 use serde_json::{Value, json};
 
 use super::claude_like::{note, said, summary};
-use super::error::HookError;
 use super::event::{EventKind, HookEvent, ToolCall, ToolOutcome};
 use super::harness::Harness;
 use super::reader::{Reader, first_line, unwrapped};
+use crate::error::Error;
 
 /// What the names of MCP tools begin with in generic events.
 pub const MCP: &str = "MCP:";
 
-pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
+pub fn parse(event: &Reader) -> Result<HookEvent, Error> {
     let name = event.text("hook_event_name")?;
     let session = event.maybe("conversation_id").or_else(|| event.maybe("session_id"));
     let roots = event.value("workspace_roots").and_then(Value::as_array);
@@ -42,8 +42,8 @@ pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
     Ok(HookEvent {
         harness: Harness::Cursor,
         name,
-        session: session.ok_or(HookError::Field { field: "conversation_id", expected: "a text" })?,
-        cwd: cwd.ok_or(HookError::Field { field: "workspace_roots", expected: "a list with a folder" })?,
+        session: session.ok_or(Error::Field { field: "conversation_id", expected: "a text" })?,
+        cwd: cwd.ok_or(Error::Field { field: "workspace_roots", expected: "a list with a folder" })?,
         project,
         review: review(event),
         kind,
@@ -51,7 +51,7 @@ pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
 }
 
 /// Shell and MCP calls have an event of their own after the generic one, which can ask.
-fn gate(event: &Reader) -> Result<EventKind, HookError> {
+fn gate(event: &Reader) -> Result<EventKind, Error> {
     let call = call(event)?;
     let has_own = call.tool == "Shell" || call.tool.starts_with(MCP);
     Ok(if has_own { EventKind::EarlyGate(call) } else { EventKind::Gate(call) })
@@ -67,12 +67,12 @@ fn review(event: &Reader) -> ReviewBy {
     if asks.contains(&name.as_str()) && has_own && !is_background { ReviewBy::Policy } else { ReviewBy::Inbox }
 }
 
-fn call(event: &Reader) -> Result<ToolCall, HookError> {
+fn call(event: &Reader) -> Result<ToolCall, Error> {
     let input = event.value("tool_input").map(unwrapped).unwrap_or_else(|| event.json("tool_input"));
     Ok(ToolCall { tool: event.text("tool_name")?, input, server: None, id: event.maybe("tool_use_id") })
 }
 
-fn shell(event: &Reader) -> Result<ToolCall, HookError> {
+fn shell(event: &Reader) -> Result<ToolCall, Error> {
     let command = event.text("command")?;
     let input = match event.maybe("cwd") {
         Some(cwd) => json!({ "command": command, "working_directory": cwd }),
@@ -81,7 +81,7 @@ fn shell(event: &Reader) -> Result<ToolCall, HookError> {
     Ok(ToolCall { tool: "Shell".to_owned(), input: Json::from_checked(input), server: None, id: None })
 }
 
-fn mcp(event: &Reader) -> Result<ToolCall, HookError> {
+fn mcp(event: &Reader) -> Result<ToolCall, Error> {
     let input = event.value("tool_input").map(unwrapped).unwrap_or_else(|| event.json("tool_input"));
     let place = || event.maybe("mcp_server_url").or_else(|| event.maybe("url")).or_else(|| event.maybe("command"));
     let server = event.maybe("mcp_server_name").or_else(place).unwrap_or_else(|| "unknown".to_owned());
@@ -89,7 +89,7 @@ fn mcp(event: &Reader) -> Result<ToolCall, HookError> {
 }
 
 /// A read file, with the files that are attached to it.
-fn read(event: &Reader) -> Result<ToolCall, HookError> {
+fn read(event: &Reader) -> Result<ToolCall, Error> {
     let attached = event.value("attachments").and_then(Value::as_array).into_iter().flatten();
     let path = |attachment: &Value| {
         let path = attachment.get("file_path").or_else(|| attachment.get("filePath"))?;

@@ -5,12 +5,12 @@ use fusebox::core::session::ReviewBy;
 use serde_json::Value;
 
 use super::claude_like::{note, said, summary};
-use super::error::HookError;
 use super::event::{EventKind, HookEvent, ToolCall, ToolOutcome};
 use super::harness::Harness;
 use super::reader::Reader;
+use crate::error::Error;
 
-pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
+pub fn parse(event: &Reader) -> Result<HookEvent, Error> {
     let name = event.text("hook_event_name")?;
     let kind = match name.as_str() {
         "BeforeTool" => EventKind::Gate(call(event)?),
@@ -31,7 +31,7 @@ pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
 }
 
 /// The name of an MCP tool is ambiguous; its context says which server it is of.
-fn call(event: &Reader) -> Result<ToolCall, HookError> {
+fn call(event: &Reader) -> Result<ToolCall, Error> {
     let context = event.part("mcp_context").ok();
     let server = context.as_ref().and_then(|context| context.maybe("server_name"));
     let tool = context.and_then(|context| context.maybe("tool_name"));

@@ -9,11 +9,11 @@ use fusebox::{Host, Observed, ObservedCall, Session, SessionAction, SessionOptio
 
 use super::answer::Answer;
 use super::cursor::MCP;
-use super::error::HookError;
 use super::event::{EventKind, HookEvent, ToolCall, ToolOutcome};
 use super::harness::Harness;
 use super::paths::Places;
 use super::tool::{self, MappedCall};
+use crate::error::Error;
 
 /// Longest wait for other processes that work on the same session.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -36,7 +36,7 @@ pub fn options(event: &HookEvent, project: Option<PathBuf>) -> SessionOptions {
 /// # Errors
 /// When the event cannot be understood, or the session cannot be worked on: then the answer is a denial
 /// ([`failed`](super::failed)).
-pub fn handle(host: &Host, event: &HookEvent, options: SessionOptions) -> Result<Answer, HookError> {
+pub fn handle(host: &Host, event: &HookEvent, options: SessionOptions) -> Result<Answer, Error> {
     if let EventKind::End { reason } = &event.kind {
         let session = host.session(options)?;
         session.close(&format!("{} ended it: {reason}", event.harness.name()))?;
@@ -58,12 +58,12 @@ pub fn handle(host: &Host, event: &HookEvent, options: SessionOptions) -> Result
     }
 }
 
-fn mapped(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<MappedCall, HookError> {
+fn mapped(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<MappedCall, Error> {
     let places = Places::new(session.workspace(), &event.cwd)?;
     tool::map(event.harness, call, &places)
 }
 
-fn propose(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<Answer, HookError> {
+fn propose(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<Answer, Error> {
     let mapped = mapped(session, event, call)?;
     let is_dialogue = mapped.is_dialogue;
     let verdict = session.propose(&action(event, call, mapped))?;
@@ -76,7 +76,7 @@ fn propose(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<Answ
 
 /// The harness is about to ask its user. What was allowed needs no question, what was denied gets none, and what is under
 /// review is asked. A call that no other event came for is judged now.
-fn permission(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<Answer, HookError> {
+fn permission(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<Answer, Error> {
     let mapped = mapped(session, event, call)?;
     let (step_type, input) = (mapped.step_type.to_owned(), mapped.input.clone());
     let before = session.answered(&match event.harness {
@@ -92,7 +92,7 @@ fn permission(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<A
 }
 
 /// The second event of a call, which says no id: it gets the answer of the first, which did, unless that was a denial.
-fn second(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<Answer, HookError> {
+fn second(session: &Session, event: &HookEvent, call: &ToolCall) -> Result<Answer, Error> {
     let mapped = mapped(session, event, call)?;
     let (step_type, input) = (mapped.step_type.to_owned(), mapped.input.clone());
     match session.answered(&ObservedCall::NamedLike { step_type, input })? {
@@ -139,7 +139,7 @@ fn whole(call: &ToolCall, rewritten: &Json) -> Json {
     Json::from_checked(serde_json::Value::Object(whole))
 }
 
-fn observe(session: &Session, event: &HookEvent, call: &ToolCall, outcome: &ToolOutcome) -> Result<Answer, HookError> {
+fn observe(session: &Session, event: &HookEvent, call: &ToolCall, outcome: &ToolOutcome) -> Result<Answer, Error> {
     let about = match &call.id {
         Some(id) => ObservedCall::Named(named(id)),
         None => {

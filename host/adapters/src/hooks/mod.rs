@@ -8,7 +8,6 @@ mod answer;
 mod claude_like;
 mod copilot;
 mod cursor;
-mod error;
 mod event;
 mod gemini;
 mod handle;
@@ -26,7 +25,6 @@ mod tool;
 mod tests;
 
 pub use answer::{Answer, Printed, failed, render};
-pub use error::HookError;
 pub use event::{EventKind, HookEvent, ToolCall, ToolOutcome};
 pub use handle::{handle, options};
 pub use harness::Harness;
@@ -38,11 +36,13 @@ pub use tool::{MappedCall, map};
 pub use reader::MAX_EVENT_BYTES;
 use reader::Reader;
 
+use crate::error::Error;
+
 /// Reads an event of a harness.
 ///
 /// # Errors
 /// When it is not strict JSON, lacks what the harness always sends, or is larger than [`MAX_EVENT_BYTES`].
-pub fn parse(harness: Harness, bytes: &[u8]) -> Result<HookEvent, HookError> {
+pub fn parse(harness: Harness, bytes: &[u8]) -> Result<HookEvent, Error> {
     let reader = Reader::new(bytes)?;
     match harness {
         Harness::ClaudeCode | Harness::Codex | Harness::QwenCode => claude_like::parse(harness, &reader),

@@ -6,12 +6,12 @@ use fusebox::core::session::ReviewBy;
 use serde_json::Value;
 
 use super::claude_like::{note, summary};
-use super::error::HookError;
 use super::event::{EventKind, HookEvent, ToolCall, ToolOutcome};
 use super::harness::Harness;
 use super::reader::Reader;
+use crate::error::Error;
 
-pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
+pub fn parse(event: &Reader) -> Result<HookEvent, Error> {
     let name = event.text("hook")?;
     let (context, input) = (event.part("context")?, event.part("input")?);
     let cwd = context.text("directory")?;
@@ -36,7 +36,7 @@ pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
     Ok(HookEvent {
         harness: Harness::OpenCode,
         name,
-        session: session.ok_or(HookError::Field { field: "input.sessionID", expected: "a text" })?,
+        session: session.ok_or(Error::Field { field: "input.sessionID", expected: "a text" })?,
         cwd: cwd.into(),
         project,
         // A plugin cannot ask.
@@ -46,7 +46,7 @@ pub fn parse(event: &Reader) -> Result<HookEvent, HookError> {
 }
 
 /// A call; of some tools OpenCode tells no arguments.
-fn call(input: &Reader, output: &Option<Reader>, arguments: &'static str) -> Result<ToolCall, HookError> {
+fn call(input: &Reader, output: &Option<Reader>, arguments: &'static str) -> Result<ToolCall, Error> {
     let holder = output.as_ref().unwrap_or(input);
     let tool = input.text("tool")?;
     Ok(ToolCall { tool, input: holder.json(arguments), server: None, id: input.maybe("callID") })

@@ -1,6 +1,6 @@
 //! Patches in the form of the `apply_patch` tool: files that are added, changed, moved and deleted.
 
-use super::error::HookError;
+use crate::error::Error;
 
 /// Most files of one patch.
 const MAX_FILES: usize = 1000;
@@ -49,8 +49,8 @@ impl Hunk {
 ///
 /// # Errors
 /// When it has no beginning, names no file, or holds a line that is none of a patch.
-pub fn parse_patch(text: &str) -> Result<Vec<FilePatch>, HookError> {
-    let wrong = |expected: &'static str| HookError::Field { field: "the patch", expected };
+pub fn parse_patch(text: &str) -> Result<Vec<FilePatch>, Error> {
+    let wrong = |expected: &'static str| Error::Field { field: "the patch", expected };
     let mut lines = text.lines().skip_while(|line| line.trim() != "*** Begin Patch");
     lines.next().ok_or_else(|| wrong("a text with *** Begin Patch"))?;
     let mut files: Vec<FilePatch> = Vec::new();

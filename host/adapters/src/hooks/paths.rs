@@ -1,8 +1,7 @@
 //! Paths as tools name them: inside of the workspace, or outside.
 
+use crate::error::Error;
 use std::path::{Component, Path, PathBuf};
-
-use super::error::HookError;
 
 /// Longest path that is looked at, in bytes.
 const MAX_PATH_BYTES: usize = 4096;
@@ -30,7 +29,7 @@ impl Places {
     ///
     /// # Errors
     /// When the folder is not there.
-    pub fn new(root: &Path, cwd: &Path) -> Result<Self, HookError> {
+    pub fn new(root: &Path, cwd: &Path) -> Result<Self, Error> {
         let cwd = if cwd.is_absolute() { cwd.to_owned() } else { root.join(cwd) };
         let failed = |error: std::io::Error| path_error(&cwd.to_string_lossy(), error.to_string());
         let real = cwd.canonicalize().map_err(failed)?;
@@ -46,7 +45,7 @@ impl Places {
     ///
     /// # Errors
     /// When that folder cannot be looked at.
-    pub fn from(&self, folder: &str) -> Result<Self, HookError> {
+    pub fn from(&self, folder: &str) -> Result<Self, Error> {
         let place = self.real(folder)?;
         Ok(Self { root: self.root.clone(), cwd: place })
     }
@@ -55,7 +54,7 @@ impl Places {
     ///
     /// # Errors
     /// When it is empty, too long, holds a NUL, or its links cannot be followed.
-    pub fn place(&self, path: &str) -> Result<Place, HookError> {
+    pub fn place(&self, path: &str) -> Result<Place, Error> {
         Ok(self.placed(&self.real(path)?))
     }
 
@@ -79,7 +78,7 @@ impl Places {
     }
 
     /// Follows a path as the system does: link by link, `..` from where a link led to. What is not there has no links.
-    fn real(&self, path: &str) -> Result<PathBuf, HookError> {
+    fn real(&self, path: &str) -> Result<PathBuf, Error> {
         let failed = |message: &str| path_error(path, message.to_owned());
         if path.is_empty() {
             return Err(failed("it is empty"));
@@ -152,8 +151,8 @@ fn followed(link: &Path) -> Result<PathBuf, String> {
     }
 }
 
-fn path_error(path: &str, message: String) -> HookError {
-    HookError::Path { path: path.chars().take(120).collect(), message }
+fn path_error(path: &str, message: String) -> Error {
+    Error::Path { path: path.chars().take(120).collect(), message }
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Fields of an event, read strictly.
 
+use crate::error::Error;
 use fusebox::core::Json;
 use serde_json::Value;
-
-use super::error::HookError;
 
 /// Largest event, in bytes.
 pub const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
@@ -15,26 +14,26 @@ pub struct Reader {
 
 impl Reader {
     /// Reads an event: one object of strict JSON.
-    pub fn new(bytes: &[u8]) -> Result<Self, HookError> {
+    pub fn new(bytes: &[u8]) -> Result<Self, Error> {
         let json = Json::parse("the event", bytes, MAX_EVENT_BYTES)?;
         let value = json.value().clone();
         if !value.is_object() {
-            return Err(HookError::Field { field: "the event", expected: "an object" });
+            return Err(Error::Field { field: "the event", expected: "an object" });
         }
         Ok(Self { value })
     }
 
     /// A part of it that is an object.
-    pub fn part(&self, field: &'static str) -> Result<Self, HookError> {
+    pub fn part(&self, field: &'static str) -> Result<Self, Error> {
         match self.value.get(field) {
             Some(value @ Value::Object(_)) => Ok(Self { value: value.clone() }),
-            _ => Err(HookError::Field { field, expected: "an object" }),
+            _ => Err(Error::Field { field, expected: "an object" }),
         }
     }
 
     /// A text that is there.
-    pub fn text(&self, field: &'static str) -> Result<String, HookError> {
-        self.maybe(field).ok_or(HookError::Field { field, expected: "a text" })
+    pub fn text(&self, field: &'static str) -> Result<String, Error> {
+        self.maybe(field).ok_or(Error::Field { field, expected: "a text" })
     }
 
     /// A text, if it is there.

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::claude_like::NETWORK;
 use super::cursor::MCP;
-use super::error::HookError;
 use super::event::ToolCall;
 use super::harness::Harness;
 use super::named;
 use super::notebook::{self, CellEdit};
 use super::patch::{PatchChange, apply, parse_patch};
 use super::paths::{Place, Places};
+use crate::error::Error;
 
 /// Largest file that is read to tell what an edit makes of it, in bytes.
 const MAX_EDITED_BYTES: u64 = 64 * 1024 * 1024;
@@ -85,7 +85,7 @@ struct Edit {
 ///
 /// # Errors
 /// When an input is not as the tool takes it, or names a path that cannot be used.
-pub fn map(harness: Harness, call: &ToolCall, places: &Places) -> Result<MappedCall, HookError> {
+pub fn map(harness: Harness, call: &ToolCall, places: &Places) -> Result<MappedCall, Error> {
     let tool = classify(harness, call)?;
     let is_dialogue = matches!(tool, Tool::Dialogue);
     let line = match &tool {
@@ -99,7 +99,7 @@ pub fn map(harness: Harness, call: &ToolCall, places: &Places) -> Result<MappedC
 
 /// The input without what changes nothing, with the name of the tool and, where it matters, the folder. Of a line for a shell
 /// only the line and its folder count, since not all events of one call say more.
-fn essential(call: &ToolCall, line: Option<(String, Option<String>)>, places: &Places) -> Result<Json, HookError> {
+fn essential(call: &ToolCall, line: Option<(String, Option<String>)>, places: &Places) -> Result<Json, Error> {
     let mut input = call.input.value().clone();
     if let Some(fields) = input.as_object_mut() {
         IDLE_FIELDS.iter().for_each(|field| {
@@ -143,16 +143,16 @@ impl Input<'_> {
         names.iter().find_map(|name| self.0.get(*name)?.as_str().map(ToOwned::to_owned))
     }
 
-    fn text(&self, names: &[&'static str]) -> Result<String, HookError> {
+    fn text(&self, names: &[&'static str]) -> Result<String, Error> {
         let field = names.first().copied().unwrap_or_default();
-        self.maybe(names).ok_or(HookError::Field { field, expected: "a text in the input of the tool" })
+        self.maybe(names).ok_or(Error::Field { field, expected: "a text in the input of the tool" })
     }
 
     fn flag(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.0.get(*name).and_then(Value::as_bool) == Some(true))
     }
 
-    fn edit(&self) -> Result<Edit, HookError> {
+    fn edit(&self) -> Result<Edit, Error> {
         Ok(Edit {
             old: self.text(&["old_string", "oldString", "old_str"])?,
             new: self.maybe(&["new_string", "newString", "new_str"]).unwrap_or_default(),
@@ -165,24 +165,24 @@ const PATH: &[&str] = &["file_path", "filePath", "path", "target_file", "absolut
 const CONTENT: &[&str] = &["content", "contents", "file_text"];
 const FOLDER: &[&str] = &["path", "dir_path", "directory"];
 
-fn classify(harness: Harness, call: &ToolCall) -> Result<Tool, HookError> {
+fn classify(harness: Harness, call: &ToolCall) -> Result<Tool, Error> {
     let input = Input(call.input.value());
     if let Some((server, name)) = mcp(harness, call) {
         return Ok(Tool::Mcp { server, name });
     }
-    let shell = || -> Result<Tool, HookError> {
+    let shell = || -> Result<Tool, Error> {
         let folder = input.maybe(&["dir_path", "directory", "workdir", "working_directory", "cwd"]);
         Ok(Tool::Shell { line: input.text(&["command"])?, folder: folder.filter(|folder| !folder.is_empty()) })
     };
     let write =
-        || -> Result<Tool, HookError> { Ok(Tool::Write { path: input.text(PATH)?, content: input.text(CONTENT)? }) };
-    let edit = || -> Result<Tool, HookError> { Ok(Tool::Edit { path: input.text(PATH)?, edits: vec![input.edit()?] }) };
-    let many = || -> Result<Tool, HookError> {
+        || -> Result<Tool, Error> { Ok(Tool::Write { path: input.text(PATH)?, content: input.text(CONTENT)? }) };
+    let edit = || -> Result<Tool, Error> { Ok(Tool::Edit { path: input.text(PATH)?, edits: vec![input.edit()?] }) };
+    let many = || -> Result<Tool, Error> {
         let edits = input.0.get("edits").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let edits = edits.iter().map(|edit| Input(edit).edit()).collect::<Result<_, _>>()?;
         Ok(Tool::Edit { path: input.text(PATH)?, edits })
     };
-    let patch = || -> Result<Tool, HookError> {
+    let patch = || -> Result<Tool, Error> {
         let text = input.0.as_str().map(ToOwned::to_owned);
         Ok(Tool::Patch(text.map_or_else(|| input.text(&["command", "patchText", "patch", "input"]), Ok)?))
     };
@@ -193,7 +193,7 @@ fn classify(harness: Harness, call: &ToolCall) -> Result<Tool, HookError> {
         let base = base_of(&input.maybe(&["pattern"]).unwrap_or_default());
         Tool::Read(vec![if base.starts_with('/') { base } else { format!("{}/{base}", folder()) }])
     };
-    let fetch = || -> Result<Tool, HookError> { Ok(Tool::Fetch(vec![input.text(&["url"])?])) };
+    let fetch = || -> Result<Tool, Error> { Ok(Tool::Fetch(vec![input.text(&["url"])?])) };
     let web = |kind| Tool::Web { kind, query: input.maybe(&["query", "prompt"]).unwrap_or_default() };
     let delegate = || Tool::Delegate {
         to: input.maybe(&["subagent_type", "agent_type"]).unwrap_or_else(|| "agent".to_owned()),
@@ -307,7 +307,7 @@ fn owned((server, name): (&str, &str)) -> (String, String) {
 }
 
 /// The step type of a tool, and what it does.
-fn effects(tool: Tool, call: &ToolCall, places: &Places) -> Result<(&'static str, Vec<ProposedEffect>), HookError> {
+fn effects(tool: Tool, call: &ToolCall, places: &Places) -> Result<(&'static str, Vec<ProposedEffect>), Error> {
     Ok(match tool {
         Tool::Shell { line, folder } => ("run_command", shell(&line, folder.as_deref(), places)?),
         Tool::OtherShell { kind, line } => ("run_command", vec![other(kind, json!({ "command": line }))]),
@@ -322,7 +322,7 @@ fn effects(tool: Tool, call: &ToolCall, places: &Places) -> Result<(&'static str
         }
         Tool::Read(paths) => {
             let reads = paths.iter().map(|path| Ok(read(&places.place(path)?)));
-            ("read_file", reads.collect::<Result<_, HookError>>()?)
+            ("read_file", reads.collect::<Result<_, Error>>()?)
         }
         Tool::Remove(path) => ("edit_file", vec![remove(&places.place(&path)?)]),
         Tool::Fetch(urls) => ("fetch", urls.iter().map(|url| net("GET", url)).collect::<Result<_, _>>()?),
@@ -348,7 +348,7 @@ fn effects(tool: Tool, call: &ToolCall, places: &Places) -> Result<(&'static str
 }
 
 /// A line for a shell, with the files of a patch that it hands to `apply_patch`.
-fn shell(line: &str, folder: Option<&str>, places: &Places) -> Result<Vec<ProposedEffect>, HookError> {
+fn shell(line: &str, folder: Option<&str>, places: &Places) -> Result<Vec<ProposedEffect>, Error> {
     let places = match folder {
         Some(folder) => places.from(folder)?,
         None => places.clone(),
@@ -426,7 +426,7 @@ fn edit(place: &Place, edits: &[Edit], places: &Places) -> Vec<ProposedEffect> {
     vec![read(place), write(place, after)]
 }
 
-fn patch(text: &str, places: &Places) -> Result<Vec<ProposedEffect>, HookError> {
+fn patch(text: &str, places: &Places) -> Result<Vec<ProposedEffect>, Error> {
     let mut effects = Vec::new();
     for file in parse_patch(text)? {
         let place = places.place(&file.path)?;
@@ -449,8 +449,8 @@ fn patch(text: &str, places: &Places) -> Result<Vec<ProposedEffect>, HookError> 
 }
 
 /// A request to a place on the web.
-fn net(method: &str, url: &str) -> Result<ProposedEffect, HookError> {
-    let wrong = || HookError::Field { field: "url", expected: "an address with a host" };
+fn net(method: &str, url: &str) -> Result<ProposedEffect, Error> {
+    let wrong = || Error::Field { field: "url", expected: "an address with a host" };
     let parsed = url::Url::parse(url.trim()).or_else(|_| url::Url::parse(&format!("https://{}", url.trim())));
     let parsed = parsed.map_err(|_| wrong())?;
     let host = parsed.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?.to_owned();

@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{InstallError, Scope};
+use super::Scope;
+use crate::error::Error;
 use crate::hooks::Harness;
 
 /// An event with the entry that its list gets.
 pub type Entry = (&'static str, Value);
 
 /// File that the hooks of a harness stand in.
-pub fn file(harness: Harness, scope: &Scope) -> Result<PathBuf, InstallError> {
-    let home = || std::env::home_dir().ok_or(InstallError::NoHome);
-    let own = |variable: &str, folder: &str| -> Result<PathBuf, InstallError> {
+pub fn file(harness: Harness, scope: &Scope) -> Result<PathBuf, Error> {
+    let home = || std::env::home_dir().ok_or(Error::NoHome);
+    let own = |variable: &str, folder: &str| -> Result<PathBuf, Error> {
         match std::env::var_os(variable).filter(|value| !value.is_empty()) {
             Some(folder) => Ok(PathBuf::from(folder)),
             None => Ok(home()?.join(folder)),
@@ -46,13 +47,13 @@ fn codex(folder: &Path) -> PathBuf {
 }
 
 /// A path as text.
-pub fn text(program: &Path) -> Result<String, InstallError> {
-    program.to_str().map(ToOwned::to_owned).ok_or_else(|| InstallError::Program { path: program.to_owned() })
+pub fn text(program: &Path) -> Result<String, Error> {
+    program.to_str().map(ToOwned::to_owned).ok_or_else(|| Error::Program { path: program.to_owned() })
 }
 
 /// The entries of a harness, by event. They name the program by its whole path and never change for one program, since some
 /// harnesses trust them by their text.
-pub fn wanted(harness: Harness, scope: &Scope, program: &Path) -> Result<Vec<Entry>, InstallError> {
+pub fn wanted(harness: Harness, scope: &Scope, program: &Path) -> Result<Vec<Entry>, Error> {
     let program = text(program)?;
     let line = format!("{} hook {harness}", quoted(&program));
     Ok(match harness {

@@ -9,7 +9,7 @@ pub fn holes(harness: Harness) -> &'static [&'static str] {
         Harness::ClaudeCode => &[
             "versions before 2.1.295 let a call happen when a hook times out or cannot start; later ones close that by onFailure, which is installed",
             "files named by @ in a prompt reach the model without a hook",
-            "what a command starts is seen as one command; sessions.confine keeps it in a sandbox",
+            "a command counts as a whole: what it starts is not seen by hooks, and runs outside of the sandbox of Fusebox",
             "user hooks can be switched off by their user: managed settings with allowManagedHooksOnly cannot",
         ],
         Harness::Codex => &[

@@ -28,15 +28,17 @@ pub fn edited(text: Option<&str>, harness: Harness, wanted: Option<&[Entry]>) ->
     let keeps = |event: &str, entry: &Value| {
         wanted.unwrap_or_default().iter().any(|(wanted, value)| *wanted == event && value == entry)
     };
-    let mut kept = Vec::new();
+    let (mut kept, mut emptied) = (Vec::new(), false);
     for property in hooks.properties() {
         let Some(event) = property.decoded_name() else { continue };
         let Some(list) = property.array_value() else { return Err(format!("\"hooks\".{event:?} is no list")) };
+        let was_empty = list.elements().is_empty();
         if let Some(entry) = clean(&list, harness, |entry| keeps(&event, entry)) {
             kept.push((event.clone(), entry));
         }
-        if list.elements().is_empty() && wanted.is_none() {
+        if wanted.is_none() && !was_empty && list.elements().is_empty() {
             property.remove();
+            emptied = true;
         }
     }
     for (event, entry) in wanted.unwrap_or_default() {
@@ -46,12 +48,12 @@ pub fn edited(text: Option<&str>, harness: Harness, wanted: Option<&[Entry]>) ->
             list.append(input(entry));
         }
     }
-    if wanted.is_none() && hooks.properties().is_empty() {
+    if emptied && hooks.properties().is_empty() {
         remove(&top, "hooks");
     }
     // What was made for hooks alone goes with them.
     let left: Vec<String> = top.properties().iter().filter_map(|property| property.decoded_name()).collect();
-    if wanted.is_none() && needs_version && left.iter().all(|name| name == "version") {
+    if emptied && needs_version && left.iter().all(|name| name == "version") {
         return Ok(None);
     }
     Ok(Some(root.to_string()))

@@ -16,6 +16,7 @@ mod tests;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::error::Error;
 use crate::hooks::Harness;
 
 pub use holes::holes;
@@ -34,55 +35,6 @@ pub enum Scope {
     /// One project, in this folder.
     Project(PathBuf),
 }
-
-/// An error with the file of a harness.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InstallError {
-    /// The folder of the user is not known.
-    #[error("the home of this user is not known; set $HOME")]
-    NoHome,
-    /// The program cannot be named in a file of settings.
-    #[error("the program {path} cannot be named in settings: its path is not text; move it elsewhere")]
-    Program {
-        /// Path of the program.
-        path: PathBuf,
-    },
-    /// A file cannot be read.
-    #[error("{path} cannot be read: {message}")]
-    Read {
-        /// Path of the file.
-        path: PathBuf,
-        /// Fault in it.
-        message: String,
-    },
-    /// A file is not what the harness takes.
-    #[error("{path} is not as {harness} takes it: {message}; mend it first, nothing was changed")]
-    Shape {
-        /// Path of the file.
-        path: PathBuf,
-        /// Name of the harness.
-        harness: Harness,
-        /// Fault in the file.
-        message: String,
-    },
-    /// A file cannot be written.
-    #[error("{path} cannot be written: {source}; nothing was changed")]
-    Write {
-        /// Path of the file.
-        path: PathBuf,
-        /// Error of the system.
-        source: std::io::Error,
-    },
-}
-
-fusebox::core::error_codes!(InstallError {
-    NoHome => "FBX-7021",
-    Program => "FBX-7022",
-    Read => "FBX-7023",
-    Shape => "FBX-7024",
-    Write => "FBX-7025",
-});
 
 /// What becomes of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,8 +71,8 @@ impl Change {
     ///
     /// # Errors
     /// When the file cannot be written; then it is as it was.
-    pub fn apply(&self) -> Result<(), InstallError> {
-        let failed = |source| InstallError::Write { path: self.file.clone(), source };
+    pub fn apply(&self) -> Result<(), Error> {
+        let failed = |source| Error::SettingsWrite { path: self.file.clone(), source };
         if self.is_none() {
             return Ok(());
         }
@@ -150,7 +102,7 @@ impl Change {
 ///
 /// # Errors
 /// When the file of the harness cannot be read, or is not as the harness takes it.
-pub fn install(harness: Harness, scope: &Scope, program: &Path) -> Result<Change, InstallError> {
+pub fn install(harness: Harness, scope: &Scope, program: &Path) -> Result<Change, Error> {
     change(harness, scope, Some(program))
 }
 
@@ -158,15 +110,15 @@ pub fn install(harness: Harness, scope: &Scope, program: &Path) -> Result<Change
 ///
 /// # Errors
 /// As [`install`].
-pub fn uninstall(harness: Harness, scope: &Scope) -> Result<Change, InstallError> {
+pub fn uninstall(harness: Harness, scope: &Scope) -> Result<Change, Error> {
     change(harness, scope, None)
 }
 
-fn change(harness: Harness, scope: &Scope, program: Option<&Path>) -> Result<Change, InstallError> {
+fn change(harness: Harness, scope: &Scope, program: Option<&Path>) -> Result<Change, Error> {
     let file = entries::file(harness, scope)?;
     let before = read(&file)?;
     let wanted = program.map(|program| entries::wanted(harness, scope, program)).transpose()?;
-    let shape = |message: String| InstallError::Shape { path: file.clone(), harness, message };
+    let shape = |message: String| Error::SettingsShape { path: file.clone(), harness: harness.name(), message };
     let after = |wanted: Option<&[entries::Entry]>| match harness {
         Harness::OpenCode => wanted.and(program).map(|program| plugin::text(&entries::text(program)?)).transpose(),
         _ if file.extension().is_some_and(|ending| ending == "toml") => {
@@ -184,12 +136,12 @@ fn change(harness: Harness, scope: &Scope, program: Option<&Path>) -> Result<Cha
 ///
 /// # Errors
 /// As [`install`].
-pub fn status(harness: Harness, scope: &Scope, program: &Path) -> Result<Status, InstallError> {
+pub fn status(harness: Harness, scope: &Scope, program: &Path) -> Result<Status, Error> {
     let file = entries::file(harness, scope)?;
     let before = read(&file)?;
     let wanted = entries::wanted(harness, scope, program)?;
-    let is_there = |event: &'static str, entry: &serde_json::Value| -> Result<bool, InstallError> {
-        let shape = |message: String| InstallError::Shape { path: file.clone(), harness, message };
+    let is_there = |event: &'static str, entry: &serde_json::Value| -> Result<bool, Error> {
+        let shape = |message: String| Error::SettingsShape { path: file.clone(), harness: harness.name(), message };
         Ok(match (&before, harness) {
             (None, _) => false,
             (Some(text), Harness::OpenCode) => *text == plugin::text(&entries::text(program)?)?,
@@ -206,8 +158,8 @@ pub fn status(harness: Harness, scope: &Scope, program: &Path) -> Result<Status,
     Ok(Status { file, installed, missing })
 }
 
-fn read(file: &Path) -> Result<Option<String>, InstallError> {
-    let failed = |message: String| InstallError::Read { path: file.to_owned(), message };
+fn read(file: &Path) -> Result<Option<String>, Error> {
+    let failed = |message: String| Error::SettingsRead { path: file.to_owned(), message };
     match std::fs::metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error.to_string())),

@@ -1,6 +1,6 @@
 //! The plugin of OpenCode, which pipes its events to the hook.
 
-use super::InstallError;
+use crate::error::Error;
 
 /// The plugin, with a place for the program.
 const PLUGIN: &str = r#"// Written by `fusebox hooks install opencode`; `fusebox hooks uninstall opencode` removes it.
@@ -59,7 +59,7 @@ export const Fusebox = async ({ directory, worktree }) => {
 "#;
 
 /// The plugin that calls a program.
-pub fn text(program: &str) -> Result<String, InstallError> {
+pub fn text(program: &str) -> Result<String, Error> {
     // A text of JSON is one of JavaScript.
     Ok(PLUGIN.replace("@PROGRAM@", &serde_json::Value::from(program).to_string()))
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{InstallError, Scope, entries, read};
+use super::{Scope, entries, read};
+use crate::error::Error;
 use crate::hooks::{Harness, Taken};
 
 /// Id of the sessions that probes make.
@@ -31,12 +32,7 @@ pub struct Probe {
 ///
 /// # Errors
 /// When the file of the harness cannot be read.
-pub fn probe(
-    harness: Harness,
-    scope: &Scope,
-    folder: &Path,
-    deadline: Duration,
-) -> Result<Option<Probe>, InstallError> {
+pub fn probe(harness: Harness, scope: &Scope, folder: &Path, deadline: Duration) -> Result<Option<Probe>, Error> {
     let file = entries::file(harness, scope)?;
     let Some(text) = read(&file)? else { return Ok(None) };
     let Some(mut command) = installed(harness, &text, file.extension().is_some_and(|ending| ending == "toml")) else {

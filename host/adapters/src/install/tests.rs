@@ -70,7 +70,9 @@ fn order_comments_and_entries_of_others_stay() {
     assert_eq!(kept, CLAUDE);
     uninstall(Harness::ClaudeCode, &scope).unwrap().apply().unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
-    assert!(text.contains("./lint.sh") && text.contains("// keep me") && !text.contains("claude-code"), "{text}");
+    for kept in ["./lint.sh", "// keep me", "Notification"] {
+        assert!(text.contains(kept) && !text.contains("claude-code"), "{kept}: {text}");
+    }
 }
 
 #[test]

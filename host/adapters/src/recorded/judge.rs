@@ -11,46 +11,11 @@ use serde_json::json;
 
 use super::counts::{Counts, Totals};
 use super::line::{Line, RecordedCall};
-use crate::hooks::{Harness, HookError, MappedCall, Places, ToolCall, map};
+use crate::error::Error;
+use crate::hooks::{Harness, MappedCall, Places, ToolCall, map};
 
 /// The server whose tools are those of a coding agent.
 const AGENT: &str = "agent";
-
-/// An error with a recorded session.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordedError {
-    /// A line cannot be read.
-    #[error("line {line} cannot be read: {source}")]
-    Line {
-        /// Number of the line, counted from 1.
-        line: u64,
-        /// Fault in the line.
-        source: fusebox::core::Error,
-    },
-    /// A line stands where it means nothing.
-    #[error("line {line} {message}")]
-    Order {
-        /// Number of the line, counted from 1.
-        line: u64,
-        /// Fault in the order.
-        message: &'static str,
-    },
-    /// The session cannot be worked on.
-    #[error("line {line}: {source}")]
-    Host {
-        /// Number of the line, counted from 1.
-        line: u64,
-        /// Error of the host.
-        source: fusebox::Error,
-    },
-}
-
-fusebox::core::error_codes!(RecordedError {
-    Line => "FBX-7011",
-    Order => "FBX-7012",
-    Host => "FBX-7013",
-});
 
 /// An answer to a line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -115,31 +80,31 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// When the line cannot be read, stands in the wrong place, or the log cannot be written.
-    pub fn take(&mut self, bytes: &[u8]) -> Result<Option<Judged>, RecordedError> {
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Option<Judged>, Error> {
         self.line += 1;
         let line = self.line;
-        let parsed = Line::parse(bytes).map_err(|source| RecordedError::Line { line, source })?;
+        let parsed = Line::parse(bytes).map_err(|source| Error::Line { line, source })?;
         match parsed {
             Line::Begin { id, user } => self.begin(id, &user).map(|()| None),
             other => {
-                let order = |message| RecordedError::Order { line, message };
+                let order = |message| Error::LineOrder { line, message };
                 let open = self.open.as_mut().ok_or_else(|| order("stands before the beginning of a session"))?;
                 match other {
                     Line::User(text) => {
                         let data = Json::from_checked(json!({ "prompt": text }));
                         open.session
                             .note("prompt", Some(&data))
-                            .map_err(|source| RecordedError::Host { line, source })?;
+                            .map_err(|source| Error::LineSession { line, source })?;
                         Ok(None)
                     }
                     Line::Call(call) => {
-                        let judged = open.call(&call).map_err(|source| RecordedError::Host { line, source })?;
+                        let judged = open.call(&call).map_err(|source| Error::LineSession { line, source })?;
                         self.count(&call, &judged);
                         Ok(Some(judged))
                     }
                     Line::Answered { n, approved: false } => {
                         open.observe(n, ObservedOutcome::NotDone, None)
-                            .map_err(|source| RecordedError::Host { line, source })?;
+                            .map_err(|source| Error::LineSession { line, source })?;
                         Ok(None)
                     }
                     Line::Answered { approved: true, .. } => Ok(None),
@@ -147,7 +112,7 @@ impl<'a> Judge<'a> {
                         let output = Json::from_checked(json!({ "text": text }));
                         let is_redacted = open
                             .observe(n, ObservedOutcome::Completed, Some(output))
-                            .map_err(|source| RecordedError::Host { line, source })?;
+                            .map_err(|source| Error::LineSession { line, source })?;
                         self.totals.redacted += u64::from(is_redacted);
                         Ok(Some(Judged::Output { n, result: if is_redacted { "redact" } else { "allow" } }))
                     }
@@ -162,19 +127,19 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// When the log cannot be written.
-    pub fn finish(mut self) -> Result<Totals, RecordedError> {
+    pub fn finish(mut self) -> Result<Totals, Error> {
         if self.open.is_some() {
             self.end()?;
         }
         Ok(self.totals)
     }
 
-    fn begin(&mut self, id: String, user: &str) -> Result<(), RecordedError> {
+    fn begin(&mut self, id: String, user: &str) -> Result<(), Error> {
         if self.open.is_some() {
             self.end()?;
         }
         let line = self.line;
-        let failed = |source| RecordedError::Host { line, source };
+        let failed = |source| Error::LineSession { line, source };
         let agent = Agent { id: "recorded".to_owned(), kind: Some("coding".to_owned()), tier: None };
         // Ids of recordings may occur twice.
         let options =
@@ -187,12 +152,12 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<Judged, RecordedError> {
+    fn end(&mut self) -> Result<Judged, Error> {
         let line = self.line;
         let Some(open) = self.open.take() else {
-            return Err(RecordedError::Order { line, message: "ends no session" });
+            return Err(Error::LineOrder { line, message: "ends no session" });
         };
-        open.session.close("the recording ended").map_err(|source| RecordedError::Host { line, source })?;
+        open.session.close("the recording ended").map_err(|source| Error::LineSession { line, source })?;
         self.totals.sessions += 1;
         self.totals.sessions_without_a_question += u64::from(open.counts.review == 0);
         self.totals.most_questions = self.totals.most_questions.max(open.counts.review);
@@ -238,7 +203,7 @@ impl Open {
         Judged::Call { n, ruling: Ruling::Deny, by: vec!["host".to_owned()], findings }
     }
 
-    fn action(&self, call: &RecordedCall) -> Result<SessionAction, HookError> {
+    fn action(&self, call: &RecordedCall) -> Result<SessionAction, Error> {
         let MappedCall { step_type, input, description, effects, .. } = if call.server == AGENT {
             let places = Places::new(self.session.workspace(), self.session.workspace())?;
             let tool = ToolCall { tool: call.tool.clone(), input: call.input.clone(), server: None, id: None };

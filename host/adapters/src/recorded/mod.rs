@@ -14,5 +14,5 @@ mod judge;
 mod line;
 
 pub use counts::{Counts, Totals};
-pub use judge::{Judge, Judged, RecordedError};
+pub use judge::{Judge, Judged};
 pub use line::{Line, RecordedCall};

@@ -13,8 +13,6 @@ pub struct SessionsPolicy {
     pub review: SessionReview,
     /// Ruling on what an action reads or changes outside of the workspace.
     pub outside: OutsideRuling,
-    /// Whether shell commands run inside of the process sandbox, where the program that carries them out lets it.
-    pub confine: bool,
     /// Time without an event after which a session ends, in seconds.
     #[schemars(range(min = 1))]
     pub idle_s: u32,
@@ -25,13 +23,7 @@ pub struct SessionsPolicy {
 
 impl Default for SessionsPolicy {
     fn default() -> Self {
-        Self {
-            review: SessionReview::default(),
-            outside: OutsideRuling::default(),
-            confine: false,
-            idle_s: 12 * 3600,
-            output_kib: 64,
-        }
+        Self { review: SessionReview::default(), outside: OutsideRuling::default(), idle_s: 12 * 3600, output_kib: 64 }
     }
 }
 
