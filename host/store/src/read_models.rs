@@ -32,6 +32,12 @@ pub trait ReadModels {
     /// When the log cannot be read.
     fn snapshot(&self, run: &RunId) -> Result<Option<Snapshot>, Error>;
 
+    /// Kept states of sessions behind `after`, by the ids of their runs, at most `max`.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn snapshots(&self, after: Option<&RunId>, max: u32) -> Result<Vec<Snapshot>, Error>;
+
     /// Runs that may need settling: those that were last under way and have not been settled since, and those with an
     /// expired question.
     ///

@@ -110,6 +110,7 @@ ReadModels {
     fn run(run: &RunId) -> Result<Option<RunRow>, Error>;
     fn session(tenant: &str, origin: &str, external_id: &str) -> Result<Option<RunId>, Error>;
     fn snapshot(run: &RunId) -> Result<Option<Snapshot>, Error>;
+    fn snapshots(after: Option<&RunId>, max: u32) -> Result<Vec<Snapshot>, Error>;
     fn unsettled(now_us: u64) -> Result<Vec<RunRow>, Error>;
     fn open_questions(max: u32) -> Result<Vec<QuestionRow>, Error>;
     fn questions(prefix: &str) -> Result<Vec<QuestionRow>, Error>;

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox::core::audit::FaultKind;
 use fusebox::core::event::{ObservedOutcome, ProposalAnswer, RunEvent};
 use fusebox::core::policy::SessionReview;
 use fusebox::core::session::{ReviewBy, Verdict};
 use fusebox::core::{Action, Agent, ApprovalAnswer, ApprovalScope, Json, Origin, ProposedEffect, Ruling, Scope};
 use fusebox::{
-    Control, Host, KillTarget, ObservedCall, Responder, RunFilter, Session, SessionAction, SessionOptions,
-    SessionOutcome,
+    Audit, Control, Host, KillTarget, ObservedCall, Responder, RunFilter, Session, SessionAction, SessionOptions,
+    SessionOutcome, VerifyOptions,
 };
 
 use crate::place::{Place, binary};
@@ -93,7 +94,7 @@ fn an_action_is_judged_observed_and_kept() {
     assert_eq!(kinds, expected);
     let row = host.control().run(session.id()).unwrap().row;
     assert_eq!((row.steps, row.completed, row.state.name(), row.agent.as_str()), (2, 1, "COMPLETED", "tester"));
-    let verdict = host.audit().verify_log(&fusebox::VerifyOptions::default()).unwrap();
+    let verdict = host.audit().verify_log(&VerifyOptions::default()).unwrap();
     assert!(verdict.is_ok(), "{verdict:?}");
 }
 
@@ -315,6 +316,31 @@ fn secrets_reach_neither_log_nor_kept_state() {
         let bytes = std::fs::read(place.path("home").join(name)).unwrap_or_default();
         assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{name}");
     }
+}
+
+#[test]
+fn a_kept_state_that_was_changed_is_found() {
+    let place = Place::new();
+    let host = host(&place, "");
+    let session = session(&host, &place);
+    for number in 0..30 {
+        let call = format!("c{number}");
+        propose(&session, &command("ls").call(&call));
+        session.observe(&ObservedCall::Named(call), &completed("listed")).unwrap();
+    }
+    drop((session, host));
+    let verified = || Audit::open(&place.path("home")).unwrap().verify_log(&VerifyOptions::default()).unwrap();
+    assert!(verified().is_ok());
+    let log = rusqlite::Connection::open(place.path("home/log.sqlite")).unwrap();
+    let state: String = log.query_row("SELECT state FROM snapshots", [], |row| row.get(0)).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&state).unwrap();
+    value["actions"] = serde_json::json!(1);
+    let changed = serde_json::to_string(&value).unwrap();
+    assert_ne!(changed, state, "{state}");
+    log.execute("UPDATE snapshots SET state = ?1", [&changed]).unwrap();
+    assert_eq!(verified().unwrap_err().kind, FaultKind::Changed);
+    log.execute("UPDATE snapshots SET state = ?1, head = zeroblob(32)", [&state]).unwrap();
+    assert_eq!(verified().unwrap_err().kind, FaultKind::Changed);
 }
 
 #[test]

@@ -15,6 +15,7 @@
 
 mod export;
 mod kept;
+mod kept_states;
 mod keys;
 mod proofs;
 mod record;

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::Audit;
 use super::kept::witnessed;
+use super::kept_states;
 use crate::error::Error;
 
 /// Longest line of an export, in bytes: an event with its payload, or a blob.
@@ -112,6 +113,9 @@ impl Audit {
             Ok(report) => report,
             Err(fault) => return Ok(Err(fault)),
         };
+        if let Some(fault) = kept_states::fault(&*self.log)? {
+            return Ok(Err(fault));
+        }
         // A key that was given speaks of a log that must be there, and must have signed it.
         for key in &options.keys {
             let name = tenant_of_origin(key.name());

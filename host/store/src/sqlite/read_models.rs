@@ -25,6 +25,10 @@ impl ReadModels for SqliteStore {
         sessions::snapshot(&self.reader(), run)
     }
 
+    fn snapshots(&self, after: Option<&RunId>, max: u32) -> Result<Vec<Snapshot>, Error> {
+        sessions::snapshots(&self.reader(), after, max)
+    }
+
     fn unsettled(&self, now_us: u64) -> Result<Vec<RunRow>, Error> {
         read::unsettled(&self.reader(), now_us)
     }
