@@ -117,6 +117,10 @@ fn tell(row: &QuestionRow, control: &Control, json: bool) -> Result<(), Error> {
     print::out(&format!("{} by {}", decided.answer, safe_line(&by, 80)));
     print::out(&match listed.row.state {
         fusebox::ListedState::Ended(_) => format!("the run {run} has ended as {}", listed.row.state.name()),
+        _ if listed.row.kind == fusebox::RunKind::Session => match decided.answer.starts_with("approved") {
+            true => format!("the action passes when the program of the session {run} proposes it again"),
+            false => format!("the session {run} goes on without it"),
+        },
         _ if listed.is_driven => format!("the run {run} goes on"),
         _ => format!("carry it on with `fusebox continue {run}`"),
     });

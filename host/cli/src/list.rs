@@ -123,10 +123,13 @@ fn what_to_do(run: &ListedRun) {
     let id = &run.row.run;
     let hint = match run.row.state {
         ListedState::Ended(_) => return,
+        ListedState::Paused => format!("resume it with `fusebox resume {id}`"),
+        _ if run.row.kind == RunKind::Session => {
+            format!("its program carries it out; watch it with `fusebox tail {id}`")
+        }
         _ if run.is_driven => format!("a process carries it out; watch it with `fusebox tail {id}`"),
         ListedState::Created => format!("carry it out with `fusebox continue {id}`"),
         ListedState::Running => format!("no process carries it out; continue it with `fusebox continue {id}`"),
-        ListedState::Paused => format!("resume it with `fusebox resume {id}`"),
         ListedState::AwaitingApproval | ListedState::InDoubt => {
             "it waits for a person; `fusebox approvals` says for what".to_owned()
         }

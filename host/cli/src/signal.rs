@@ -1,7 +1,7 @@
 //! `fusebox start`, `continue`, `next`, `pause`, `resume`, `add-step` and `recover`.
 
 use fusebox::core::show::safe_line;
-use fusebox::{Error, Host, PauseOutcome, RunId, StopAt};
+use fusebox::{Error, Host, PauseOutcome, RunId, RunKind, StopAt};
 
 use crate::args::{AddStepArgs, ContinueArgs, JsonArgs, OneRunArgs, PauseArgs, StartArgs};
 use crate::backlog::Backlog;
@@ -69,9 +69,12 @@ pub fn pause(args: &PauseArgs) -> Result<Exit, Error> {
 
 pub fn resume(args: &OneRunArgs) -> Result<Exit, Error> {
     let run = args.run.parse()?;
-    let was = control()?.resume(&run, &user())?;
+    let control = control()?;
+    let was = control.resume(&run, &user())?;
     if args.json {
         print::json(&Output::Resume { run_id: &run, was_paused: was });
+    } else if was && control.run(&run)?.row.kind == RunKind::Session {
+        print::out(&format!("the session {run} may go on"));
     } else if was {
         print::out(&format!("{run} may go on; carry it on with `fusebox continue {run}`"));
     } else {

@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use fusebox_adapters::hooks::Harness;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{answer, gate, hook, hook_with, outcome, start, taken};
 use crate::place::{Place, text};
@@ -92,8 +92,28 @@ fn what_a_person_approved_in_the_inbox_passes_once() {
     let id = said.split("fusebox approve ").nth(1).unwrap().split('`').next().unwrap().to_owned();
     let (code, shown) = place.on_a_terminal(&["approve", &id], "", &["y\n"], &[]);
     assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("the action passes when the program of the session"), "{shown}");
     assert_eq!(taken(harness, &run("c2")), "allow");
     assert_eq!(taken(harness, &run("c3")), "deny");
+}
+
+#[test]
+fn a_session_is_not_carried_on_by_the_host() {
+    let place = place();
+    let harness = Harness::ClaudeCode;
+    hook(&place, harness, &gate(harness, &place.path("workspace"), "ls", "c1"));
+    let listed = place.command(&["runs", "--json"]).output().unwrap();
+    let run: Value = serde_json::from_str(text(&listed.stdout).lines().next().unwrap()).unwrap();
+    let id = run["run_id"].as_str().unwrap();
+    let shown = place.command(&["show", id]).output().unwrap();
+    assert!(!text(&shown.stdout).contains("fusebox continue"), "{shown:?}");
+    place.write("step.json", r#"{"step_type": "read_file", "input": {"path": "a.txt"}}"#);
+    let step = place.path("step.json").display().to_string();
+    for words in [["continue", id].as_slice(), &["next", id], &["add-step", id, &step]] {
+        let refused = place.command(words).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("FBX-5062"), "{refused:?}");
+    }
 }
 
 /// What a hook says in the first place of a failure, by the harness.

@@ -63,6 +63,7 @@ fusebox_core::error_codes!(Error {
     BadSessionName => "FBX-5059",
     BadRecording => "FBX-5060",
     Hooks => "FBX-5061",
+    IsSession => "FBX-5062",
 });
 
 impl Error {

@@ -456,6 +456,14 @@ pub enum Error {
         /// Fault in the name.
         message: String,
     },
+    /// A session where a run of a plan was meant.
+    #[error(
+        "{run} is a session: its program carries its actions out, and there is no plan to go on with; `fusebox tail {run}` follows it"
+    )]
+    IsSession {
+        /// Id of the session.
+        run: String,
+    },
     /// Hooks of a coding agent that cannot be installed or looked at.
     #[error("{message}")]
     Hooks {

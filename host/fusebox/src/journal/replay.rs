@@ -9,7 +9,7 @@ use fusebox_core::event::{Chain, RunContinued, RunCreated, RunEnd, RunEnded, Run
 use fusebox_core::gate::GateSetup;
 use fusebox_core::run::{RunSetup, StoredSetup};
 use fusebox_core::{Digest, Plan, Policy, RunId, RunState, SealedEvent, StepId, json};
-use fusebox_store::Store;
+use fusebox_store::{RunKind, Store};
 
 use crate::error::Error;
 
@@ -33,6 +33,18 @@ pub struct ReplayedRun {
     pub redacted: BTreeSet<StepId>,
     /// End of the run with its reason and time, if it has ended.
     pub ended: Option<(RunEnd, String, u64)>,
+}
+
+/// Refuses what no process of this host can carry on.
+///
+/// # Errors
+/// When there is no such run, or it is a session.
+pub fn check_has_plan(log: &dyn Store, run: &RunId) -> Result<(), Error> {
+    match log.run(run)?.map(|row| row.kind) {
+        Some(RunKind::Session) => Err(Error::IsSession { run: run.to_string() }),
+        Some(_) => Ok(()),
+        None => Err(Error::UnknownRun { run: run.to_string() }),
+    }
 }
 
 /// Folds all events of a run.

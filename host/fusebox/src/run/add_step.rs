@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::gate::judge::{self, Judged};
 use crate::journal::lease::{BRIEFLY, Lease};
 use crate::journal::outputs::Outputs;
-use crate::journal::replay::{ReplayedRun, replay};
+use crate::journal::replay::{ReplayedRun, check_has_plan, replay};
 use crate::journal::{Journal, JournalSetup, LeaseOutcome};
 use crate::redaction::retention::RetentionFilter;
 use crate::services::Services;
@@ -32,7 +32,7 @@ pub async fn add_step(
     by: &str,
     approver: &dyn Approver,
 ) -> Result<Step, Error> {
-    services.store.run(run)?.ok_or_else(|| Error::UnknownRun { run: run.to_string() })?;
+    check_has_plan(&*services.store, run)?;
     let lease = Lease::take_within(&services.home, &*services.store, run, BRIEFLY)?;
     let ReplayedRun { state, chain, redacted, .. } = replay(&*services.store, run)?;
     if let Phase::Ended(_) = state.phase() {

@@ -20,7 +20,7 @@ use crate::approval::keys::KnownKeys;
 use crate::error::Error;
 use crate::journal::lease::{BRIEFLY, Lease};
 use crate::journal::outputs::Outputs;
-use crate::journal::replay::{PolicySnapshot, ReplayedRun, replay};
+use crate::journal::replay::{PolicySnapshot, ReplayedRun, check_has_plan, replay};
 use crate::journal::{Journal, JournalSetup};
 use crate::log::explained::explainer_of;
 use crate::redaction::retention::{RetentionFilter, redacted_plan};
@@ -158,8 +158,7 @@ fn create(services: &Arc<Services>, plan: Plan, options: &RunOptions) -> Result<
 }
 
 fn take_up(services: &Arc<Services>, run: &RunId) -> Result<Prepared, Error> {
-    let unknown = || Error::UnknownRun { run: run.to_string() };
-    services.store.run(run)?.ok_or_else(unknown)?;
+    check_has_plan(&*services.store, run)?;
     let lease = Lease::take_within(&services.home, &*services.store, run, BRIEFLY)?;
     let ReplayedRun { mut state, chain, stored: before_stored, workspace, redacted, .. } =
         replay(&*services.store, run)?;
