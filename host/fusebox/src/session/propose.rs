@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fusebox_core::breaker::CallOutcome;
 use fusebox_core::event::{ProposalAnswer, RunEvent};
 use fusebox_core::run::Judging;
 use fusebox_core::session::{Call, Proposal, Refusal, SessionCommand, SessionState, Verdict};
@@ -15,7 +16,7 @@ use super::open::{Live, check_name};
 use super::options::SessionAction;
 use super::past::Past;
 use crate::admission::quota::over_quota;
-use crate::admission::throttle::{Admission, ThrottleKey};
+use crate::admission::throttle::{Admission, Admitted, ThrottleKey};
 use crate::ambient::rfc3339;
 use crate::error::Error;
 use crate::journal::tenant_budget::TenantBudget;
@@ -55,20 +56,25 @@ pub fn propose(services: &Arc<Services>, live: &mut Live, proposed: &SessionActi
     let judge = SessionJudge { services, workspace, state: &judge_state, past };
     let proposal = Proposal { call: proposed.call.clone(), action: Some(action_digest), review: proposed.review };
     let resolved = judge.resolve(proposed);
-    let refusal = match &resolved {
-        Err(failure) => Some(unresolved(failure)),
-        Ok(_) => refusal(services, &entry, &action.step_type)?,
+    let turn = match &resolved {
+        Err(failure) => Turn::Refused(unresolved(failure)),
+        Ok(_) => turn(services, &entry, &action.step_type)?,
     };
     let resolved = resolved.unwrap_or_default();
     let approval = entry.setup.approval_reasons(&judge_state, &action.step_type, only_reads(&resolved.effects));
+    // Guards judge effects, and no guard judges what is refused: what else an action says is searched for secrets here.
+    let said = json::canonical(&(&action.input, &action.description));
     let judging = judge_state.judging(entry.setup, action, approval, now);
-    let verdict = match refusal {
-        Some(refusal) => {
+    if entry.retention.is_secret(said.as_bytes()) {
+        entry.retention.flag(judging.step());
+    }
+    let (events, admitted) = match turn {
+        Turn::Refused(refusal) => {
             let judging = with_input(&mut entry, judging, &proposed.action.input);
             let proposal = without_secret(&entry, proposal, &judging);
-            entry.submit(SessionCommand::Refuse { judging: Box::new(judging), proposal, refusal })?
+            (entry.submit(SessionCommand::Refuse { judging: Box::new(judging), proposal, refusal })?, None)
         }
-        None => {
+        Turn::Admitted(admitted) => {
             let judged = judge.judge(judging, resolved, proposed.revise.as_ref())?;
             let JudgedAction { judging, contents, logs, found_by } = judged;
             let step = judging.step().clone();
@@ -85,22 +91,33 @@ pub fn propose(services: &Arc<Services>, live: &mut Live, proposed: &SessionActi
             for (plugin, log) in &logs {
                 entry.keep_log(&step, plugin, log)?;
             }
-            events
+            (events, admitted)
         }
     };
-    let verdict = Verdict::of(&verdict).ok_or_else(|| Error::Undecided { what: "the action".to_owned() })?;
+    let verdict = Verdict::of(&events).ok_or_else(|| Error::Undecided { what: "the action".to_owned() })?;
     entry.commit(&services.store)?;
+    // What is denied has no outcome, and makes room for another probe of the breaker.
+    if let (ProposalAnswer::Denied, Some(admitted)) = (&verdict.answer, admitted) {
+        services.throttle.record(&admitted, CallOutcome::Unknown, book.now_us())?;
+    }
     Ok(verdict)
 }
 
-/// Reason why nothing of this type is let through now.
-fn refusal(services: &Services, entry: &Entry<'_>, step_type: &str) -> Result<Option<Refusal>, Error> {
+/// Whether an action comes before the gate.
+enum Turn {
+    /// It does. A breaker waits for its outcome, if there is one.
+    Admitted(Option<Admitted>),
+    /// Nothing of its type is let through now.
+    Refused(Refusal),
+}
+
+fn turn(services: &Services, entry: &Entry<'_>, step_type: &str) -> Result<Turn, Error> {
     let state = entry.state();
     if let Some(refusal) = state.refusal(step_type) {
-        return Ok(Some(refusal));
+        return Ok(Turn::Refused(refusal));
     }
     let tenant = &state.identity().tenant;
-    let limits = |message: String| Some(Refusal { message, by: Decider::Limits });
+    let limits = |message: String| Turn::Refused(Refusal { message, by: Decider::Limits });
     if let Some(over) = over_quota(&*services.store, &services.policy, tenant)? {
         return Ok(limits(over.to_string()));
     }
@@ -113,8 +130,8 @@ fn refusal(services: &Services, entry: &Entry<'_>, step_type: &str) -> Result<Op
     }
     let who = ThrottleKey { tenant, agent: &state.identity().agent.id, step_type };
     Ok(match services.throttle.admit(&services.policy, who, entry.now_us())? {
-        Admission::Admitted(_) => None,
-        Admission::Refused { message } => Some(Refusal { message, by: Decider::Breaker }),
+        Admission::Admitted(admitted) => Turn::Admitted(admitted),
+        Admission::Refused { message } => Turn::Refused(Refusal { message, by: Decider::Breaker }),
         Admission::Later { until_us, reason } => {
             limits(format!("actions come too fast ({reason}); try again after {}", rfc3339(until_us)))
         }
