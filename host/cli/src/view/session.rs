@@ -12,9 +12,9 @@ impl View {
     /// Shows an event that only sessions have.
     pub(super) fn session_event(&mut self, event: &RunEvent) {
         match event {
-            RunEvent::SessionOpened(SessionOpened { goal, agent, origin, workspace, .. }) => {
+            RunEvent::SessionOpened(SessionOpened { goal, agent, origin, rules, .. }) => {
                 let (agent, origin) = (safe_line(&agent.id, 80), safe_line(origin, 80));
-                let (goal, workspace) = (safe_line(goal, MAX_LINE), safe_line(workspace, MAX_LINE));
+                let (goal, workspace) = (safe_line(goal, MAX_LINE), safe_line(&rules.workspace, MAX_LINE));
                 let by = if agent == origin { agent } else { format!("{agent} by {origin}") };
                 self.line(&format!("{BOLD}{goal}{BOLD:#} {DIM}(session of {by}, in {workspace}){DIM:#}"));
             }

@@ -97,9 +97,9 @@ impl Explainer {
                 self.tighten(decision);
                 Vec::new()
             }
-            RunEvent::SessionOpened(SessionOpened { goal, agent, limits, limits_by, .. }) => {
+            RunEvent::SessionOpened(SessionOpened { goal, agent, rules, limits_by, .. }) => {
                 (self.goal, self.agent) = (goal.clone(), agent.id.clone());
-                self.set_limits(limits, |limit| limits_by.get(&limit).map(ToString::to_string));
+                self.set_limits(&rules.limits, |limit| limits_by.get(&limit).map(ToString::to_string));
                 Vec::new()
             }
             RunEvent::StepJudged(judged) => self.judged(judged, time_us),

@@ -56,14 +56,10 @@ impl SessionState {
 
     /// Other rules are in force. Approvals of single actions do not fit them any more, and those of kinds are void.
     fn continued(&mut self, continued: &SessionContinued) {
-        let SessionContinued { workspace, place, policy, plugins, limits, idle_us, setup, host, engine } = continued;
-        let opened = &mut self.opened;
-        (opened.workspace, opened.place, opened.policy) = (workspace.clone(), *place, *policy);
-        (opened.plugins, opened.idle_us, opened.setup) = (plugins.clone(), *idle_us, *setup);
-        (opened.host, opened.engine) = (host.clone(), engine.clone());
+        *self.opened.rules = continued.rules.clone();
         self.grants.clear();
         self.questions.clear();
-        self.tighten(limits);
+        self.tighten(&continued.rules.limits);
     }
 
     fn proposed(&mut self, proposed: &StepProposed, time_us: u64) {

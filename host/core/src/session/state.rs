@@ -133,8 +133,8 @@ impl SessionState {
             ended: None,
             message: String::new(),
             paused_by: None,
-            limits: (*opened.limits).clone(),
-            ledger: Ledger::new(&opened.limits),
+            limits: opened.rules.limits.clone(),
+            ledger: Ledger::new(&opened.rules.limits),
             warned: BTreeSet::new(),
             grants: BTreeMap::new(),
             questions: Vec::new(),
@@ -248,7 +248,7 @@ impl SessionState {
     /// Whether the time without an event is over after which the session ends.
     #[must_use]
     pub fn is_idle(&self, now_us: u64) -> bool {
-        self.opened.idle_us.is_some_and(|idle| now_us.saturating_sub(self.last_us) >= idle)
+        self.opened.rules.idle_us.is_some_and(|idle| now_us.saturating_sub(self.last_us) >= idle)
     }
 
     /// Names of the keys that signed approvals which are still to be used.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{KillTimes, ObservedOutcome, ProposalAnswer, RunEvent, SessionContinued, SessionOpened, Usage};
+use crate::event::{
+    KillTimes, ObservedOutcome, ProposalAnswer, RunEvent, SessionContinued, SessionOpened, SessionRules, Usage,
+};
 use crate::gate::{GateAsk, GateSetup, GuardAnswer, GuardSlot};
 use crate::policy::{GuardMode, OnError, SessionReview, StepTypePolicy};
 use crate::run::Judging;
@@ -42,16 +44,18 @@ fn opened(limits: RunLimits) -> SessionOpened {
         origin: "test".into(),
         external_id: "1".into(),
         continues: None,
-        workspace: "/w".into(),
-        place: Digest::ZERO,
-        policy: Digest::ZERO,
-        plugins: BTreeMap::new(),
-        limits: Box::new(limits),
+        rules: Box::new(SessionRules {
+            workspace: "/w".into(),
+            place: Digest::ZERO,
+            policy: Digest::ZERO,
+            plugins: BTreeMap::new(),
+            limits,
+            idle_us: Some(1000),
+            setup: Digest::ZERO,
+            host: "h".into(),
+            engine: "e".into(),
+        }),
         limits_by: BTreeMap::new(),
-        idle_us: Some(1000),
-        setup: Digest::ZERO,
-        host: "h".into(),
-        engine: "e".into(),
     }
 }
 
@@ -233,8 +237,7 @@ proptest! {
                 Op::Pause => { let _ = session.tell(SessionCommand::Pause { by: "me".into(), reason: String::new() }); }
                 Op::Resume => { let _ = session.tell(SessionCommand::Resume { by: "me".into() }); }
                 Op::Continue => {
-                    let SessionOpened { workspace, place, policy, plugins, idle_us, setup, host, engine, .. } = opened(limits.clone());
-                    let continued = SessionContinued { workspace, place, policy, plugins, limits: limits.clone(), idle_us, setup, host, engine };
+                    let continued = SessionContinued { rules: *opened(limits.clone()).rules };
                     let _ = session.tell(SessionCommand::Continue(Box::new(continued)));
                 }
                 Op::Kill => { let _ = session.tell(SessionCommand::Kill { by: "me".into(), times: KillTimes::new(1, 2) }); }

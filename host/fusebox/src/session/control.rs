@@ -56,12 +56,12 @@ impl HeldSession {
         let identity = book.state.identity();
         let setup = SessionSetup {
             run: run.clone(),
-            policy: Arc::new(stored_policy(&**log, run, &identity.policy)?),
-            policy_digest: identity.policy,
-            plugins: Arc::new(identity.plugins.clone()),
+            policy: Arc::new(stored_policy(&**log, run, &identity.rules.policy)?),
+            policy_digest: identity.rules.policy,
+            plugins: Arc::new(identity.rules.plugins.clone()),
             gate: Arc::new(GateSetup::default()),
             claimed_approval: std::collections::BTreeMap::new(),
-            place: identity.place,
+            place: identity.rules.place,
         };
         let retention = RetentionFilter::new(None, Vec::new())?;
         Ok(Self { log: Arc::clone(log), book, setup, retention, _lock: lock })
@@ -188,6 +188,6 @@ pub fn grants(log: &dyn Store, run: &RunId) -> Result<Vec<(String, KindApproval)
 /// Folders whose own policies tighten the operator's for a session.
 pub fn projects(log: &dyn Store, run: &RunId) -> Result<Vec<PathBuf>, Error> {
     let state = Book::read(log, run)?.state;
-    let kept = blob(log, run, &state.identity().setup)?;
+    let kept = blob(log, run, &state.identity().rules.setup)?;
     Ok(serde_json::from_slice::<KeptProjects>(&kept).map(|kept| kept.projects).unwrap_or_default())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_core::event::{KillTimes, RunEnd, SessionContinued, SessionOpened};
+use fusebox_core::event::{KillTimes, RunEnd, SessionContinued, SessionOpened, SessionRules};
 use fusebox_core::gate::GateSetup;
 use fusebox_core::id::check_tenant;
 use fusebox_core::session::{SessionCommand, SessionSetup};
@@ -125,9 +125,9 @@ fn find(services: &Services, options: &SessionOptions, known: Option<Book>) -> R
 impl Live {
     fn of(services: &Services, book: Book, held: FileLock) -> Result<Self, Error> {
         // Wherever its program goes, the workspace stays the one that the session began in.
-        let workspace = open_workspace(services, Path::new(&book.state.identity().workspace))?;
+        let workspace = open_workspace(services, Path::new(&book.state.identity().rules.workspace))?;
         let setup = setup_of(services, book.run().clone(), &workspace)?;
-        let kept = book.state.identity().setup;
+        let kept = book.state.identity().rules.setup;
         let salt = match services.store.blob(book.run(), &kept)? {
             Some(blob) => blob.salt().and_then(|salt| salt.try_into().ok()),
             None => None,
@@ -166,31 +166,21 @@ impl Live {
     /// Makes the rules of this process those of the session, where they are others.
     fn follow_rules(&mut self, services: &Services) -> Result<(), Error> {
         let identity = self.book.state.identity();
-        let (host, engine) = (host_version(), services.sandbox.engine());
-        let is_same = identity.policy == services.policy_digest
-            && identity.plugins == services.registry.digests
-            && identity.place == self.setup.place
-            && identity.host == host
-            && identity.engine == engine;
+        let rules = &*identity.rules;
+        let is_same = rules.policy == services.policy_digest
+            && rules.plugins == services.registry.digests
+            && rules.place == self.setup.place
+            && rules.host == host_version()
+            && rules.engine == services.sandbox.engine();
         if is_same {
             return Ok(());
         }
         let (setup, policy) = blobs_of(services, self.salt);
-        let continued = SessionContinued {
-            workspace: text(self.workspace.root()),
-            place: self.setup.place,
-            policy: policy.digest(),
-            plugins: services.registry.digests.clone(),
-            limits: services.policy.limits.clone().capped(),
-            idle_us: Some(services.policy.sessions.idle_us()),
-            setup: setup.digest(),
-            host,
-            engine,
-        };
+        let rules = rules_of(services, &self.workspace, &self.setup, &setup, &policy);
         let mut entry = self.book.entry(&self.setup, &mut self.retention);
         entry.keep(setup);
         entry.keep(policy);
-        entry.submit(SessionCommand::Continue(Box::new(continued)))?;
+        entry.submit(SessionCommand::Continue(Box::new(SessionContinued { rules })))?;
         entry.commit(&services.store)
     }
 
@@ -239,16 +229,8 @@ fn begin(
         origin: origin.clone(),
         external_id: external_id.clone(),
         continues,
-        workspace: text(workspace.root()),
-        place: setup.place,
-        policy: policy.digest(),
-        plugins: services.registry.digests.clone(),
         limits_by: limits.set_by(&[(LimitSource::Policy, &limits)]),
-        limits: Box::new(limits),
-        idle_us: Some(services.policy.sessions.idle_us()),
-        setup: kept.digest(),
-        host: host_version(),
-        engine: services.sandbox.engine(),
+        rules: Box::new(rules_of(services, &workspace, &setup, &kept, &policy)),
     };
     let (book, sealed) = Book::begin(run, opened, now_us());
     let batch = Batch { events: vec![sealed], blobs: vec![kept, policy], ..Batch::default() };
@@ -273,6 +255,27 @@ fn setup_of(services: &Services, run: RunId, workspace: &Workspace) -> Result<Se
         claimed_approval: services.registry.claimed_approval(),
         place: workspace.identity()?,
     })
+}
+
+/// What a session is judged by in this process; judges and policy as they are kept.
+fn rules_of(
+    services: &Services,
+    workspace: &Workspace,
+    setup: &SessionSetup,
+    judges: &Blob,
+    policy: &Blob,
+) -> SessionRules {
+    SessionRules {
+        workspace: text(workspace.root()),
+        place: setup.place,
+        policy: policy.digest(),
+        plugins: services.registry.digests.clone(),
+        limits: services.policy.limits.clone().capped(),
+        idle_us: Some(services.policy.sessions.idle_us()),
+        setup: judges.digest(),
+        host: host_version(),
+        engine: services.sandbox.engine(),
+    }
 }
 
 /// Judges and rules of the gate, whose salt is that of the session, and the policy: each as it is kept.

@@ -25,34 +25,26 @@ pub struct SessionOpened {
     /// The session before this one with the same origin and external id, which had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<RunId>,
-    /// Path of the workspace on the machine of the session.
-    pub workspace: String,
-    /// Identity of the workspace.
-    pub place: Digest,
-    /// The policy is kept as a blob.
-    pub policy: Digest,
-    /// Digests of all plugins, by name.
-    pub plugins: BTreeMap<String, Digest>,
-    /// Limits of the session.
-    pub limits: Box<RunLimits>,
+    /// What it is judged by.
+    #[serde(flatten)]
+    pub rules: Box<SessionRules>,
     /// Source of each limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits_by: BTreeMap<LimitKind, LimitSource>,
-    /// Time without an event after which the session ends, in microseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idle_us: Option<u64>,
-    /// Judges and rules of the gate; kept as a blob.
-    pub setup: Digest,
-    /// Version of the host.
-    pub host: String,
-    /// Version of its engine.
-    pub engine: String,
 }
 
 /// From here on the session is judged under another policy, by other plugins, or in another workspace. Approvals under the
 /// old ones do not count any more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionContinued {
+    /// What it is judged by now. Limits of the policy only tighten those of the session.
+    #[serde(flatten)]
+    pub rules: SessionRules,
+}
+
+/// What a session is judged by, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionRules {
     /// Path of the workspace on the machine of the session.
     pub workspace: String,
     /// Identity of the workspace.
@@ -61,7 +53,7 @@ pub struct SessionContinued {
     pub policy: Digest,
     /// Digests of all plugins, by name.
     pub plugins: BTreeMap<String, Digest>,
-    /// Limits of the policy; those of the session only tighten.
+    /// Limits of the policy.
     pub limits: RunLimits,
     /// Time without an event after which the session ends, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
